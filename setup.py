@@ -1,0 +1,36 @@
+"""Installs vibethinker_jax. Extras: tpu, cuda (accelerator builds of jax), test."""
+
+import setuptools
+
+setuptools.setup(
+    name='vibethinker_jax',
+    version='0.1.0',
+    description='The VibeThinker recipe (spectrum SFT, specialist merging, MGPO) in JAX for TPU and GPU meshes',
+    license='Apache-2.0',
+    python_requires='>=3.11',
+    packages=setuptools.find_packages(include=['vibethinker_jax*']),
+    package_data={'vibethinker_jax.eval': ['*.html']},
+    install_requires=[
+        'absl-py',
+        'flax',
+        'grain',
+        'jax>=0.10',
+        'jinja2',
+        'math-verify[antlr4_13_2]',
+        'matplotlib',
+        'ml-collections',
+        'numpy',
+        'optax',
+        'orbax-checkpoint',
+        'pyseccomp; sys_platform == "linux"',
+        'sentencepiece',
+        'tensorboardX',
+        'tqdm',
+    ],
+    extras_require={
+        'tpu': ['jax[tpu]'],
+        'cuda': ['jax[cuda13]'],
+        # torch and transformers are the reference implementations that the model is compared with.
+        'test': ['pytest', 'sympy', 'torch', 'transformers'],
+    },
+)

@@ -1,0 +1,150 @@
+"""Checkpoints with Orbax: parameters, optimizer, step, data position, model config, tokenizer, and a digest per leaf.
+
+Layout: `<stage>/checkpoints/<step>/{params,train,extra}`. `params` alone is enough to sample or merge.
+"""
+
+import base64
+import logging
+import pathlib
+
+import jax
+import jax.numpy as jnp
+import orbax.checkpoint as ocp
+
+from vibethinker_jax.sharding import path_name
+
+
+@jax.jit
+def _digests(tree):
+  def digest(x):
+    x = jnp.atleast_1d(x)
+    bits = jax.lax.bitcast_convert_type(x, {1: jnp.uint8, 2: jnp.uint16, 4: jnp.uint32}[x.dtype.itemsize])
+    bits = bits.astype(jnp.uint32).reshape(-1)
+    # Odd multipliers: any single changed value changes the sum modulo 2^32; exact on any number of devices.
+    return jnp.sum(bits * (2 * jnp.arange(bits.size, dtype=jnp.uint32) + 1), dtype=jnp.uint32)
+  return jax.tree.map(digest, tree)
+
+
+def digests(tree) -> dict[str, int]:
+  """An integer per leaf that any flipped bit changes, whatever the sharding."""
+  return {path_name(path): int(d) for path, d in jax.tree_util.tree_leaves_with_path(_digests(tree))}
+
+
+def _manager(directory: pathlib.Path, keep: int | None, read_only: bool = False) -> ocp.CheckpointManager:
+  options = ocp.CheckpointManagerOptions(max_to_keep=keep, create=not read_only, enable_async_checkpointing=not read_only,
+                                         read_only=read_only)
+  return ocp.CheckpointManager(directory.absolute(), options=options)
+
+
+class Checkpoints:
+  """The checkpoints of one stage; a context manager that leaves only when every save is on disk.
+
+  Args:
+    directory: `<stage>/checkpoints`.
+    keep: how many of the newest to keep; None keeps all.
+    model: what goes with every checkpoint: {'config': dict, 'tokenizer': SentencePiece model bytes}.
+  """
+
+  def __init__(self, directory: pathlib.Path, *, keep: int | None, model: dict):
+    self._directory = directory
+    self._manager = _manager(directory, keep)
+    self._keep = keep
+    self._model = {'config': model['config'], 'tokenizer': base64.b64encode(model['tokenizer']).decode()}
+
+  def save(self, step: int, params, train: dict, position: dict) -> None:
+    """Starts an asynchronous save; the arrays may be donated as soon as this returns.
+
+    Args:
+      params: parameter tree. train: further arrays (optimizer state, counters).
+      position: JSON values: where data and random draws go on.
+    """
+    extra = {'position': position, 'model': self._model, 'digests': digests({'params': params, 'train': train})}
+    self._manager.save(step, args=ocp.args.Composite(
+        params=ocp.args.StandardSave(params), train=ocp.args.StandardSave(train), extra=ocp.args.JsonSave(extra)))
+
+  def restore_newest(self, params, train: dict):
+    """(step, params, train, position) of the newest checkpoint that is whole, or None.
+
+    Args:
+      params, train: trees of ShapeDtypeStructs with shardings.
+
+    A damaged step (unreadable, or with a wrong digest) is set aside as `damaged-<step>` with a warning.
+    """
+    for step in sorted(self._manager.all_steps(), reverse=True):
+      try:
+        found = self._manager.restore(step, args=ocp.args.Composite(
+            params=ocp.args.StandardRestore(params), train=ocp.args.StandardRestore(train),
+            extra=ocp.args.JsonRestore()))
+        wrong = _wrong(found['extra']['digests'], {'params': found['params'], 'train': found['train']})
+        if not wrong:
+          return step, found['params'], found['train'], found['extra']['position']
+        reason = f'wrong digest of {", ".join(wrong[:3])}'
+      except (ValueError, KeyError, OSError) as error:  # what Orbax and JSON raise for missing or broken files
+        reason = str(error).splitlines()[0]
+      logging.warning('checkpoint %s/%d is damaged (%s): trying the one before', self._directory, step, reason)
+      (self._directory / str(step)).rename(self._directory / f'damaged-{step}')
+      self._manager.close()
+      self._manager = _manager(self._directory, self._keep)
+    return None
+
+  def __enter__(self):
+    return self
+
+  def __exit__(self, *_) -> None:
+    self._manager.wait_until_finished()  # raises what a save raised
+    self._manager.close()
+
+
+def _wrong(expected: dict, tree) -> list[str]:
+  found = digests(tree)
+  return sorted(name for name in set(expected) | set(found) if expected.get(name) != found.get(name))
+
+
+def steps(directory: pathlib.Path) -> list[int]:
+  """Finished steps in a `checkpoints` directory, oldest first."""
+  if not directory.is_dir():
+    return []
+  return sorted(int(p.name) for p in directory.iterdir() if p.name.isdigit() and (p / '_CHECKPOINT_METADATA').exists())
+
+
+def find(path: pathlib.Path) -> pathlib.Path:
+  """The directory of one step, from a stage directory, a `checkpoints` directory, or that directory itself.
+
+  Raises:
+    ValueError: there is no finished checkpoint.
+  """
+  path = pathlib.Path(path)
+  if (path / 'extra').is_dir():
+    return path
+  for directory in (path / 'checkpoints', path):
+    found = steps(directory)
+    if found:
+      return directory / str(found[-1])
+  raise ValueError(f'no finished checkpoint in {path}: give a stage directory (such as runs/tiny/merge), its '
+                   'checkpoints directory, or one step in it')
+
+
+def read_model(step_directory: pathlib.Path) -> dict:
+  """{'config': dict, 'tokenizer': bytes} of a checkpoint."""
+  with ocp.Checkpointer(ocp.JsonCheckpointHandler()) as reader:
+    extra = reader.restore((step_directory / 'extra').absolute())
+  return {'config': extra['model']['config'], 'tokenizer': base64.b64decode(extra['model']['tokenizer']),
+          'digests': extra['digests']}
+
+
+def read_params(step_directory: pathlib.Path, params, expected: dict):
+  """The parameters of a checkpoint, straight onto the devices of `params` (ShapeDtypeStructs with shardings).
+
+  Args:
+    expected: the digests of the checkpoint, from read_model.
+
+  Raises:
+    ValueError: a wrong digest.
+  """
+  with ocp.StandardCheckpointer() as reader:
+    found = reader.restore((step_directory / 'params').absolute(), params)
+  wrong = _wrong({k: v for k, v in expected.items() if k.startswith('params/')}, {'params': found})
+  if wrong:
+    raise ValueError(f'checkpoint {step_directory} is damaged: wrong digest of {", ".join(wrong[:3])}. Use another step, '
+                     'or run the stage again')
+  return found

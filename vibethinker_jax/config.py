@@ -1,0 +1,119 @@
+"""From ml_collections configs to typed options: every field known, every field used, every type right."""
+
+import hashlib
+import json
+import pathlib
+from typing import Any, NamedTuple, get_origin, get_type_hints
+
+
+class Recipe(NamedTuple):
+  """The top level of a config; every other field is the sub-config of a stage of that name.
+
+  Attributes:
+    seed: of everything random.
+    domains: subdomains of the synthetic problems.
+    model: fields of model.config.ModelConfig (vocab_size may be 0: the tokenizer's).
+    tokenizer: see programs.stage.
+    mesh: sizes of data, fsdp, tensor and context; one of them -1.
+    stages: names of the stages, in order.
+  """
+  seed: int
+  domains: tuple
+  model: dict
+  tokenizer: dict
+  mesh: dict
+  stages: tuple
+
+
+def plain(value: Any) -> Any:
+  """ConfigDicts and lists as plain dicts and tuples."""
+  if hasattr(value, 'items'):
+    return {k: plain(v) for k, v in value.items()}
+  return tuple(plain(v) for v in value) if isinstance(value, (list, tuple)) else value
+
+
+def bind(options: type, values: dict, where: str) -> Any:
+  """A NamedTuple of options from config values.
+
+  Args:
+    options: a NamedTuple class; its fields may be NamedTuples again.
+    where: name of the sub-config, for messages.
+
+  Raises:
+    ValueError: unknown, missing or mistyped fields, all reported at once.
+  """
+  errors = []
+  bound = _bind(options, plain(values), where, errors)
+  if errors:
+    raise ValueError('config:\n  ' + '\n  '.join(errors))
+  return bound
+
+
+def _bind(options, values, where, errors):
+  if not isinstance(values, dict):
+    errors.append(f'{where}={values!r} must be a sub-config with the fields {", ".join(options._fields)}')
+    return None
+  hints = get_type_hints(options)
+  for name in values:
+    if name not in hints:
+      errors.append(f'{where}.{name} is not a field that anything reads; known: {", ".join(hints)}')
+  result = {}
+  for name, hint in hints.items():
+    if name not in values:
+      if name not in options._field_defaults:
+        errors.append(f'{where}.{name} is missing')
+      continue
+    value = values[name]
+    if hasattr(hint, '_fields'):
+      result[name] = _bind(hint, value, f'{where}.{name}', errors)
+      continue
+    accepted = get_origin(hint) or hint
+    if accepted is float and type(value) is int:
+      value = float(value)
+    if not isinstance(value, accepted) or (accepted is int and isinstance(value, bool)):
+      errors.append(f'{where}.{name}={value!r} must be of type {getattr(accepted, "__name__", accepted)}')
+    result[name] = value
+  missing = [n for n in hints if n not in result and n not in options._field_defaults]
+  return None if missing else options(**result)
+
+
+def fingerprint(values: Any) -> str:
+  """A short hash of plain config values."""
+  return hashlib.sha256(json.dumps(plain(values), sort_keys=True).encode()).hexdigest()[:16]
+
+
+def differences(old: dict, new: dict, where: str = '') -> list[str]:
+  """Lines `field: old -> new` for two plain configs."""
+  lines = []
+  for name in sorted(set(old) | set(new)):
+    path = f'{where}.{name}' if where else name
+    a, b = old.get(name, '(absent)'), new.get(name, '(absent)')
+    if isinstance(a, dict) and isinstance(b, dict):
+      lines += differences(a, b, path)
+    elif a != b:
+      lines.append(f'{path}: {a!r} -> {b!r}')
+  return lines
+
+
+def check_unchanged(path: pathlib.Path, values: dict, what: str) -> None:
+  """Writes the resolved config at first; afterwards insists that it is the same.
+
+  Raises:
+    ValueError: it differs, with the fields that do.
+  """
+  values = json.loads(json.dumps(plain(values)))
+  if not path.exists():
+    write_json(path, values)
+    return
+  changed = differences(json.loads(path.read_text()), values)
+  if changed:
+    raise ValueError(f'{what} was started with another config ({path}):\n  ' + '\n  '.join(changed) +
+                     '\nGive another --workdir, restore the old values, or delete that stage to run it anew.')
+
+
+def write_json(path: pathlib.Path, values: Any) -> None:
+  """Writes a JSON file whole or not at all."""
+  path.parent.mkdir(parents=True, exist_ok=True)
+  temporary = path.with_name(path.name + '.tmp')
+  temporary.write_text(json.dumps(values, indent=1))
+  temporary.replace(path)

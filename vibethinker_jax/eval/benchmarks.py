@@ -1,0 +1,60 @@
+"""Sampling responses to problems and having them verified while the others are still being decoded."""
+
+import time
+import zlib
+from typing import NamedTuple
+
+import numpy as np
+
+from vibethinker_jax.data import chat
+from vibethinker_jax.data.tokenizer import Tokenizer
+from vibethinker_jax.model.config import ModelConfig
+from vibethinker_jax.sampler import engine
+from vibethinker_jax.verify.pool import Pool
+
+
+class Scored(NamedTuple):
+  """Responses with their verdicts.
+
+  Attributes:
+    responses: sampler.engine.Responses.
+    correct_PG: bool. valid_PG: bool, False where the verifier failed (no verdict: leave the sample out).
+    reasons_PG: the verdict's reason.
+    texts_PG: list of lists of str. prompts: token ids of each prompt.
+    seconds: (decoding, waiting for the last verdicts).
+  """
+  responses: engine.Responses
+  correct_PG: np.ndarray
+  valid_PG: np.ndarray
+  reasons_PG: list
+  texts_PG: list
+  prompts: list
+  seconds: tuple
+
+
+def prompt_id(row: dict) -> int:
+  """A stable number for the random draws of a problem: of its identity, not of its place in a list."""
+  return zlib.crc32(row['id'].encode())
+
+
+def sample_and_verify(config: ModelConfig, params, tokenizer: Tokenizer, rows: list[dict], samples: int,
+                      options: engine.Options, *, key, mesh, pool: Pool, response_offset: int = 0) -> Scored:
+  """Samples `samples` responses to every row and verifies them in the pool as they finish."""
+  prompts = [chat.encode_prompt(tokenizer, row['prompt']) for row in rows]
+  texts = [[''] * samples for _ in rows]
+  verdicts = [[None] * samples for _ in rows]
+
+  def on_finished(p, g, tokens):
+    text = tokenizer.decode(tokens)
+    texts[p][g], verdicts[p][g] = text, pool.submit(text, rows[p])
+
+  start = time.perf_counter()
+  responses = engine.generate(
+      config, params, prompts, samples, options, key=key, mesh=mesh, stop_ids=(tokenizer.end_id,),
+      vocab_size=tokenizer.vocab_size, prompt_ids=[prompt_id(row) for row in rows], response_offset=response_offset,
+      on_finished=on_finished)
+  decoded = time.perf_counter()
+  verdicts = [[future.result() for future in group] for group in verdicts]
+  status = np.array([[v.status for v in group] for group in verdicts])
+  return Scored(responses, status == 'correct', status != 'invalid', [[v.reason for v in group] for group in verdicts],
+                texts, prompts, (decoded - start, time.perf_counter() - decoded))

@@ -1,0 +1,101 @@
+"""Runs a recipe, or some of its stages, and goes on where it stopped.
+
+  python -m vibethinker_jax.main --config=configs/tiny.py --workdir=runs/tiny
+"""
+
+from vibethinker_jax import startup
+
+if __name__ == '__main__':
+  startup.prepare()
+
+import logging
+import os
+import pathlib
+import time
+
+from absl import app, flags
+import jax
+from ml_collections import config_flags
+
+from vibethinker_jax import config as config_lib, sharding
+from vibethinker_jax.eval import report
+from vibethinker_jax.programs import evaluate, merge, probe, rl, sft
+from vibethinker_jax.programs.stage import Stage, finished
+from vibethinker_jax.verify.pool import Pool
+
+PROGRAMS = {'sft': sft, 'probe': probe, 'merge': merge, 'rl': rl, 'evaluate': evaluate}
+
+CONFIG = config_flags.DEFINE_config_file(
+    'config', None, 'Config file of the recipe; fields can be set: --config.rl_code.steps=10')
+WORKDIR = flags.DEFINE_string('workdir', None, 'Directory of the run. Started again, it continues where it stopped.')
+STAGES = flags.DEFINE_list('stages', [], 'Only these stages, in the order of the recipe. Default: all.')
+
+
+def main(argv) -> None:
+  if len(argv) > 1:
+    raise app.UsageError(f'unknown arguments {argv[1:]}')
+  logging.getLogger().setLevel(logging.INFO)
+  for noisy in ('absl', 'orbax', 'jax'):
+    logging.getLogger(noisy).setLevel(logging.WARNING)
+  try:
+    run(CONFIG.value.to_dict(), pathlib.Path(WORKDIR.value), tuple(STAGES.value))
+  except (ValueError, FloatingPointError) as error:
+    raise SystemExit(f'error: {error}') from (error if os.environ.get('VIBETHINKER_TRACEBACK') else None)
+
+
+def bind(config: dict, only: tuple[str, ...] = ()):
+  """(Recipe, {stage: options}) with every field checked.
+
+  Raises:
+    ValueError: unknown stages, programs or fields, missing or mistyped fields.
+  """
+  config = config_lib.plain(config)
+  top = {name: config[name] for name in config_lib.Recipe._fields if name in config}
+  recipe = config_lib.bind(config_lib.Recipe, top, 'config')
+  extra = sorted(set(config) - set(top) - set(recipe.stages))
+  if extra:
+    raise ValueError(f'config: {extra} are neither top-level fields ({", ".join(config_lib.Recipe._fields)}) nor '
+                     f'stages {list(recipe.stages)}')
+  unknown = sorted(set(only) - set(recipe.stages))
+  if unknown:
+    raise ValueError(f'--stages: {unknown} are not stages of this recipe; it has {", ".join(recipe.stages)}')
+  options = {}
+  for name in recipe.stages:
+    if name not in config:
+      raise ValueError(f'config: stage {name!r} has no sub-config of that name')
+    program = config[name].get('program')
+    if program not in PROGRAMS:
+      raise ValueError(f'{name}.program={program!r}: choose from {", ".join(PROGRAMS)}')
+    options[name] = config_lib.bind(PROGRAMS[program].Options, config[name], name)
+  return recipe, options
+
+
+def run(config: dict, workdir: pathlib.Path, only: tuple[str, ...] = ()) -> None:
+  """Runs the stages that are not done, in order, and writes `workdir/report.html` after each."""
+  config = config_lib.plain(config)
+  recipe, options = bind(config, only)
+  shared = {name: value for name, value in recipe._asdict().items() if name not in ('stages', 'mesh')}
+  config_lib.check_unchanged(workdir / 'config.json', shared, 'this workdir')
+  for name in only or recipe.stages:
+    if (workdir / name).is_dir():
+      config_lib.check_unchanged(workdir / name / 'config.json', config[name], f'stage {name!r}')
+  # The verifiers are started before JAX touches a device: they are fresh processes without it.
+  with Pool(workers=max(1, (os.cpu_count() or 2) // jax.process_count())) as pool:
+    mesh = sharding.make_mesh(**recipe.mesh)
+    with jax.set_mesh(mesh):
+      for name in (n for n in recipe.stages if not only or n in only):
+        if finished(workdir, name):
+          logging.info('stage %s: done before', name)
+          continue
+        start = time.time()
+        config_lib.check_unchanged(workdir / name / 'config.json', config[name], f'stage {name!r}')
+        stage = Stage(name, workdir / name, workdir, config, recipe, mesh, pool)
+        PROGRAMS[config[name]['program']].run(stage, options[name])
+        logging.info('stage %s: done in %.0f s', name, time.time() - start)
+        report.write(workdir, config)
+  print(f'report: {workdir / "report.html"}')
+
+
+if __name__ == '__main__':
+  flags.mark_flags_as_required(['config', 'workdir'])
+  app.run(main)

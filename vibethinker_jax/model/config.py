@@ -1,0 +1,70 @@
+"""The architecture of a Qwen2-style transformer, and the one table of dtypes.
+
+Axis letters, used in every shape-suffixed name of the package:
+  B sequences, P prompts, G responses per prompt, L positions, S cached positions, D model width, H query heads,
+  K key/value heads, h head width, F feed-forward width, V vocabulary, N layers.
+
+Dtypes: parameters are float32 masters. Matrix products run in `compute_dtype`: bfloat16 on TPU and GPU, float32 on
+CPU. Softmax, RMSNorm statistics, rotary angles, log-probabilities, losses and gradients of the head are float32
+everywhere.
+"""
+
+import dataclasses
+import json
+
+import jax
+import jax.numpy as jnp
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelConfig:
+  """Shape of the model. Names follow Hugging Face's `config.json` where it has one.
+
+  Raises:
+    ValueError: sizes that do not fit together.
+  """
+  vocab_size: int
+  hidden_size: int  # D
+  num_hidden_layers: int  # N
+  num_attention_heads: int  # H
+  num_key_value_heads: int  # K
+  head_dim: int  # h
+  intermediate_size: int  # F
+  rope_theta: float = 10_000.0
+  rms_norm_eps: float = 1e-6
+  attention_bias: bool = True  # Qwen2: on q, k and v, never on o
+  tie_word_embeddings: bool = True
+  initializer_range: float = 0.02
+
+  def __post_init__(self):
+    if self.num_attention_heads % self.num_key_value_heads:
+      raise ValueError(f'num_attention_heads={self.num_attention_heads} must be a multiple of '
+                       f'num_key_value_heads={self.num_key_value_heads}')
+    if self.head_dim % 2:
+      raise ValueError(f'head_dim={self.head_dim} must be even: rotary embedding turns pairs')
+    for field in dataclasses.fields(self):
+      value = getattr(self, field.name)
+      if field.type == 'int' and (not isinstance(value, int) or value < 1):
+        raise ValueError(f'model.{field.name}={value!r} must be a positive integer')
+
+  def to_json(self) -> str:
+    return json.dumps(dataclasses.asdict(self), indent=2)
+
+
+def from_dict(values: dict) -> ModelConfig:
+  """A ModelConfig from plain values.
+
+  Raises:
+    ValueError: unknown or missing fields, all named at once.
+  """
+  known = {f.name: f for f in dataclasses.fields(ModelConfig)}
+  unknown = sorted(set(values) - set(known))
+  missing = sorted(n for n, f in known.items() if f.default is dataclasses.MISSING and n not in values)
+  if unknown or missing:
+    raise ValueError(f'model config: unknown fields {unknown}, missing fields {missing}; known: {sorted(known)}')
+  return ModelConfig(**values)
+
+
+def compute_dtype() -> jnp.dtype:
+  """The dtype of matrix products on the default backend."""
+  return jnp.dtype(jnp.float32 if jax.default_backend() == 'cpu' else jnp.bfloat16)

@@ -1,0 +1,126 @@
+"""Per-token log-probabilities and entropy without ever holding [B, L, V] logits.
+
+One code for SFT, RL and scoring: positions go through the head in chunks, the backward pass computes each chunk's
+logits again and accumulates the head's gradient in float32. Under a mesh the head is gathered once per call (not once
+per chunk, as a scan under GSPMD would do) and its gradient is reduced once; with a `tensor` axis the vocabulary stays
+split.
+"""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+from jax.sharding import PartitionSpec as P
+
+from vibethinker_jax.sharding import BATCH
+
+CHUNK = 2048  # positions per chunk: at V = 151 936 the float32 logits of one chunk take 1.2 GB
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(3,))
+def token_scores(x_BLD, head_DV, targets_BL, chunk: int = CHUNK):
+  """Log-probability of each target and entropy of each prediction.
+
+  Args:
+    x_BLD: final hidden states, any float dtype.
+    head_DV: output embedding, any float dtype; products accumulate in float32.
+    targets_BL: int32, the token that position l predicts (usually the next one).
+    chunk: positions per chunk and device.
+
+  Returns:
+    (logp_BL, entropy_BL), float32 (entropy in nats). Differentiable in x and head through both.
+  """
+  return _forward(x_BLD, head_DV, targets_BL, chunk)[0]
+
+
+def _axes():
+  """(mesh is in use, batch axes, tensor axis or None, axes over which the head's gradient is summed)."""
+  mesh = jax.sharding.get_abstract_mesh()
+  sharded = not mesh.empty and mesh.size > 1
+  return sharded, 'tensor' if sharded and mesh.shape['tensor'] > 1 else None
+
+
+def _map(function, in_specs, out_specs):
+  sharded, _ = _axes()
+  if not sharded:
+    return function
+  return jax.shard_map(function, in_specs=in_specs, out_specs=out_specs, check_vma=False)
+
+
+_ROWS, _HEAD = P(BATCH, 'context'), P(None, 'tensor')
+_SUM_AXES = BATCH + ('context',)
+
+
+def _chunks(chunk, *arrays):
+  """[b, l, ...] -> [n, chunk, ...], zero-padded."""
+  flat = [a.reshape(-1, *a.shape[2:]) for a in arrays]
+  size = min(chunk, flat[0].shape[0])
+  pad = -flat[0].shape[0] % size
+  return [jnp.pad(a, ((0, pad),) + ((0, 0),) * (a.ndim - 1)).reshape(-1, size, *a.shape[1:]) for a in flat]
+
+
+def _logits(x_TD, head_DV):
+  return jnp.einsum('TD,DV->TV', x_TD, head_DV, preferred_element_type=jnp.float32)
+
+
+def _hits(targets_T, V, tensor):
+  """Where each target lies in this device's slice of the vocabulary: index [T] and whether it is here [T]."""
+  local = targets_T - (jax.lax.axis_index(tensor) * V if tensor else 0)
+  return jnp.clip(local, 0, V - 1), (local >= 0) & (local < V)
+
+
+def _forward(x_BLD, head_DV, targets_BL, chunk):
+  _, tensor = _axes()
+  total = (lambda y: jax.lax.psum(y, tensor)) if tensor else (lambda y: y)
+
+  def local(x, head, targets):
+    def one(_, args):
+      xs, ts = args
+      logits = _logits(xs, head)
+      top = jnp.max(logits, axis=-1)
+      top = jax.lax.pmax(top, tensor) if tensor else top
+      e = jnp.exp(logits - top[:, None])
+      z = total(jnp.sum(e, axis=-1))
+      mean = total(jnp.sum(e * logits, axis=-1)) / z
+      index, here = _hits(ts, logits.shape[-1], tensor)
+      picked = total(jnp.where(here, jnp.take_along_axis(logits, index[:, None], axis=-1)[:, 0], 0.0))
+      lse = top + jnp.log(z)
+      return None, (picked - lse, lse - mean, lse)
+
+    _, out = jax.lax.scan(one, None, tuple(_chunks(chunk, x, targets)))
+    b, l = targets.shape
+    return tuple(o.reshape(-1)[:b * l].reshape(b, l) for o in out)
+
+  logp, entropy, lse = _map(local, (_ROWS, _HEAD, _ROWS), (_ROWS,) * 3)(x_BLD, head_DV, targets_BL)
+  return (logp, entropy), (x_BLD, head_DV, targets_BL, lse, entropy)
+
+
+def _backward(chunk, saved, gradients):
+  """d logp = onehot - p; d entropy = -p (log p + entropy), both times their incoming gradients."""
+  x_BLD, head_DV, targets_BL, lse_BL, entropy_BL = saved
+  sharded, tensor = _axes()
+
+  def local(x, head, targets, lse, entropy, d_logp, d_entropy):
+    def one(d_head, args):
+      xs, ts, lse, entropy, d_logp, d_entropy = args
+      log_p = _logits(xs, head) - lse[:, None]
+      p = jnp.exp(log_p)
+      d = -p * (d_logp[:, None] + d_entropy[:, None] * (log_p + entropy[:, None]))
+      index, here = _hits(ts, log_p.shape[-1], tensor)
+      d = d.at[jnp.arange(d.shape[0]), index].add(jnp.where(here, d_logp, 0.0))
+      d = d.astype(head.dtype)
+      d_xs = jnp.einsum('TV,DV->TD', d, head, preferred_element_type=jnp.float32)
+      d_head = d_head + jnp.einsum('TD,TV->DV', xs, d, preferred_element_type=jnp.float32)
+      return d_head, (jax.lax.psum(d_xs, tensor) if tensor else d_xs).astype(xs.dtype)
+
+    args = tuple(_chunks(chunk, x, targets, lse, entropy, d_logp, d_entropy))
+    d_head, d_x = jax.lax.scan(one, jnp.zeros(head.shape, jnp.float32), args)
+    d_x = d_x.reshape(-1, x.shape[-1])[:x.shape[0] * x.shape[1]].reshape(x.shape)
+    return d_x, (jax.lax.psum(d_head, _SUM_AXES) if sharded else d_head).astype(head.dtype)
+
+  d_x, d_head = _map(local, (_ROWS, _HEAD) + (_ROWS,) * 5, (_ROWS, _HEAD))(
+      x_BLD, head_DV, targets_BL, lse_BL, entropy_BL, *gradients)
+  return d_x, d_head, None
+
+
+token_scores.defvjp(_forward, _backward)

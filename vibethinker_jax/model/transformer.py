@@ -1,0 +1,155 @@
+"""The Qwen2-style decoder. Linen is used in this file alone; everywhere else parameters are a plain nested dict:
+
+  embedding [V, D], final_norm [D], head [D, V] (untied models), and layers/ stacked over N:
+  attention_norm, mlp_norm [N, D]; q [N, D, H, h]; k, v [N, D, K, h]; q_bias [N, H, h]; k_bias, v_bias [N, K, h];
+  o [N, H, h, D]; gate, up [N, D, F]; down [N, F, D].
+"""
+
+import functools
+from typing import Any, Callable
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax.ad_checkpoint import checkpoint_name
+
+from vibethinker_jax.model.attention import attention, rope_angles, rotate
+from vibethinker_jax.model.config import ModelConfig, compute_dtype
+from vibethinker_jax.sharding import gathered
+
+# What the backward pass keeps of each layer instead of computing it again.
+REMAT_POLICIES = {
+    'none': None,  # keep everything
+    'full': jax.checkpoint_policies.nothing_saveable,
+    'attention': jax.checkpoint_policies.save_only_these_names('attention'),
+    'attention_qkv': jax.checkpoint_policies.save_only_these_names('attention', 'qkv'),
+}
+
+
+def rms_norm(x, scale, eps: float):
+  """x * scale / rms(x), statistics in float32, result in the dtype of x."""
+  x32 = x.astype(jnp.float32)
+  return (x32 * jax.lax.rsqrt(jnp.mean(x32 * x32, axis=-1, keepdims=True) + eps) * scale).astype(x.dtype)
+
+
+class Block(nn.Module):
+  """One layer. `attend(q, k, v) -> (o, extra)` decides what attention reads: the sequence itself, or a cache."""
+  config: ModelConfig
+
+  @nn.compact
+  def __call__(self, x, rope, attend: Callable):
+    c = self.config
+    dtype = x.dtype
+    normal = nn.initializers.normal(c.initializer_range)
+    # GPT-2's scaling of what is added to the residual stream: its variance then does not grow with depth.
+    out = nn.initializers.normal(c.initializer_range / (2 * c.num_hidden_layers) ** 0.5)
+
+    def weight(name, shape, init=normal):
+      return gathered(f'layers/{name}', self.param(name, init, shape, jnp.float32).astype(dtype))
+
+    def norm(name):
+      return self.param(name, nn.initializers.ones, (c.hidden_size,), jnp.float32)
+
+    def project(name, y, heads):
+      z = jnp.einsum('...D,DHh->...Hh', y, weight(name, (c.hidden_size, heads, c.head_dim)))
+      if not c.attention_bias:
+        return z
+      return z + weight(f'{name}_bias', (heads, c.head_dim), nn.initializers.zeros)
+
+    with jax.named_scope('qkv'):
+      y = rms_norm(x, norm('attention_norm'), c.rms_norm_eps)
+      q = rotate(project('q', y, c.num_attention_heads), rope)
+      k = rotate(project('k', y, c.num_key_value_heads), rope)
+      v = project('v', y, c.num_key_value_heads)
+      q, k, v = (checkpoint_name(z, 'qkv') for z in (q, k, v))
+    with jax.named_scope('attention'):
+      o, extra = attend(q, k, v)
+      o = checkpoint_name(o, 'attention')
+      x = x + jnp.einsum('...Hh,HhD->...D', o, weight('o', (c.num_attention_heads, c.head_dim, c.hidden_size), out))
+    with jax.named_scope('mlp'):
+      y = rms_norm(x, norm('mlp_norm'), c.rms_norm_eps)
+      gate = jax.nn.silu(y @ weight('gate', (c.hidden_size, c.intermediate_size)))
+      up = y @ weight('up', (c.hidden_size, c.intermediate_size))
+      x = x + (gate * up) @ weight('down', (c.intermediate_size, c.hidden_size), out)
+    return x, extra
+
+
+def init(config: ModelConfig, key: jax.Array) -> dict:
+  """Random parameters, float32. Jit it with out_shardings to create them in place."""
+  x = jnp.zeros((1, 1, config.hidden_size))
+  rope = rope_angles(jnp.zeros((1, 1)), config.head_dim, config.rope_theta)
+  one = lambda k: Block(config).init(k, x, rope, lambda q, k, v: (q, None))['params']
+  embedding_key, head_key, layer_key = jax.random.split(key, 3)
+  normal = nn.initializers.normal(config.initializer_range)
+  params = {
+      'embedding': normal(embedding_key, (config.vocab_size, config.hidden_size)),
+      'layers': jax.vmap(one)(jax.random.split(layer_key, config.num_hidden_layers)),
+      'final_norm': jnp.ones(config.hidden_size)}
+  if not config.tie_word_embeddings:
+    params['head'] = normal(head_key, (config.hidden_size, config.vocab_size))
+  return params
+
+
+def shapes(config: ModelConfig) -> dict:
+  """The parameter tree as ShapeDtypeStructs."""
+  return jax.eval_shape(functools.partial(init, config), jax.random.key(0))
+
+
+def head_weight(config: ModelConfig, params: dict) -> jax.Array:
+  """head_DV in the compute dtype of the caller's choosing (here: as stored, float32)."""
+  return params['embedding'].T if config.tie_word_embeddings else params['head']
+
+
+def hidden(config: ModelConfig, params: dict, tokens_BL, positions_BL=None, segment_ids_BL=None, *,
+           implementation: str = 'xla', remat: str = 'none', unroll: bool = False, dtype: Any = None,
+           keep_kv: bool = False):
+  """Final normalised hidden states.
+
+  Args:
+    tokens_BL: int32 token ids.
+    positions_BL: int32 rotary positions, restarting in each packed segment; default 0..L-1.
+    segment_ids_BL: int32, see attention.attention; default one segment a row.
+    implementation: attention by name.
+    remat: a name of REMAT_POLICIES.
+    unroll: unroll the layers instead of scanning them (faster on CPU for few layers, slower to compile).
+    dtype: of the activations; default `compute_dtype()`.
+    keep_kv: return the rotated keys and the values of each layer as well (prefill).
+
+  Returns:
+    x_BLD, or (x_BLD, (k_NBLKh, v_NBLKh)) with keep_kv.
+
+  Raises:
+    ValueError: unknown remat policy or attention.
+  """
+  if remat not in REMAT_POLICIES:
+    raise ValueError(f'unknown remat policy {remat!r}; choose from {", ".join(REMAT_POLICIES)}')
+  B, L = tokens_BL.shape
+  dtype = dtype or compute_dtype()
+  if positions_BL is None:
+    positions_BL = jnp.broadcast_to(jnp.arange(L), (B, L))
+  if segment_ids_BL is None:
+    segment_ids_BL = jnp.ones((B, L), jnp.int32)
+  rope = rope_angles(positions_BL, config.head_dim, config.rope_theta)
+  x = gathered('embedding', params['embedding'].astype(dtype))[tokens_BL]
+
+  def attend(q, k, v):
+    return attention(q, k, v, segment_ids_BL, implementation), (k, v) if keep_kv else None
+
+  def layer(x, layer_params):
+    return Block(config).apply({'params': layer_params}, x, rope, attend)
+
+  if REMAT_POLICIES[remat] is not None:
+    layer = jax.checkpoint(layer, policy=REMAT_POLICIES[remat], prevent_cse=unroll)
+  x, kv = jax.lax.scan(layer, x, params['layers'], unroll=config.num_hidden_layers if unroll else 1)
+  x = rms_norm(x, params['final_norm'], config.rms_norm_eps)
+  return (x, kv) if keep_kv else x
+
+
+def logits(config: ModelConfig, params: dict, tokens_BL, positions_BL=None, segment_ids_BL=None):
+  """Float32 logits_BLV of whole sequences, for small inputs and tests (training never makes this array)."""
+  x = hidden(config, params, tokens_BL, positions_BL, segment_ids_BL, dtype=jnp.float32)
+  return jnp.einsum('BLD,DV->BLV', x, head_weight(config, params), preferred_element_type=jnp.float32)
+
+
+def num_params(params: dict) -> int:
+  return sum(x.size for x in jax.tree.leaves(params))

@@ -1,0 +1,78 @@
+"""The last stage: the models of the run compared on the same held-out problems, with intervals."""
+
+import json
+import time
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from vibethinker_jax import config as config_lib
+from vibethinker_jax.data import synthetic
+from vibethinker_jax.eval import benchmarks, passk, report
+from vibethinker_jax.programs.stage import Model, SamplerOptions, Stage, finish, open_model, progress, scratch
+
+
+class Options(NamedTuple):
+  """Config of an `evaluate` stage.
+
+  Attributes:
+    program: 'evaluate'. models: stages of this run, and 'init' for the untrained model.
+    levels; problems: held-out problems per domain; samples: responses to each; ks: the K of Pass@K.
+    sampler: how to sample. examples: problems per model and domain whose responses are kept for the report.
+  """
+  program: str
+  models: tuple
+  levels: tuple
+  problems: int
+  samples: int
+  ks: tuple
+  sampler: SamplerOptions
+  examples: int = 4
+
+
+def run(stage: Stage, options: Options) -> dict:
+  """Evaluates each model once; a model evaluated before a restart is not evaluated again."""
+  started = time.time()
+  if max(options.ks) > options.samples:
+    raise ValueError(f'{stage.name}.ks={options.ks}: Pass@{max(options.ks)} needs as many samples, there are '
+                     f'{options.samples}')
+  models = {}
+  bar = progress(len(options.models), stage.name, unit='model')
+  for name in options.models:
+    path = stage.directory / f'scores_{name}.json'
+    if not path.exists():
+      model = scratch(stage) if name == 'init' else open_model(stage, name)
+      config_lib.write_json(path, score_model(stage, options, model))
+    models[name] = json.loads(path.read_text())
+    bar.update(1)
+  bar.close()
+  result = {'models': {name: scores['domains'] for name, scores in models.items()},
+            'lengths': {name: scores['lengths'] for name, scores in models.items()},
+            'seconds': round(time.time() - started, 1)}
+  print(report.table(result['models'], max(options.ks)))
+  finish(stage, result)
+  return result
+
+
+def score_model(stage: Stage, options: Options, model: Model) -> dict:
+  """{'domains': {domain: passk.summary}, 'lengths': ..., 'examples': [...]} of one model; same draws for every model."""
+  rows = [row for domain in stage.recipe.domains
+          for row in synthetic.problems(domain, 'evaluate', options.problems, stage.recipe.seed, options.levels)]
+  key = jax.random.fold_in(jax.random.key(stage.recipe.seed), 20_000)
+  scored = benchmarks.sample_and_verify(model.config, model.params, model.tokenizer, rows, options.samples,
+                                        options.sampler.engine(), key=key, mesh=stage.mesh, pool=stage.pool)
+  where = np.array([row['domain'] for row in rows])
+  groups = {domain: where == domain for domain in stage.recipe.domains}
+  groups['maths'] = np.isin(where, synthetic.MATHS)
+  lengths, stopped = scored.responses.lengths_PG, scored.responses.stopped_PG
+  examples = [
+      {'domain': domain, 'prompt': rows[p]['prompt'], 'answer': rows[p]['answer'], 'responses': [
+          {'text': text, 'reward': int(correct), 'tokens': int(length)}
+          for text, correct, length in zip(scored.texts_PG[p], scored.correct_PG[p], lengths[p])]}
+      for domain in stage.recipe.domains for p in np.flatnonzero(groups[domain])[:options.examples]]
+  return {
+      'domains': {name: passk.summary(scored.correct_PG[members], options.ks) for name, members in groups.items()},
+      'lengths': {'mean': float(lengths.mean()), 'truncated': float(1 - stopped.mean()),
+                  'invalid': int((~scored.valid_PG).sum()), 'tokens': int(lengths.sum()), 'seconds': scored.seconds[0]},
+      'examples': examples}

@@ -1,0 +1,62 @@
+"""Expert model fusion: the specialists that probing chose, averaged (VibeThinker-1.5B §3.3, step 2)."""
+
+import time
+from typing import NamedTuple
+
+import jax.numpy as jnp
+
+from vibethinker_jax import checkpoint, config as config_lib, trees
+from vibethinker_jax.programs import probe
+from vibethinker_jax.programs.stage import Stage, finish, finished, open_model
+
+
+class Options(NamedTuple):
+  """Config of a `merge` stage.
+
+  Attributes:
+    program: 'merge'. init_from: the stage whose checkpoints are merged. probe: the stage that chose them.
+    weights: one per domain, >= 0 with sum 1; () is 1/N each, as in the paper.
+  """
+  program: str
+  init_from: str
+  probe: str
+  weights: tuple = ()
+
+
+def run(stage: Stage, options: Options) -> dict:
+  """Averages, saves, and evaluates the merged model on the probing sets beside every single checkpoint."""
+  started = time.time()
+  probed = finished(stage.workdir, options.probe)
+  if probed is None:
+    raise ValueError(f'stage {stage.name!r} needs the result of {options.probe!r}: run --stages={options.probe} first')
+  chosen = probed['chosen']
+  weights = list(options.weights) or [1 / len(chosen)] * len(chosen)
+  if len(weights) != len(chosen):
+    raise ValueError(f'{stage.name}.weights has {len(weights)} numbers for the {len(chosen)} domains {list(chosen)}')
+  by_step = {}
+  for (_, step), weight in zip(chosen.items(), weights):
+    by_step[step] = by_step.get(step, 0.0) + weight
+  models = [open_model(stage, f'{options.init_from}@{step}') for step in by_step]
+  merged = models[0]._replace(params=trees.weighted_average([m.params for m in models], list(by_step.values())))
+  with checkpoint.Checkpoints(stage.directory / 'checkpoints', keep=None, model=merged.saved()) as checkpoints:
+    if not checkpoint.steps(stage.directory / 'checkpoints'):
+      checkpoints.save(0, merged.params, {'step': jnp.int32(0)}, {})
+
+  probing = config_lib.bind(probe.Options, stage.config[options.probe], options.probe)
+  scores = probe.probe_model(stage, probing, merged)
+  result = {'specialists': chosen, 'weights': dict(zip(chosen, weights)), 'merged': scores, 'k': probed['k'],
+            'seconds': round(time.time() - started, 1)}
+  print(table(result, probed))
+  finish(stage, result)
+  return result
+
+
+def table(result: dict, probed: dict) -> str:
+  """Mean Pass@1 and Pass@K over the subdomains: every checkpoint, then the merged model."""
+  k = str(result['k'])
+  mean = lambda scores, value: 100 * sum(value(s) for s in scores.values()) / len(scores)
+  line = lambda name, scores: (f'{name:>8}{mean(scores, lambda s: s["pass@1"]):10.1f}'
+                               f'{mean(scores, lambda s: s["pass@k"][k]):10.1f}')
+  lines = ['Mean over the subdomains of the probing sets', f'{"model":>8}{"Pass@1":>10}{"Pass@" + k:>10}']
+  lines += [line(step, scores) for step, scores in probed['scores'].items()]
+  return '\n'.join(lines + [line('merged', result['merged'])])

@@ -1,0 +1,87 @@
+"""Domain-aware diversity probing: Pass@K of every checkpoint on every subdomain (VibeThinker-1.5B §3.3, step 1)."""
+
+import json
+import time
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from vibethinker_jax import checkpoint, config as config_lib, metrics
+from vibethinker_jax.data import synthetic
+from vibethinker_jax.eval import benchmarks, passk
+from vibethinker_jax.programs.stage import Model, SamplerOptions, Stage, finish, open_model, progress
+
+
+class Options(NamedTuple):
+  """Config of a `probe` stage.
+
+  Attributes:
+    program: 'probe'. init_from: the stage whose checkpoints are probed.
+    levels, problems: the probing set of each subdomain.
+    samples: n per problem; k: the K of Pass@K, at most n.
+    sampler: how to sample.
+  """
+  program: str
+  init_from: str
+  levels: tuple
+  problems: int
+  samples: int
+  k: int
+  sampler: SamplerOptions
+
+
+def run(stage: Stage, options: Options) -> dict:
+  """Scores every checkpoint and picks `argmax_t P_i(t)` per subdomain (the earliest of equals)."""
+  started = time.time()
+  steps = checkpoint.steps(stage.workdir / options.init_from / 'checkpoints')
+  if not steps:
+    raise ValueError(f'stage {stage.name!r} probes the checkpoints of {options.init_from!r}, which has none: '
+                     f'run --stages={options.init_from} first')
+  if options.samples < options.k:
+    raise ValueError(f'{stage.name}.samples={options.samples} must be at least k={options.k}')
+  writer = metrics.Writer(stage.directory)
+  bar = progress(len(steps), stage.name, unit='checkpoint')
+  scores = {}
+  for step in steps:
+    path = stage.directory / f'scores_{step}.json'  # a checkpoint probed before a restart is not probed again
+    if not path.exists():
+      model = open_model(stage, f'{options.init_from}@{step}')
+      config_lib.write_json(path, probe_model(stage, options, model))
+    scores[step] = json.loads(path.read_text())
+    writer.write(step, {f'{domain}/{name}': value for domain, s in scores[step].items()
+                        for name, value in (('pass@1', s['pass@1']), (f'pass@{options.k}', s['pass@k'][str(options.k)]))})
+    bar.write(f'  checkpoint {step}: pass@{options.k} ' + ', '.join(
+        f'{domain} {s["pass@k"][str(options.k)]:.3f}' for domain, s in scores[step].items()))
+    bar.update(1)
+  bar.close()
+  writer.close()
+  chosen = {domain: max(steps, key=lambda t: (scores[t][domain]['pass@k'][str(options.k)], -t))
+            for domain in stage.recipe.domains}
+  result = {'k': options.k, 'scores': {str(t): s for t, s in scores.items()}, 'chosen': chosen,
+            'seconds': round(time.time() - started, 1)}
+  print(table(result))
+  finish(stage, result)
+  return result
+
+
+def probe_model(stage: Stage, options: Options, model: Model) -> dict:
+  """{domain: passk.summary} on the probing sets; the same draws for every model."""
+  rows = [row for domain in stage.recipe.domains
+          for row in synthetic.problems(domain, 'probe', options.problems, stage.recipe.seed, options.levels)]
+  key = jax.random.fold_in(jax.random.key(stage.recipe.seed), 10_000)
+  scored = benchmarks.sample_and_verify(model.config, model.params, model.tokenizer, rows, options.samples,
+                                        options.sampler.engine(), key=key, mesh=stage.mesh, pool=stage.pool)
+  domains = np.array([row['domain'] for row in rows])
+  return {domain: passk.summary(scored.correct_PG[domains == domain], sorted({1, options.k}))
+          for domain in stage.recipe.domains}
+
+
+def table(result: dict) -> str:
+  """Pass@K per checkpoint and subdomain, the chosen ones starred."""
+  k, chosen = str(result['k']), result['chosen']
+  lines = [f'Pass@{k} of each checkpoint (* chosen)', '   step  ' + ''.join(f'{d:>13}' for d in chosen)]
+  for step, scores in result['scores'].items():
+    cells = (f'{100 * s["pass@k"][k]:11.1f}{"*" if str(chosen[d]) == step else " "} ' for d, s in scores.items())
+    lines.append(f'{step:>7}  ' + ''.join(cells))
+  return '\n'.join(lines)

@@ -1,0 +1,283 @@
+"""Reinforcement learning with MGPO (VibeThinker-1.5B §3.4): amplify the signal in the spectrum that SFT left.
+
+prompts -> rollouts, verified as they finish -> rewards [P, G] -> on device: group accuracy, entropy-deviation weight,
+advantages -> packed rows -> update. On-policy by default: one update per rollout batch.
+"""
+
+import functools
+import json
+import time
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from vibethinker_jax import checkpoint, config as config_lib, metrics, sharding
+from vibethinker_jax.data import synthetic
+from vibethinker_jax.eval import benchmarks
+from vibethinker_jax.programs.stage import (
+    Model, SamplerOptions, Stage, check_finite, finish, open_model, progress, stage_key)
+from vibethinker_jax.rl import batch as batch_lib, curriculum
+from vibethinker_jax.rl.loss import LossOptions, mgpo_loss, weighted_advantages
+from vibethinker_jax.train import loss as train_loss, optimizer as optimizer_lib, state as state_lib, step as step_lib
+
+
+class Options(NamedTuple):
+  """Config of an `rl` stage.
+
+  Attributes:
+    program: 'rl'. init_from: see stage.open_model.
+    domains, levels: of the synthetic problems; problems: per domain, before filtering.
+    steps: rollout batches. prompts: groups to train on per step (P); group: responses per prompt (G).
+    max_rounds: rollouts per step at most, to replace groups of equal rewards: the bounded budget.
+    filter_samples: responses per prompt to find its accuracy under the starting checkpoint; prompts at exactly 0 or 1
+      are dropped. 0: no filter.
+    sampler: how to sample; temperature and top_p must be 1, else the ratio is biased.
+    loss: variants of the objective.
+    updates: gradient updates per rollout batch; 1 is on-policy.
+    row_length, micro_batch: packed training rows, and how many of them go through the model at once.
+    learning_rate (constant after warmup_steps), beta2, weight_decay, clip_norm: of AdamW.
+    recompute_logps: log-probabilities of the behaviour policy are computed again by the trainer, and the mismatch with
+      the sampler's is logged; the default takes the sampler's.
+    checkpoint_steps, remat, unroll, max_skipped: as in sft.
+    examples_steps: sampled groups are kept for the report every so many steps.
+  """
+  program: str
+  init_from: str
+  domains: tuple
+  levels: tuple
+  problems: int
+  steps: int
+  prompts: int
+  group: int
+  sampler: SamplerOptions
+  loss: LossOptions
+  row_length: int
+  micro_batch: int
+  learning_rate: float
+  checkpoint_steps: int
+  max_rounds: int = 3
+  filter_samples: int = 8
+  updates: int = 1
+  warmup_steps: int = 0
+  beta2: float = 0.95
+  weight_decay: float = 0.0
+  clip_norm: float = 1.0
+  recompute_logps: bool = False
+  examples_steps: int = 10
+  remat: str = 'none'
+  unroll: bool = False
+  max_skipped: int = 5
+
+
+class Rollout(NamedTuple):
+  """The groups of one step: `rows` and what benchmarks.Scored holds of them, plus counts of all that was sampled."""
+  rows: list
+  prompts: list
+  tokens: np.ndarray
+  logps: np.ndarray
+  lengths: np.ndarray
+  correct: np.ndarray
+  valid: np.ndarray
+  texts: list
+  sampled: dict
+
+
+def run(stage: Stage, options: Options) -> dict:
+  """Trains and returns the result: steps, prompts kept, histogram of group accuracies, first and last metrics."""
+  _check(stage, options)
+  started = time.time()
+  model = open_model(stage, options.init_from)
+  schedule = lambda step: options.learning_rate * jnp.minimum(1.0, (step + 1) / (options.warmup_steps + 1))
+  optimizer = optimizer_lib.adamw(schedule, beta2=options.beta2, weight_decay=options.weight_decay,
+                                  clip_norm=options.clip_norm)
+  state = state_lib.init(model.config, optimizer, stage.mesh, params=model.params)
+  rows = starting_prompts(stage, options, model)
+  reference = jax.tree.map(jnp.copy, model.params) if options.loss.kl else None
+
+  abstract = state_lib.abstract(model.config, optimizer, stage.mesh)
+  with checkpoint.Checkpoints(stage.directory / 'checkpoints', keep=2, model=model.saved()) as checkpoints:
+    restored = checkpoints.restore_newest(abstract.params, {'step': abstract.step, 'opt_state': abstract.opt_state,
+                                                            'skipped': abstract.skipped})
+    cursor, step, histogram = 0, 0, np.zeros(options.group + 1, int)
+    if restored:
+      step, params, train, position = restored
+      state, cursor = state_lib.TrainState(params=params, **train), position['cursor']
+      histogram = np.array(position['histogram'])
+
+    model_options = {'remat': options.remat, 'unroll': options.unroll}
+    loss = functools.partial(mgpo_loss, model.config, options=options.loss, **model_options)
+    accumulate, apply = step_lib.jit_accumulate(state, loss), step_lib.jit_apply(state, optimizer)
+    score = jax.jit(lambda params, batch: train_loss.token_scores(model.config, params, batch, **model_options)[0])
+    advantages = jax.jit(functools.partial(weighted_advantages, options=options.loss))
+    writer = metrics.Writer(stage.directory, step)
+    examples = _Examples(stage.directory / 'examples.jsonl', step)
+    bar = progress(options.steps, stage.name, step)
+
+    while step < options.steps:
+      clock = [time.perf_counter()]
+      rollout, cursor = collect(stage, options, model._replace(params=state.params), rows, cursor, step)
+      clock.append(time.perf_counter())
+      advantages_PG, accuracy_P, weight_P = advantages(*_padded(rollout, options))
+      micros = _micro_batches(stage, options, rollout, advantages_PG)
+      with_policy = options.recompute_logps or options.loss.importance_cap
+      for micro in micros:
+        if with_policy:
+          micro['policy_logps'] = score(state.params, micro)
+        if reference is not None:
+          micro['reference_logps'] = score(reference, micro)
+        if options.recompute_logps and not options.loss.importance_cap:
+          micro['behaviour_logps'] = micro['policy_logps']
+      trained = {'count': 0.0}
+      for _ in range(options.updates if micros else 0):
+        total = None
+        for micro in micros:
+          total = accumulate(total, state.params, micro)
+        state, trained = apply(state, total)
+      trained = jax.device_get(trained)
+      clock.append(time.perf_counter())
+      step += 1
+      check_finite(stage, step, int(state.skipped), options.max_skipped)
+      histogram += rollout.sampled['histogram']
+      tokens = rollout.sampled['tokens']
+      writer.write(step, {
+          **trained, 'accuracy': rollout.sampled['accuracy'], 'useful_groups': len(rollout.rows),
+          'sampled_groups': rollout.sampled['groups'], 'invalid': rollout.sampled['invalid'],
+          'response_tokens': rollout.sampled['mean_length'], 'truncated': rollout.sampled['truncated'],
+          'weight': np.mean(jax.device_get(weight_P)[:len(rollout.rows)]) if rollout.rows else None,
+          'seconds/rollout': rollout.sampled['seconds'][0], 'seconds/verify': rollout.sampled['seconds'][1],
+          'seconds/train': clock[2] - clock[1], 'seconds/step': clock[2] - clock[0],
+          'rollout_tokens_per_second': tokens / rollout.sampled['seconds'][0], 'learning_rate': schedule(step - 1)})
+      if step % options.examples_steps == 0 or step == 1:
+        examples.write(step, rollout, jax.device_get(weight_P))
+      bar.set_postfix_str(f'accuracy {rollout.sampled["accuracy"]:.2f}, {rollout.sampled["mean_length"]:.0f} tokens, '
+                          f'{tokens / rollout.sampled["seconds"][0]:,.0f} tok/s')
+      bar.update(1)
+      if step % options.checkpoint_steps == 0 or step == options.steps:
+        checkpoints.save(step, state.params, {'step': state.step, 'opt_state': state.opt_state, 'skipped': state.skipped},
+                         {'cursor': cursor, 'histogram': histogram.tolist()})
+    bar.close()
+    writer.close()
+    examples.close()
+  result = {'steps': step, 'prompts': len(rows), 'group_accuracy_histogram': histogram.tolist(),
+            'strength': options.loss.strength, 'target': options.loss.target, 'seconds': round(time.time() - started, 1)}
+  finish(stage, result)
+  return result
+
+
+def _check(stage: Stage, options: Options) -> None:
+  if options.sampler.temperature != 1 or options.sampler.top_p != 1:
+    raise ValueError(f'{stage.name}.sampler: training samples at temperature 1 and top_p 1; with '
+                     f'{options.sampler.temperature} and {options.sampler.top_p} the policy ratio would be biased')
+  if options.group < 2:
+    raise ValueError(f'{stage.name}.group={options.group}: a group needs at least 2 responses to have an advantage')
+  shards = stage.mesh.shape['data'] * stage.mesh.shape['fsdp']
+  if options.micro_batch % shards:
+    raise ValueError(f'{stage.name}.micro_batch={options.micro_batch} must be a multiple of data x fsdp = {shards}')
+
+
+def starting_prompts(stage: Stage, options: Options, model: Model) -> list[dict]:
+  """The phase's prompts: those whose accuracy under the starting checkpoint is exactly 0 or 1 are dropped."""
+  rows = [row for domain in options.domains
+          for row in synthetic.problems(domain, 'rl', options.problems, stage.recipe.seed, options.levels)]
+  if not options.filter_samples:
+    return rows
+  path = stage.directory / 'prompts.json'
+  if not path.exists():
+    scored = benchmarks.sample_and_verify(
+        model.config, model.params, model.tokenizer, rows, options.filter_samples, options.sampler.engine(),
+        key=jax.random.fold_in(stage_key(stage), 0), mesh=stage.mesh, pool=stage.pool)
+    config_lib.write_json(path, {'accuracy': [float(a) for a in scored.correct_PG.mean(axis=1)]})
+  accuracy = json.loads(path.read_text())['accuracy']
+  kept = curriculum.keep_uncertain(accuracy)
+  if len(kept) < options.prompts:
+    raise ValueError(f'stage {stage.name!r}: only {len(kept)} of {len(rows)} prompts have an accuracy between 0 and 1 '
+                     f'under {options.init_from!r}; {options.prompts} are needed per step. Take more problems, or '
+                     'easier or harder levels')
+  return [rows[i] for i in kept]
+
+
+def collect(stage: Stage, options: Options, model: Model, rows: list[dict], cursor: int, step: int):
+  """Samples groups until `prompts` of them have unequal rewards, in at most max_rounds rounds.
+
+  Returns:
+    (Rollout of at most `prompts` useful groups, the cursor after the prompts used).
+  """
+  useful, parts, lost = [], [], 0
+  key = jax.random.fold_in(stage_key(stage), 1 + step)
+  for round_ in range(options.max_rounds):
+    wanted = options.prompts if round_ == 0 else options.prompts - len(useful)
+    picked = [rows[curriculum.prompt_at(cursor + i, len(rows), stage.recipe.seed)] for i in range(wanted)]
+    cursor += wanted
+    scored = benchmarks.sample_and_verify(
+        model.config, model.params, model.tokenizer, picked, options.group, options.sampler.engine(),
+        key=jax.random.fold_in(key, round_), mesh=stage.mesh, pool=stage.pool)
+    parts.append(scored)
+    accuracy = np.array([c[v].mean() if v.any() else 0.0 for c, v in zip(scored.correct_PG, scored.valid_PG)])
+    useful += [(scored, i, picked[i]) for i in np.flatnonzero(curriculum.useful_groups(accuracy))]
+    if len(useful) >= options.prompts:
+      break
+  take = lambda name: np.array([getattr(s.responses, name)[i] for s, i, _ in useful])
+  correct, valid = (np.concatenate([getattr(s, name) for s in parts]) for name in ('correct_PG', 'valid_PG'))
+  lengths = np.concatenate([s.responses.lengths_PG for s in parts])
+  sampled = {
+      'groups': len(correct), 'accuracy': float(correct[valid].mean()), 'invalid': int((~valid).sum()),
+      'tokens': int(lengths.sum()), 'mean_length': float(lengths.mean()),
+      'truncated': float(1 - np.concatenate([s.responses.stopped_PG for s in parts]).mean()),
+      'histogram': np.bincount(correct.sum(axis=1), minlength=options.group + 1),
+      'seconds': np.sum([s.seconds for s in parts], axis=0)}
+  return Rollout([row for _, _, row in useful], [s.prompts[i] for s, i, _ in useful], take('tokens_PGL'),
+                 take('logps_PGL'), take('lengths_PG'), np.array([s.correct_PG[i] for s, i, _ in useful]),
+                 np.array([s.valid_PG[i] for s, i, _ in useful]), [s.texts_PG[i] for s, i, _ in useful],
+                 sampled), cursor
+
+
+def _padded(rollout: Rollout, options: Options):
+  """Rewards, lengths and validity as [prompts, G] of one shape in every step; missing groups are all-invalid."""
+  shape = (options.prompts, options.group)
+  rewards, lengths, valid = np.zeros(shape, np.float32), np.ones(shape, np.int32), np.zeros(shape, bool)
+  if n := len(rollout.rows):
+    rewards[:n], lengths[:n], valid[:n] = rollout.correct, rollout.lengths, rollout.valid
+  return rewards, lengths, valid
+
+
+def _micro_batches(stage: Stage, options: Options, rollout: Rollout, advantages_PG) -> list[dict]:
+  """Packed rows on the devices, with the advantage of each position's response gathered there."""
+  if not rollout.rows:
+    return []
+  packed = batch_lib.rl_batch(rollout.prompts, rollout.tokens, rollout.logps, rollout.lengths, rollout.valid,
+                              row_length=options.row_length, rows_multiple=options.micro_batch)
+  placed = sharding.batch_sharding(stage.mesh)
+  micros = []
+  for start in range(0, len(packed['tokens']), options.micro_batch):
+    micro = {name: jax.device_put(x[start:start + options.micro_batch], placed) for name, x in packed.items()}
+    micros.append(micro | {'advantages': _spread(advantages_PG, micro['responses'], micro['mask'])})
+  return micros
+
+
+@jax.jit
+def _spread(advantages_PG, responses_BL, mask_BL):
+  return advantages_PG.reshape(-1)[responses_BL] * mask_BL
+
+
+class _Examples:
+  """examples.jsonl: some groups as text, for the report; goes on where a restored checkpoint stands."""
+
+  def __init__(self, path, step: int):
+    kept = [x for x in path.read_text().splitlines() if metrics.line_step(x) <= step] if path.exists() else []
+    path.write_text(''.join(line + '\n' for line in kept))
+    self._file = path.open('a')
+
+  def write(self, step: int, rollout: Rollout, weight_P, groups: int = 2) -> None:
+    for p in range(min(groups, len(rollout.rows))):
+      row = rollout.rows[p]
+      self._file.write(json.dumps({
+          'step': step, 'prompt': row['prompt'], 'answer': row['answer'], 'domain': row['domain'],
+          'accuracy': float(rollout.correct[p].mean()), 'weight': float(weight_P[p]),
+          'responses': [{'text': text, 'reward': int(correct), 'tokens': int(length)} for text, correct, length in
+                        zip(rollout.texts[p], rollout.correct[p], rollout.lengths[p])]}) + '\n')
+    self._file.flush()
+
+  def close(self) -> None:
+    self._file.close()

@@ -1,0 +1,106 @@
+"""Supervised fine-tuning for a spectrum of solutions, with checkpoints to probe (VibeThinker-1.5B §3.3)."""
+
+import functools
+import time
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from vibethinker_jax import checkpoint, metrics, sharding
+from vibethinker_jax.data import loader, sources
+from vibethinker_jax.programs.stage import Stage, check_finite, finish, open_model, progress
+from vibethinker_jax.train import loss, optimizer as optimizer_lib, state as state_lib, step as step_lib
+
+
+class Options(NamedTuple):
+  """Config of an `sft` stage.
+
+  Attributes:
+    program: 'sft'. init_from: see stage.open_model.
+    levels: difficulty levels of the synthetic problems. problems: size of the source (an epoch).
+    steps: updates. batch_size: packed rows per update; length: positions per row.
+    micro_batches: rows are processed in that many parts.
+    learning_rate, final_learning_rate: peak and end of the cosine; warmup_percent: of the steps, linear.
+    beta2, weight_decay, clip_norm: of AdamW.
+    checkpoint_steps: a checkpoint every so many updates (and at the end); all are kept, for probing.
+    log_steps: a line of metrics every so many updates.
+    remat: a name of model.transformer.REMAT_POLICIES. unroll: layers unrolled instead of scanned.
+    max_skipped: give up after so many non-finite updates in a row.
+  """
+  program: str
+  init_from: str
+  levels: tuple
+  problems: int
+  steps: int
+  batch_size: int
+  length: int
+  learning_rate: float
+  final_learning_rate: float
+  warmup_percent: float
+  checkpoint_steps: int
+  micro_batches: int = 1
+  beta2: float = 0.95
+  weight_decay: float = 0.0
+  clip_norm: float = 1.0
+  log_steps: int = 10
+  remat: str = 'none'
+  unroll: bool = False
+  max_skipped: int = 10
+
+
+def run(stage: Stage, options: Options) -> dict:
+  """Trains and returns the result: steps, tokens, final loss, seconds."""
+  model = open_model(stage, options.init_from)
+  schedule = optimizer_lib.schedule(options.learning_rate, options.final_learning_rate,
+                                    round(options.steps * options.warmup_percent / 100), options.steps)
+  optimizer = optimizer_lib.adamw(schedule, beta2=options.beta2, weight_decay=options.weight_decay,
+                                  clip_norm=options.clip_norm)
+  source = sources.SyntheticExamples(stage.recipe.domains, options.levels, stage.recipe.seed, options.problems)
+  batches = loader.sft_batches(source, model.tokenizer, batch_size=options.batch_size // jax.process_count(),
+                               length=options.length, seed=stage.recipe.seed, shard_index=jax.process_index(),
+                               shard_count=jax.process_count())
+  state = state_lib.init(model.config, optimizer, stage.mesh, params=model.params)
+  abstract = state_lib.abstract(model.config, optimizer, stage.mesh)
+  with checkpoint.Checkpoints(stage.directory / 'checkpoints', keep=None, model=model.saved()) as checkpoints:
+    restored = checkpoints.restore_newest(abstract.params, _train(abstract))
+    if restored:
+      step, params, train, position = restored
+      state = state_lib.TrainState(params=params, **train)
+      batches.set_state(position['batches'])
+    train_step = step_lib.jit_train_step(
+        state, optimizer=optimizer, micro_batches=options.micro_batches,
+        loss=functools.partial(loss.sft, model.config, remat=options.remat, unroll=options.unroll))
+
+    first = step = int(state.step)
+    writer = metrics.Writer(stage.directory, step)
+    rows = sharding.batch_sharding(stage.mesh)
+    bar, started, since, since_step, fetched, tokens = progress(options.steps, stage.name, step), time.time(), time.time(), step, None, 0
+    while step < options.steps:
+      batch = next(batches)
+      tokens += int((batch['segment_ids'] > 0).sum())
+      batch = {name: jax.make_array_from_process_local_data(rows, np.asarray(x)) for name, x in batch.items()}
+      previous, (state, fetched) = fetched, train_step(state, batch)
+      step += 1
+      if previous is not None:  # one step late: fetching this step's numbers would stall the device
+        jax.block_until_ready(previous)
+      if step % options.log_steps == 0 or step == options.steps:
+        values = jax.device_get(fetched)
+        rate = (step - since_step) * options.batch_size * options.length / (time.time() - since)
+        since, since_step = time.time(), step
+        check_finite(stage, step, int(state.skipped), options.max_skipped)
+        writer.write(step, {**values, 'learning_rate': schedule(step), 'tokens_per_second': rate})
+        bar.set_postfix_str(f'loss {values["loss"]:.3f}, {rate:,.0f} tok/s')
+      bar.update(1)
+      if step % options.checkpoint_steps == 0 or step == options.steps:
+        checkpoints.save(step, state.params, _train(state), {'batches': batches.get_state()})
+    bar.close()
+    writer.close()
+  result = {'steps': step, 'final_loss': metrics.read(stage.directory)[-1]['loss'],
+            'tokens_this_process': tokens, 'seconds': round(time.time() - started, 1), 'resumed_at': first}
+  finish(stage, result)
+  return result
+
+
+def _train(state: state_lib.TrainState) -> dict:
+  return {'step': state.step, 'opt_state': state.opt_state, 'skipped': state.skipped}

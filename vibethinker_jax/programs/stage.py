@@ -1,0 +1,152 @@
+"""What every program gets, and how a model is opened: from scratch, from an earlier stage, from a checkpoint."""
+
+import json
+import logging
+import pathlib
+import sys
+from typing import Any, NamedTuple
+
+import jax
+import tqdm
+
+from vibethinker_jax import checkpoint, config as config_lib, sharding
+from vibethinker_jax.data import sources, tokenizer as tokenizer_lib
+from vibethinker_jax.model import config as model_config, transformer
+from vibethinker_jax.sampler import engine
+from vibethinker_jax.verify.pool import Pool
+
+
+class Stage(NamedTuple):
+  """name: of the stage. directory: its own. workdir: of the run. config: the whole, plain. pool: the verifiers."""
+  name: str
+  directory: pathlib.Path
+  workdir: pathlib.Path
+  config: dict
+  recipe: config_lib.Recipe
+  mesh: jax.sharding.Mesh
+  pool: Pool
+
+
+class Model(NamedTuple):
+  config: model_config.ModelConfig
+  params: Any
+  tokenizer: tokenizer_lib.Tokenizer
+
+  def saved(self) -> dict:
+    """What goes with every checkpoint of this model."""
+    return {'config': json.loads(self.config.to_json()), 'tokenizer': self.tokenizer.model}
+
+
+class TokenizerOptions(NamedTuple):
+  """path: a SentencePiece model; '' trains one of vocab_size pieces on `problems` synthetic problems."""
+  path: str = ''
+  vocab_size: int = 768
+  problems: int = 8000
+
+
+class SamplerOptions(NamedTuple):
+  """Fields of sampler.engine.Options; see there."""
+  max_tokens: int
+  temperature: float = 1.0
+  top_p: float = 1.0
+  slots: int = 64
+  steps_per_call: int = 16
+  columns: int = 0
+  prompt_columns: int = 0
+
+  def engine(self) -> engine.Options:
+    return engine.Options(**self._asdict())
+
+
+def open_model(stage: Stage, source: str) -> Model:
+  """A model on the mesh.
+
+  Args:
+    source: 'scratch', the name of a stage of this run, or the path of a checkpoint. A stage may be followed by
+      '@step'.
+
+  Raises:
+    ValueError: the stage has not run, or there is no checkpoint.
+  """
+  if source == 'scratch':
+    return scratch(stage)
+  name, _, step = source.partition('@')
+  path = stage.workdir / name if name in stage.recipe.stages else pathlib.Path(name)
+  if name in stage.recipe.stages and not checkpoint.steps(path / 'checkpoints'):
+    raise ValueError(f'stage {stage.name!r} starts from {name!r}, which has no checkpoint in {path} yet: run that stage '
+                     f'first (--stages={name})')
+  return load(path / 'checkpoints' / step if step else path, stage.mesh)
+
+
+def load(path: pathlib.Path, mesh) -> Model:
+  """A model from one of our checkpoints (a stage directory, a checkpoints directory, or one step)."""
+  directory = checkpoint.find(path)
+  saved = checkpoint.read_model(directory)
+  config = model_config.from_dict(saved['config'])
+  shapes = transformer.shapes(config)
+  target = jax.tree.map(lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), shapes,
+                        sharding.tree_shardings(mesh, shapes))
+  return Model(config, checkpoint.read_params(directory, target, saved['digests']),
+               tokenizer_lib.Tokenizer(saved['tokenizer']))
+
+
+def scratch(stage: Stage) -> Model:
+  """Random parameters and the run's own tokenizer, both functions of the config alone."""
+  options = config_lib.bind(TokenizerOptions, stage.recipe.tokenizer, 'tokenizer')
+  tokenizer = _tokenizer(stage, options)
+  fields = dict(stage.recipe.model)
+  fields['vocab_size'] = fields.get('vocab_size') or tokenizer.vocab_size
+  if fields['vocab_size'] < tokenizer.vocab_size:
+    raise ValueError(f'model.vocab_size={fields["vocab_size"]} is smaller than the tokenizer: {tokenizer.vocab_size}')
+  config = model_config.from_dict(fields)
+  shardings = sharding.tree_shardings(stage.mesh, transformer.shapes(config))
+  key = jax.random.fold_in(jax.random.key(stage.recipe.seed), 0)
+  params = jax.jit(lambda k: transformer.init(config, k), out_shardings=shardings)(key)
+  return Model(config, params, tokenizer)
+
+
+def _tokenizer(stage: Stage, options: TokenizerOptions) -> tokenizer_lib.Tokenizer:
+  if options.path:
+    return tokenizer_lib.load(options.path)
+  path = stage.workdir / 'tokenizer.model'
+  if not path.exists():
+    logging.info('training a tokenizer of %d pieces on %d synthetic problems', options.vocab_size, options.problems)
+    examples = sources.SyntheticExamples(stage.recipe.domains, (1, 2, 3), stage.recipe.seed, options.problems)
+    texts = (text for i in range(len(examples)) for text in ('user', 'assistant', *examples[i].values()))
+    trained = tokenizer_lib.train(texts, options.vocab_size)
+    temporary = path.with_suffix('.tmp')
+    trained.save(temporary)
+    temporary.replace(path)
+  return tokenizer_lib.load(path)
+
+
+def stage_key(stage: Stage) -> jax.Array:
+  """A random key of this stage's own: of the seed and the stage's place in the recipe."""
+  return jax.random.fold_in(jax.random.key(stage.recipe.seed), 1 + stage.recipe.stages.index(stage.name))
+
+
+def progress(total: int, description: str, initial: int = 0, unit: str = 'step') -> tqdm.tqdm:
+  """A progress bar on stderr; a line every 20 s where that is not a terminal."""
+  terminal = sys.stderr.isatty()
+  return tqdm.tqdm(total=total, desc=description, initial=initial, unit=unit, dynamic_ncols=True,
+                   mininterval=0.2 if terminal else 20, smoothing=0.1)
+
+
+def finish(stage: Stage, result: dict) -> None:
+  """Marks the stage as done."""
+  config_lib.write_json(stage.directory / 'result.json', result)
+
+
+def finished(workdir: pathlib.Path, name: str) -> dict | None:
+  """result.json of a stage, or None if it is not done."""
+  path = workdir / name / 'result.json'
+  return json.loads(path.read_text()) if path.exists() else None
+
+
+def check_finite(stage: Stage, step: int, skipped_in_a_row: int, limit: int) -> None:
+  """Raises FloatingPointError once `limit` updates in a row were not finite, naming the last good checkpoint."""
+  if skipped_in_a_row >= limit:
+    good = checkpoint.steps(stage.directory / 'checkpoints')
+    raise FloatingPointError(
+        f'stage {stage.name}: {skipped_in_a_row} updates in a row up to step {step} were not finite and were skipped. '
+        f'The last checkpoint is step {good[-1] if good else "none"}. Lower the learning rate or clip_norm')

@@ -1,0 +1,56 @@
+"""Advantages of groups of responses, on device."""
+
+import jax.numpy as jnp
+
+
+def group_advantages(rewards_PG, *, normalise: str = 'std', valid_PG=None, epsilon: float = 1e-6):
+  """Group-relative advantages `A_i = (r_i - mean r) / std r` (VibeThinker-1.5B §3.4, after GRPO).
+
+  Args:
+    rewards_PG: float.
+    normalise: 'std', or 'none' (Dr.GRPO: centred only).
+    valid_PG: bool, responses that have a verdict; the others take no part and get 0. Default: all.
+    epsilon: added to the standard deviation. A group of equal rewards gets exactly 0.
+
+  Returns:
+    float32 [P, G].
+
+  Raises:
+    ValueError: unknown normalise.
+  """
+  if normalise not in ('std', 'none'):
+    raise ValueError(f"normalise={normalise!r}: choose 'std' or 'none'")
+  rewards = jnp.asarray(rewards_PG, jnp.float32)
+  valid = jnp.ones_like(rewards) if valid_PG is None else jnp.asarray(valid_PG, jnp.float32)
+  n = jnp.maximum(jnp.sum(valid, axis=1, keepdims=True), 1.0)
+  centred = (rewards - jnp.sum(rewards * valid, axis=1, keepdims=True) / n) * valid
+  if normalise == 'none':
+    return centred
+  return centred / (jnp.sqrt(jnp.sum(centred**2, axis=1, keepdims=True) / n) + epsilon)
+
+
+def group_accuracy(rewards_PG, valid_PG=None):
+  """p_c [P]: the share of responses with reward exactly 1 among those that have a verdict (before any shaping)."""
+  correct = (jnp.asarray(rewards_PG) == 1).astype(jnp.float32)
+  valid = jnp.ones_like(correct) if valid_PG is None else jnp.asarray(valid_PG, jnp.float32)
+  return jnp.sum(correct * valid, axis=1) / jnp.maximum(jnp.sum(valid, axis=1), 1.0)
+
+
+def long2short(rewards_PG, correct_PG, lengths_PG, strength: float = 0.2):
+  """Zero-sum brevity bonus among the correct responses of a group (VibeThinker-3B §2.2.2).
+
+  `r'_i = r_i + strength * (s_i - mean s) / max_j |s_j - mean s|` with `s_i = 1 / L_i` over the correct ones; wrong
+  responses, and groups whose correct responses are equally long, are unchanged.
+
+  Args:
+    rewards_PG: float. correct_PG: bool. lengths_PG: int, tokens, at least 1.
+  """
+  correct = jnp.asarray(correct_PG, jnp.float32)
+  brevity = correct / jnp.maximum(jnp.asarray(lengths_PG, jnp.float32), 1.0)
+  n = jnp.maximum(jnp.sum(correct, axis=1, keepdims=True), 1.0)
+  centred = (brevity - jnp.sum(brevity, axis=1, keepdims=True) / n) * correct
+  largest = jnp.max(jnp.abs(centred), axis=1, keepdims=True)
+  # Equal lengths differ by rounding only: 1e-6 of the brevity itself, far under a difference of one token.
+  tied = largest <= 1e-6 * jnp.max(brevity, axis=1, keepdims=True)
+  bonus = jnp.where(tied, 0.0, centred / jnp.where(tied, 1.0, largest))
+  return jnp.asarray(rewards_PG, jnp.float32) + strength * bonus

@@ -1,0 +1,81 @@
+"""The MGPO loss of a packed batch; GRPO, Dr.GRPO, DAPO-style variants are values of its options."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from vibethinker_jax.model.config import ModelConfig
+from vibethinker_jax.rl import advantage, mgpo
+from vibethinker_jax.train import loss as train_loss
+
+
+class LossOptions(NamedTuple):
+  """Variants of the objective.
+
+  Attributes:
+    strength: lambda of the entropy-deviation weight; 0 is GRPO. target: its p_0.
+    normalise: 'std' (GRPO), 'none' (Dr.GRPO).
+    aggregation: 'sequence_mean' (the papers: mean over responses of the mean over tokens) or 'token_mean' (DAPO).
+    clip_low, clip_high: the ratio is clipped to [1 - clip_low, 1 + clip_high].
+    importance_cap: truncated importance sampling; tokens are weighted by min(policy at the start of the update /
+      sampler, cap); 0 is off. It matters only where the sampler's numbers differ from the trainer's.
+    long2short: strength of the brevity bonus (VibeThinker-3B §2.2.2); 0 is off.
+    kl: weight of the KL divergence to the stage's starting policy (k3); 0 is off, as in the papers.
+  """
+  strength: float = 4.0
+  target: float = 0.5
+  normalise: str = 'std'
+  aggregation: str = 'sequence_mean'
+  clip_low: float = 0.2
+  clip_high: float = 0.2
+  importance_cap: float = 0.0
+  long2short: float = 0.0
+  kl: float = 0.0
+
+
+def weighted_advantages(rewards_PG, lengths_PG, valid_PG, options: LossOptions):
+  """On device, from rewards [P, G]: (A'_PG = w_ME(p_c) A, accuracy_P, weight_P)."""
+  accuracy_P = advantage.group_accuracy(rewards_PG, valid_PG)
+  shaped = jnp.asarray(rewards_PG, jnp.float32)
+  if options.long2short:
+    shaped = advantage.long2short(shaped, (shaped == 1) & valid_PG, lengths_PG, options.long2short)
+  advantages_PG = advantage.group_advantages(shaped, normalise=options.normalise, valid_PG=valid_PG)
+  weight_P = mgpo.entropy_deviation_weight(accuracy_P, options.strength, options.target)
+  return advantages_PG * weight_P[:, None], accuracy_P, weight_P
+
+
+def mgpo_loss(config: ModelConfig, params, batch: dict, *, options: LossOptions, **model_options):
+  """Minus the clipped objective of a packed batch (rl.batch.rl_batch) with its groups' rewards.
+
+  Args:
+    batch: the packed arrays, and per response position: advantages [R, L] float32 (0 on padding); with options.kl
+      also reference_logps, with options.importance_cap also policy_logps (both [R, L] float32).
+
+  Returns:
+    (sum, count, metric sums): 'sequence_mean' counts responses, 'token_mean' tokens.
+
+  Raises:
+    ValueError: unknown aggregation.
+  """
+  if options.aggregation not in ('sequence_mean', 'token_mean'):
+    raise ValueError(f"aggregation={options.aggregation!r}: choose 'sequence_mean' or 'token_mean'")
+  logp_BL, entropy_BL = train_loss.token_scores(config, params, batch, **model_options)
+  mask_BL = batch['mask'].astype(jnp.float32)
+  behaviour_BL = batch['policy_logps'] if options.importance_cap else batch['behaviour_logps']
+  objective_BL, ratio_BL, clipped_BL = mgpo.clipped_objective(
+      logp_BL, behaviour_BL, batch['advantages'], options.clip_low, options.clip_high)
+  if options.importance_cap:
+    trust = jnp.exp(batch['policy_logps'] - batch['behaviour_logps'])
+    objective_BL *= jax.lax.stop_gradient(jnp.minimum(trust, options.importance_cap))
+  if options.kl:
+    objective_BL -= options.kl * mgpo.low_variance_kl(logp_BL, batch['reference_logps'])
+  by_token = batch['token_weights'] if options.aggregation == 'sequence_mean' else mask_BL
+  gap_BL = jnp.abs(logp_BL - batch['behaviour_logps'])
+  mean = lambda x: jnp.sum(x * by_token)
+  # where, not times: padding holds no behaviour log-probability, and inf * 0 is NaN.
+  objective_BL, ratio_BL, gap_BL = (jnp.where(mask_BL > 0, x, 0.0) for x in (objective_BL, ratio_BL, gap_BL))
+  loss = -mean(objective_BL)
+  return loss, jnp.sum(by_token), {
+      'loss': loss, 'entropy': mean(entropy_BL), 'ratio': mean(ratio_BL), 'clip_fraction': mean(clipped_BL),
+      'logp_gap': mean(gap_BL)}

@@ -1,0 +1,30 @@
+"""What a command does before JAX is imported: quiet logs, the platform, huge pages on CPU."""
+
+import os
+import sys
+
+HUGE_PAGES = 'glibc.malloc.hugetlb=1'
+
+
+def prepare() -> None:
+  """Call first thing in a command, before any import of JAX.
+
+  On Linux without an accelerator the process starts itself again with huge pages for malloc: JAX's large outputs are
+  fresh mappings, and page faults cost 10 to 35% of a training step (measured on 2 cores). An existing GLIBC_TUNABLES is
+  left alone.
+  """
+  os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
+  if not _accelerator():
+    # libtpu may be installed without a TPU (ahead-of-time compilation): JAX would search for one, loudly.
+    os.environ.setdefault('JAX_PLATFORMS', 'cpu')
+  if (sys.platform == 'linux' and 'cpu' == os.environ.get('JAX_PLATFORMS') and 'GLIBC_TUNABLES' not in os.environ
+      and os.confstr('CS_GNU_LIBC_VERSION')):
+    os.environ['GLIBC_TUNABLES'] = HUGE_PAGES
+    sys.stdout.flush()
+    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+
+
+def _accelerator() -> bool:
+  """Whether this machine has a device node of an NVIDIA GPU, an AMD GPU or a TPU."""
+  nodes = ('/dev/nvidia0', '/dev/nvidiactl', '/dev/kfd', '/dev/accel0', '/dev/vfio/0', '/dev/vfio/devices')
+  return any(os.path.exists(node) for node in nodes) or 'TPU_NAME' in os.environ or sys.platform == 'darwin'

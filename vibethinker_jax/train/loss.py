@@ -1,0 +1,26 @@
+"""Losses as (sum, count, metrics): divided once, after accumulation and across devices."""
+
+import jax.numpy as jnp
+
+from vibethinker_jax.model import score, transformer
+from vibethinker_jax.model.config import ModelConfig, compute_dtype
+
+
+def token_scores(config: ModelConfig, params, batch: dict, *, chunk: int = score.CHUNK, **model_options):
+  """(logp_BL, entropy_BL) of `batch['targets']` in a packed batch (see data.loader.sft_batches)."""
+  x_BLD = transformer.hidden(config, params, batch['tokens'], batch['positions'], batch['segment_ids'],
+                             **model_options)
+  head_DV = transformer.head_weight(config, params).astype(compute_dtype())
+  return score.token_scores(x_BLD, head_DV, batch['targets'], chunk)
+
+
+def sft(config: ModelConfig, params, batch: dict, **options):
+  """Token cross-entropy on the response tokens (VibeThinker-1.5B §3.3).
+
+  Returns:
+    (sum of the loss in nats, number of response tokens, {metric: sum over response tokens}).
+  """
+  logp_BL, entropy_BL = token_scores(config, params, batch, **options)
+  mask_BL = batch['mask'].astype(jnp.float32)
+  total = -jnp.sum(logp_BL * mask_BL)
+  return total, jnp.sum(mask_BL), {'loss': total, 'entropy': jnp.sum(entropy_BL * mask_BL)}

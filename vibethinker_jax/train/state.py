@@ -1,0 +1,39 @@
+"""The train state: arrays only, so that donation, saving and merging are trivial."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from vibethinker_jax import sharding
+from vibethinker_jax.model import transformer
+from vibethinker_jax.model.config import ModelConfig
+
+
+class TrainState(NamedTuple):
+  """step: updates tried, int32; skipped: updates in a row that were not applied because they were not finite."""
+  step: jax.Array
+  params: Any
+  opt_state: Any
+  skipped: jax.Array
+
+
+def create(params, optimizer: optax.GradientTransformation) -> TrainState:
+  return TrainState(jnp.int32(0), params, optimizer.init(params), jnp.int32(0))
+
+
+def abstract(config: ModelConfig, optimizer: optax.GradientTransformation, mesh) -> TrainState:
+  """The state as ShapeDtypeStructs with their shardings, for restoring and for ahead-of-time compilation."""
+  shapes = jax.eval_shape(lambda p: create(p, optimizer), transformer.shapes(config))
+  return jax.tree.map(lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), shapes,
+                      sharding.tree_shardings(mesh, shapes))
+
+
+def init(config: ModelConfig, optimizer: optax.GradientTransformation, mesh, key=None, params=None) -> TrainState:
+  """A fresh state on the mesh, from random parameters (`key`) or from given ones."""
+  shardings = jax.tree.map(lambda x: x.sharding, abstract(config, optimizer, mesh))
+  if params is None:
+    return jax.jit(lambda k: create(transformer.init(config, k), optimizer), out_shardings=shardings)(key)
+  params = jax.device_put(params, shardings.params)
+  return jax.jit(lambda p: create(p, optimizer), out_shardings=shardings)(params)

@@ -1,0 +1,76 @@
+"""One update from any loss that returns (sum, count, metric sums): gradients, accumulation, application."""
+
+import functools
+from typing import Callable
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from vibethinker_jax.train.state import TrainState
+
+
+def gradients(params, batch: dict, *, loss: Callable):
+  """(gradient of the sum, count, metric sums) of one micro-batch; loss: (params, batch) -> (sum, count, sums)."""
+  def scalar(params):
+    total, count, sums = loss(params, batch)
+    return total, (count, sums)
+  (_, (count, sums)), gradient = jax.value_and_grad(scalar, has_aux=True)(params)
+  return gradient, count, sums
+
+
+def apply(state: TrainState, accumulated, *, optimizer: optax.GradientTransformation) -> tuple[TrainState, dict]:
+  """Divides what `gradients` summed by the count and updates once; skips the update if anything is not finite.
+
+  Returns:
+    (state, metrics): the metric sums divided by the count, plus count, grad_norm and skipped (1: not applied).
+  """
+  gradient, count, sums = accumulated
+  count = jnp.maximum(count, 1.0)
+  gradient = jax.tree.map(lambda g: g / count, gradient)
+  norm = optax.global_norm(gradient)
+  ok = jnp.isfinite(norm)
+  updates, opt_state = optimizer.update(gradient, state.opt_state, state.params)
+  keep = functools.partial(jax.tree.map, lambda new, old: jnp.where(ok, new, old))
+  metrics = {name: value / count for name, value in sums.items()}
+  metrics |= {'count': count, 'grad_norm': norm, 'skipped': 1 - ok.astype(jnp.int32)}
+  return TrainState(state.step + 1, keep(optax.apply_updates(state.params, updates), state.params),
+                    keep(opt_state, state.opt_state), jnp.where(ok, 0, state.skipped + 1)), metrics
+
+
+def train_step(state: TrainState, batch: dict, *, loss: Callable, optimizer: optax.GradientTransformation,
+               micro_batches: int = 1) -> tuple[TrainState, dict]:
+  """One update from a batch whose rows are split into `micro_batches` (rows i, i + micro_batches, ... together, so
+  that each device keeps the rows it has). The gradient is that of sum / count over all of them."""
+  if micro_batches == 1:
+    return apply(state, gradients(state.params, batch, loss=loss), optimizer=optimizer)
+  split = jax.tree.map(lambda x: jnp.moveaxis(x.reshape(-1, micro_batches, *x.shape[1:]), 1, 0), batch)
+  one = functools.partial(gradients, state.params, loss=loss)
+  shapes = jax.eval_shape(one, jax.tree.map(lambda x: x[0], split))
+  zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
+  accumulated, _ = jax.lax.scan(lambda total, micro: (jax.tree.map(jnp.add, total, one(micro)), None), zeros, split)
+  return apply(state, accumulated, optimizer=optimizer)
+
+
+def jit_train_step(state: TrainState, **options) -> Callable:
+  """`train_step` with its options bound, jitted, the state donated and kept in the shardings of `state`."""
+  shardings = jax.tree.map(lambda x: x.sharding, state)
+  return jax.jit(functools.partial(train_step, **options), donate_argnums=0, out_shardings=(shardings, None))
+
+
+def jit_accumulate(state: TrainState, loss: Callable) -> Callable:
+  """(accumulated or None, params, batch) -> accumulated: for batches whose number of micro-batches varies.
+
+  Each micro-batch has the same shape, so nothing is compiled again; nothing waits for the host.
+  """
+  shardings = (jax.tree.map(lambda x: x.sharding, state.params), None, None)
+  first = jax.jit(functools.partial(gradients, loss=loss), out_shardings=shardings)
+  add = jax.jit(lambda total, params, batch: jax.tree.map(jnp.add, total, gradients(params, batch, loss=loss)),
+                donate_argnums=0, out_shardings=shardings)
+  return lambda total, params, batch: first(params, batch) if total is None else add(total, params, batch)
+
+
+def jit_apply(state: TrainState, optimizer: optax.GradientTransformation) -> Callable:
+  """`apply`, jitted, state and gradients donated."""
+  shardings = jax.tree.map(lambda x: x.sharding, state)
+  return jax.jit(functools.partial(apply, optimizer=optimizer), donate_argnums=(0, 1), out_shardings=(shardings, None))

@@ -1,0 +1,187 @@
+r"""Finds the final answer or program in a response. Pure text work: nothing of it is evaluated.
+
+  answer_text('<think>6*7</think>So \\boxed{42}.') == '42'
+  code_text('<think>x</think>\n```python\nprint(5)\n```') == 'print(5)\n'
+"""
+from __future__ import annotations
+
+import re
+import unicodedata
+
+MAX_ANSWER = 400  # characters: longer answers cost antlr seconds and are never right (reliability.md)
+MAX_NESTING = 30
+
+_OPEN, _CLOSE = '<think>', '</think>'
+_BOX = re.compile(r'\\(?:boxed|fbox)\s*\{')
+_FENCE = re.compile(r'^[ \t]*```[ \t]*([A-Za-z0-9_+-]*)[^\n`]*$', re.MULTILINE)
+
+
+def final_text(response: str) -> str | None:
+  """The part of a response that is judged.
+
+  Args:
+    response: the model's whole text. The chat template may have put '<think>' into the prompt, so that only
+      '</think>' is in the response.
+  Returns:
+    The text after the only '</think>'; the whole response if it has no think tag at all; None when a thought
+    is never closed, or there is more than one '</think>' (a second one could hide a first answer).
+  """
+  closes = response.count(_CLOSE)
+  if closes == 0:
+    return None if _OPEN in response else response
+  if closes > 1:
+    return None
+  final = response[response.index(_CLOSE) + len(_CLOSE):]
+  return None if _OPEN in final else final
+
+
+def closing_brace(text: str, start: int) -> int:
+  r"""Index of the brace that closes the group whose content begins at start, -1 if none (\{ and \} don't
+  count)."""
+  depth, i = 1, start
+  while i < len(text):
+    c = text[i]
+    if c == '\\':
+      i += 1
+    elif c == '{':
+      depth += 1
+    elif c == '}':
+      depth -= 1
+      if depth == 0:
+        return i
+    i += 1
+  return -1
+
+
+def boxes(text: str) -> list[str] | None:
+  r"""Contents of the top-level \boxed{} of text in order; None if one of them is not closed (truncated)."""
+  found, at = [], 0
+  while match := _BOX.search(text, at):
+    end = closing_brace(text, match.end())
+    if end < 0:
+      return None
+    found.append(text[match.end():end])
+    at = end + 1
+  return found
+
+
+def nesting(text: str) -> int:
+  """The deepest nesting of (), [] and {} in text, counting openings only where they are not yet closed."""
+  depth = deepest = 0
+  for c in text:
+    if c in '([{':
+      depth += 1
+      deepest = max(deepest, depth)
+    elif c in ')]}':
+      depth = max(depth - 1, 0)
+  return deepest
+
+
+def usable(answer: str) -> bool:
+  """Whether an answer may go on to comparison: not blank, short, shallow, only ASCII digits, no zero-width
+  characters."""
+  if not answer.strip() or len(answer) > MAX_ANSWER or nesting(answer) > MAX_NESTING:
+    return False
+  if answer.isascii() and answer.isprintable():
+    return True
+  return not any(c.isdigit() and not c.isascii() or unicodedata.category(c) in ('Cf', 'Cs') for c in answer)
+
+
+def answer_text(response: str) -> str | None:
+  r"""The boxed answer of a response.
+
+  Args:
+    response: the model's whole text.
+  Returns:
+    The content of the last \boxed{} after the only '</think>'. None, which is judged wrong, if there is no
+    box, one is not closed, several differ (hedging), the answer is blank, over 400 characters, nested deeper
+    than 30 or has non-ASCII digits, or the think tags are malformed. Source: reliability.md, Maths
+    verification.
+  """
+  final = final_text(response)
+  found = boxes(final) if final is not None else None
+  spellings = set(found or ())
+  if not spellings or len(spellings) > 32 or not all(map(usable, spellings)):
+    return None
+  if len(set(map(normalise, spellings))) > 1:
+    return None
+  return found[-1].strip()
+
+
+def code_text(response: str) -> str | None:
+  """The last closed fenced python block after the only '</think>'.
+
+  Args:
+    response: the model's whole text.
+  Returns:
+    The program with its final newline; None if there is no closed ```python (or py, python3) block, if the
+    last fence is not closed (truncated), or the think tags are malformed.
+  """
+  final = final_text(response)
+  if final is None:
+    return None
+  source, language, start = None, None, 0
+  for fence in _FENCE.finditer(final):
+    if start == 0:
+      language, start = fence.group(1).lower(), fence.end() + 1
+    elif not fence.group(1):
+      if language in ('python', 'py', 'python3'):
+        source = final[start:fence.start()]
+      start = 0
+  return None if start else source
+
+
+_LENGTHS = (
+  'units?|inch(?:es)?|feet|foot|yards?|miles?|meters?|metres?|centimeters?|centimetres?|millimeters?'
+  '|kilometers?|kilometres?|mm|cm|dm|km|m|in\\.?|ft\\.?')
+_UNITS = (
+  'degrees?|radians?|rad|deg|(?:square|cubic|sq\\.?|cu\\.?) *(?:' + _LENGTHS + ')|' + _LENGTHS +
+  '|mph|km/h|m/s|cm/s|seconds?|sec|s|minutes?|min|hours?|hrs?|h|days?|weeks?|months?|years?|dollars?|cents?'
+  '|usd|euros?|pounds?|grams?|kilograms?|kg|mg|g|lbs?|ounces?|oz|liters?|litres?|ml|l|gallons?|percent|people'
+  '|students?|ways?|points?|coins?|apples?|books?|marbles?')
+_UNIT = re.compile(
+  r'(?:(?:\\[ ,;]|~)*\\(?:text|mathrm|textrm|mbox|operatorname)\s*\{\s*(?:' + _UNITS + r')\.?\s*\}'
+  r'|(?<=[0-9}])(?:\\ | )\s*(?:' + _UNITS + r'))\s*(?:\^\s*\{?[23]\}?)?\s*\.?$', re.IGNORECASE)
+_TEXT = re.compile(r'\\(?:text|mathrm|textrm|textbf|mathbf|mbox|operatorname|textit|bm)\s*\{([^{}\\]*)\}')
+_SPACING = re.compile(r'\\[,;:! ]|\\q?quad\b|~|\s+')
+_THOUSANDS = re.compile(r'^[-+]?\d{1,3}(?:,\d{3})+(?:\.\d+)?$')
+
+
+def strip_unit(text: str) -> str:
+  r"""Removes one trailing unit ('5\text{ cm}^2' -> '5'); text other than a known unit stays, it may be a
+  hedge."""
+  stripped = _UNIT.sub('', text).rstrip()
+  return stripped if stripped else text
+
+
+def normalise(answer: str) -> str:
+  r"""One spelling for answers that differ only in form; two answers with the same result are equal.
+
+  Removes $ signs, \left \right, spacing, trailing punctuation, known units, degree signs and thousands
+  separators; \dfrac -> \frac, \frac12 -> \frac{1}{2}, \sqrt3 -> \sqrt{3}, x^{2} -> x^2, \text{East} -> east.
+  '%' stays.
+  Source: the rules common to the graders of MATH (Hendrycks et al. 2021) and Minerva (Lewkowycz et al. 2022).
+  """
+  text = answer.strip()
+  if text.startswith('\\boxed{') and closing_brace(text, 7) == len(text) - 1:
+    text = text[7:-1].strip()
+  for pair in (('\\(', '\\)'), ('\\[', '\\]'), ('$', '$')):
+    if text.startswith(pair[0]) and text.endswith(pair[1]) and len(text) > sum(map(len, pair)):
+      text = text[len(pair[0]):-len(pair[1])].strip()
+  text = text.rstrip(' .,;') if not text.endswith('\\,') else text[:-2]
+  text = strip_unit(text)
+  words = _TEXT.sub(r'\1', text).strip()
+  if re.fullmatch(r'[A-Za-z][A-Za-z .\'-]*[A-Za-z.]', words) and (words != text or len(words) > 3):
+    return re.sub(r'[\s.]+', '', words).lower()
+  text = _TEXT.sub(r'\1', text) if '{' in text else text
+  text = re.sub(r'\\(?:left|right)(?![a-z])', '', text).replace('\\$', '').replace('$', '')
+  text = re.sub(r'\\[dtc]frac', r'\\frac', text.replace('{,}', ',').replace('\\%', '%'))
+  text = text.replace('π', '\\pi').replace('−', '-').replace('×', '\\times').replace('\\cdot', '*')
+  text = re.sub(r'\^\s*\{?\s*\\circ\s*\}?|°', '', text)
+  # '\pi r' keeps its gap, which ends the command
+  text = re.sub(r'(\\[A-Za-z]+)\s+(?=[A-Za-z])', r'\1@', text)
+  text = _SPACING.sub('', text)
+  text = re.sub(r'\\frac(\d)(\d)(?!\d)', r'\\frac{\1}{\2}', text)
+  text = re.sub(r'\\sqrt(\d|[A-Za-z])', r'\\sqrt{\1}', text)
+  text = re.sub(r'([_^])\{([A-Za-z0-9])\}', r'\1\2', text)
+  return text.replace(',', '') if _THOUSANDS.match(text) else text

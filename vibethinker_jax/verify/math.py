@@ -1,0 +1,232 @@
+r"""Judges a boxed maths answer against the gold answer.
+
+  verify('<think>6*7</think>\\boxed{\\frac{84}{2}}', '42') == Verdict('correct', 'equal')
+
+Three steps, cheapest first: normalised strings and exact rationals (microseconds, decides ~90% of real
+outputs); rules that refuse what must never be evaluated; math-verify in a worker process that can be killed
+(symbolic.py).
+"""
+from __future__ import annotations
+
+import os
+import re
+import threading
+from fractions import Fraction
+
+from vibethinker_jax.verify import extract
+from vibethinker_jax.verify.verdict import Verdict
+
+EQUAL = Verdict('correct', 'equal')
+DIFFERENT = Verdict('wrong', 'different')
+NO_ANSWER = Verdict('wrong', 'no_answer')
+REFUSED = Verdict('wrong', 'refused')
+
+MAX_EXPONENT = 10**4  # 10^(10^4) takes sympy milliseconds, 10^(10^6) seconds
+MAX_FACTORIAL = 10**3
+MIN_DIGITS = 10  # a decimal equals a repeating or irrational gold from this many correct digits on
+# set in the environment of pool workers: there the slow path runs in place
+IN_WORKER = 'VIBETHINKER_VERIFY_WORKER'
+
+_DECIMAL = re.compile(r'([-+]?)(\d+\.?\d*|\.\d+)')
+_SLASH = re.compile(r'([-+]?)(\d+)/(\d+)')
+_FRAC = re.compile(r'([-+]?)(\d*)\\frac\{(-?\d+)\}\{(-?\d+)\}')
+_SCIENTIFIC = re.compile(r'([-+]?\d+\.?\d*)(?:\\times|\*)10\^\{?(-?\d{1,3})\}?')
+_REPEATING = re.compile(r'([-+]?)(\d*)\.(\d*)\\overline\{(\d+)\}')
+_NAME = re.compile(r'(?:[A-Za-z]|[A-Za-z]\([A-Za-z]\))=(?=[^=]+$)')
+_MEMBER = re.compile(r'[A-Za-z]\\in@?(?=[(\[])')
+_RELATION = re.compile(r'(\\(?:[lg]eq?(?:slant)?|[lg]t)(?![A-Za-z])|<=|>=|≤|≥|<|>)@?')
+_ORDINAL = re.compile(r'\d+(?:st|nd|rd|th)', re.IGNORECASE)
+_BASE = re.compile(r'(\d+)_\{?(\d{1,2})\}?')
+
+
+def rational(text: str) -> Fraction | None:
+  r"""Exact value of a normalised number: integer, exact decimal, a/b, \frac, mixed number, a*10^b,
+  0.\overline{3}.
+
+  Returns None for anything else, also for a zero denominator or over 1000 digits.
+  """
+  text = text.rstrip('%')
+  if len(text) > 1000 or not text.isascii():
+    return None
+  if match := _DECIMAL.fullmatch(text):
+    return Fraction(text)
+  if match := _SLASH.fullmatch(text):
+    sign, top, bottom = match.groups()
+    return (-1 if sign == '-' else 1) * Fraction(int(top), int(bottom)) if int(bottom) else None
+  if match := _FRAC.fullmatch(text):
+    sign, whole, top, bottom = match.groups()
+    if not int(bottom) or (whole and ('-' in top + bottom)):
+      return None
+    return (-1 if sign == '-' else 1) * (int(whole or 0) + Fraction(int(top), int(bottom)))
+  if match := _SCIENTIFIC.fullmatch(text):
+    return Fraction(match.group(1)) * Fraction(10) ** int(match.group(2))
+  if match := _REPEATING.fullmatch(text):
+    sign, whole, head, tail = match.groups()
+    nines = (10**len(tail) - 1) * 10**len(head)
+    value = Fraction(int(whole + head + tail or 0) - int(whole + head or 0), nines)
+    return -value if sign == '-' else value
+  return None
+
+
+def decimal_places(text: str) -> tuple[int, int] | None:
+  """(significant digits, digits after the point) of a plain decimal with a point, else None."""
+  match = _DECIMAL.fullmatch(text)
+  if not match or '.' not in text:
+    return None
+  return len(match.group(2).replace('.', '').lstrip('0')), len(text.split('.')[1])
+
+
+def _same_number(answer: str, gold: str, a: Fraction, g: Fraction) -> bool:
+  if a == g:
+    return True
+  if answer.endswith('%') != gold.endswith('%'):  # 50% is 0.5; a dropped % sign (50) counts too, a == g above
+    return (a / 100 if answer.endswith('%') else a) == (g / 100 if gold.endswith('%') else g)
+  places = decimal_places(answer)
+  if places is None or places[0] < MIN_DIGITS or _DECIMAL.fullmatch(gold):
+    return False
+  return abs(a - g) * 2 * 10**places[1] <= 1  # a correct rounding of a fraction that no decimal equals
+
+
+def interval(text: str) -> str:
+  r"""'0<x\le1' -> '(0,1]', 'x\leq5' -> '(-\infty,5]', 'x\in(0,1)' -> '(0,1)'; other normalised text as it
+  is."""
+  if match := _MEMBER.match(text):
+    return text[match.end():]
+  parts = _RELATION.split(text)
+  if len(parts) == 3 and len(parts[0]) == 1 and parts[0].isalpha() or len(parts) == 5 and len(parts[2]) == 1:
+    low, high = ('(-\\infty', '\\infty)')
+    for i in (1, 3) if len(parts) == 5 else (1,):
+      left, sign, right = parts[i - 1], parts[i], parts[i + 1]
+      closed, less = sign not in ('<', '>', '\\lt', '\\gt'), sign.startswith(('<', '≤', '\\l'))
+      bound, below = (left, less) if right.isalpha() and len(right) == 1 else (right, not less)
+      if below:
+        low = ('[' if closed else '(') + bound
+      else:
+        high = bound + (']' if closed else ')')
+    return f'{low},{high}'
+  return text
+
+
+def fast_answer(answer: str, gold: str) -> Verdict | None:
+  """Judges an extracted answer by strings and exact rationals; None if that cannot decide. Pure,
+  microseconds."""
+  a, g = extract.normalise(answer), extract.normalise(gold)
+  if not a or not g:
+    return DIFFERENT
+  if a == g:
+    return EQUAL
+  if '%' in a[:-1].replace('%', '', a.endswith('%%')):
+    return DIFFERENT  # an inner % starts a LaTeX comment: '17 % 18' hedges
+  if (name := _NAME.match(g)) and '=' not in a:
+    g = g[name.end():]
+  elif (name := _NAME.match(a)) and '=' not in g:
+    a = a[name.end():]
+  if a == g:
+    return EQUAL
+  if base := _BASE.fullmatch(g):  # MATH writes 2516_8 and takes 2516
+    if a == base.group(1):
+      return EQUAL
+    if a.isdigit():
+      return DIFFERENT
+  x, y = rational(a), rational(g)
+  if _ORDINAL.fullmatch(a) and y is not None or (':' in a) != (':' in g):  # 17th, 3:4 and 3/4, 10:30 and 10.5
+    return DIFFERENT
+  if interval(a) == interval(g):
+    return EQUAL
+  if x is not None and y is not None:
+    if _same_number(a, g, x, y):
+      return EQUAL
+    return DIFFERENT
+  if (y is not None or a.isalpha() and g.isalpha()) and (a.isalpha() or '\\pm' in a):
+    return DIFFERENT
+  return None
+
+
+def refused(answer: str) -> bool:
+  """Whether an answer must never be evaluated: a power tower, an exponent over 10^4, a factorial over
+  10^3."""
+  text = extract.normalise(answer).replace('**', '^')
+  if re.search(r'\d[eE][-+]?\d{4,}', text):
+    return True
+  numbers = [int(n[:9]) for n in re.findall(r'\d+', text)]
+  if '!' in text:
+    if text.count('!') > 1 and re.search(r'!\)*\}*!', text.replace(' ', '')):
+      return True
+    if re.search(r'[)}]!', text) and ('^' in text or any(n > 99 for n in numbers)):
+      return True
+    if any(int(n[:9]) > MAX_FACTORIAL for n in re.findall(r'(\d+)!', text)):
+      return True
+  for match in re.finditer(r'\^', text):
+    rest = text[match.end():]
+    if rest[:1] == '{':
+      end = extract.closing_brace(rest, 1)
+      exponent = rest[1:end] if end > 0 else rest
+    elif rest[:1] == '(':
+      exponent = rest[1:rest.find(')')] if ')' in rest else rest
+    else:
+      exponent = (re.match(r'-?\d+|.', rest) or re.match('', rest)).group()
+      if rest[len(exponent):len(exponent) + 1] == '^' and exponent.strip('-').isdigit():
+        return True
+    if '^' in exponent and re.search(r'\d', exponent) and len(re.findall(r'\^', exponent)) + 1 >= 2:
+      inner = [int(n[:9]) for n in re.findall(r'\^\{?(\d+)', exponent)]
+      if '^' in exponent.split('^', 1)[1] or any(n > 4 for n in inner) or exponent[:1].isdigit():
+        return True  # e^{-x^2} passes, 9^{9^9} and 2^{x^{100}} don't
+    if any(int(n[:9]) > MAX_EXPONENT for n in re.findall(r'\d+', exponent)):
+      return True
+  return False
+
+
+def fast_verdict(response: str, gold: str) -> Verdict | None:
+  """Judges a response without any symbolic work.
+
+  Args:
+    response: the model's whole text.
+    gold: the right answer, LaTeX or plain.
+  Returns:
+    A Verdict, or None if only the symbolic path can decide. Pure, takes microseconds, evaluates nothing.
+  """
+  answer = extract.answer_text(response)
+  if answer is None:
+    return NO_ANSWER
+  verdict = fast_answer(answer, gold)
+  if verdict is None and refused(answer):
+    return REFUSED
+  return verdict
+
+
+def verify(response: str, gold: str) -> Verdict:
+  """Judges a response to a maths problem.
+
+  Args:
+    response: the model's whole text.
+    gold: the right answer, LaTeX or plain.
+  Returns:
+    Verdict('correct', 'equal') or Verdict('wrong', reason); reason 'timeout' when math-verify had to be
+    killed; Verdict('invalid', 'fault') when its worker died twice. Source: reliability.md, Maths
+    verification.
+  """
+  verdict = fast_verdict(response, gold)
+  if verdict is not None:
+    return verdict
+  answer = extract.answer_text(response)
+  if os.environ.get(IN_WORKER):
+    from vibethinker_jax.verify import symbolic  # sympy: 0.5 s of import, only workers pay it
+    return EQUAL if symbolic.equal(answer, gold) else DIFFERENT
+  return _own_pool().verify([(f'\\boxed{{{answer}}}', {'answer': gold})])[0]
+
+
+_pool = None
+_pool_lock = threading.Lock()
+
+
+def _own_pool():
+  """The one killable worker of this process for direct calls of verify, started by the first that needs
+  it."""
+  global _pool
+  with _pool_lock:
+    if _pool is None:
+      import atexit
+      from vibethinker_jax.verify.pool import Pool  # here, since the pool imports this file for its fast path
+      _pool = Pool(workers=1, timeout=5.0)
+      atexit.register(_pool.close)
+    return _pool

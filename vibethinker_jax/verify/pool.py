@@ -1,0 +1,314 @@
+"""A pool of verifier processes that can be killed.
+
+  with Pool(workers=2) as pool:
+    verdicts = pool.verify([(response, {'answer': '42'}), (program, {'tests': {...}})])
+
+Each worker has one thread here that starts it, feeds it, and replaces it. Workers are fresh processes (never
+forks of a JAX process) with a clean environment; what passes between is length-prefixed JSON.
+"""
+from __future__ import annotations
+
+import collections
+import dataclasses
+import fcntl
+import itertools
+import json
+import os
+import select
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import Future
+
+from vibethinker_jax.verify import extract, frames, math
+from vibethinker_jax.verify.sandbox.client import UNSAFE, SandboxUnavailable
+from vibethinker_jax.verify.verdict import Verdict
+
+DEFAULT = 'vibethinker_jax.verify.response:verify'
+MEMORY = 2 << 30  # address space of a worker; sympy needs 0.3 GB
+PIPELINE = 4  # tasks a worker holds: hides the round trip of 0.1 ms; few, since they wait behind a slow one
+STARTUP = 60.0  # seconds a worker may take to be ready: sympy from a cold network disk
+STARTS = 3  # consecutive workers that died before they were ready: then the pool gives up with an error
+
+
+@dataclasses.dataclass
+class Stats:
+  """Counters since the pool started. fast: decided without a worker; shared: joined an identical task in
+  flight."""
+  tasks: int = 0
+  fast: int = 0
+  shared: int = 0
+  timeouts: int = 0
+  faults: int = 0
+  restarts: int = 0
+
+
+@dataclasses.dataclass(eq=False)
+class _Task:
+  frame: bytes
+  future: Future
+  is_code: bool
+  key: tuple
+  deaths: int = 0
+
+
+class Pool:
+  """Judges (response, row) pairs in killable worker processes.
+
+  Args:
+    workers: number of processes.
+    verifier: importable 'module:function' with the signature (response: str, row: dict) -> Verdict.
+    timeout: wall seconds for one task; then its worker is killed and replaced and the verdict is ('wrong',
+      'time_limit') for a row with tests, else ('wrong', 'timeout').
+
+  A worker that dies by itself: its task is tried once more, then ('invalid', 'fault'); so is what a verifier
+  raises (the first traceback goes to stderr). Start the pool before JAX: then nothing of JAX is in any parent
+  of a worker.
+  """
+
+  def __init__(self, workers: int = 2, verifier: str = DEFAULT, timeout: float = 10.0):
+    if workers < 1 or ':' not in verifier:
+      raise ValueError(f'Pool needs workers >= 1 and a verifier "module:function": {workers}, {verifier!r}')
+    self.stats = Stats()
+    self._verifier, self._timeout = verifier, timeout
+    self._queue = collections.deque()
+    self._inflight = {}
+    self._changed = threading.Condition()
+    self._closed = False
+    self._broken = None
+    self._shown = False
+    self._number = 0
+    self._threads = [
+      threading.Thread(target=self._serve, name=f'verifier-{i}', daemon=True) for i in range(workers)]
+    for thread in self._threads:
+      thread.start()
+
+  def submit(self, response: str, row: dict) -> Future:
+    """Queues one pair.
+
+    Args:
+      response: the model's whole text.
+      row: JSON-compatible; with `tests` or `answer` for the default verifier.
+    Returns:
+      A Future of the Verdict, shared by identical pairs in flight; it cannot be cancelled. Its result()
+      raises SandboxUnavailable if code cannot be run safely here.
+    Raises:
+      TypeError, ValueError: the row is not JSON-compatible, or lacks what the default verifier needs.
+      RuntimeError: the pool is closed, or its workers cannot be started.
+    """
+    is_code = row.get('tests') is not None
+    if self._verifier == DEFAULT:
+      verdict, response, row = _decide_here(response, row)
+      if verdict is not None:
+        with self._changed:
+          self.stats.tasks += 1
+          self.stats.fast += 1
+        return _done(verdict)
+    key = (response, json.dumps(row, sort_keys=True))
+    with self._changed:
+      if self._closed or self._broken:
+        raise RuntimeError(self._broken or 'the verifier pool is closed')
+      self.stats.tasks += 1
+      if key in self._inflight:
+        self.stats.shared += 1
+        return self._inflight[key].future
+      self._number += 1
+      task = _Task(frames.pack([self._number, response, row]), Future(), is_code, key)
+      task.future.set_running_or_notify_cancel()
+      self._inflight[key] = task
+      self._queue.append(task)
+      self._changed.notify()
+    return task.future
+
+  def verify(self, pairs: list[tuple[str, dict]]) -> list[Verdict]:
+    """Verdicts of (response, row) pairs, in order. Raises as submit and its futures do."""
+    futures = [self.submit(response, row) for response, row in pairs]
+    return [future.result() for future in futures]
+
+  def close(self) -> None:
+    """Kills the workers; what was not judged yet ends as ('invalid', 'fault')."""
+    with self._changed:
+      self._closed = True
+      self._changed.notify_all()
+    for thread in self._threads:
+      thread.join()
+
+  def __enter__(self) -> 'Pool':
+    return self
+
+  def __exit__(self, *_) -> None:
+    self.close()
+
+  # The rest runs in the workers' threads.
+
+  def _serve(self) -> None:
+    held = collections.deque()
+    try:
+      self._loop(held)
+    except Exception as e:  # no process could be started, or a bug here: nobody may wait for ever
+      self._break(f'a verifier thread failed: {e!r}', held)
+      raise
+
+  def _loop(self, held: collections.deque) -> None:
+    process, alive, sent, head, started = _start(self._verifier), False, 0, 0.0, 0
+    while self._take(held):
+      if process is None:
+        process, alive, sent = _start(self._verifier), False, 0
+      try:
+        if not alive:
+          ready = self._receive(process, time.monotonic() + STARTUP)
+          if ready is None:
+            break
+          if ready[1] != 'ready':
+            self._break(f'cannot import the verifier {self._verifier}:\n{ready[-1]}', held)
+            continue
+          alive = True
+        while sent < len(held) and _fits(process, list(itertools.islice(held, 1, sent + 1))):
+          if sent == 0:
+            head = time.monotonic()
+          try:
+            frames.write_all(process.stdin.fileno(), held[sent].frame)
+          except BrokenPipeError:
+            break  # it died, but earlier answers may be unread: the end of that pipe says whose task it was
+          sent += 1
+        answer = self._receive(process, head + self._timeout)
+      except (OSError, EOFError, ValueError) as e:
+        timed_out = isinstance(e, TimeoutError) and alive
+        _kill(process)
+        process = None
+        with self._changed:
+          self.stats.restarts += 1
+        started = 0 if alive else started + 1
+        if alive:
+          self._head_failed(held, timed_out)
+        elif started >= STARTS:
+          self._break(f'a worker with the verifier {self._verifier} did not start in {STARTS} tries', held)
+        continue
+      if answer is None:  # closed
+        break
+      head, sent = time.monotonic(), sent - 1
+      self._finish(held.popleft(), answer[1:])
+    if process is not None:
+      _kill(process)
+    with self._changed:
+      left = list(held) + list(self._queue)
+      self._queue.clear()
+    for task in left:
+      self._resolve(task, Verdict('invalid', 'fault'))
+
+  def _take(self, held: collections.deque) -> bool:
+    """Fills held up to PIPELINE, fairly; waits if there is nothing at all. False when the pool is closed."""
+    with self._changed:
+      while not held and not self._queue and not self._closed:
+        self._changed.wait()
+      share = -(-len(self._queue) // len(self._threads))
+      for _ in range(min(PIPELINE - len(held), share)):
+        held.append(self._queue.popleft())
+      return not self._closed
+
+  def _receive(self, process: subprocess.Popen, deadline: float):
+    """The next answer frame, None if the pool closes. Raises TimeoutError, EOFError."""
+    poll = select.poll()
+    poll.register(process.stdout.fileno(), select.POLLIN)
+    while not poll.poll(200):  # ms between looks at a close
+      if self._closed:
+        return None
+      if time.monotonic() > deadline:
+        raise TimeoutError
+    return frames.read(process.stdout.fileno())
+
+  def _finish(self, task: _Task, answer: list) -> None:
+    if answer[0] != 'raise':
+      self._resolve(task, Verdict(*answer))
+    elif answer[1] == 'SandboxUnavailable':
+      self._forget(task)
+      task.future.set_exception(SandboxUnavailable(answer[2]))
+    else:
+      with self._changed:
+        self.stats.faults += 1
+        show, self._shown = not self._shown, True
+      if show:
+        print(f'verifier fault (shown once, counted in stats.faults):\n{answer[2]}', file=sys.stderr,
+          flush=True)
+      self._resolve(task, Verdict('invalid', 'fault'))
+
+  def _head_failed(self, held: collections.deque, timed_out: bool) -> None:
+    """The first held task is to blame: a time-out ends it, a death is forgiven once."""
+    if not held:
+      return
+    task = held[0]
+    task.deaths += 1
+    if timed_out:
+      with self._changed:
+        self.stats.timeouts += 1
+      self._resolve(held.popleft(), Verdict('wrong', 'time_limit' if task.is_code else 'timeout'))
+    elif task.deaths > 1:
+      with self._changed:
+        self.stats.faults += 1
+      self._resolve(held.popleft(), Verdict('invalid', 'fault'))
+
+  def _break(self, text: str, held: collections.deque) -> None:
+    with self._changed:
+      self._broken = text
+      left = list(held) + list(self._queue)
+      held.clear()
+      self._queue.clear()
+    for task in left:
+      self._forget(task)
+      task.future.set_exception(RuntimeError(text))
+
+  def _forget(self, task: _Task) -> None:
+    with self._changed:
+      self._inflight.pop(task.key, None)
+
+  def _resolve(self, task: _Task, verdict: Verdict) -> None:
+    self._forget(task)
+    task.future.set_result(verdict)
+
+
+def _done(verdict: Verdict) -> Future:
+  future = Future()
+  future.set_result(verdict)
+  return future
+
+
+def _decide_here(response: str, row: dict) -> tuple[Verdict | None, str, dict]:
+  """(verdict if it needs no worker, the part of the response that is judged, the part of the row that
+  judges)."""
+  if row.get('tests') is None:
+    if row.get('answer') is None:
+      raise ValueError(f'a row needs "tests" or "answer" to be verified; it has {sorted(row)}')
+    gold = str(row['answer'])
+    answer = extract.answer_text(response)
+    verdict = math.fast_verdict(response, gold)
+    return verdict, '' if verdict else f'\\boxed{{{answer}}}', {'answer': gold}
+  source = extract.code_text(response)
+  if source is None:
+    return math.NO_ANSWER, '', {}
+  return None, extract.final_text(response), {'tests': row['tests']}
+
+
+def _start(verifier: str) -> subprocess.Popen:
+  path = os.pathsep.join(os.path.abspath(p or '.') for p in sys.path)
+  env = {'PATH': os.environ.get('PATH', '/usr/bin:/bin'), 'LANG': 'C.UTF-8', 'PYTHONPATH': path,
+         'PYTHONHASHSEED': '0', 'PYTHONSAFEPATH': '1', 'SYMPY_GROUND_TYPES': 'python',
+         'OMP_NUM_THREADS': '1', 'OPENBLAS_NUM_THREADS': '1', 'JAX_PLATFORMS': 'cpu', math.IN_WORKER: '1'}
+  env.update((name, os.environ[name]) for name in (UNSAFE, 'LD_LIBRARY_PATH', 'TMPDIR') if name in os.environ)
+  return subprocess.Popen(
+    [sys.executable, '-m', 'vibethinker_jax.verify.worker', verifier, str(os.getpid()), str(MEMORY)],
+    stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=env, bufsize=0, start_new_session=True)
+
+
+def _fits(process: subprocess.Popen, waiting: list[_Task]) -> bool:
+  """Whether tasks that wait behind the first stay within the pipe: else a hanging worker would block our
+  write."""
+  capacity = fcntl.fcntl(process.stdin, 1032) if sys.platform.startswith('linux') else 1 << 14  # F_GETPIPE_SZ
+  return sum(len(task.frame) for task in waiting) <= capacity // 2
+
+
+def _kill(process: subprocess.Popen) -> None:
+  process.kill()  # its sandbox helper ends with it: the pipe closes
+  process.wait()
+  process.stdin.close()
+  process.stdout.close()

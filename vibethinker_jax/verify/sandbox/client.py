@@ -1,0 +1,183 @@
+"""The host's side of the sandbox: starts the helper, checks that it holds, sends runs to it."""
+from __future__ import annotations
+
+import json
+import os
+import platform
+import struct
+import subprocess
+import sys
+import threading
+from typing import NamedTuple
+
+from vibethinker_jax.verify import frames
+from vibethinker_jax.verify.sandbox import seccomp
+
+UNSAFE = 'VIBETHINKER_UNSAFE_SANDBOX'
+HELPER = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'helper.py')
+# Each must be stopped before it prints; the last one is honest and must print.
+SELF_CHECKS = (
+  ('write a file', 'open("/tmp/vibethinker_probe", "w")\nprint("OPEN")'),
+  ('read a file', 'open("/etc/passwd")\nprint("OPEN")'),
+  ('fork', 'import os\nos.fork()\nprint("OPEN")'),
+  ('socket', 'import socket\nsocket.socket()\nprint("OPEN")'),
+  ('signal the parent', 'import os\nos.kill(os.getppid(), 0)\nprint("OPEN")'),
+  ('exec', 'import os\nos.execv("/bin/echo", ["echo", "OPEN"])'),
+)
+
+
+class SandboxUnavailable(RuntimeError):
+  """This machine cannot run untrusted programs safely; the text says why and what to do."""
+
+
+class Run(NamedTuple):
+  """What one run left behind. signal: that ended it, or 0. data: stdout (stdin mode) or JSON lines (function
+  mode)."""
+  exit_code: int
+  signal: int
+  killed: bool
+  cpu: float
+  marks: list[tuple[str, int]]
+  data: bytes
+  size: int
+
+
+def _parse_marks(text: str) -> list[tuple[str, int]]:
+  """'k 12\\n...' -> [('k', 12)]: how each case ended, and where its output did. The program may have forged
+  them."""
+  marks = []
+  for line in text.split('\n')[:-1]:
+    kind, _, offset = line.partition(' ')
+    if kind not in ('k', 'e', 'm') or not (offset.isascii() and offset.isdigit() and len(offset) < 12):
+      return marks
+    marks.append((kind, int(offset)))
+  return marks
+
+
+class Sandbox:
+  """One helper process and its runs, one at a time; restarted when it died. Use from several threads is
+  serialised."""
+
+  def __init__(self):
+    self._lock = threading.Lock()
+    self._process = None
+    self._filter = filter_bytes()
+
+  def run(self, source: str, inputs: list[str], function: str | None, cpu: float, memory: int,
+      output: int) -> Run:
+    """Runs a program on its inputs.
+
+    Args:
+      source: the program. Never parsed, compiled or run in this process.
+      inputs: stdin texts, or with function the JSON text of each call's argument list.
+      function: name of the function or Solution method to call; None for stdin programs.
+      cpu, memory, output: limits in seconds of the whole run, bytes, bytes of one case.
+    Returns:
+      A Run.
+    Raises:
+      SandboxUnavailable: no safe sandbox here. OSError, EOFError: the helper died (an infrastructure fault).
+    """
+    longest = 0 if function else max((len(i.encode('utf-8', 'surrogatepass')) for i in inputs), default=0)
+    task = {'function': function, 'cases': len(inputs),
+            'limits': {'cpu': cpu, 'memory': memory, 'output': output, 'input': longest}}
+    body = json.dumps({'source': source, 'inputs': inputs}).encode('ascii')
+    with self._lock:
+      if self._process is None or self._process.poll() is not None:
+        self._start()
+      try:
+        return self._exchange(task, body)
+      except (OSError, EOFError, ValueError):
+        self._stop()
+        raise
+
+  def _exchange(self, task: dict, body: bytes) -> Run:
+    frames.write_all(self._process.stdin.fileno(), frames.pack(task | {'body': len(body)}) + body)
+    fd = self._process.stdout.fileno()
+    size, = struct.unpack('>I', frames.read_exact(fd, 4))
+    reply = json.loads(frames.read_exact(fd, size))
+    data = frames.read_exact(fd, reply['data'])
+    status = reply['status']
+    ended = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
+    return Run(os.WEXITSTATUS(status) if not ended else -1, ended, reply['killed'], reply['cpu'],
+               _parse_marks(reply['marks']), data, reply['size'])
+
+  def _start(self):
+    self._process = subprocess.Popen(
+      [sys.executable, '-I', '-S', '-X', 'utf8', HELPER, self._filter.hex(), str(os.getpid())],
+      stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=None, cwd='/', start_new_session=True,
+      env={'PATH': '/usr/bin:/bin', 'LANG': 'C.UTF-8'}, bufsize=0)
+    try:
+      self._self_check()
+    except (OSError, EOFError, ValueError) as e:
+      self._stop()
+      raise SandboxUnavailable(f'the sandbox helper {HELPER} does not start: {e!r}') from e
+    except SandboxUnavailable:
+      self._stop()
+      raise
+
+  def _self_check(self):
+    def out(source):
+      limits = {'cpu': 2.0, 'memory': 1 << 30, 'output': 1 << 16, 'input': 0}
+      return self._exchange({'function': None, 'cases': 1, 'limits': limits},
+                            json.dumps({'source': source, 'inputs': ['']}).encode('ascii')).data
+    if out('print(6 * 7)') != b'42\n':
+      raise SandboxUnavailable('the sandbox does not run an honest program. ' + remedy())
+    through = [name for name, source in SELF_CHECKS if b'OPEN' in out(source)] if self._filter else []
+    if through:
+      raise SandboxUnavailable(f'hostile self-checks got through: {", ".join(through)}. ' + remedy())
+
+  def _stop(self):
+    if self._process is not None:
+      self._process.kill()
+      self._process.wait()
+      self._process.stdin.close()
+      self._process.stdout.close()
+      self._process = None
+
+  def close(self):
+    with self._lock:
+      self._stop()
+
+
+def remedy() -> str:
+  return (
+    'Programs written by a model are hostile until shown otherwise, so code rewards need Linux on x86_64 or '
+    'aarch64 with seccomp filters (any recent kernel, also inside Docker, GKE or Colab; nothing to install). '
+    'Train the maths stages only, use a Linux machine, or, only if you trust every program, set '
+    f'{UNSAFE}=1: then programs run as you, with resource limits alone.')
+
+
+_warned = False
+
+
+def filter_bytes() -> bytes:
+  """The BPF filter of this machine; b'' with the explicit opt-in to run without one.
+
+  Raises SandboxUnavailable with a table of what was probed.
+  """
+  global _warned
+  if os.environ.get(UNSAFE) == '1':
+    if not _warned:
+      _warned = True
+      print(f'WARNING: {UNSAFE}=1: model-written programs run WITHOUT a sandbox, as this user, with resource '
+            'limits only. They can read and delete your files and use the network.', file=sys.stderr,
+            flush=True)
+    return b''
+  machine = platform.machine()
+  probes = {'Linux': sys.platform.startswith('linux'),
+    f'machine {machine} known': machine in seccomp.AUDIT_ARCH,
+            'seccomp filters': _kernel_has_filters(), 'os.memfd_create': hasattr(os, 'memfd_create')}
+  if not all(probes.values()):
+    table = ', '.join(f'{name}: {"yes" if ok else "NO"}' for name, ok in probes.items())
+    raise SandboxUnavailable(f'no safe sandbox on this machine ({table}). ' + remedy())
+  return seccomp.program(machine)
+
+
+def _kernel_has_filters() -> bool:
+  """True unless the kernel says that it has none; a kernel that hides the file is judged by the
+  self-checks."""
+  try:
+    with open('/proc/sys/kernel/seccomp/actions_avail', encoding='ascii') as f:
+      return 'errno' in f.read()
+  except OSError:
+    return True

@@ -1,0 +1,23 @@
+"""The result of judging one response."""
+from __future__ import annotations
+
+from typing import NamedTuple
+
+CODE_REASONS = ('accepted', 'wrong_answer', 'runtime_error', 'time_limit', 'memory_limit', 'output_limit',
+  'security')
+
+
+class Verdict(NamedTuple):
+  """What a verifier says about one response.
+
+  status: 'correct' | 'wrong' | 'invalid'. `invalid` is a fault of the infrastructure: the sample is left out
+    of its group, it is never rewarded 0.
+  reason, for code: one of CODE_REASONS (`accepted` goes with 'correct', all others with 'wrong').
+  reason, for maths: 'equal' (correct), 'different', 'refused' (power tower, exponent > 10^4, factorial >
+    10^3: never evaluated), 'timeout'.
+  reason, for both: 'no_answer' (no usable box or code block after the only </think>; wrong), 'fault'
+    (invalid: the worker died twice or the verifier raised), 'no_tests' (invalid: a problem without any test
+    proves nothing).
+  """
+  status: str
+  reason: str

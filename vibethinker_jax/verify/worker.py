@@ -1,0 +1,84 @@
+"""A worker process of the pool: `python -m vibethinker_jax.verify.worker MODULE:FUNCTION PARENT MEMORY`.
+
+Reads frames [id, response, row] on its stdin and answers [id, status, reason] or [id, 'raise', kind, text] in
+order; first it says [0, 'ready'], or [-1, 'raise', ...] if the verifier cannot be imported.
+"""
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import traceback
+
+from vibethinker_jax.verify import frames
+
+
+def die_with_parent(parent: int) -> None:
+  """The kernel kills this process when the thread that started it ends; elsewhere the pipe's end does
+  (main)."""
+  if sys.platform.startswith('linux'):
+    import ctypes
+    import signal
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL, 0, 0, 0)  # PR_SET_PDEATHSIG
+  if os.getppid() != parent:
+    os._exit(0)
+
+
+def limit_memory(size: int) -> None:
+  """Soft limit of the address space, so that the sandbox's own limit can still be set. macOS has no such
+  limit."""
+  import resource
+  try:
+    resource.setrlimit(resource.RLIMIT_AS, (size, resource.getrlimit(resource.RLIMIT_AS)[1]))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+  except (OSError, ValueError):
+    pass
+
+
+def load(name: str):
+  """'package.module:function' -> the function."""
+  module, _, function = name.partition(':')
+  return getattr(importlib.import_module(module), function)
+
+
+def judge(verify, response: str, row: dict) -> list[str]:
+  """The end of an answer frame for one task; whatever the verifier raises is reported, never a verdict."""
+  try:
+    status, reason = verify(response, row)
+    if status not in ('correct', 'wrong', 'invalid') or not isinstance(reason, str):
+      raise TypeError(f'a verifier returns a Verdict(status, reason), not {(status, reason)!r}')
+    return [status, reason]
+  except Exception as e:  # pylint: disable=broad-except
+    from vibethinker_jax.verify.sandbox.client import SandboxUnavailable
+    kind = 'SandboxUnavailable' if isinstance(e, SandboxUnavailable) else 'fault'
+    return ['raise', kind, str(e) if kind != 'fault' else traceback.format_exc(limit=-3)[-2000:]]
+
+
+def main() -> None:
+  name, parent, memory = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+  die_with_parent(parent)
+  limit_memory(memory)
+  tasks, replies = os.dup(0), os.dup(1)  # what a verifier prints or reads must not touch the frames
+  null = os.open(os.devnull, os.O_RDONLY)
+  os.dup2(null, 0)
+  os.dup2(2, 1)
+  try:
+    verify = load(name)
+    if name == 'vibethinker_jax.verify.response:verify':
+      # now, so that no answer's time-out pays for importing sympy
+      from vibethinker_jax.verify import symbolic
+      symbolic.warm()
+  except Exception:  # pylint: disable=broad-except
+    frames.write_all(replies, frames.pack([-1, 'raise', 'ImportError', traceback.format_exc()[-2000:]]))
+    return
+  frames.write_all(replies, frames.pack([0, 'ready']))
+  while True:
+    try:
+      number, response, row = frames.read(tasks)
+      frames.write_all(replies, frames.pack([number] + judge(verify, response, row)))
+    except (EOFError, BrokenPipeError):
+      os._exit(0)  # the trainer is gone; no exit handler of a verifier may delay that
+
+
+if __name__ == '__main__':
+  main()
