@@ -22,7 +22,6 @@ setuptools.setup(
         'numpy',
         'optax',
         'orbax-checkpoint',
-        'pyseccomp; sys_platform == "linux"',
         'sentencepiece',
         'tensorboardX',
         'tqdm',
@@ -31,6 +30,6 @@ setuptools.setup(
         'tpu': ['jax[tpu]'],
         'cuda': ['jax[cuda13]'],
         # torch and transformers are the reference implementations that the model is compared with.
-        'test': ['pytest', 'sympy', 'torch', 'transformers'],
+        'test': ['pyseccomp', 'pytest', 'sympy', 'torch==2.13.0', 'transformers'],
     },
 )

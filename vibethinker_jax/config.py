@@ -11,16 +11,19 @@ class Recipe(NamedTuple):
 
   Attributes:
     seed: of everything random.
-    domains: subdomains of the synthetic problems.
+    domains: subdomains of the synthetic problems; templates: names of those to draw from, () is all.
     model: fields of model.config.ModelConfig (vocab_size may be 0: the tokenizer's).
     tokenizer: see programs.stage.
+    verifier: importable 'module:function' that judges a response, (response, row) -> verify.verdict.Verdict.
     mesh: sizes of data, fsdp, tensor and context; one of them -1.
     stages: names of the stages, in order.
   """
   seed: int
   domains: tuple
+  templates: tuple
   model: dict
   tokenizer: dict
+  verifier: str
   mesh: dict
   stages: tuple
 

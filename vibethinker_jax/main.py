@@ -22,6 +22,7 @@ from vibethinker_jax.eval import report
 from vibethinker_jax.programs import evaluate, merge, probe, rl, sft
 from vibethinker_jax.programs.stage import Stage, finished
 from vibethinker_jax.verify.pool import Pool
+from vibethinker_jax.verify.sandbox.client import SandboxUnavailable
 
 PROGRAMS = {'sft': sft, 'probe': probe, 'merge': merge, 'rl': rl, 'evaluate': evaluate}
 
@@ -39,7 +40,7 @@ def main(argv) -> None:
     logging.getLogger(noisy).setLevel(logging.WARNING)
   try:
     run(CONFIG.value.to_dict(), pathlib.Path(WORKDIR.value), tuple(STAGES.value))
-  except (ValueError, FloatingPointError) as error:
+  except (ValueError, FloatingPointError, SandboxUnavailable) as error:
     raise SystemExit(f'error: {error}') from (error if os.environ.get('VIBETHINKER_TRACEBACK') else None)
 
 
@@ -80,7 +81,7 @@ def run(config: dict, workdir: pathlib.Path, only: tuple[str, ...] = ()) -> None
     if (workdir / name).is_dir():
       config_lib.check_unchanged(workdir / name / 'config.json', config[name], f'stage {name!r}')
   # The verifiers are started before JAX touches a device: they are fresh processes without it.
-  with Pool(workers=max(1, (os.cpu_count() or 2) // jax.process_count())) as pool:
+  with Pool(workers=os.cpu_count() or 2, verifier=recipe.verifier) as pool:
     mesh = sharding.make_mesh(**recipe.mesh)
     with jax.set_mesh(mesh):
       for name in (n for n in recipe.stages if not only or n in only):

@@ -32,6 +32,15 @@ def rms_norm(x, scale, eps: float):
   return (x32 * jax.lax.rsqrt(jnp.mean(x32 * x32, axis=-1, keepdims=True) + eps) * scale).astype(x.dtype)
 
 
+def matmul(x, w):
+  """x [..., D] @ w [D, F]. On CPU the product over flattened rows, gradients included, takes 0.6 of the time of the
+  same product over [B, L]; positions that are split over `context` cannot be flattened without moving them."""
+  mesh = jax.sharding.get_abstract_mesh()
+  if not mesh.empty and mesh.shape['context'] > 1:
+    return x @ w
+  return (x.reshape(-1, x.shape[-1]) @ w).reshape(*x.shape[:-1], w.shape[-1])
+
+
 class Block(nn.Module):
   """One layer. `attend(q, k, v) -> (o, extra)` decides what attention reads: the sequence itself, or a cache."""
   config: ModelConfig
@@ -51,7 +60,8 @@ class Block(nn.Module):
       return self.param(name, nn.initializers.ones, (c.hidden_size,), jnp.float32)
 
     def project(name, y, heads):
-      z = jnp.einsum('...D,DHh->...Hh', y, weight(name, (c.hidden_size, heads, c.head_dim)))
+      z = matmul(y, weight(name, (c.hidden_size, heads, c.head_dim)).reshape(c.hidden_size, -1))
+      z = z.reshape(*y.shape[:-1], heads, c.head_dim)
       if not c.attention_bias:
         return z
       return z + weight(f'{name}_bias', (heads, c.head_dim), nn.initializers.zeros)
@@ -65,12 +75,13 @@ class Block(nn.Module):
     with jax.named_scope('attention'):
       o, extra = attend(q, k, v)
       o = checkpoint_name(o, 'attention')
-      x = x + jnp.einsum('...Hh,HhD->...D', o, weight('o', (c.num_attention_heads, c.head_dim, c.hidden_size), out))
+      w = weight('o', (c.num_attention_heads, c.head_dim, c.hidden_size), out)
+      x = x + matmul(o.reshape(*x.shape[:-1], -1), w.reshape(-1, c.hidden_size))
     with jax.named_scope('mlp'):
       y = rms_norm(x, norm('mlp_norm'), c.rms_norm_eps)
-      gate = jax.nn.silu(y @ weight('gate', (c.hidden_size, c.intermediate_size)))
-      up = y @ weight('up', (c.hidden_size, c.intermediate_size))
-      x = x + (gate * up) @ weight('down', (c.intermediate_size, c.hidden_size), out)
+      gate = jax.nn.silu(matmul(y, weight('gate', (c.hidden_size, c.intermediate_size))))
+      up = matmul(y, weight('up', (c.hidden_size, c.intermediate_size)))
+      x = x + matmul(gate * up, weight('down', (c.intermediate_size, c.hidden_size), out))
     return x, extra
 
 

@@ -58,7 +58,8 @@ def run(stage: Stage, options: Options) -> dict:
 def score_model(stage: Stage, options: Options, model: Model) -> dict:
   """{'domains': {domain: passk.summary}, 'lengths': ..., 'examples': [...]} of one model; same draws for every model."""
   rows = [row for domain in stage.recipe.domains
-          for row in synthetic.problems(domain, 'evaluate', options.problems, stage.recipe.seed, options.levels)]
+          for row in synthetic.problems(domain, 'evaluate', options.problems, stage.recipe.seed, options.levels,
+                                     stage.recipe.templates)]
   key = jax.random.fold_in(jax.random.key(stage.recipe.seed), 20_000)
   scored = benchmarks.sample_and_verify(model.config, model.params, model.tokenizer, rows, options.samples,
                                         options.sampler.engine(), key=key, mesh=stage.mesh, pool=stage.pool)

@@ -68,7 +68,8 @@ def run(stage: Stage, options: Options) -> dict:
 def probe_model(stage: Stage, options: Options, model: Model) -> dict:
   """{domain: passk.summary} on the probing sets; the same draws for every model."""
   rows = [row for domain in stage.recipe.domains
-          for row in synthetic.problems(domain, 'probe', options.problems, stage.recipe.seed, options.levels)]
+          for row in synthetic.problems(domain, 'probe', options.problems, stage.recipe.seed, options.levels,
+                                     stage.recipe.templates)]
   key = jax.random.fold_in(jax.random.key(stage.recipe.seed), 10_000)
   scored = benchmarks.sample_and_verify(model.config, model.params, model.tokenizer, rows, options.samples,
                                         options.sampler.engine(), key=key, mesh=stage.mesh, pool=stage.pool)

@@ -14,12 +14,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from vibethinker_jax import checkpoint, config as config_lib, metrics, sharding
-from vibethinker_jax.data import synthetic
+from vibethinker_jax.data import sources, synthetic
 from vibethinker_jax.eval import benchmarks
 from vibethinker_jax.programs.stage import (
     Model, SamplerOptions, Stage, check_finite, finish, open_model, progress, stage_key)
 from vibethinker_jax.rl import batch as batch_lib, curriculum
-from vibethinker_jax.rl.loss import LossOptions, mgpo_loss, weighted_advantages
+from vibethinker_jax.rl.loss import LossOptions, mgpo_loss, spread, weighted_advantages
 from vibethinker_jax.train import loss as train_loss, optimizer as optimizer_lib, state as state_lib, step as step_lib
 
 
@@ -28,6 +28,7 @@ class Options(NamedTuple):
 
   Attributes:
     program: 'rl'. init_from: see stage.open_model.
+    data: JSON lines of problems (data.sources.read_problems); '' is the synthetic ones.
     domains, levels: of the synthetic problems; problems: per domain, before filtering.
     steps: rollout batches. prompts: groups to train on per step (P); group: responses per prompt (G).
     max_rounds: rollouts per step at most, to replace groups of equal rewards: the bounded budget.
@@ -45,6 +46,7 @@ class Options(NamedTuple):
   """
   program: str
   init_from: str
+  data: str
   domains: tuple
   levels: tuple
   problems: int
@@ -152,7 +154,7 @@ def run(stage: Stage, options: Options) -> dict:
       if step % options.examples_steps == 0 or step == 1:
         examples.write(step, rollout, jax.device_get(weight_P))
       bar.set_postfix_str(f'accuracy {rollout.sampled["accuracy"]:.2f}, {rollout.sampled["mean_length"]:.0f} tokens, '
-                          f'{tokens / rollout.sampled["seconds"][0]:,.0f} tok/s')
+                          f'{tokens / rollout.sampled["seconds"][0]:,.0f} tok/s', refresh=False)
       bar.update(1)
       if step % options.checkpoint_steps == 0 or step == options.steps:
         checkpoints.save(step, state.params, {'step': state.step, 'opt_state': state.opt_state, 'skipped': state.skipped},
@@ -179,8 +181,9 @@ def _check(stage: Stage, options: Options) -> None:
 
 def starting_prompts(stage: Stage, options: Options, model: Model) -> list[dict]:
   """The phase's prompts: those whose accuracy under the starting checkpoint is exactly 0 or 1 are dropped."""
-  rows = [row for domain in options.domains
-          for row in synthetic.problems(domain, 'rl', options.problems, stage.recipe.seed, options.levels)]
+  rows = sources.read_problems(options.data) if options.data else [
+      row for domain in options.domains for row in synthetic.problems(
+          domain, 'rl', options.problems, stage.recipe.seed, options.levels, stage.recipe.templates)]
   if not options.filter_samples:
     return rows
   path = stage.directory / 'prompts.json'
@@ -252,13 +255,8 @@ def _micro_batches(stage: Stage, options: Options, rollout: Rollout, advantages_
   micros = []
   for start in range(0, len(packed['tokens']), options.micro_batch):
     micro = {name: jax.device_put(x[start:start + options.micro_batch], placed) for name, x in packed.items()}
-    micros.append(micro | {'advantages': _spread(advantages_PG, micro['responses'], micro['mask'])})
+    micros.append(micro | {'advantages': spread(advantages_PG, micro['responses'], micro['mask'])})
   return micros
-
-
-@jax.jit
-def _spread(advantages_PG, responses_BL, mask_BL):
-  return advantages_PG.reshape(-1)[responses_BL] * mask_BL
 
 
 class _Examples:

@@ -18,6 +18,7 @@ class Options(NamedTuple):
 
   Attributes:
     program: 'sft'. init_from: see stage.open_model.
+    data: JSON lines with prompt and response; '' is the synthetic problems.
     levels: difficulty levels of the synthetic problems. problems: size of the source (an epoch).
     steps: updates. batch_size: packed rows per update; length: positions per row.
     micro_batches: rows are processed in that many parts.
@@ -30,6 +31,7 @@ class Options(NamedTuple):
   """
   program: str
   init_from: str
+  data: str
   levels: tuple
   problems: int
   steps: int
@@ -56,7 +58,8 @@ def run(stage: Stage, options: Options) -> dict:
                                     round(options.steps * options.warmup_percent / 100), options.steps)
   optimizer = optimizer_lib.adamw(schedule, beta2=options.beta2, weight_decay=options.weight_decay,
                                   clip_norm=options.clip_norm)
-  source = sources.SyntheticExamples(stage.recipe.domains, options.levels, stage.recipe.seed, options.problems)
+  source = sources.FileExamples(options.data) if options.data else sources.SyntheticExamples(
+      stage.recipe.domains, options.levels, stage.recipe.seed, options.problems, stage.recipe.templates)
   batches = loader.sft_batches(source, model.tokenizer, batch_size=options.batch_size // jax.process_count(),
                                length=options.length, seed=stage.recipe.seed, shard_index=jax.process_index(),
                                shard_count=jax.process_count())
@@ -75,7 +78,8 @@ def run(stage: Stage, options: Options) -> dict:
     first = step = int(state.step)
     writer = metrics.Writer(stage.directory, step)
     rows = sharding.batch_sharding(stage.mesh)
-    bar, started, since, since_step, fetched, tokens = progress(options.steps, stage.name, step), time.time(), time.time(), step, None, 0
+    bar = progress(options.steps, stage.name, step)
+    started, since, since_step, fetched, tokens = time.time(), time.time(), step, None, 0
     while step < options.steps:
       batch = next(batches)
       tokens += int((batch['segment_ids'] > 0).sum())
@@ -90,7 +94,7 @@ def run(stage: Stage, options: Options) -> dict:
         since, since_step = time.time(), step
         check_finite(stage, step, int(state.skipped), options.max_skipped)
         writer.write(step, {**values, 'learning_rate': schedule(step), 'tokens_per_second': rate})
-        bar.set_postfix_str(f'loss {values["loss"]:.3f}, {rate:,.0f} tok/s')
+        bar.set_postfix_str(f'loss {values["loss"]:.3f}, {rate:,.0f} tok/s', refresh=False)
       bar.update(1)
       if step % options.checkpoint_steps == 0 or step == options.steps:
         checkpoints.save(step, state.params, _train(state), {'batches': batches.get_state()})

@@ -38,10 +38,11 @@ class Model(NamedTuple):
 
 
 class TokenizerOptions(NamedTuple):
-  """path: a SentencePiece model; '' trains one of vocab_size pieces on `problems` synthetic problems."""
+  """path: a SentencePiece model; '' trains one of vocab_size pieces on `problems` synthetic problems of `levels`."""
   path: str = ''
   vocab_size: int = 768
   problems: int = 8000
+  levels: tuple = (1, 2, 3)
 
 
 class SamplerOptions(NamedTuple):
@@ -111,7 +112,8 @@ def _tokenizer(stage: Stage, options: TokenizerOptions) -> tokenizer_lib.Tokeniz
   path = stage.workdir / 'tokenizer.model'
   if not path.exists():
     logging.info('training a tokenizer of %d pieces on %d synthetic problems', options.vocab_size, options.problems)
-    examples = sources.SyntheticExamples(stage.recipe.domains, (1, 2, 3), stage.recipe.seed, options.problems)
+    examples = sources.SyntheticExamples(stage.recipe.domains, options.levels, stage.recipe.seed, options.problems,
+                                         stage.recipe.templates)
     texts = (text for i in range(len(examples)) for text in ('user', 'assistant', *examples[i].values()))
     trained = tokenizer_lib.train(texts, options.vocab_size)
     temporary = path.with_suffix('.tmp')

@@ -45,6 +45,12 @@ def weighted_advantages(rewards_PG, lengths_PG, valid_PG, options: LossOptions):
   return advantages_PG * weight_P[:, None], accuracy_P, weight_P
 
 
+@jax.jit
+def spread(advantages_PG, responses_BL, mask_BL):
+  """[B, L]: the advantage of the response that each response token of a packed batch belongs to; 0 elsewhere."""
+  return advantages_PG.reshape(-1)[responses_BL] * mask_BL
+
+
 def mgpo_loss(config: ModelConfig, params, batch: dict, *, options: LossOptions, **model_options):
   """Minus the clipped objective of a packed batch (rl.batch.rl_batch) with its groups' rewards.
 

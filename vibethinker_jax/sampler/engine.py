@@ -50,7 +50,8 @@ class Options(NamedTuple):
 
 def generate(config: ModelConfig, params, prompts: list[list[int]], group: int, options: Options, *, key, mesh,
              stop_ids: tuple[int, ...], vocab_size: int, prompt_ids=None, response_offset: int = 0,
-             on_finished: Callable[[int, int, np.ndarray], None] = lambda p, g, tokens: None) -> Responses:
+             on_finished: Callable[[int, int, np.ndarray], None] = lambda p, g, tokens: None,
+             on_tokens: Callable[[int, int, np.ndarray], None] = lambda p, g, tokens: None) -> Responses:
   """Samples `group` responses to every prompt.
 
   Args:
@@ -60,6 +61,7 @@ def generate(config: ModelConfig, params, prompts: list[list[int]], group: int, 
     response_offset: index of the first response, to add more samples to earlier ones.
     vocab_size: the tokenizer's; padded ids beyond it are never drawn.
     on_finished: called as (prompt, response, tokens) as soon as a response is complete, in the order of completion.
+    on_tokens: called as (prompt, response, new tokens) after every steps_per_call steps, to stream.
 
   Raises:
     ValueError: empty prompts, or a prompt that does not fit.
@@ -114,6 +116,7 @@ def generate(config: ModelConfig, params, prompts: list[list[int]], group: int, 
       out.tokens_PGL[p, g, start:start + n] = tokens[slot, :n]
       out.logps_PGL[p, g, start:start + n] = logps[slot, :n]
       out.lengths_PG[p, g] += n
+      on_tokens(p, g, tokens[slot, :n])
       if not alive[slot]:
         out.stopped_PG[p, g] = stopped[slot]
         owner[slot] = -1

@@ -22,21 +22,28 @@ def split_of(template: str, key: tuple) -> str:
   return next(name for name, eighths in SPLITS.items() if eighth in eighths)
 
 
-def problem(domain: str, split: str, index: int, seed: int = 0, levels: tuple[int, ...] = (1,)) -> dict:
+def problem(domain: str, split: str, index: int, seed: int = 0, levels: tuple[int, ...] = (1,),
+            templates: tuple[str, ...] = ()) -> dict:
   """The `index`-th problem of a split: the same arguments always give the same problem.
+
+  Args:
+    templates: names of the templates to draw from; () is all of the domain.
 
   Returns a row: prompt, answer (maths), tests (code), domain, template, level, id, responses (style -> full
   response: `<think>...</think>` and the final answer).
 
   Raises:
-    ValueError: unknown domain or split.
+    ValueError: unknown domain or split, or a domain of which no template is named.
   """
   if domain not in TEMPLATES:
     raise ValueError(f'unknown domain {domain!r}; choose from {", ".join(TEMPLATES)}')
   if split not in SPLITS:
     raise ValueError(f'unknown split {split!r}; choose from {", ".join(SPLITS)}')
   rng = random.Random(f'{seed}/{domain}/{split}/{index}')
-  template = rng.choice(TEMPLATES[domain])
+  choice = [t for t in TEMPLATES[domain] if not templates or t.__name__ in templates]
+  if not choice:
+    raise ValueError(f'templates {templates} name none of {domain}: {", ".join(t.__name__ for t in TEMPLATES[domain])}')
+  template = rng.choice(choice)
   level = rng.choice(levels)
   for _ in range(1000):
     draft = template(rng, level)
@@ -55,7 +62,8 @@ def _row(domain: str, template: str, level: int, draft: Draft) -> dict:
       'responses': {style: f'<think>{work}</think>{finals[style]}' for style, work in works.items()}}
 
 
-def problems(domain: str, split: str, count: int, seed: int = 0, levels: tuple[int, ...] = (1,)) -> list[dict]:
+def problems(domain: str, split: str, count: int, seed: int = 0, levels: tuple[int, ...] = (1,),
+             templates: tuple[str, ...] = ()) -> list[dict]:
   """`count` different problems of a split, for probing, RL and evaluation.
 
   Raises:
@@ -66,7 +74,7 @@ def problems(domain: str, split: str, count: int, seed: int = 0, levels: tuple[i
     if index > 20 * count + 1000:
       raise ValueError(f'{domain}/{split} at levels {levels} has hardly more than {len(rows)} different problems, '
                        f'{count} were asked for: ask for fewer or add levels')
-    row = problem(domain, split, index, seed, levels)
+    row = problem(domain, split, index, seed, levels, templates)
     rows.setdefault(row['id'], row)
     index += 1
   return list(rows.values())

@@ -1,0 +1,68 @@
+"""One on-policy GRPO step end to end, TINY: 8 prompts x 8 responses x 64 new tokens, a trivial reward.
+
+python tests/benchmarks/rl_step.py
+"""
+
+from vibethinker_jax import startup
+
+startup.prepare()
+
+import functools
+import time
+
+from absl import app, flags
+import jax
+import numpy as np
+import shapes
+
+from vibethinker_jax import sharding
+from vibethinker_jax.rl import batch as batch_lib
+from vibethinker_jax.rl.loss import LossOptions, mgpo_loss, spread, weighted_advantages
+from vibethinker_jax.sampler import engine
+from vibethinker_jax.train import optimizer as optimizer_lib, state as state_lib, step as step_lib
+
+REPEATS = flags.DEFINE_integer('repeats', 10, 'Measured steps.')
+PROMPTS, GROUP, NEW, ROW, MICRO = 8, 8, 64, 96, 16
+
+
+def main(_):
+  config, mesh = shapes.SHAPES['tiny'], sharding.make_mesh()
+  prompts = shapes.random_ids(config, PROMPTS, shapes.PROMPT_LENGTH).tolist()
+  options = engine.Options(NEW, slots=64, columns=ROW, prompt_columns=shapes.PROMPT_LENGTH)
+  loss_options = LossOptions(strength=4.0)
+  with jax.set_mesh(mesh):
+    optimizer = optimizer_lib.adamw(1e-4, beta2=0.999, weight_decay=0.01)
+    state = [state_lib.init(config, optimizer, mesh, key=jax.random.key(0))]
+    loss = functools.partial(mgpo_loss, config, options=loss_options, unroll=True)
+    accumulate, apply = step_lib.jit_accumulate(state[0], loss), step_lib.jit_apply(state[0], optimizer)
+    advantages = jax.jit(functools.partial(weighted_advantages, options=loss_options))
+    calls, spans = [0], []
+
+    def run():
+      calls[0] += 1
+      start = time.perf_counter()
+      out = engine.generate(config, state[0].params, prompts, GROUP, options, key=jax.random.key(calls[0]), mesh=mesh,
+                            stop_ids=(1,), vocab_size=config.vocab_size)
+      sampled = time.perf_counter()
+      on = np.arange(NEW) < out.lengths_PG[..., None]
+      rewards = (((out.tokens_PGL % 2 == 0) & on).sum(-1) / out.lengths_PG > 0.5).astype(np.float32)
+      advantages_PG, _, _ = advantages(rewards, out.lengths_PG, np.ones(rewards.shape, bool))
+      packed = batch_lib.rl_batch(prompts, out.tokens_PGL, out.logps_PGL, out.lengths_PG, np.ones(rewards.shape, bool),
+                                  row_length=ROW, rows_multiple=MICRO)
+      total = None
+      for i in range(0, len(packed['tokens']), MICRO):
+        micro = {name: jax.numpy.asarray(x[i:i + MICRO]) for name, x in packed.items()}
+        micro['advantages'] = spread(advantages_PG, micro['responses'], micro['mask'])
+        total = accumulate(total, state[0].params, micro)
+      state[0], metrics = apply(state[0], total)
+      jax.block_until_ready(metrics)
+      spans.append((sampled - start, time.perf_counter() - sampled))
+
+    median, times = shapes.seconds(run, REPEATS.value)
+  rollout, train = np.median(spans[2:], axis=0)
+  shapes.emit(bench='grpo', shape='tiny', step_s=round(median, 4), times=times, rollout_s=round(float(rollout), 4),
+              train_s=round(float(train), 4))
+
+
+if __name__ == '__main__':
+  app.run(main)

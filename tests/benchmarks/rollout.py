@@ -1,0 +1,44 @@
+"""Rollout throughput: python tests/benchmarks/rollout.py --shape=tiny --top_p=1.0"""
+
+from vibethinker_jax import startup
+
+startup.prepare()
+
+from absl import app, flags
+import jax
+import shapes
+
+from vibethinker_jax import sharding
+from vibethinker_jax.model import transformer
+from vibethinker_jax.sampler import engine
+
+SHAPE = flags.DEFINE_enum('shape', 'tiny', list(shapes.SHAPES), 'Model shape.')
+TOP_P = flags.DEFINE_float('top_p', 1.0, 'Nucleus.')
+SLOTS = flags.DEFINE_integer('slots', 64, 'Sequences in flight.')
+STEPS = flags.DEFINE_integer('steps_per_call', 16, 'Decode steps between host contacts.')
+REPEATS = flags.DEFINE_integer('repeats', 5, 'Measured calls.')
+
+
+def main(_):
+  config, mesh = shapes.SHAPES[SHAPE.value], sharding.make_mesh()
+  prompts = shapes.random_ids(config, shapes.PROMPTS, shapes.PROMPT_LENGTH).tolist()
+  options = engine.Options(shapes.MAX_NEW, top_p=TOP_P.value, slots=SLOTS.value, steps_per_call=STEPS.value,
+                           columns=shapes.PROMPT_LENGTH + shapes.MAX_NEW, prompt_columns=shapes.PROMPT_LENGTH)
+  calls, out = [0], []
+  with jax.set_mesh(mesh):
+    params = transformer.init(config, jax.random.key(0))
+
+    def run():
+      calls[0] += 1
+      out[:] = [engine.generate(config, params, prompts, shapes.GROUP, options, key=jax.random.key(calls[0]), mesh=mesh,
+                                stop_ids=shapes.stop_ids(config), vocab_size=config.vocab_size)]
+
+    median, times = shapes.seconds(run, REPEATS.value)
+  tokens = int(out[0].lengths_PG.sum())
+  shapes.emit(bench='rollout', shape=SHAPE.value, top_p=TOP_P.value, sec=round(median, 4), times=times,
+              useful_tok_per_s=round(tokens / median), mean_len=round(float(out[0].lengths_PG.mean()), 1),
+              utilisation=round(tokens / out[0].row_steps, 3))
+
+
+if __name__ == '__main__':
+  app.run(main)

@@ -1,0 +1,88 @@
+"""Eight fake CPU devices and a tiny model with every kind of parameter away from its initial value."""
+
+import os
+
+os.environ['JAX_PLATFORMS'] = 'cpu'
+
+import jax
+
+jax.config.update('jax_num_cpu_devices', 8)
+jax.config.update('jax_disable_most_optimizations', True)  # the suite mostly compiles: a third less of its time
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from vibethinker_jax import sharding
+from vibethinker_jax.model import transformer
+from vibethinker_jax.model.config import ModelConfig
+
+VOCAB, PADDED = 44, 48  # the tokenizer's ids and the rows of the embedding table
+
+
+@pytest.fixture(scope='session')
+def tiny() -> ModelConfig:
+  """Grouped heads, H h != D, a padded vocabulary; every sharded axis divides by 4."""
+  return ModelConfig(vocab_size=PADDED, hidden_size=16, num_hidden_layers=2, num_attention_heads=4,
+                     num_key_value_heads=2, head_dim=8, intermediate_size=24)
+
+
+def random_params(config: ModelConfig, seed: int = 0, scale: float = 0.25):
+  """Parameters whose norms are not 1 and whose biases are not 0, so that none can be forgotten unseen. Drawn by numpy:
+  XLA takes seconds to compile jax.random.normal."""
+  rng = np.random.default_rng(seed)
+  one = lambda path, x: ('norm' in jax.tree_util.keystr(path)) + scale * rng.normal(size=x.shape)
+  return jax.tree.map(lambda x: jnp.asarray(x, jnp.float32),
+                      jax.tree_util.tree_map_with_path(one, transformer.shapes(config)))
+
+
+@pytest.fixture(scope='session')
+def make_params():
+  return random_params
+
+
+@pytest.fixture(scope='session')
+def params(tiny):
+  return random_params(tiny)
+
+
+@pytest.fixture(scope='session')
+def vocab_size() -> int:
+  return VOCAB
+
+
+@pytest.fixture(scope='session')
+def mesh_of():
+  """(data, fsdp, tensor, context) -> a mesh over the first devices."""
+  def make(*sizes):
+    count = 1
+    for size in sizes:
+      count *= size
+    return sharding.make_mesh(*sizes, devices=jax.devices()[:count])
+  return make
+
+
+@pytest.fixture(scope='session')
+def mesh1(mesh_of):
+  return mesh_of(1, 1, 1, 1)
+
+
+@pytest.fixture(scope='session')
+def packed_batch():
+  """(rows, length, seed) -> an SFT batch of two or three documents a row with some padding."""
+  def make(rows: int, length: int, seed: int = 0, vocab: int = VOCAB) -> dict:
+    rng = np.random.default_rng(seed)
+    batch = {name: np.zeros((rows, length), np.int32)
+             for name in ('tokens', 'targets', 'positions', 'segment_ids', 'mask')}
+    for r in range(rows):
+      cuts = np.sort(rng.choice(np.arange(2, length), size=3, replace=False))
+      start = 0
+      for segment, end in enumerate(cuts):
+        n = end - start
+        ids = rng.integers(0, vocab, n + 1)
+        batch['tokens'][r, start:end], batch['targets'][r, start:end] = ids[:-1], ids[1:]
+        batch['positions'][r, start:end], batch['segment_ids'][r, start:end] = np.arange(n), segment + 1
+        batch['mask'][r, start + n // 3:end] = 1
+        start = end
+    return {name: jnp.asarray(x) for name, x in batch.items()}
+  return make

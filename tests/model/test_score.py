@@ -1,0 +1,94 @@
+"""Chunked, sharded log-probabilities and entropies against a plain log_softmax."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from vibethinker_jax.model import score
+
+B, L, D, V = 8, 12, 16, 40
+MESHES = [(8, 1, 1, 1), (1, 8, 1, 1), (2, 2, 2, 1), (1, 2, 4, 1), (2, 1, 2, 2)]
+
+
+def plain(x, head, targets):
+  log_p = jax.nn.log_softmax(jnp.einsum('BLD,DV->BLV', x, head), axis=-1)
+  return jnp.take_along_axis(log_p, targets[..., None], -1)[..., 0], -jnp.sum(jnp.exp(log_p) * log_p, -1)
+
+
+def with_gradients(function):
+  """(logp, entropy, dx, dhead) for cotangents of both outputs."""
+  def all_of(x, head, targets, d_logp, d_entropy):
+    out, pull = jax.vjp(lambda x, head: function(x, head, targets), x, head)
+    return *out, *pull((d_logp, d_entropy))
+  return jax.jit(all_of)
+
+
+@pytest.fixture(scope='module')
+def inputs():
+  rng = np.random.default_rng(0)
+  normal = lambda *shape: rng.normal(size=shape).astype(np.float32)
+  return normal(B, L, D), normal(D, V), rng.integers(0, V, (B, L)).astype(np.int32), normal(B, L), normal(B, L)
+
+
+@pytest.fixture(scope='module')
+def expected(inputs):
+  return with_gradients(plain)(*inputs)
+
+
+def same(found, expected):
+  for a, b in zip(found, expected, strict=True):
+    np.testing.assert_allclose(a, b, atol=1e-5 * max(1.0, float(np.abs(b).max())), rtol=0)
+
+
+@pytest.mark.parametrize('chunk', [1, 7, 32, 96, 1000])
+def test_equals_log_softmax_with_gradients(inputs, expected, chunk):
+  same(with_gradients(lambda *args: score.token_scores(*args, chunk))(*inputs), expected)
+
+
+def test_each_output_has_its_own_gradient(inputs, expected):
+  """With one cotangent zero the gradient is that of the other output alone."""
+  x, head, targets, d_logp, d_entropy = inputs
+  chunked, reference = with_gradients(lambda *args: score.token_scores(*args, 20)), with_gradients(plain)
+  for cotangents in ((d_logp, 0 * d_entropy), (0 * d_logp, d_entropy)):
+    same(chunked(x, head, targets, *cotangents), reference(x, head, targets, *cotangents))
+
+
+@pytest.mark.parametrize('sizes', MESHES, ids=str)
+def test_same_under_every_mesh(inputs, expected, mesh_of, sizes):
+  mesh = mesh_of(*sizes)
+  with jax.set_mesh(mesh):
+    function = with_gradients(lambda *args: score.token_scores(*args, 5))
+    found = function(*inputs)
+    same(found, expected)
+    if sizes[2] > 1:  # no device holds logits of the whole vocabulary
+      text = function.lower(*inputs).compile().as_text()
+      assert f'f32[5,{V // sizes[2]}]' in text and f'f32[5,{V}]' not in text
+
+
+def test_extreme_logits_stay_finite(inputs):
+  x, head, targets, d_logp, d_entropy = inputs
+  found = with_gradients(lambda *args: score.token_scores(*args, 7))(1e4 * x, head, targets, d_logp, d_entropy)
+  assert all(np.isfinite(a).all() for a in found)
+  assert (np.asarray(found[1]) > -1e-2).all()
+
+
+def test_bfloat16_inputs_float32_results(inputs):
+  x, head, targets, d_logp, d_entropy = inputs
+  low = lambda a: jnp.asarray(a, jnp.bfloat16)
+  logp, entropy, dx, dhead = with_gradients(lambda *args: score.token_scores(*args, 7))(
+      low(x), low(head), targets, d_logp, d_entropy)
+  assert (logp.dtype, entropy.dtype, dx.dtype, dhead.dtype) == (jnp.float32,) * 2 + (jnp.bfloat16,) * 2
+  reference = plain(low(x).astype(jnp.float32), low(head).astype(jnp.float32), targets)
+  np.testing.assert_allclose(logp, reference[0], atol=1e-4)
+
+
+def test_logits_of_all_positions_never_exist():
+  length, width, vocab = 4096, 16, 8192
+  logits_bytes = 4 * length * vocab  # 134 MB
+  shape = jax.ShapeDtypeStruct
+  args = (shape((1, length, width), jnp.float32), shape((width, vocab), jnp.float32), shape((1, length), jnp.int32),
+          shape((1, length), jnp.float32), shape((1, length), jnp.float32))
+  temporary = lambda f: with_gradients(f).lower(*args).compile().memory_analysis().temp_size_in_bytes
+  assert temporary(plain) >= logits_bytes  # what the measure says of code that does make them
+  assert temporary(lambda *a: score.token_scores(*a, 128)) < logits_bytes / 8

@@ -1,0 +1,180 @@
+"""Rollouts: equal to the full forward pass, and a function of (key, prompt, response, position) alone."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from vibethinker_jax import sharding
+from vibethinker_jax.model import transformer
+from vibethinker_jax.sampler import engine
+
+T, GROUP, STOPS = 12, 3, (3, 7)
+LENGTHS = (5, 1, 9, 2, 7)
+OPTIONS = dict(max_tokens=T, slots=16, steps_per_call=4)
+
+
+@pytest.fixture(scope='module')
+def prompts(vocab_size):
+  rng = np.random.default_rng(0)
+  return [rng.integers(0, vocab_size, n).tolist() for n in LENGTHS]
+
+
+@pytest.fixture(scope='module')
+def generate(tiny, params, prompts, mesh1, vocab_size):
+  """engine.generate with defaults of these tests."""
+  def run(prompts=prompts, group=GROUP, mesh=mesh1, params=params, stop_ids=STOPS, key=0, vocab_size=vocab_size,
+          prompt_ids=None, response_offset=0, on_finished=lambda *_: None, **options):
+    return engine.generate(tiny, params, prompts, group, engine.Options(**{**OPTIONS, **options}), mesh=mesh,
+                           key=jax.random.key(key), stop_ids=stop_ids, vocab_size=vocab_size, prompt_ids=prompt_ids,
+                           response_offset=response_offset, on_finished=on_finished)
+  return run
+
+
+@pytest.fixture(scope='module')
+def base(generate):
+  return generate()
+
+
+@pytest.fixture(scope='module')
+def full_logps(tiny, params, vocab_size):
+  """(prompts, responses) -> log-probabilities of the response tokens by whole forward passes: no cache."""
+  @jax.jit
+  def forward(tokens):
+    logits = transformer.logits(tiny, params, tokens)
+    logits = jnp.where(jnp.arange(logits.shape[-1]) < vocab_size, logits, -jnp.inf)
+    return jax.nn.log_softmax(logits, -1)
+
+  def run(prompts, responses):
+    out = np.zeros(responses.tokens_PGL.shape)
+    rows = np.zeros((out.shape[0] * out.shape[1], 32), np.int32)
+    at = [(p, g, len(prompts[p]), int(responses.lengths_PG[p, g])) for p, g in np.ndindex(out.shape[:2])]
+    for row, (p, g, m, n) in zip(rows, at):
+      row[:m], row[m:m + n] = prompts[p], responses.tokens_PGL[p, g, :n]
+    logp = np.asarray(forward(rows))
+    for i, (p, g, m, n) in enumerate(at):
+      out[p, g, :n] = logp[i, np.arange(m - 1, m + n - 1), rows[i, m:m + n]]
+    return out
+  return run
+
+
+def same(found, expected):
+  assert (found.tokens_PGL == expected.tokens_PGL).all()
+  assert (found.lengths_PG == expected.lengths_PG).all() and (found.stopped_PG == expected.stopped_PG).all()
+  np.testing.assert_allclose(found.logps_PGL, expected.logps_PGL, atol=1e-5)
+
+
+def check_ends(responses, limit):
+  """Lengths, reasons and padding agree with the tokens."""
+  for p, g in np.ndindex(responses.lengths_PG.shape):
+    tokens, n = responses.tokens_PGL[p, g], responses.lengths_PG[p, g]
+    ends = np.flatnonzero(np.isin(tokens[:n], STOPS))
+    assert 1 <= n <= limit
+    assert (tokens[n:] == 0).all() and (responses.logps_PGL[p, g, n:] == 0).all()
+    if responses.stopped_PG[p, g]:
+      assert ends.tolist() == [n - 1]
+    else:
+      assert ends.size == 0 and n == limit
+
+
+def test_cached_decoding_equals_the_full_forward(prompts, base, full_logps):
+  """All sampled tokens: prompts of different lengths, one of a single token."""
+  assert base.logps_PGL.min() < -1  # not a degenerate distribution
+  np.testing.assert_allclose(base.logps_PGL, full_logps(prompts, base), atol=1e-5)
+
+
+def test_ends(base):
+  check_ends(base, T)
+  assert base.stopped_PG.any() and not base.stopped_PG.all()  # both reasons occur
+  assert base.tokens_PGL.max() < 44  # the padded vocabulary
+  assert base.row_steps % (4 * 4) == 0 and base.row_steps >= base.lengths_PG.sum()
+
+
+def test_the_stop_token_may_be_the_last_allowed(generate, base):
+  """A response that stops exactly at the limit counts as stopped."""
+  p, g = next((p, g) for p, g in np.argwhere(base.stopped_PG) if base.lengths_PG[p, g] > 1)
+  n = int(base.lengths_PG[p, g])
+  cut = generate(max_tokens=n)
+  check_ends(cut, n)
+  assert cut.stopped_PG[p, g] and cut.lengths_PG[p, g] == n
+  assert (cut.tokens_PGL == np.where(np.arange(n) < base.lengths_PG[..., None], base.tokens_PGL[..., :n], 0)).all()
+
+
+def test_permuted_prompts(generate, prompts, base):
+  order = np.array([3, 0, 4, 1, 2])
+  found = generate([prompts[i] for i in order], prompt_ids=order)
+  same(found, base._replace(**{f: getattr(base, f)[order] for f in base._fields[:4]}))
+  other = generate([prompts[i] for i in order])  # other names, other draws
+  assert (other.tokens_PGL != found.tokens_PGL).any()
+
+
+@pytest.mark.parametrize('options', [
+    dict(slots=2), dict(slots=5, steps_per_call=3), dict(steps_per_call=1), dict(steps_per_call=16),
+    dict(columns=40, prompt_columns=12)], ids=str)
+def test_slots_steps_and_columns_do_not_matter(generate, base, options):
+  same(generate(**options), base)
+
+
+def test_ring_wraps_around_with_just_enough_columns(generate, base):
+  """21 columns hold the longest prompt with its response; two slots go round the ring several times."""
+  found = generate(slots=2, columns=max(LENGTHS) + T, prompt_columns=max(LENGTHS))
+  assert found.row_steps / 2 > 3 * (max(LENGTHS) + T)
+  same(found, base)
+
+
+def test_just_enough_columns_with_default_prompt_columns(generate, base):
+  same(generate(slots=2, columns=max(LENGTHS) + T), base)
+
+
+def test_split_group(generate, base):
+  first, rest = generate(group=1), generate(group=2, response_offset=1)
+  same(engine.Responses(*(np.concatenate([a, b], axis=1) for a, b in zip(first[:4], rest[:4])), 0), base)
+
+
+@pytest.mark.parametrize('sizes', [(1, 8, 1, 1), (2, 2, 2, 1)], ids=str)
+def test_eight_devices_equal_one(tiny, params, generate, base, mesh_of, sizes):
+  mesh = mesh_of(*sizes)
+  sharded = jax.device_put(params, sharding.tree_shardings(mesh, transformer.shapes(tiny)))
+  with jax.set_mesh(mesh):
+    same(generate(mesh=mesh, params=sharded, slots=16), base)
+
+
+def test_another_key_gives_other_tokens(generate, base):
+  assert (generate(key=1).tokens_PGL != base.tokens_PGL).any()
+
+
+def test_responses_of_a_group_differ(base):
+  assert all(len({tuple(t) for t in group.tolist()}) > 1 for group in base.tokens_PGL)
+
+
+def test_on_finished_once_per_response_with_its_tokens(generate, base):
+  calls = []
+  generate(slots=5, steps_per_call=3, on_finished=lambda p, g, tokens: calls.append((p, g, tokens.tolist())))
+  assert len(calls) == len({call[:2] for call in calls}) == len(LENGTHS) * GROUP
+  for p, g, tokens in calls:
+    assert tokens == base.tokens_PGL[p, g, :base.lengths_PG[p, g]].tolist()
+
+
+def test_greedy_and_nucleus(generate, prompts):
+  greedy = generate(temperature=0.0)
+  assert (greedy.tokens_PGL == greedy.tokens_PGL[:, :1]).all()
+  narrow = generate(top_p=1e-4)  # a nucleus of one id
+  assert (narrow.tokens_PGL == greedy.tokens_PGL).all() and np.abs(narrow.logps_PGL).max() < 1e-6
+
+
+def test_no_stop_ids(generate):
+  found = generate(stop_ids=(), max_tokens=6)
+  assert (found.lengths_PG == 6).all() and not found.stopped_PG.any()
+
+
+def test_one_token_each(generate, base):
+  found = generate(max_tokens=1)
+  assert (found.lengths_PG == 1).all() and (found.tokens_PGL[..., 0] == base.tokens_PGL[..., 0]).all()
+
+
+@pytest.mark.parametrize('bad, options, message', [
+    ([], {}, 'at least one'), ([[1], []], {}, 'no empty'), ([[1] * 9], dict(columns=20), 'columns=20'),
+    ([[1] * 9], dict(prompt_columns=8), 'prompt_columns=8')])
+def test_errors(generate, bad, options, message):
+  with pytest.raises(ValueError, match=message):
+    generate(bad, **options)

@@ -1,0 +1,118 @@
+"""Draws: their distribution, the nucleus, greedy, padding, and what a draw depends on."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.stats
+
+from vibethinker_jax.sampler import sampling
+
+N = 20_000
+
+
+@functools.partial(jax.jit, static_argnames=('temperature', 'top_p', 'vocab_size'))
+def sample(logits, keys, **options):
+  return sampling.sample(logits, keys, **options)
+
+
+def keys_of(rows, seed=0):
+  return jax.random.split(jax.random.key(seed), rows)
+
+
+@pytest.fixture(scope='module')
+def logits():
+  return np.random.default_rng(0).normal(size=20).astype(np.float32) * 1.5
+
+
+def softmax(x):
+  e = np.exp(x.astype(np.float64) - x.max())
+  return e / e.sum()
+
+
+def nucleus(p, top_p):
+  """The definition: the fewest most likely ids whose mass reaches top_p."""
+  order = np.argsort(-p, kind='stable')
+  count = np.searchsorted(np.cumsum(p[order]), top_p) + 1
+  return np.sort(order[:count])
+
+
+def draw_many(logits, **options):
+  return jax.device_get(sample(jnp.broadcast_to(logits, (N, len(logits))), keys_of(N), **options))
+
+
+@pytest.mark.parametrize('temperature, top_p', [(1.0, 1.0), (0.6, 1.0), (1.0, 0.8), (1.7, 0.9)])
+def test_distribution_and_logp(logits, temperature, top_p):
+  p = softmax(logits / temperature)
+  keep = nucleus(p, top_p)
+  p = np.where(np.isin(np.arange(20), keep), p, 0) / p[keep].sum()
+  tokens, logp = draw_many(logits, temperature=temperature, top_p=top_p)
+  counts = np.bincount(tokens, minlength=20)
+  assert (counts[p == 0] == 0).all()
+  assert scipy.stats.chisquare(counts[keep], N * p[keep]).pvalue > 1e-3
+  # the test has power: a temperature 10% off would be seen
+  other = softmax(logits / (1.1 * temperature))[keep]
+  assert scipy.stats.chisquare(counts[keep], N * other / other.sum()).pvalue < 1e-6
+  np.testing.assert_allclose(logp, np.log(p[tokens]), atol=1e-5)
+
+
+def test_nucleus_equals_the_sorted_definition():
+  rng = np.random.default_rng(1)
+  for top_p in (0.1, 0.5, 0.95, 0.999):
+    p = np.stack([softmax(rng.normal(size=300).astype(np.float32) * scale) for scale in rng.uniform(0.1, 6, 60)])
+    p = p.astype(np.float32)
+    threshold = jax.jit(sampling.top_p_threshold)(p, top_p)
+    assert threshold.shape == (60, 1)
+    for row, kept in zip(p, np.asarray(p > threshold)):
+      # Rounding of the sum may move the border where the mass is top_p to 1e-6.
+      smaller, larger = (set(nucleus(row.astype(np.float64), top_p + e).tolist()) for e in (-1e-6, 1e-6))
+      assert smaller <= set(np.flatnonzero(kept).tolist()) <= larger
+
+
+@pytest.mark.parametrize('p, top_p, kept', [
+    ([0.5, 0.3, 0.2], 0.4, [0]), ([0.5, 0.3, 0.2], 0.6, [0, 1]), ([0.5, 0.25, 0.25], 0.7, [0, 1, 2]),
+    ([0.0, 1.0, 0.0], 0.5, [1]), ([0.25] * 4, 0.1, [0, 1, 2, 3]), ([1e-6, 1.0 - 1e-6], 0.9999, [1])])
+def test_nucleus_by_hand(p, top_p, kept):
+  """Ids of equal probability stay together: the cut is a threshold."""
+  p = np.array([p], np.float32)
+  assert np.flatnonzero(p > np.asarray(sampling.top_p_threshold(p, top_p))).tolist() == kept
+
+
+def test_temperature_zero_is_argmax():
+  x = np.random.default_rng(2).normal(size=(50, 30)).astype(np.float32)
+  tokens, logp = sample(x, keys_of(50), temperature=0.0)
+  assert (tokens == x.argmax(-1)).all() and tokens.dtype == jnp.int32
+  np.testing.assert_allclose(logp, np.log([softmax(r).max() for r in x]), atol=1e-5)
+  assert (sample(x, keys_of(50, seed=9), temperature=0.0)[0] == tokens).all()
+
+
+@pytest.mark.parametrize('temperature, top_p', [(1.0, 1.0), (0.0, 1.0), (1.0, 0.9)])
+def test_padded_vocabulary_is_never_drawn(logits, temperature, top_p):
+  padded = np.concatenate([logits, np.full(5, 30.0, np.float32)])  # the padding would win
+  tokens, logp = draw_many(padded, temperature=temperature, top_p=top_p, vocab_size=20)
+  alone, alone_logp = draw_many(logits, temperature=temperature, top_p=top_p)
+  assert tokens.max() < 20
+  assert (tokens == alone).all()
+  np.testing.assert_allclose(logp, alone_logp, atol=1e-6)
+
+
+def test_a_draw_depends_on_its_key_and_not_on_its_row():
+  x = np.random.default_rng(3).normal(size=(40, 30)).astype(np.float32)
+  keys, order = keys_of(40), np.random.default_rng(4).permutation(40)
+  tokens, logp = sample(x, keys)
+  moved, moved_logp = sample(x[order], keys[order])
+  assert (moved == tokens[order]).all() and (moved_logp == logp[order]).all()
+  assert (sample(x, keys_of(40, seed=1))[0] != tokens).mean() > 0.5
+
+
+def test_keys_differ_by_prompt_response_and_position():
+  key = jax.random.key(0)
+  prompts, responses = (a.reshape(-1) for a in np.meshgrid(np.arange(10), np.arange(10)))
+  keys = sampling.response_keys(key, jnp.asarray(prompts, jnp.uint32), jnp.asarray(responses, jnp.uint32))
+  at = [sampling.token_keys(keys, jnp.full(100, t)) for t in (0, 1, 2)]
+  data = np.concatenate([jax.random.key_data(k) for k in at])
+  assert len({tuple(row) for row in data.tolist()}) == 300
+  again = sampling.response_keys(key, jnp.asarray(prompts[::-1], jnp.uint32), jnp.asarray(responses[::-1], jnp.uint32))
+  assert (jax.random.key_data(again)[::-1] == jax.random.key_data(keys)).all()

@@ -1,0 +1,67 @@
+"""Streams a model's answer in the terminal.
+
+  python -m vibethinker_jax.sample --checkpoint=runs/tiny/rl_code --prompt='Solve 4x+2=10.'
+"""
+
+from vibethinker_jax import startup
+
+if __name__ == '__main__':
+  startup.prepare()
+
+import pathlib
+import sys
+
+from absl import app, flags
+import jax
+
+from vibethinker_jax import sharding
+from vibethinker_jax.data import chat
+from vibethinker_jax.programs import stage
+from vibethinker_jax.sampler import engine
+
+CHECKPOINT = flags.DEFINE_string('checkpoint', None, 'Stage directory of a workdir, or one of our checkpoints.')
+PROMPT = flags.DEFINE_string('prompt', '', 'What to ask; empty reads prompts from standard input, one a line.')
+MAX_TOKENS = flags.DEFINE_integer('max_tokens', 256, 'Response tokens at most.', lower_bound=1)
+TEMPERATURE = flags.DEFINE_float('temperature', 1.0, '0 is greedy.', lower_bound=0.0)
+TOP_P = flags.DEFINE_float('top_p', 0.95, 'Nucleus; 1 keeps all tokens.', lower_bound=0.0, upper_bound=1.0)
+SEED = flags.DEFINE_integer('seed', 0, 'The same seed gives the same answer.')
+
+
+def main(argv) -> None:
+  if len(argv) > 1:
+    raise app.UsageError(f'unknown arguments {argv[1:]}; put the prompt in quotes')
+  mesh = sharding.make_mesh()
+  try:
+    with jax.set_mesh(mesh):
+      model = stage.load(pathlib.Path(CHECKPOINT.value), mesh)
+      prompts = [PROMPT.value] if PROMPT.value else (line.strip() for line in sys.stdin)
+      for prompt in filter(None, prompts):
+        answer(model, prompt, mesh)
+  except ValueError as error:
+    raise SystemExit(f'error: {error}') from None
+
+
+def answer(model: stage.Model, prompt: str, mesh) -> None:
+  """Prints the response as it is decoded, and how it ended if it was cut off."""
+  ids, printed = [], ''
+
+  def show(p, g, tokens):
+    nonlocal printed
+    ids.extend(tokens)
+    text = model.tokenizer.decode(ids)
+    if text.endswith('\N{REPLACEMENT CHARACTER}'):  # the bytes of a character that is not complete yet
+      return
+    print(text[len(printed):], end='', flush=True)
+    printed = text
+
+  options = engine.Options(MAX_TOKENS.value, TEMPERATURE.value, TOP_P.value, slots=1, steps_per_call=4)
+  responses = engine.generate(
+      model.config, model.params, [chat.encode_prompt(model.tokenizer, prompt)], 1, options,
+      key=jax.random.key(SEED.value), mesh=mesh, stop_ids=(model.tokenizer.end_id,),
+      vocab_size=model.tokenizer.vocab_size, on_tokens=show)
+  print('' if responses.stopped_PG[0, 0] else f'\n[cut off at --max_tokens={MAX_TOKENS.value}]')
+
+
+if __name__ == '__main__':
+  flags.mark_flag_as_required('checkpoint')
+  app.run(main)
