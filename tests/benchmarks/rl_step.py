@@ -34,7 +34,8 @@ def main(_):
     optimizer = optimizer_lib.adamw(1e-4, beta2=0.999, weight_decay=0.01)
     state = [state_lib.init(config, optimizer, mesh, key=jax.random.key(0))]
     loss = functools.partial(mgpo_loss, config, options=loss_options, unroll=True)
-    accumulate, apply = step_lib.jit_accumulate(state[0], loss), step_lib.jit_apply(state[0], optimizer)
+    shardings = jax.tree.map(lambda x: x.sharding, state[0].params)
+    accumulate, apply = step_lib.jit_accumulate(shardings, loss), step_lib.jit_apply(state[0], optimizer)
     advantages = jax.jit(functools.partial(weighted_advantages, options=loss_options))
     calls, spans = [0], []
 

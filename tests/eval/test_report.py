@@ -150,7 +150,7 @@ def test_partial_workdir_with_a_half_written_line(tmp_path):
   page, checked = page_of(tmp_path)
   assert checked.titles == ['Supervised fine-tuning: sft', 'Reinforcement learning', 'Where the time went']
   assert '1 of 7' in page and 'step 1</td>' in page and page.count('not run yet') == 5
-  assert '3.6 min' in page  # 213.4 s of SFT and 3 s of RL
+  assert '<td>3.6 min</td>' in page and '<td>3 s</td>' in page  # the result's seconds, and a step's
 
 
 def test_full_page(tmp_path):
@@ -180,12 +180,17 @@ def test_hostile_text_is_only_text(tmp_path):
   name = '<b>"&</script>'
   result['models'][name] = {name: summary(0.5)}
   put(tmp_path / 'evaluate/result.json', result)
+  probed = json.loads((tmp_path / 'probe/result.json').read_text())
+  probed['chosen'][name] = 150
+  for scores in probed['scores'].values():
+    scores[name] = scores['code']
+  put(tmp_path / 'probe/result.json', probed)
   page, checked = page_of(tmp_path)
   assert len(checked.scripts) == 2 and page.count('</script>') == 2
   read, = [g for g in json.loads(checked.scripts[0]) if g['source'].startswith('rl_code, training')]
   assert read['prompt'] == read['answer'] == read['domain'] == read['responses'][0]['text'] == HOSTILE
   assert read['accuracy'] is None
-  assert name not in page and '&lt;b&gt;' in page
+  assert name not in page and '&lt;b&gt;' in page and name not in report.text(0, 0, name)
   # The script must not hand any of it to the HTML parser either.
   assert not re.search(r'innerHTML|outerHTML|insertAdjacent|document\.write', checked.scripts[1])
 
@@ -198,9 +203,10 @@ def test_page_stays_small(tmp_path):
   put_lines(tmp_path / 'rl_math_16k/metrics.jsonl', [{'step': t, 'entropy': t} for t in range(1, 20_001)])
   page, checked = page_of(tmp_path)
   assert len(page) < 2_000_000 and 'more groups are in the files' in page
+  assert max(map(len, re.findall(r' d="([^"]*)"', page))) < 13 * (report.POINTS + 1)
   kept = [g for g in json.loads(checked.scripts[0]) if g['source'].startswith('rl_code, training')]
   for response in kept[0]['responses']:
-    assert re.fullmatch(r'begin [x<]+\n\[\.{3} [\d,]+ characters left out \.{3}\]\n[x<]+ end', response['text'])
+    assert re.fullmatch(r'begin [x<]+\n\[\.{3} [\d,]+ characters left out \.{3}]\n[x<]+ end', response['text'])
 
 
 def test_old_page_survives_a_failure(tmp_path, monkeypatch):

@@ -50,7 +50,7 @@ def run(stage: Stage, options: Options) -> dict:
       config_lib.write_json(path, probe_model(stage, options, model))
     scores[step] = json.loads(path.read_text())
     writer.write(step, {f'{domain}/{name}': value for domain, s in scores[step].items()
-                        for name, value in (('pass@1', s['pass@1']), (f'pass@{options.k}', s['pass@k'][str(options.k)]))})
+                        for name, value in (('pass_1', s['pass@1']), (f'pass_{options.k}', s['pass@k'][str(options.k)]))})
     bar.write(f'  checkpoint {step}: pass@{options.k} ' + ', '.join(
         f'{domain} {s["pass@k"][str(options.k)]:.3f}' for domain, s in scores[step].items()))
     bar.update(1)

@@ -16,6 +16,7 @@ import numpy as np
 from vibethinker_jax import checkpoint, config as config_lib, metrics, sharding
 from vibethinker_jax.data import sources, synthetic
 from vibethinker_jax.eval import benchmarks
+from vibethinker_jax.model import transformer
 from vibethinker_jax.programs.stage import (
     Model, SamplerOptions, Stage, check_finite, finish, open_model, progress, stage_key)
 from vibethinker_jax.rl import batch as batch_lib, curriculum
@@ -108,11 +109,8 @@ def run(stage: Stage, options: Options) -> dict:
       state, cursor = state_lib.TrainState(params=params, **train), position['cursor']
       histogram = np.array(position['histogram'])
 
-    model_options = {'remat': options.remat, 'unroll': options.unroll}
-    loss = functools.partial(mgpo_loss, model.config, options=options.loss, **model_options)
-    accumulate, apply = step_lib.jit_accumulate(state, loss), step_lib.jit_apply(state, optimizer)
-    score = jax.jit(lambda params, batch: train_loss.token_scores(model.config, params, batch, **model_options)[0])
-    advantages = jax.jit(functools.partial(weighted_advantages, options=options.loss))
+    accumulate, score, advantages = _jitted(model.config, stage.mesh, options.loss, options.remat, options.unroll)
+    apply = step_lib.jit_apply(state, optimizer)
     writer = metrics.Writer(stage.directory, step)
     examples = _Examples(stage.directory / 'examples.jsonl', step)
     bar = progress(options.steps, stage.name, step)
@@ -166,6 +164,16 @@ def run(stage: Stage, options: Options) -> dict:
             'strength': options.loss.strength, 'target': options.loss.target, 'seconds': round(time.time() - started, 1)}
   finish(stage, result)
   return result
+
+
+@functools.lru_cache
+def _jitted(config, mesh, loss_options: LossOptions, remat: str, unroll: bool):
+  """The functions that only depend on these: stages that share them compile once."""
+  shardings = sharding.tree_shardings(mesh, transformer.shapes(config))
+  loss = functools.partial(mgpo_loss, config, options=loss_options, remat=remat, unroll=unroll)
+  score = lambda params, batch: train_loss.token_scores(config, params, batch, remat=remat, unroll=unroll)[0]
+  return (step_lib.jit_accumulate(shardings, loss), jax.jit(score),
+          jax.jit(functools.partial(weighted_advantages, options=loss_options)))
 
 
 def _check(stage: Stage, options: Options) -> None:

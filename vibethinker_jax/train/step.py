@@ -58,12 +58,12 @@ def jit_train_step(state: TrainState, **options) -> Callable:
   return jax.jit(functools.partial(train_step, **options), donate_argnums=0, out_shardings=(shardings, None))
 
 
-def jit_accumulate(state: TrainState, loss: Callable) -> Callable:
+def jit_accumulate(params_shardings, loss: Callable) -> Callable:
   """(accumulated or None, params, batch) -> accumulated: for batches whose number of micro-batches varies.
 
   Each micro-batch has the same shape, so nothing is compiled again; nothing waits for the host.
   """
-  shardings = (jax.tree.map(lambda x: x.sharding, state.params), None, None)
+  shardings = (params_shardings, None, None)
   first = jax.jit(functools.partial(gradients, loss=loss), out_shardings=shardings)
   add = jax.jit(lambda total, params, batch: jax.tree.map(jnp.add, total, gradients(params, batch, loss=loss)),
                 donate_argnums=0, out_shardings=shardings)
@@ -71,6 +71,6 @@ def jit_accumulate(state: TrainState, loss: Callable) -> Callable:
 
 
 def jit_apply(state: TrainState, optimizer: optax.GradientTransformation) -> Callable:
-  """`apply`, jitted, state and gradients donated."""
+  """`apply`, jitted, the state donated."""
   shardings = jax.tree.map(lambda x: x.sharding, state)
-  return jax.jit(functools.partial(apply, optimizer=optimizer), donate_argnums=(0, 1), out_shardings=(shardings, None))
+  return jax.jit(functools.partial(apply, optimizer=optimizer), donate_argnums=0, out_shardings=(shardings, None))
