@@ -22,9 +22,9 @@ VOCAB, PADDED = 44, 48  # the tokenizer's ids and the rows of the embedding tabl
 
 @pytest.fixture(scope='session')
 def tiny() -> ModelConfig:
-  """Grouped heads, H h != D, a padded vocabulary; every sharded axis divides by 4."""
+  """Grouped heads, H h != D, a padded vocabulary, no number at its default."""
   return ModelConfig(vocab_size=PADDED, hidden_size=16, num_hidden_layers=2, num_attention_heads=4,
-                     num_key_value_heads=2, head_dim=8, intermediate_size=24)
+                     num_key_value_heads=2, head_dim=8, intermediate_size=24, rope_theta=500.0, rms_norm_eps=1e-3)
 
 
 def random_params(config: ModelConfig, seed: int = 0, scale: float = 0.25):

@@ -1,13 +1,15 @@
 """Attention by name, one signature for training, scoring and prefill.
 
-`xla` is the reference and runs on any device: exact softmax attention, chunked over queries so that memory grows
-linearly with the sequence (each chunk's scores are recomputed in the backward pass).
+`xla` is the reference and runs on any device: exact softmax attention. Short rows are cut into a few blocks of queries
+that read only the keys up to their own end (half of the work, causally); long ones are chunked over queries so that
+memory grows linearly with the sequence (each chunk's scores are computed again in the backward pass).
 """
 
 import jax
 import jax.numpy as jnp
 
 QUERY_CHUNK = 512
+BLOCKS = 8  # of a short row: on CPU a step of 32 x 256 tokens takes 0.6 of the time that whole rows take
 MASKED = -1e30  # not -inf: a row that is all masked (padding) must stay finite
 
 
@@ -31,8 +33,12 @@ def attention(q_BLHh, k_BLKh, v_BLKh, segment_ids_BL, implementation: str = 'xla
   if implementation != 'xla':
     raise ValueError(f"unknown attention {implementation!r}; choose from 'xla'")
   L = q_BLHh.shape[1]
-  if L <= query_chunk:
-    return _attend(q_BLHh, k_BLKh, v_BLKh, segment_ids_BL, segment_ids_BL, 0)
+  if L <= 2 * query_chunk:
+    width = -(-L // (32 * BLOCKS)) * 32
+    cuts = [(start, min(start + width, L)) for start in range(0, L, width)]
+    return jnp.concatenate([
+        _attend(q_BLHh[:, a:b], k_BLKh[:, :b], v_BLKh[:, :b], segment_ids_BL[:, a:b], segment_ids_BL[:, :b], a)
+        for a, b in cuts], axis=1)
   pad = -L % query_chunk
   q = jnp.pad(q_BLHh, ((0, 0), (0, pad), (0, 0), (0, 0)))
   seg = jnp.pad(segment_ids_BL, ((0, 0), (0, pad)))

@@ -215,12 +215,19 @@ def collect(stage: Stage, options: Options, model: Model, rows: list[dict], curs
   Returns:
     (Rollout of at most `prompts` useful groups, the cursor after the prompts used).
   """
-  useful, parts, lost = [], [], 0
+  useful, parts, seen = [], [], set()
   key = jax.random.fold_in(stage_key(stage), 1 + step)
   for round_ in range(options.max_rounds):
-    wanted = options.prompts if round_ == 0 else options.prompts - len(useful)
-    picked = [rows[curriculum.prompt_at(cursor + i, len(rows), stage.recipe.seed)] for i in range(wanted)]
-    cursor += wanted
+    wanted = min(options.prompts - len(useful), len(rows) - len(seen))
+    picked = []
+    while len(picked) < wanted:  # a prompt drawn twice in a step (two epochs meet) would give the same responses
+      index = curriculum.prompt_at(cursor, len(rows), stage.recipe.seed)
+      cursor += 1
+      if index not in seen:
+        seen.add(index)
+        picked.append(rows[index])
+    if not picked:
+      break
     scored = benchmarks.sample_and_verify(
         model.config, model.params, model.tokenizer, picked, options.group, options.sampler.engine(),
         key=jax.random.fold_in(key, round_), mesh=stage.mesh, pool=stage.pool)

@@ -19,6 +19,7 @@ class Options(NamedTuple):
   Attributes:
     program: 'sft'. init_from: see stage.open_model.
     data: JSON lines with prompt and response; '' is the synthetic problems.
+    domains: of the synthetic problems, in turn: one that is named twice has twice the share.
     levels: difficulty levels of the synthetic problems. problems: size of the source (an epoch).
     steps: updates. batch_size: packed rows per update; length: positions per row.
     micro_batches: rows are processed in that many parts.
@@ -32,6 +33,7 @@ class Options(NamedTuple):
   program: str
   init_from: str
   data: str
+  domains: tuple
   levels: tuple
   problems: int
   steps: int
@@ -59,7 +61,7 @@ def run(stage: Stage, options: Options) -> dict:
   optimizer = optimizer_lib.adamw(schedule, beta2=options.beta2, weight_decay=options.weight_decay,
                                   clip_norm=options.clip_norm)
   source = sources.FileExamples(options.data) if options.data else sources.SyntheticExamples(
-      stage.recipe.domains, options.levels, stage.recipe.seed, options.problems, stage.recipe.templates)
+      options.domains, options.levels, stage.recipe.seed, options.problems, stage.recipe.templates)
   batches = loader.sft_batches(source, model.tokenizer, batch_size=options.batch_size // jax.process_count(),
                                length=options.length, seed=stage.recipe.seed, shard_index=jax.process_index(),
                                shard_count=jax.process_count())

@@ -1,0 +1,66 @@
+"""What a step of RL collects: distinct groups with unequal rewards, within the budget of rounds."""
+
+import types
+
+import numpy as np
+import pytest
+
+from vibethinker_jax.programs import rl
+from vibethinker_jax.sampler.engine import Responses
+
+GROUP = 4
+
+
+@pytest.fixture
+def collect(monkeypatch):
+  """(accuracies by prompt, prompts a step, rounds, cursor) -> (Rollout, cursor, picked prompts of each round)."""
+  def run(correct_of, prompts, max_rounds=3, cursor=0):
+    picked = []
+
+    def sample_and_verify(config, params, tokenizer, rows, samples, options, **_):
+      picked.append([row['id'] for row in rows])
+      correct = np.array([np.arange(samples) < correct_of[row['id']] for row in rows])
+      shape = (len(rows), samples)
+      tokens = np.broadcast_to(np.array([row['id'] for row in rows])[:, None, None], (*shape, 2))
+      responses = Responses(tokens, np.zeros((*shape, 2)), np.full(shape, 2), np.ones(shape, bool), 0)
+      return types.SimpleNamespace(responses=responses, correct_PG=correct, valid_PG=np.ones(shape, bool),
+                                   texts_PG=[[''] * samples] * len(rows), prompts=[[row['id']] for row in rows],
+                                   seconds=(1.0, 0.0))
+
+    monkeypatch.setattr(rl.benchmarks, 'sample_and_verify', sample_and_verify)
+    stage = types.SimpleNamespace(recipe=types.SimpleNamespace(seed=0, stages=('rl',)), name='rl', mesh=None, pool=None)
+    options = types.SimpleNamespace(prompts=prompts, max_rounds=max_rounds, group=GROUP,
+                                    sampler=types.SimpleNamespace(engine=lambda: None))
+    model = types.SimpleNamespace(config=None, params=None, tokenizer=None)
+    rollout, cursor = rl.collect(stage, options, model, [{'id': i} for i in range(len(correct_of))], cursor, 0)
+    return rollout, cursor, picked
+  return run
+
+
+def test_one_round_where_all_are_useful(collect):
+  rollout, cursor, picked = collect([2] * 10, prompts=4)
+  assert (len(picked), cursor, len(rollout.rows)) == (1, 4, 4)
+  assert rollout.sampled['histogram'].tolist() == [0, 0, 4, 0, 0] and rollout.sampled['accuracy'] == 0.5
+
+
+def test_useless_groups_are_replaced(collect):
+  correct = [0, 4, 1, 2] * 10
+  rollout, cursor, picked = collect(correct, prompts=6, max_rounds=10)
+  assert len(rollout.rows) == 6 and cursor == sum(map(len, picked)) == rollout.sampled['groups']
+  kept = [row['id'] for row in rollout.rows]
+  assert all(0 < correct[i] < GROUP for i in kept) and len(set(kept)) == 6
+  assert [len(p) for p in picked][1:] and all(
+      len(p) == 6 - sum(0 < correct[i] < GROUP for q in picked[:n] for i in q) for n, p in enumerate(picked))
+  assert (rollout.tokens[:, 0, 0] == kept).all() and rollout.correct.sum(1).tolist() == [correct[i] for i in kept]
+
+
+def test_the_budget_is_bounded(collect):
+  rollout, cursor, picked = collect([0] * 10, prompts=4, max_rounds=3)
+  assert (len(picked), cursor, rollout.rows) == (3, 12, [])
+
+
+def test_a_round_across_an_epoch_has_no_prompt_twice(collect):
+  """The draws depend on the prompt and the round: a prompt twice in one round would be the same group twice."""
+  for cursor in range(8, 11):
+    _, _, (picked,) = collect([2] * 10, prompts=6, cursor=cursor)
+    assert len(set(picked)) == 6, picked

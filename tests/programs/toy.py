@@ -1,0 +1,83 @@
+"""configs/tiny.py at toy size with a verifier that flips a coin on the text; also a process that can be killed.
+
+  python tests/programs/toy.py WORKDIR STAGES [STAGE:STEP]   STAGES: comma-separated; STAGE:STEP: die there
+"""
+
+from concurrent.futures import Future
+import importlib.util
+import os
+import pathlib
+import signal
+import sys
+import zlib
+
+CONFIG = pathlib.Path(__file__).parents[2] / 'configs' / 'tiny.py'
+
+
+class CoinPool:
+  """Like verify.pool.Pool, deterministic, without processes: half of all responses are correct, a few have no verdict."""
+
+  def __init__(self, *_, **__):
+    pass
+
+  def __enter__(self):
+    return self
+
+  def __exit__(self, *_):
+    pass
+
+  def submit(self, response, row):
+    from vibethinker_jax.verify.verdict import Verdict
+    coin = zlib.crc32((response + row['id']).encode()) % 20
+    future = Future()
+    future.set_result(Verdict('invalid', 'fault') if coin == 0 else Verdict('correct' if coin < 10 else 'wrong', 'coin'))
+    return future
+
+
+def config() -> dict:
+  """The tiny recipe with every size made small."""
+  spec = importlib.util.spec_from_file_location('tiny', CONFIG)
+  module = importlib.util.module_from_spec(spec)
+  spec.loader.exec_module(module)
+  c = module.get_config()
+  c.model.update(hidden_size=16, num_hidden_layers=1, num_attention_heads=2, num_key_value_heads=1, head_dim=8,
+                 intermediate_size=24)
+  c.tokenizer.update(vocab_size=400, problems=300)
+  sampler = dict(max_tokens=12, slots=32, steps_per_call=6, columns=160, prompt_columns=144)
+  c.sft.update(problems=1000, steps=6, batch_size=8, length=256, checkpoint_steps=2, log_steps=1)
+  c.probe.update(problems=3, samples=2, k=2)
+  for name in ('rl_math_16k', 'rl_math_32k', 'rl_code'):
+    c[name].update(problems=8, steps=5, prompts=4, group=4, filter_samples=4, row_length=160, micro_batch=8,
+                   checkpoint_steps=2, examples_steps=2)
+  c.evaluate.update(problems=3, samples=2, ks=(1, 2), examples=1)
+  for name in c.stages:
+    if 'sampler' in c[name]:
+      c[name].sampler.update(sampler)
+  return c.to_dict()
+
+
+def die_at(stage: str, step: int) -> None:
+  """SIGKILL in the middle of writing that step's line of metrics: nothing is flushed, no handler runs."""
+  from vibethinker_jax import metrics
+  write = metrics.Writer.write
+
+  def deadly(self, at, scalars):
+    if (self._path.parent.name, at) == (stage, step):
+      self._file.write(f'{{"step": {at}, "ti')
+      self._file.flush()
+      os.kill(os.getpid(), signal.SIGKILL)
+    write(self, at, scalars)
+
+  metrics.Writer.write = deadly
+
+
+if __name__ == '__main__':
+  os.environ['JAX_PLATFORMS'] = 'cpu'
+  import jax
+  jax.config.update('jax_num_cpu_devices', 2)
+  jax.config.update('jax_disable_most_optimizations', True)
+  from vibethinker_jax import main
+  main.Pool = CoinPool
+  for at in sys.argv[3:]:
+    die_at(at.split(':')[0], int(at.split(':')[1]))
+  main.run(config(), pathlib.Path(sys.argv[1]), tuple(sys.argv[2].split(',')))
