@@ -16,7 +16,7 @@ def get_config():
   # Two templates a maths domain are what this model can learn in four minutes; () is all of them.
   config.templates = (
       'linear_equation', 'polynomial_value', 'l_shape', 'similar_side', 'power_rule', 'limit', 'mean', 'missing',
-      'filter_numbers', 'map_numbers', 'neighbours', 'two_lists')
+      'filter_numbers', 'map_numbers', 'neighbours', 'two_lists', 'ranges')
   config.model = config_dict.ConfigDict(dict(
       vocab_size=0,  # the tokenizer's
       hidden_size=96, num_hidden_layers=3, num_attention_heads=3, num_key_value_heads=1, head_dim=32,
@@ -29,7 +29,7 @@ def get_config():
 
   # Spectrum: SFT on several worked styles of each problem, with checkpoints to choose specialists from.
   config.sft = config_dict.ConfigDict(dict(
-      program='sft', init_from='scratch', data='', domains=maths * 2 + ('code',), levels=(1,), problems=1_000_000, steps=2000, batch_size=16, length=160,
+      program='sft', init_from='scratch', data='', domains=maths * 3 + ('code',), levels=(1,), problems=1_000_000, steps=2000, batch_size=16, length=160,
       micro_batches=1, learning_rate=4e-3, final_learning_rate=2e-4, warmup_percent=5.0, beta2=0.95,
       weight_decay=0.01, clip_norm=1.0, checkpoint_steps=400, log_steps=10, remat='none', unroll=True, max_skipped=10))
   # All stages sample with the same cache shape, so that decoding is compiled once.
@@ -41,8 +41,8 @@ def get_config():
 
   # Signal: MGPO. The paper's 16K and 32K context windows are 56 and 112 response tokens here.
   rl = dict(
-      program='rl', data='', domains=maths, levels=(1,), problems=100, steps=45, prompts=32, group=8,
-      max_rounds=3, filter_samples=8, updates=1, row_length=160, micro_batch=16, learning_rate=3e-4, warmup_steps=5,
+      program='rl', data='', domains=maths, levels=(1,), problems=250, steps=45, prompts=32, group=8,
+      max_rounds=3, filter_samples=8, updates=1, row_length=160, micro_batch=16, learning_rate=2e-4, warmup_steps=5,
       beta2=0.95, weight_decay=0.0, clip_norm=1.0, recompute_logps=False, checkpoint_steps=20, examples_steps=10,
       remat='none', unroll=True, max_skipped=5,
       loss=dict(
@@ -51,9 +51,10 @@ def get_config():
   config.rl_math_16k = config_dict.ConfigDict(rl | dict(
       init_from='merge', sampler=sampler | dict(max_tokens=56)))
   config.rl_math_32k = config_dict.ConfigDict(rl | dict(
-      init_from='rl_math_16k', sampler=sampler))
+      init_from='rl_math_16k', steps=30, learning_rate=1e-4, sampler=sampler))
   config.rl_code = config_dict.ConfigDict(rl | dict(
-      init_from='rl_math_32k', domains=('code',), prompts=16, steps=30, sampler=sampler))
+      init_from='rl_math_32k', domains=('code',), prompts=16, steps=30, learning_rate=1e-4,
+      sampler=sampler))
 
   config.evaluate = config_dict.ConfigDict(dict(
       program='evaluate', models=('init', 'merge', 'rl_math_16k', 'rl_math_32k', 'rl_code'), levels=(1,),

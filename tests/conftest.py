@@ -7,7 +7,8 @@ os.environ['JAX_PLATFORMS'] = 'cpu'
 import jax
 
 jax.config.update('jax_num_cpu_devices', 8)
-jax.config.update('jax_disable_most_optimizations', True)  # the suite mostly compiles: a third less of its time
+# The suite mostly compiles: this takes a third off its time.
+jax.config.update('jax_disable_most_optimizations', True)
 
 import jax.numpy as jnp
 import numpy as np
@@ -24,12 +25,14 @@ VOCAB, PADDED = 44, 48  # the tokenizer's ids and the rows of the embedding tabl
 def tiny() -> ModelConfig:
   """Grouped heads, H h != D, a padded vocabulary, no number at its default."""
   return ModelConfig(vocab_size=PADDED, hidden_size=16, num_hidden_layers=2, num_attention_heads=4,
-                     num_key_value_heads=2, head_dim=8, intermediate_size=24, rope_theta=500.0, rms_norm_eps=1e-3)
+                     num_key_value_heads=2, head_dim=8, intermediate_size=24, rope_theta=500.0,
+                     rms_norm_eps=1e-3)
 
 
 def random_params(config: ModelConfig, seed: int = 0, scale: float = 0.25):
-  """Parameters whose norms are not 1 and whose biases are not 0, so that none can be forgotten unseen. Drawn by numpy:
-  XLA takes seconds to compile jax.random.normal."""
+  """Parameters whose norms are not 1 and whose biases are not 0, so that none can be forgotten unseen.
+
+  Drawn by numpy: XLA takes seconds to compile jax.random.normal."""
   rng = np.random.default_rng(seed)
   one = lambda path, x: ('norm' in jax.tree_util.keystr(path)) + scale * rng.normal(size=x.shape)
   return jax.tree.map(lambda x: jnp.asarray(x, jnp.float32),

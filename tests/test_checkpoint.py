@@ -30,8 +30,9 @@ def bits(tree):
 def small():
   """(params, train) without a model: small files."""
   rng = np.random.default_rng(0)
-  params = {'a': jnp.asarray(rng.normal(size=(64, 32)), jnp.float32), 'b': jnp.asarray(rng.normal(size=7), jnp.bfloat16)}
-  return params, {'step': jnp.int32(3), 'moments': jnp.asarray(rng.normal(size=(64, 32)), jnp.float32)}
+  normal = lambda dtype, *shape: jnp.asarray(rng.normal(size=shape), dtype)
+  params = {'a': normal(jnp.float32, 64, 32), 'b': normal(jnp.bfloat16, 7)}
+  return params, {'step': jnp.int32(3), 'moments': normal(jnp.float32, 64, 32)}
 
 
 def at(tree, factor):
@@ -60,7 +61,8 @@ def test_round_trip_across_meshes(tmp_path, tiny, params, mesh_of):
   """8-way fsdp -> one device -> tensor parallel: bit-equal parameters, moments, position."""
   meshes = [mesh_of(1, 8, 1, 1), mesh_of(1, 1, 1, 1), mesh_of(1, 2, 2, 1)]
   state = state_lib.init(tiny, ADAM, meshes[0], params=params)
-  state = state._replace(step=jnp.int32(7), opt_state=jax.tree.map(lambda x: x + 3 if x.ndim else x, state.opt_state))
+  moments = jax.tree.map(lambda x: x + 3 if x.ndim else x, state.opt_state)
+  state = state._replace(step=jnp.int32(7), opt_state=moments)
   expected, position = bits(split(state)), {'cursor': 5, 'batches': {'nested': [1, 'two', None]}}
   for i, mesh in enumerate(meshes):
     with opened(tmp_path / str(i)) as checkpoints:
@@ -115,7 +117,7 @@ def is_set_aside(directory, small, caplog):
 
 def array_files(step_directory):
   """Files with array data, largest first."""
-  files = [f for item in ('params', 'train') for f in (step_directory / item).rglob('*') if f.is_file() and '/d/' in str(f)]
+  files = [f for item in ('params', 'train') for f in (step_directory / item).rglob('d/*')]
   return sorted(files, key=lambda f: -f.stat().st_size)
 
 
@@ -145,9 +147,20 @@ def test_a_wrong_value_is_noticed(two, small, caplog, monkeypatch):
   assert 'params/a' in caplog.text
 
 
-def test_a_truncated_file_is_noticed(two, small, caplog):
+@pytest.mark.parametrize('size', [100, 0, None])
+def test_a_cut_or_lost_file_is_noticed(two, small, caplog, size):
+  """What a crash of the machine leaves."""
   file = array_files(two / '2')[0]
-  file.write_bytes(file.read_bytes()[:100])
+  content = file.read_bytes()
+  file.unlink()
+  if size is not None:
+    file.write_bytes(content[:size])
+  is_set_aside(two, small, caplog)
+
+
+def test_broken_metadata_is_noticed(two, small, caplog):
+  (file,) = (two / '2' / 'params' / 'array_metadatas').iterdir()
+  file.write_bytes(file.read_bytes().replace(b'param_name', b'qaram_name', 1))
   is_set_aside(two, small, caplog)
 
 
@@ -198,10 +211,11 @@ def test_find(two, tmp_path):
   assert checkpoint.find(tmp_path) == two / '2'
 
 
-@pytest.mark.parametrize('make', [lambda p: p, lambda p: p / 'missing', lambda p: (p / 'checkpoints').mkdir() or p])
-def test_find_nothing(tmp_path, make):
-  with pytest.raises(ValueError, match='no finished checkpoint'):
-    checkpoint.find(make(tmp_path))
+def test_find_nothing(tmp_path):
+  (tmp_path / 'empty' / 'checkpoints').mkdir(parents=True)
+  for path in (tmp_path, tmp_path / 'missing', tmp_path / 'empty'):
+    with pytest.raises(ValueError, match='no finished checkpoint'):
+      checkpoint.find(path)
 
 
 def test_digests_see_every_bit_and_no_sharding(mesh_of):
@@ -217,5 +231,5 @@ def test_digests_see_every_bit_and_no_sharding(mesh_of):
   mesh = mesh_of(1, 8, 1, 1)
   spec = jax.sharding.PartitionSpec('fsdp')
   assert checkpoint.digests({'x': jax.device_put(x, jax.sharding.NamedSharding(mesh, spec))}) == base
-  negative_zero = checkpoint.digests({'x': np.float32([0.0])}) != checkpoint.digests({'x': np.float32([-0.0])})
-  assert negative_zero and base.keys() == {'x'}
+  of = lambda *values: checkpoint.digests({'x': np.float32(values)})
+  assert of(0.0) != of(-0.0) and base.keys() == {'x'}

@@ -9,8 +9,8 @@ from vibethinker_jax.trees import weighted_average
 
 def trees(count, dtype=np.float32):
   rng = np.random.default_rng(0)
-  return [{'a': jnp.asarray(rng.normal(size=(3, 4)), dtype), 'b': {'c': jnp.asarray(rng.normal(size=5), dtype)}}
-          for _ in range(count)]
+  normal = lambda *shape: jnp.asarray(rng.normal(size=shape), dtype)
+  return [{'a': normal(3, 4), 'b': {'c': normal(5)}} for _ in range(count)]
 
 
 @pytest.mark.parametrize('weights', [(0.25,) * 4, (0.7, 0.1, 0.2, 0.0), (1.0, 0.0, 0.0, 0.0)])
@@ -18,8 +18,8 @@ def test_average(weights):
   models = trees(4)
   found = weighted_average(models, list(weights))
   for get in (lambda t: t['a'], lambda t: t['b']['c']):
-    np.testing.assert_allclose(get(found), sum(w * np.asarray(get(m), np.float64) for w, m in zip(weights, models)),
-                               atol=1e-6)
+    expected = sum(w * np.asarray(get(m), np.float64) for w, m in zip(weights, models))
+    np.testing.assert_allclose(get(found), expected, atol=1e-6)
 
 
 def test_one_model_is_itself():
@@ -35,7 +35,8 @@ def test_accumulates_in_float32_and_keeps_the_dtype():
 
 
 @pytest.mark.parametrize('count, weights, message', [
-    (0, [], '0 models'), (2, [1.0], '2 models and 1 weights'), (2, [0.6, 0.6], 'sum to 1'), (2, [1.5, -0.5], '>= 0')])
+    (0, [], '0 models'), (2, [1.0], '2 models and 1 weights'), (2, [0.6, 0.6], 'sum to 1'),
+    (2, [1.5, -0.5], '>= 0')])
 def test_errors(count, weights, message):
   with pytest.raises(ValueError, match=message):
     weighted_average(trees(count), weights)

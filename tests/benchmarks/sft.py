@@ -17,6 +17,7 @@ from vibethinker_jax.train import loss, optimizer as optimizer_lib, state as sta
 
 SHAPE = flags.DEFINE_enum('shape', 'tiny', list(shapes.SHAPES), 'Model shape.')
 REPEATS = flags.DEFINE_integer('repeats', 8, 'Measured steps.')
+MICRO = flags.DEFINE_integer('micro_batches', 4, 'Parts of the batch; on CPU smaller parts stay in the cache.')
 
 
 def main(_):
@@ -29,7 +30,8 @@ def main(_):
   with jax.set_mesh(mesh):
     optimizer = optimizer_lib.adamw(1e-4, beta2=0.999, weight_decay=0.01)
     state = [state_lib.init(config, optimizer, mesh, key=jax.random.key(0))]
-    step = step_lib.jit_train_step(state[0], optimizer=optimizer, loss=functools.partial(loss.sft, config, unroll=True))
+    step = step_lib.jit_train_step(state[0], optimizer=optimizer, micro_batches=MICRO.value,
+                                   loss=functools.partial(loss.sft, config, unroll=True))
 
     def run():
       state[0], metrics = step(state[0], batch)

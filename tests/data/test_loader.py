@@ -33,7 +33,8 @@ def tokenizer():
 
 
 def batches(tokenizer, source=None, seed=0, **options):
-  return loader.sft_batches(source or Source(), tokenizer, **{'batch_size': ROWS, 'length': LENGTH, 'seed': seed, **options})
+  options = {'batch_size': ROWS, 'length': LENGTH, 'seed': seed, **options}
+  return loader.sft_batches(source or Source(), tokenizer, **options)
 
 
 def take(iterator, count):
@@ -74,7 +75,8 @@ def test_rows_hold_whole_documents_with_their_masks(tokenizer):
     # the response and its end token, nothing of the prompt
     response = np.array(ids[1:])[mask == 1]
     assert response[-1] == tokenizer.end_id and (response == tokenizer.end_id).sum() == 1
-    assert tokenizer.decode(response).split()[0] in Source()[int(tokenizer.decode(response).split()[0])]['response']
+    text = tokenizer.decode(response)
+    assert text == source[int(text.split()[0])]['response']
     count += 1
   assert count > 8 * ROWS  # rows are shared
 

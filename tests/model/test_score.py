@@ -28,7 +28,8 @@ def with_gradients(function):
 def inputs():
   rng = np.random.default_rng(0)
   normal = lambda *shape: rng.normal(size=shape).astype(np.float32)
-  return normal(B, L, D), normal(D, V), rng.integers(0, V, (B, L)).astype(np.int32), normal(B, L), normal(B, L)
+  targets = rng.integers(0, V, (B, L)).astype(np.int32)
+  return normal(B, L, D), normal(D, V), targets, normal(B, L), normal(B, L)
 
 
 @pytest.fixture(scope='module')
@@ -68,7 +69,8 @@ def test_same_under_every_mesh(inputs, expected, mesh_of, sizes):
 
 def test_extreme_logits_stay_finite(inputs):
   x, head, targets, d_logp, d_entropy = inputs
-  found = with_gradients(lambda *args: score.token_scores(*args, 7))(1e4 * x, head, targets, d_logp, d_entropy)
+  function = with_gradients(lambda *args: score.token_scores(*args, 7))
+  found = function(1e4 * x, head, targets, d_logp, d_entropy)
   assert all(np.isfinite(a).all() for a in found)
   assert (np.asarray(found[1]) > -1e-2).all()
 
@@ -86,9 +88,9 @@ def test_bfloat16_inputs_float32_results(inputs):
 def test_logits_of_all_positions_never_exist():
   length, width, vocab = 4096, 16, 8192
   logits_bytes = 4 * length * vocab  # 134 MB
-  shape = jax.ShapeDtypeStruct
-  args = (shape((1, length, width), jnp.float32), shape((width, vocab), jnp.float32), shape((1, length), jnp.int32),
-          shape((1, length), jnp.float32), shape((1, length), jnp.float32))
+  array = lambda *shape, dtype=jnp.float32: jax.ShapeDtypeStruct(shape, dtype)
+  row = array(1, length)
+  args = (array(1, length, width), array(width, vocab), array(1, length, dtype=jnp.int32), row, row)
   temporary = lambda f: with_gradients(f).lower(*args).compile().memory_analysis().temp_size_in_bytes
   assert temporary(plain) >= logits_bytes  # what the measure says of code that does make them
   assert temporary(lambda *a: score.token_scores(*a, 128)) < logits_bytes / 8

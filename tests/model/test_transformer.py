@@ -15,11 +15,11 @@ from vibethinker_jax.sampler import engine
 from vibethinker_jax.sharding import path_name
 
 SHAPES = {
-    'embedding': (48, 16), 'final_norm': (16,),
-    'layers/attention_norm': (2, 16), 'layers/mlp_norm': (2, 16),
+    'embedding': (48, 16), 'final_norm': (16,), 'layers/attention_norm': (2, 16), 'layers/mlp_norm': (2, 16),
     'layers/q': (2, 16, 4, 8), 'layers/k': (2, 16, 2, 8), 'layers/v': (2, 16, 2, 8),
     'layers/q_bias': (2, 4, 8), 'layers/k_bias': (2, 2, 8), 'layers/v_bias': (2, 2, 8),
-    'layers/o': (2, 4, 8, 16), 'layers/gate': (2, 16, 24), 'layers/up': (2, 16, 24), 'layers/down': (2, 24, 16)}
+    'layers/o': (2, 4, 8, 16), 'layers/gate': (2, 16, 24), 'layers/up': (2, 16, 24),
+    'layers/down': (2, 24, 16)}
 L = 11
 
 
@@ -70,8 +70,8 @@ def hugging_face(config: ModelConfig, params) -> Qwen2ForCausalLM:
       num_hidden_layers=c.num_hidden_layers, num_attention_heads=c.num_attention_heads,
       num_key_value_heads=c.num_key_value_heads, head_dim=c.head_dim, rms_norm_eps=c.rms_norm_eps,
       rope_parameters={'rope_type': 'default', 'rope_theta': c.rope_theta}, max_position_embeddings=64,
-      tie_word_embeddings=c.tie_word_embeddings, attn_implementation='eager', pad_token_id=None, bos_token_id=None,
-      eos_token_id=None)).eval()
+      tie_word_embeddings=c.tie_word_embeddings, attn_implementation='eager', pad_token_id=None,
+      bos_token_id=None, eos_token_id=None)).eval()
   p = jax.tree.map(np.asarray, params)
   state = {'model.embed_tokens.weight': p['embedding'], 'model.norm.weight': p['final_norm'],
            'lm_head.weight': p['embedding'] if c.tie_word_embeddings else p['head'].T}
@@ -138,8 +138,8 @@ def test_parity_rope(pair):
   positions = np.random.default_rng(3).integers(0, 60, (3, L))
   ours = attention.rotate(z, attention.rope_angles(positions, config.head_dim, config.rope_theta))
   cos, sin = model.model.rotary_emb(torch.tensor(z), torch.tensor(positions))
-  theirs, _ = modeling_qwen2.apply_rotary_pos_emb(torch.tensor(z).transpose(1, 2), torch.tensor(z).transpose(1, 2),
-                                                  cos, sin)
+  turned = torch.tensor(z).transpose(1, 2)
+  theirs, _ = modeling_qwen2.apply_rotary_pos_emb(turned, turned, cos, sin)
   close(ours, theirs.transpose(1, 2))
 
 
@@ -186,8 +186,9 @@ def test_parity_greedy_decoding_with_our_cache(pair, tokens, mesh1):
   ours = engine.generate(config, params, prompts, 1, engine.Options(max_tokens=9, temperature=0.0, slots=4),
                          key=jax.random.key(0), mesh=mesh1, stop_ids=(), vocab_size=config.vocab_size)
   for i, prompt in enumerate(prompts):
-    theirs = model.generate(torch.tensor([prompt]), attention_mask=torch.ones(1, len(prompt), dtype=torch.long),
-                            max_new_tokens=9, do_sample=False, eos_token_id=None)
+    theirs = model.generate(
+        torch.tensor([prompt]), attention_mask=torch.ones(1, len(prompt), dtype=torch.long), max_new_tokens=9,
+        do_sample=False, eos_token_id=None)
     assert ours.tokens_PGL[i, 0].tolist() == theirs[0, len(prompt):].tolist()
 
 
@@ -258,7 +259,8 @@ def same_gradient(found, expected):
 @pytest.mark.parametrize('remat, unroll', [
     ('full', False), ('attention', False), ('attention_qkv', False), ('none', True), ('attention', True)])
 def test_remat_and_unroll_keep_the_gradients(tiny, params, tokens, plain_gradient, remat, unroll):
-  same_gradient(jax.jit(jax.value_and_grad(squared(tiny, tokens, remat=remat, unroll=unroll)))(params), plain_gradient)
+  function = squared(tiny, tokens, remat=remat, unroll=unroll)
+  same_gradient(jax.jit(jax.value_and_grad(function))(params), plain_gradient)
 
 
 def test_remat_policies_change_what_is_saved(tiny, params, tokens):
@@ -275,7 +277,8 @@ def test_remat_policies_change_what_is_saved(tiny, params, tokens):
 
 
 def test_unroll_unrolls(tiny, params, tokens):
-  loops = lambda unroll: jax.jit(squared(tiny, tokens, unroll=unroll)).lower(params).as_text().count('stablehlo.while')
+  text = lambda unroll: jax.jit(squared(tiny, tokens, unroll=unroll)).lower(params).as_text()
+  loops = lambda unroll: text(unroll).count('stablehlo.while')
   assert (loops(False), loops(True)) == (1, 0)
 
 

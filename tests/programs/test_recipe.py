@@ -69,8 +69,9 @@ def test_probe_and_merge_results(toy, finished):
   domains = toy.config()['domains']
   assert list(probed['scores']) == ['2', '4', '6'] and tuple(probed['chosen']) == domains
   for domain, step in probed['chosen'].items():
-    scores = {t: s[domain]['pass@k']['2'] for t, s in probed['scores'].items()}
-    assert scores[str(step)] == max(scores.values()) and step == min(int(t) for t in scores if scores[t] == scores[str(step)])
+    scores = {int(t): s[domain]['pass@k']['2'] for t, s in probed['scores'].items()}
+    best = max(scores.values())
+    assert step == min(t for t in scores if scores[t] == best)  # the earliest of equals
   assert merged['specialists'] == probed['chosen'] and set(merged['weights'].values()) == {1 / 5}
   assert tuple(merged['merged']) == domains and merged['k'] == 2
 
@@ -150,7 +151,8 @@ def test_errors_come_before_anything_runs(toy, tmp_path, monkeypatch):
 
 def test_a_stage_needs_the_one_before(toy, tmp_path, monkeypatch):
   monkeypatch.setattr(main, 'Pool', toy.CoinPool)
-  for stage, message in (('probe', 'run --stages=sft first'), ('merge', '--stages=probe'), ('rl_code', 'rl_math_32k')):
+  needs = {'probe': 'run --stages=sft first', 'merge': '--stages=probe', 'rl_code': 'rl_math_32k'}
+  for stage, message in needs.items():
     with pytest.raises(ValueError, match=message):
       main.run(toy.config(), tmp_path, (stage,))
 
@@ -159,13 +161,14 @@ STAGES = ('sft', 'probe', 'merge', 'rl_math_16k')
 
 
 def run(workdir, *kills):
-  return subprocess.run([sys.executable, str(TOY), str(workdir), ','.join(STAGES), *kills], capture_output=True, text=True,
-                        timeout=900)
+  command = [sys.executable, str(TOY), str(workdir), ','.join(STAGES), *kills]
+  return subprocess.run(command, capture_output=True, text=True, timeout=900)
 
 
 def outcome(workdir):
   """All that a run decides: digests of every checkpoint, metrics without times, results without seconds."""
-  timed = ('time', 'seconds', 'tokens_per_second', 'rollout_tokens_per_second', 'resumed_at', 'tokens_this_process')
+  timed = ('time', 'seconds', 'tokens_per_second', 'rollout_tokens_per_second', 'resumed_at',
+           'tokens_this_process')
   clean = lambda values: {k: v for k, v in values.items() if k not in timed and not k.startswith('seconds/')}
   found = {}
   for stage in STAGES:
@@ -188,8 +191,8 @@ def uninterrupted(tmp_path_factory):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('kills', [('sft:5',), ('probe:4',), ('rl_math_16k:3',), ('sft:1', 'rl_math_16k:1', 'rl_math_16k:5')],
-                         ids=','.join)
+@pytest.mark.parametrize('kills', [('sft:5',), ('probe:4',), ('rl_math_16k:3',),
+                                   ('sft:1', 'rl_math_16k:1', 'rl_math_16k:5')], ids=','.join)
 def test_killed_and_started_again_is_bit_equal(tmp_path, uninterrupted, kills):
   for kill in kills:
     killed = run(tmp_path, kill)

@@ -13,7 +13,7 @@ GROUP = 4
 
 @pytest.fixture
 def collect(monkeypatch):
-  """(accuracies by prompt, prompts a step, rounds, cursor) -> (Rollout, cursor, picked prompts of each round)."""
+  """(correct of each prompt, prompts, rounds, cursor) -> (Rollout, cursor, picked prompts of each round)."""
   def run(correct_of, prompts, max_rounds=3, cursor=0):
     picked = []
 
@@ -23,16 +23,18 @@ def collect(monkeypatch):
       shape = (len(rows), samples)
       tokens = np.broadcast_to(np.array([row['id'] for row in rows])[:, None, None], (*shape, 2))
       responses = Responses(tokens, np.zeros((*shape, 2)), np.full(shape, 2), np.ones(shape, bool), 0)
-      return types.SimpleNamespace(responses=responses, correct_PG=correct, valid_PG=np.ones(shape, bool),
-                                   texts_PG=[[''] * samples] * len(rows), prompts=[[row['id']] for row in rows],
-                                   seconds=(1.0, 0.0))
+      return types.SimpleNamespace(
+          responses=responses, correct_PG=correct, valid_PG=np.ones(shape, bool),
+          texts_PG=[[''] * samples] * len(rows), prompts=[[row['id']] for row in rows], seconds=(1.0, 0.0))
 
     monkeypatch.setattr(rl.benchmarks, 'sample_and_verify', sample_and_verify)
-    stage = types.SimpleNamespace(recipe=types.SimpleNamespace(seed=0, stages=('rl',)), name='rl', mesh=None, pool=None)
+    recipe = types.SimpleNamespace(seed=0, stages=('rl',))
+    stage = types.SimpleNamespace(recipe=recipe, name='rl', mesh=None, pool=None)
     options = types.SimpleNamespace(prompts=prompts, max_rounds=max_rounds, group=GROUP,
                                     sampler=types.SimpleNamespace(engine=lambda: None))
     model = types.SimpleNamespace(config=None, params=None, tokenizer=None)
-    rollout, cursor = rl.collect(stage, options, model, [{'id': i} for i in range(len(correct_of))], cursor, 0)
+    rows = [{'id': i} for i in range(len(correct_of))]
+    rollout, cursor = rl.collect(stage, options, model, rows, cursor, 0)
     return rollout, cursor, picked
   return run
 
@@ -51,16 +53,23 @@ def test_useless_groups_are_replaced(collect):
   assert all(0 < correct[i] < GROUP for i in kept) and len(set(kept)) == 6
   assert [len(p) for p in picked][1:] and all(
       len(p) == 6 - sum(0 < correct[i] < GROUP for q in picked[:n] for i in q) for n, p in enumerate(picked))
-  assert (rollout.tokens[:, 0, 0] == kept).all() and rollout.correct.sum(1).tolist() == [correct[i] for i in kept]
+  assert (rollout.tokens[:, 0, 0] == kept).all()
+  assert rollout.correct.sum(1).tolist() == [correct[i] for i in kept]
 
 
 def test_the_budget_is_bounded(collect):
-  rollout, cursor, picked = collect([0] * 10, prompts=4, max_rounds=3)
+  rollout, cursor, picked = collect([0] * 20, prompts=4, max_rounds=3)
   assert (len(picked), cursor, rollout.rows) == (3, 12, [])
 
 
+def test_it_ends_when_every_prompt_was_tried(collect):
+  rollout, cursor, picked = collect([0] * 9 + [2], prompts=4, max_rounds=100)
+  assert [row['id'] for row in rollout.rows] == [9] and cursor == 10
+  assert sorted(i for round_ in picked for i in round_) == list(range(10))
+
+
 def test_a_round_across_an_epoch_has_no_prompt_twice(collect):
-  """The draws depend on the prompt and the round: a prompt twice in one round would be the same group twice."""
-  for cursor in range(8, 11):
-    _, _, (picked,) = collect([2] * 10, prompts=6, cursor=cursor)
-    assert len(set(picked)) == 6, picked
+  """The draws depend on the prompt and the round: a prompt twice in a round would be the same group twice."""
+  for start in range(3, 11):
+    _, cursor, (picked,) = collect([2] * 10, prompts=6, cursor=start)
+    assert len(set(picked)) == 6 and cursor >= start + 6, picked

@@ -1,4 +1,4 @@
-"""configs/tiny.py at toy size with a verifier that flips a coin on the text; also a process that can be killed.
+"""configs/tiny.py at toy size with a verifier that flips a coin; also a process that can be killed.
 
   python tests/programs/toy.py WORKDIR STAGES [STAGE:STEP]   STAGES: comma-separated; STAGE:STEP: die there
 """
@@ -15,7 +15,7 @@ CONFIG = pathlib.Path(__file__).parents[2] / 'configs' / 'tiny.py'
 
 
 class CoinPool:
-  """Like verify.pool.Pool, deterministic, without processes: half of all responses are correct, a few have no verdict."""
+  """Like verify.pool.Pool without processes: a hash of the response decides; a few have no verdict."""
 
   def __init__(self, *_, **__):
     pass
@@ -30,7 +30,8 @@ class CoinPool:
     from vibethinker_jax.verify.verdict import Verdict
     coin = zlib.crc32((response + row['id']).encode()) % 20
     future = Future()
-    future.set_result(Verdict('invalid', 'fault') if coin == 0 else Verdict('correct' if coin < 10 else 'wrong', 'coin'))
+    status = 'invalid' if coin == 0 else 'correct' if coin < 10 else 'wrong'
+    future.set_result(Verdict(status, 'coin'))
     return future
 
 
@@ -40,8 +41,8 @@ def config() -> dict:
   module = importlib.util.module_from_spec(spec)
   spec.loader.exec_module(module)
   c = module.get_config()
-  c.model.update(hidden_size=16, num_hidden_layers=1, num_attention_heads=2, num_key_value_heads=1, head_dim=8,
-                 intermediate_size=24)
+  c.model.update(hidden_size=16, num_hidden_layers=1, num_attention_heads=2, num_key_value_heads=1,
+                 head_dim=8, intermediate_size=24)
   c.tokenizer.update(vocab_size=400, problems=300)
   sampler = dict(max_tokens=12, slots=32, steps_per_call=6, columns=160, prompt_columns=144)
   c.sft.update(problems=1000, steps=6, batch_size=8, length=256, checkpoint_steps=2, log_steps=1)

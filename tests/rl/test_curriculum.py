@@ -24,5 +24,6 @@ def test_order_depends_on_the_seed_and_on_nothing_else():
   order = lambda seed: [curriculum.prompt_at(i, 20, seed) for i in range(40)]
   assert order(0) == order(0) and order(0) != order(1)
   assert curriculum.prompt_at(27, 20, 0) == order(0)[27]  # no state: any position can be asked for alone
-  assert all(isinstance(i, int) for i in order(0)) and [curriculum.prompt_at(i, 1, 0) for i in range(3)] == [0, 0, 0]
+  assert all(isinstance(i, int) for i in order(0))
+  assert [curriculum.prompt_at(i, 1, 0) for i in range(3)] == [0, 0, 0]
   assert np.ptp(order(0)) == 19

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from vibethinker_jax.rl.batch import rl_batch
-from vibethinker_jax.rl.loss import LossOptions, mgpo_loss, weighted_advantages
+from vibethinker_jax.rl.loss import LossOptions, mgpo_loss, spread, weighted_advantages
 from vibethinker_jax.train.loss import token_scores
 
 P, G, T, ROW = 4, 4, 6, 24
@@ -33,20 +33,22 @@ def groups():
 def batch(tiny, params, groups):
   """On-policy but for noise in the behaviour log-probabilities, so that some ratios leave [0.8, 1.2]."""
   prompts, tokens, lengths = groups
-  batch = rl_batch(prompts, tokens, np.zeros(tokens.shape, np.float32), lengths, np.ones((P, G), bool), row_length=ROW,
-                   rows_multiple=1)
+  batch = rl_batch(prompts, tokens, np.zeros(tokens.shape, np.float32), lengths, np.ones((P, G), bool),
+                   row_length=ROW, rows_multiple=1)
   batch = {name: jnp.asarray(x) for name, x in batch.items()}
   logps = jax.jit(lambda p, b: token_scores(tiny, p, b)[0])(params, batch)
   noise = 0.3 * np.random.default_rng(1).normal(size=logps.shape)
   advantages = np.random.default_rng(2).normal(size=P * G).astype(np.float32)[batch['responses']]
   mask = batch['mask']
-  return batch | {'policy_logps': logps * mask, 'behaviour_logps': ((logps + noise) * mask).astype(jnp.float32),
-                  'reference_logps': (logps - 2 * noise).astype(jnp.float32) * mask,
-                  'advantages': jnp.asarray(advantages) * mask}
+  masked = lambda x: (x * mask).astype(jnp.float32)
+  return batch | {'policy_logps': masked(logps), 'behaviour_logps': masked(logps + noise),
+                  'reference_logps': masked(logps - 2 * noise), 'advantages': masked(advantages)}
 
 
 def run(tiny, params, batch, **options):
-  """(loss, count, metric sums)."""
+  """(loss, count, metric sums); the trainer's own log-probabilities only where they are needed."""
+  if not options.get('importance_cap'):
+    batch = {name: x for name, x in batch.items() if name != 'policy_logps'}
   return jax.jit(functools.partial(mgpo_loss, tiny, options=LossOptions(**options)))(params, batch)
 
 
@@ -71,10 +73,11 @@ def by_hand(tiny, params, batch, aggregation='sequence_mean', low=0.2, high=0.2,
 
 
 @pytest.mark.parametrize('options', [
-    dict(), dict(aggregation='token_mean'), dict(clip_low=0.1, clip_high=0.4), dict(kl=0.5), dict(importance_cap=1.1),
-    dict(aggregation='token_mean', importance_cap=0.9, kl=0.1)], ids=str)
+    dict(), dict(aggregation='token_mean'), dict(clip_low=0.1, clip_high=0.4), dict(kl=0.5),
+    dict(importance_cap=1.1), dict(aggregation='token_mean', importance_cap=0.9, kl=0.1)], ids=str)
 def test_against_loops(tiny, params, batch, options):
-  renamed = {{'clip_low': 'low', 'clip_high': 'high', 'importance_cap': 'cap'}.get(k, k): v for k, v in options.items()}
+  short = {'clip_low': 'low', 'clip_high': 'high', 'importance_cap': 'cap'}
+  renamed = {short.get(name, name): value for name, value in options.items()}
   loss, count = by_hand(tiny, params, batch, **renamed)
   found_loss, found_count, _ = run(tiny, params, batch, **options)
   np.testing.assert_allclose(found_loss, loss, rtol=1e-5, atol=1e-5)
@@ -106,15 +109,25 @@ def test_on_policy_ratio_is_one_and_clip_inactive(tiny, params, batch):
     np.testing.assert_allclose(a, b, atol=1e-4)
 
 
-def test_padding_and_prompts_do_not_count(tiny, params, batch):
-  """Garbage where there is no response token changes nothing, not even a huge or infinite one."""
-  off = np.asarray(batch['mask'] == 0)
-  garbage = {name: jnp.where(off, -1e4, batch[name]) for name in ('behaviour_logps', 'policy_logps', 'reference_logps')}
-  value = jax.jit(jax.value_and_grad(lambda p, b: run(tiny, p, b)[0]))
+@pytest.mark.parametrize('name, fill', [
+    ('behaviour_logps', -5.0), ('behaviour_logps', -1e4), ('reference_logps', -1e4),
+    ('reference_logps', 1e4)])
+def test_padding_and_prompts_do_not_count(tiny, params, batch, name, fill):
+  """What stands where there is no response token changes nothing, even if its exponential overflows."""
+  garbage = {name: jnp.where(batch['mask'] == 0, fill, batch[name])}
+  value = jax.jit(jax.value_and_grad(lambda p, b: run(tiny, p, b, kl=0.1)[0]))
   clean, dirty = value(params, batch), value(params, batch | garbage)
   assert clean[0] == dirty[0]
   for a, b in zip(jax.tree.leaves(clean[1]), jax.tree.leaves(dirty[1])):
     np.testing.assert_array_equal(a, b)
+
+
+def test_recomputed_log_probabilities_are_the_denominator(tiny, params, batch):
+  """With the trainer's log-probabilities the first update is on-policy; the gap to the sampler is logged."""
+  fields = {k: x for k, x in batch.items() if k != 'reference_logps'}
+  options = LossOptions(aggregation='token_mean')
+  _, count, sums = jax.jit(functools.partial(mgpo_loss, tiny, options=options))(params, fields)
+  assert sums['ratio'] == count and sums['clip_fraction'] == 0 and sums['logp_gap'] / count > 0.1
 
 
 def test_unknown_aggregation(tiny, params, batch):
@@ -142,13 +155,14 @@ def grpo_loss(config, params, batch, advantages_PG):
 
 def test_strength_zero_is_grpo_bit_for_bit(tiny, params, batch, rewards):
   options = LossOptions(strength=0.0)
+  sampled = {name: x for name, x in batch.items() if name != 'policy_logps'}
   valid = np.ones((P, G), bool)
 
   @jax.jit
   def ours(params):
     a, accuracy, weight = weighted_advantages(rewards, np.ones((P, G), int), valid, options)
-    spread = batch | {'advantages': a.reshape(-1)[batch['responses']] * batch['mask']}
-    return a, weight, jax.value_and_grad(lambda p: mgpo_loss(tiny, p, spread, options=options)[0])(params)
+    fields = sampled | {'advantages': spread(a, batch['responses'], batch['mask'])}
+    return a, weight, jax.value_and_grad(lambda p: mgpo_loss(tiny, p, fields, options=options)[0])(params)
 
   @jax.jit
   def grpo(params):
@@ -179,7 +193,7 @@ def test_weighted_advantages_variants(rewards):
   valid[1, 0] = False
   a, accuracy, weight = weighted_advantages(rewards, lengths, valid, LossOptions(
       strength=2.0, target=0.25, normalise='none', long2short=0.2))
-  np.testing.assert_allclose(accuracy, [1 / 4, 1 / 3, 3 / 4, 1])  # counts rewards of exactly 1, before shaping
+  np.testing.assert_allclose(accuracy, [1 / 4, 1 / 3, 3 / 4, 1])  # rewards of exactly 1, before shaping
   assert weight[0] == 1.0  # at the target
   # group 1: responses 1 (correct, alone among the valid), 2 and 3 wrong; 0 has no verdict
   np.testing.assert_allclose(a[1] / weight[1], [0, 2 / 3, -1 / 3, -1 / 3], atol=1e-6)

@@ -23,11 +23,12 @@ def prompts(vocab_size):
 @pytest.fixture(scope='module')
 def generate(tiny, params, prompts, mesh1, vocab_size):
   """engine.generate with defaults of these tests."""
-  def run(prompts=prompts, group=GROUP, mesh=mesh1, params=params, stop_ids=STOPS, key=0, vocab_size=vocab_size,
-          prompt_ids=None, response_offset=0, on_finished=lambda *_: None, **options):
+
+  def run(prompts=prompts, group=GROUP, mesh=mesh1, params=params, stop_ids=STOPS, key=0,
+          vocab_size=vocab_size, prompt_ids=None, response_offset=0, on_finished=lambda *_: None, **options):
     return engine.generate(tiny, params, prompts, group, engine.Options(**{**OPTIONS, **options}), mesh=mesh,
-                           key=jax.random.key(key), stop_ids=stop_ids, vocab_size=vocab_size, prompt_ids=prompt_ids,
-                           response_offset=response_offset, on_finished=on_finished)
+                           key=jax.random.key(key), stop_ids=stop_ids, vocab_size=vocab_size,
+                           prompt_ids=prompt_ids, response_offset=response_offset, on_finished=on_finished)
   return run
 
 
@@ -97,7 +98,8 @@ def test_the_stop_token_may_be_the_last_allowed(generate, base):
   cut = generate(max_tokens=n)
   check_ends(cut, n)
   assert cut.stopped_PG[p, g] and cut.lengths_PG[p, g] == n
-  assert (cut.tokens_PGL == np.where(np.arange(n) < base.lengths_PG[..., None], base.tokens_PGL[..., :n], 0)).all()
+  inside = np.arange(n) < base.lengths_PG[..., None]
+  assert (cut.tokens_PGL == np.where(inside, base.tokens_PGL[..., :n], 0)).all()
 
 
 def test_permuted_prompts(generate, prompts, base):

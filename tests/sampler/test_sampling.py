@@ -61,7 +61,8 @@ def test_distribution_and_logp(logits, temperature, top_p):
 def test_nucleus_equals_the_sorted_definition():
   rng = np.random.default_rng(1)
   for top_p in (0.1, 0.5, 0.95, 0.999):
-    p = np.stack([softmax(rng.normal(size=300).astype(np.float32) * scale) for scale in rng.uniform(0.1, 6, 60)])
+    scales = rng.uniform(0.1, 6, 60)
+    p = np.stack([softmax(rng.normal(size=300).astype(np.float32) * scale) for scale in scales])
     p = p.astype(np.float32)
     threshold = jax.jit(sampling.top_p_threshold)(p, top_p)
     assert threshold.shape == (60, 1)
@@ -114,5 +115,6 @@ def test_keys_differ_by_prompt_response_and_position():
   at = [sampling.token_keys(keys, jnp.full(100, t)) for t in (0, 1, 2)]
   data = np.concatenate([jax.random.key_data(k) for k in at])
   assert len({tuple(row) for row in data.tolist()}) == 300
-  again = sampling.response_keys(key, jnp.asarray(prompts[::-1], jnp.uint32), jnp.asarray(responses[::-1], jnp.uint32))
+  again = sampling.response_keys(key, jnp.asarray(prompts[::-1], jnp.uint32),
+                                 jnp.asarray(responses[::-1], jnp.uint32))
   assert (jax.random.key_data(again)[::-1] == jax.random.key_data(keys)).all()

@@ -12,7 +12,8 @@ from vibethinker_jax.train import optimizer
 
 def test_schedule():
   rate = optimizer.schedule(1.0, 0.1, warmup_steps=10, total_steps=110)
-  np.testing.assert_allclose([rate(s) for s in (0, 5, 10, 60, 110, 500)], [0.0, 0.5, 1.0, 0.55, 0.1, 0.1], atol=1e-6)
+  np.testing.assert_allclose([rate(s) for s in (0, 5, 10, 60, 110, 500)], [0.0, 0.5, 1.0, 0.55, 0.1, 0.1],
+                             atol=1e-6)
   values = np.asarray(jax.vmap(rate)(jnp.arange(10, 111)))
   assert (np.diff(values) < 0).all()
   np.testing.assert_allclose(values[25], 0.1 + 0.9 * (1 + np.cos(np.pi / 4)) / 2, rtol=1e-5)

@@ -1,4 +1,4 @@
-"""One update: the same whatever the micro-batches and the mesh; skipped where it is not finite; and it learns."""
+"""One update: the same whatever the micro-batches and the mesh, skipped where not finite; and it learns."""
 
 import functools
 
@@ -20,20 +20,22 @@ MESHES = [(8, 1, 1, 1), (1, 8, 1, 1), (2, 2, 2, 1), (1, 2, 4, 1), (2, 1, 2, 2)]
 
 @pytest.fixture(scope='module')
 def losses(tiny):
+  options = LossOptions(kl=0.1, importance_cap=1.5)
   return {'sft': functools.partial(loss_lib.sft, tiny, chunk=10),
-          'mgpo': functools.partial(mgpo_loss, tiny, chunk=10, options=LossOptions(kl=0.1, importance_cap=1.5))}
+          'mgpo': functools.partial(mgpo_loss, tiny, chunk=10, options=options)}
 
 
 @pytest.fixture(scope='module')
 def batch(packed_batch):
-  """Fields of both losses; documents of different lengths and rows with different numbers of response tokens."""
+  """Fields of both losses; documents and rows with different numbers of response tokens."""
   batch = packed_batch(ROWS, LENGTH)
   rng = np.random.default_rng(1)
   logps = lambda: jnp.asarray(-4 + 0.3 * rng.normal(size=(ROWS, LENGTH)), jnp.float32)
   mask = batch['mask'].astype(jnp.float32)
   return batch | {
-      'advantages': jnp.asarray(rng.normal(size=(ROWS, LENGTH)), jnp.float32) * mask, 'token_weights': mask / 4,
-      'behaviour_logps': logps(), 'policy_logps': logps(), 'reference_logps': logps()}
+      'advantages': jnp.asarray(rng.normal(size=(ROWS, LENGTH)), jnp.float32) * mask,
+      'token_weights': mask / 4, 'behaviour_logps': logps(), 'policy_logps': logps(),
+      'reference_logps': logps()}
 
 
 def fresh(params, transform=SGD):
@@ -73,14 +75,16 @@ def test_micro_batches(step_of, params, batch, expected, name, micro_batches):
   same(state, metrics, expected[name])
   assert (state.step, state.skipped, metrics['skipped']) == (1, 0, 0)
   moved = jax.tree.map(np.subtract, jax.device_get(params), jax.device_get(state.params))
-  np.testing.assert_allclose(metrics['grad_norm'], sum((x ** 2).sum() for x in jax.tree.leaves(moved)) ** 0.5, rtol=1e-3)
+  np.testing.assert_allclose(metrics['grad_norm'],
+                             sum((x ** 2).sum() for x in jax.tree.leaves(moved)) ** 0.5, rtol=1e-3)
 
 
 @pytest.mark.parametrize('name', ['sft', 'mgpo'])
 def test_accumulation_over_two_unequal_halves(losses, params, batch, expected, name):
   """Weighted by tokens: the mean of the means would be another gradient."""
   state = fresh(params)
-  accumulate, apply = step_lib.jit_accumulate(state, losses[name]), step_lib.jit_apply(state, SGD)
+  shardings = jax.tree.map(lambda x: x.sharding, state.params)
+  accumulate, apply = step_lib.jit_accumulate(shardings, losses[name]), step_lib.jit_apply(state, SGD)
   first, second = ({k: x[rows] for k, x in batch.items()} for rows in (slice(0, 3), slice(3, 8)))
   assert first['mask'].sum() / 3 != second['mask'].sum() / 5
   total = accumulate(None, state.params, first)
@@ -116,7 +120,8 @@ def test_not_finite_is_skipped(losses, params, batch, adam):
   state, metrics = step(start, bad)
   assert metrics['skipped'] == 1 and not np.isfinite(metrics['grad_norm'])
   for field in ('params', 'opt_state'):
-    for a, b in zip(jax.tree.leaves(getattr(state, field)), jax.tree.leaves(getattr(before, field)), strict=True):
+    for a, b in zip(jax.tree.leaves(getattr(state, field)), jax.tree.leaves(getattr(before, field)),
+                    strict=True):
       np.testing.assert_array_equal(a, b)
   assert (state.step, state.skipped) == (2, 1)
   state, _ = step(state, bad | {'advantages': batch['advantages'].at[at].set(jnp.inf)})
@@ -139,7 +144,8 @@ def test_sft_loss_is_the_mean_over_response_tokens(tiny, params, batch, expected
   picked = np.take_along_axis(np.asarray(logp), np.asarray(batch['targets'])[..., None], -1)[..., 0]
   chosen = np.asarray(batch['mask']) == 1
   np.testing.assert_allclose(expected['sft'][1]['loss'], -picked[chosen].mean(), rtol=1e-5)
-  np.testing.assert_allclose(expected['sft'][1]['entropy'], -(np.exp(logp) * logp).sum(-1)[chosen].mean(), rtol=1e-5)
+  np.testing.assert_allclose(expected['sft'][1]['entropy'], -(np.exp(logp) * logp).sum(-1)[chosen].mean(),
+                             rtol=1e-5)
   assert expected['sft'][1]['count'] == chosen.sum()
 
 
@@ -147,7 +153,8 @@ def test_init_and_abstract_agree(tiny, params, mesh_of, adam):
   mesh = mesh_of(1, 4, 2, 1)
   abstract = state_lib.abstract(tiny, adam, mesh)
   state = state_lib.init(tiny, adam, mesh, params=params)
-  same_kind = lambda x, a: (x.shape, x.dtype) == (a.shape, a.dtype) and x.sharding.is_equivalent_to(a.sharding, x.ndim)
+  placed = lambda x, a: x.sharding.is_equivalent_to(a.sharding, x.ndim)
+  same_kind = lambda x, a: (x.shape, x.dtype) == (a.shape, a.dtype) and placed(x, a)
   assert jax.tree.all(jax.tree.map(same_kind, state, abstract))
   np.testing.assert_array_equal(state.params['layers']['q'], params['layers']['q'])
   jax.tree.map(lambda x: x.delete(), state)

@@ -40,8 +40,8 @@ class Options(NamedTuple):
     updates: gradient updates per rollout batch; 1 is on-policy.
     row_length, micro_batch: packed training rows, and how many of them go through the model at once.
     learning_rate (constant after warmup_steps), beta2, weight_decay, clip_norm: of AdamW.
-    recompute_logps: log-probabilities of the behaviour policy are computed again by the trainer, and the mismatch with
-      the sampler's is logged; the default takes the sampler's.
+    recompute_logps: the ratio's denominator is computed again by the trainer; the default takes the sampler's
+      log-probabilities. The mismatch is logged either way (logp_gap).
     checkpoint_steps, remat, unroll, max_skipped: as in sft.
     examples_steps: sampled groups are kept for the report every so many steps.
   """
@@ -127,8 +127,6 @@ def run(stage: Stage, options: Options) -> dict:
           micro['policy_logps'] = score(state.params, micro)
         if reference is not None:
           micro['reference_logps'] = score(reference, micro)
-        if options.recompute_logps and not options.loss.importance_cap:
-          micro['behaviour_logps'] = micro['policy_logps']
       trained = {'count': 0.0}
       for _ in range(options.updates if micros else 0):
         total = None

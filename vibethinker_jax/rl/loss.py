@@ -55,11 +55,13 @@ def mgpo_loss(config: ModelConfig, params, batch: dict, *, options: LossOptions,
   """Minus the clipped objective of a packed batch (rl.batch.rl_batch) with its groups' rewards.
 
   Args:
-    batch: the packed arrays, and per response position: advantages [R, L] float32 (0 on padding); with options.kl
-      also reference_logps, with options.importance_cap also policy_logps (both [R, L] float32).
+    batch: the packed arrays, and [R, L] float32: advantages (0 on padding); policy_logps, if the trainer computed them
+      before the update (needed with options.importance_cap; they then are the ratio's denominator in place of the
+      sampler's); reference_logps, with options.kl.
 
   Returns:
-    (sum, count, metric sums): 'sequence_mean' counts responses, 'token_mean' tokens.
+    (sum, count, metric sums): 'sequence_mean' counts responses, 'token_mean' tokens. The metric logp_gap is the mean
+    |trainer - sampler| log-probability: 0 but for rounding on the first update of a batch.
 
   Raises:
     ValueError: unknown aggregation.
@@ -68,7 +70,7 @@ def mgpo_loss(config: ModelConfig, params, batch: dict, *, options: LossOptions,
     raise ValueError(f"aggregation={options.aggregation!r}: choose 'sequence_mean' or 'token_mean'")
   logp_BL, entropy_BL = train_loss.token_scores(config, params, batch, **model_options)
   mask_BL = batch['mask'].astype(jnp.float32)
-  behaviour_BL = batch['policy_logps'] if options.importance_cap else batch['behaviour_logps']
+  behaviour_BL = batch.get('policy_logps', batch['behaviour_logps'])
   objective_BL, ratio_BL, clipped_BL = mgpo.clipped_objective(
       logp_BL, behaviour_BL, batch['advantages'], options.clip_low, options.clip_high)
   if options.importance_cap:

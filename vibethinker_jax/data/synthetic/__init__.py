@@ -13,7 +13,7 @@ from vibethinker_jax.data.synthetic.problem import DOMAINS, MATHS, Draft
 TEMPLATES = {'algebra': algebra.TEMPLATES, 'geometry': geometry.TEMPLATES, 'calculus': calculus.TEMPLATES,
              'statistics': statistics.TEMPLATES, 'code': code.TEMPLATES}
 # Eighths of the problem space that belong to each split.
-SPLITS = {'train': range(0, 4), 'rl': range(4, 5), 'probe': range(5, 6), 'evaluate': range(6, 8)}
+SPLITS = {'train': range(0, 3), 'rl': range(3, 5), 'probe': range(5, 6), 'evaluate': range(6, 8)}
 
 
 def split_of(template: str, key: tuple) -> str:
