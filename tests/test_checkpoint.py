@@ -160,7 +160,7 @@ def test_a_cut_or_lost_file_is_noticed(two, small, caplog, size):
 
 def test_broken_metadata_is_noticed(two, small, caplog):
   (file,) = (two / '2' / 'params' / 'array_metadatas').iterdir()
-  file.write_bytes(file.read_bytes().replace(b'param_name', b'qaram_name', 1))
+  file.write_bytes(file.read_bytes().replace(b'"array_metadata"', b'"array_motadata"'))
   is_set_aside(two, small, caplog)
 
 

@@ -191,12 +191,15 @@ def uninterrupted(tmp_path_factory):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('kills', [('sft:5',), ('probe:4',), ('rl_math_16k:3',),
-                                   ('sft:1', 'rl_math_16k:1', 'rl_math_16k:5')], ids=','.join)
+@pytest.mark.parametrize('kills', [
+    ('sft:5',), ('probe:4',), ('rl_math_16k:5',), ('sft:1', 'rl_math_16k:1', 'rl_math_16k:4')], ids=','.join)
 def test_killed_and_started_again_is_bit_equal(tmp_path, uninterrupted, kills):
   for kill in kills:
     killed = run(tmp_path, kill)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
+    stage, step = kill.split(':')
+    if step == '5':  # then it does not just start from the beginning
+      assert checkpoint.steps(tmp_path / stage / 'checkpoints')
   done = run(tmp_path)
   assert done.returncode == 0, done.stderr
   found = outcome(tmp_path)

@@ -10,7 +10,8 @@ import numpy as np
 from vibethinker_jax import config as config_lib
 from vibethinker_jax.data import synthetic
 from vibethinker_jax.eval import benchmarks, passk, report
-from vibethinker_jax.programs.stage import Model, SamplerOptions, Stage, finish, open_model, progress, scratch
+from vibethinker_jax.programs.stage import Model, Stage, finish, open_model, progress, scratch
+from vibethinker_jax.sampler import engine
 
 
 class Options(NamedTuple):
@@ -27,7 +28,7 @@ class Options(NamedTuple):
   problems: int
   samples: int
   ks: tuple
-  sampler: SamplerOptions
+  sampler: engine.Options
   examples: int = 4
 
 
@@ -62,7 +63,7 @@ def score_model(stage: Stage, options: Options, model: Model) -> dict:
                                      stage.recipe.templates)]
   key = jax.random.fold_in(jax.random.key(stage.recipe.seed), 20_000)
   scored = benchmarks.sample_and_verify(model.config, model.params, model.tokenizer, rows, options.samples,
-                                        options.sampler.engine(), key=key, mesh=stage.mesh, pool=stage.pool)
+                                        options.sampler, key=key, mesh=stage.mesh, pool=stage.pool)
   where = np.array([row['domain'] for row in rows])
   groups = {domain: where == domain for domain in stage.recipe.domains}
   groups['maths'] = np.isin(where, synthetic.MATHS)

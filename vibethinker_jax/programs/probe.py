@@ -10,7 +10,8 @@ import numpy as np
 from vibethinker_jax import checkpoint, config as config_lib, metrics
 from vibethinker_jax.data import synthetic
 from vibethinker_jax.eval import benchmarks, passk
-from vibethinker_jax.programs.stage import Model, SamplerOptions, Stage, finish, open_model, progress
+from vibethinker_jax.programs.stage import Model, Stage, finish, open_model, progress
+from vibethinker_jax.sampler import engine
 
 
 class Options(NamedTuple):
@@ -28,7 +29,7 @@ class Options(NamedTuple):
   problems: int
   samples: int
   k: int
-  sampler: SamplerOptions
+  sampler: engine.Options
 
 
 def run(stage: Stage, options: Options) -> dict:
@@ -72,7 +73,7 @@ def probe_model(stage: Stage, options: Options, model: Model) -> dict:
                                      stage.recipe.templates)]
   key = jax.random.fold_in(jax.random.key(stage.recipe.seed), 10_000)
   scored = benchmarks.sample_and_verify(model.config, model.params, model.tokenizer, rows, options.samples,
-                                        options.sampler.engine(), key=key, mesh=stage.mesh, pool=stage.pool)
+                                        options.sampler, key=key, mesh=stage.mesh, pool=stage.pool)
   domains = np.array([row['domain'] for row in rows])
   return {domain: passk.summary(scored.correct_PG[domains == domain], sorted({1, options.k}))
           for domain in stage.recipe.domains}

@@ -17,10 +17,10 @@ from vibethinker_jax import checkpoint, config as config_lib, metrics, sharding
 from vibethinker_jax.data import sources, synthetic
 from vibethinker_jax.eval import benchmarks
 from vibethinker_jax.model import transformer
-from vibethinker_jax.programs.stage import (
-    Model, SamplerOptions, Stage, check_finite, finish, open_model, progress, stage_key)
+from vibethinker_jax.programs.stage import Model, Stage, check_finite, finish, open_model, progress, stage_key
 from vibethinker_jax.rl import batch as batch_lib, curriculum
 from vibethinker_jax.rl.loss import LossOptions, mgpo_loss, spread, weighted_advantages
+from vibethinker_jax.sampler import engine
 from vibethinker_jax.train import loss as train_loss, optimizer as optimizer_lib, state as state_lib, step as step_lib
 
 
@@ -54,7 +54,7 @@ class Options(NamedTuple):
   steps: int
   prompts: int
   group: int
-  sampler: SamplerOptions
+  sampler: engine.Options
   loss: LossOptions
   row_length: int
   micro_batch: int
@@ -195,7 +195,7 @@ def starting_prompts(stage: Stage, options: Options, model: Model) -> list[dict]
   path = stage.directory / 'prompts.json'
   if not path.exists():
     scored = benchmarks.sample_and_verify(
-        model.config, model.params, model.tokenizer, rows, options.filter_samples, options.sampler.engine(),
+        model.config, model.params, model.tokenizer, rows, options.filter_samples, options.sampler,
         key=jax.random.fold_in(stage_key(stage), 0), mesh=stage.mesh, pool=stage.pool)
     config_lib.write_json(path, {'accuracy': [float(a) for a in scored.correct_PG.mean(axis=1)]})
   accuracy = json.loads(path.read_text())['accuracy']
@@ -227,7 +227,7 @@ def collect(stage: Stage, options: Options, model: Model, rows: list[dict], curs
     if not picked:
       break
     scored = benchmarks.sample_and_verify(
-        model.config, model.params, model.tokenizer, picked, options.group, options.sampler.engine(),
+        model.config, model.params, model.tokenizer, picked, options.group, options.sampler,
         key=jax.random.fold_in(key, round_), mesh=stage.mesh, pool=stage.pool)
     parts.append(scored)
     accuracy = np.array([c[v].mean() if v.any() else 0.0 for c, v in zip(scored.correct_PG, scored.valid_PG)])

@@ -12,7 +12,6 @@ import tqdm
 from vibethinker_jax import checkpoint, config as config_lib, sharding
 from vibethinker_jax.data import sources, tokenizer as tokenizer_lib
 from vibethinker_jax.model import config as model_config, transformer
-from vibethinker_jax.sampler import engine
 from vibethinker_jax.verify.pool import Pool
 
 
@@ -43,20 +42,6 @@ class TokenizerOptions(NamedTuple):
   vocab_size: int = 768
   problems: int = 8000
   levels: tuple = (1, 2, 3)
-
-
-class SamplerOptions(NamedTuple):
-  """Fields of sampler.engine.Options; see there."""
-  max_tokens: int
-  temperature: float = 1.0
-  top_p: float = 1.0
-  slots: int = 64
-  steps_per_call: int = 16
-  columns: int = 0
-  prompt_columns: int = 0
-
-  def engine(self) -> engine.Options:
-    return engine.Options(**self._asdict())
 
 
 def open_model(stage: Stage, source: str) -> Model:
