@@ -41,7 +41,7 @@ def get_config():
 
   # Signal: MGPO. The paper's 16K and 32K context windows are 56 and 112 response tokens here.
   rl = dict(
-      program='rl', data='', domains=maths, levels=(1,), problems=250, steps=45, prompts=32, group=8,
+      program='rl', data='', domains=maths, levels=(1,), problems=200, steps=45, prompts=32, group=8,
       max_rounds=3, filter_samples=8, updates=1, row_length=160, micro_batch=16, learning_rate=2e-4, warmup_steps=5,
       beta2=0.95, weight_decay=0.0, clip_norm=1.0, recompute_logps=False, checkpoint_steps=20, examples_steps=10,
       remat='none', unroll=True, max_skipped=5,
@@ -53,7 +53,7 @@ def get_config():
   config.rl_math_32k = config_dict.ConfigDict(rl | dict(
       init_from='rl_math_16k', steps=30, learning_rate=1e-4, sampler=sampler))
   config.rl_code = config_dict.ConfigDict(rl | dict(
-      init_from='rl_math_32k', domains=('code',), prompts=16, steps=30, learning_rate=1e-4,
+      init_from='rl_math_32k', domains=('code',), prompts=24, steps=30, learning_rate=2e-4,
       sampler=sampler))
 
   config.evaluate = config_dict.ConfigDict(dict(

@@ -79,8 +79,9 @@ class Checkpoints:
         if not wrong:
           return step, found['params'], found['train'], found['extra']['position']
         reason = f'wrong digest of {", ".join(wrong[:3])}'
-      except (ValueError, KeyError, OSError) as error:  # what Orbax and JSON raise for missing or broken files
-        reason = str(error).splitlines()[0]
+      # Orbax and TensorStore raise anything, a plain Exception too, for cut, lost or broken files.
+      except Exception as error:  # pylint: disable=broad-except
+        reason = f'{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ""}'
       logging.warning('checkpoint %s/%d is damaged (%s): trying the one before', self._directory, step, reason)
       (self._directory / str(step)).rename(self._directory / f'damaged-{step}')
       self._manager.close()

@@ -47,7 +47,7 @@ def line_step(line: str) -> float:
   """The step of a JSON line; infinity for one that a killed process left half-written."""
   try:
     return json.loads(line)['step']
-  except (ValueError, KeyError):
+  except (ValueError, KeyError, TypeError):
     return float('inf')
 
 

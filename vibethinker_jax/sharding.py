@@ -35,7 +35,7 @@ def make_mesh(data: int = 1, fsdp: int = -1, tensor: int = 1, context: int = 1, 
   """
   devices = jax.devices() if devices is None else devices
   sizes = [data, fsdp, tensor, context]
-  if sizes.count(-1) == 1:
+  if sizes.count(-1) == 1 and 0 not in sizes:
     rest = int(np.prod([s for s in sizes if s != -1]))
     sizes[sizes.index(-1)] = len(devices) // rest
   if min(sizes) < 1 or int(np.prod(sizes)) != len(devices):

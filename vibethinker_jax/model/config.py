@@ -44,7 +44,7 @@ class ModelConfig:
       raise ValueError(f'head_dim={self.head_dim} must be even: rotary embedding turns pairs')
     for field in dataclasses.fields(self):
       value = getattr(self, field.name)
-      if field.type == 'int' and (not isinstance(value, int) or value < 1):
+      if field.type is int and (type(value) is not int or value < 1):
         raise ValueError(f'model.{field.name}={value!r} must be a positive integer')
 
   def to_json(self) -> str:

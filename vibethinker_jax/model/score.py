@@ -71,6 +71,9 @@ def _hits(targets_T, V, tensor):
 
 def _forward(x_BLD, head_DV, targets_BL, chunk):
   _, tensor = _axes()
+  if tensor and head_DV.shape[1] % jax.sharding.get_abstract_mesh().shape['tensor']:
+    raise ValueError(f'a vocabulary of {head_DV.shape[1]} cannot be split over mesh axis tensor='
+                     f'{jax.sharding.get_abstract_mesh().shape["tensor"]}: pad model.vocab_size to a multiple')
   total = (lambda y: jax.lax.psum(y, tensor)) if tensor else (lambda y: y)
 
   def local(x, head, targets):

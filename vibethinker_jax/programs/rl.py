@@ -180,6 +180,10 @@ def _check(stage: Stage, options: Options) -> None:
                      f'{options.sampler.temperature} and {options.sampler.top_p} the policy ratio would be biased')
   if options.group < 2:
     raise ValueError(f'{stage.name}.group={options.group}: a group needs at least 2 responses to have an advantage')
+  longest = options.sampler.prompt_columns + options.sampler.max_tokens
+  if options.sampler.prompt_columns and options.row_length < longest:
+    raise ValueError(f'{stage.name}.row_length={options.row_length} must be at least sampler.prompt_columns + max_tokens = '
+                     f'{longest}: a prompt and its response stand in one row')
   shards = stage.mesh.shape['data'] * stage.mesh.shape['fsdp']
   if options.micro_batch % shards:
     raise ValueError(f'{stage.name}.micro_batch={options.micro_batch} must be a multiple of data x fsdp = {shards}')
@@ -197,7 +201,7 @@ def starting_prompts(stage: Stage, options: Options, model: Model) -> list[dict]
     scored = benchmarks.sample_and_verify(
         model.config, model.params, model.tokenizer, rows, options.filter_samples, options.sampler,
         key=jax.random.fold_in(stage_key(stage), 0), mesh=stage.mesh, pool=stage.pool)
-    config_lib.write_json(path, {'accuracy': [float(a) for a in scored.correct_PG.mean(axis=1)]})
+    config_lib.write_json(path, {'accuracy': _accuracy(scored)})
   accuracy = json.loads(path.read_text())['accuracy']
   kept = curriculum.keep_uncertain(accuracy)
   if len(kept) < options.prompts:
@@ -230,8 +234,7 @@ def collect(stage: Stage, options: Options, model: Model, rows: list[dict], curs
         model.config, model.params, model.tokenizer, picked, options.group, options.sampler,
         key=jax.random.fold_in(key, round_), mesh=stage.mesh, pool=stage.pool)
     parts.append(scored)
-    accuracy = np.array([c[v].mean() if v.any() else 0.0 for c, v in zip(scored.correct_PG, scored.valid_PG)])
-    useful += [(scored, i, picked[i]) for i in np.flatnonzero(curriculum.useful_groups(accuracy))]
+    useful += [(scored, i, picked[i]) for i in np.flatnonzero(curriculum.useful_groups(_accuracy(scored)))]
     if len(useful) >= options.prompts:
       break
   take = lambda name: np.array([getattr(s.responses, name)[i] for s, i, _ in useful])
@@ -247,6 +250,11 @@ def collect(stage: Stage, options: Options, model: Model, rows: list[dict], curs
                  take('logps_PGL'), take('lengths_PG'), np.array([s.correct_PG[i] for s, i, _ in useful]),
                  np.array([s.valid_PG[i] for s, i, _ in useful]), [s.texts_PG[i] for s, i, _ in useful],
                  sampled), cursor
+
+
+def _accuracy(scored: benchmarks.Scored) -> list[float]:
+  """Share of correct responses among those with a verdict, per prompt; 0 where none has one."""
+  return [float(c[v].mean()) if v.any() else 0.0 for c, v in zip(scored.correct_PG, scored.valid_PG)]
 
 
 def _padded(rollout: Rollout, options: Options):

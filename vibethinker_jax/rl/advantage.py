@@ -24,6 +24,10 @@ def group_advantages(rewards_PG, *, normalise: str = 'std', valid_PG=None, epsil
   valid = jnp.ones_like(rewards) if valid_PG is None else jnp.asarray(valid_PG, jnp.float32)
   n = jnp.maximum(jnp.sum(valid, axis=1, keepdims=True), 1.0)
   centred = (rewards - jnp.sum(rewards * valid, axis=1, keepdims=True) / n) * valid
+  # The mean of equal rewards such as 0.1 is off by rounding, which the division by the deviation would blow up.
+  equal = (jnp.max(jnp.where(valid > 0, rewards, -jnp.inf), axis=1, keepdims=True)
+           == jnp.min(jnp.where(valid > 0, rewards, jnp.inf), axis=1, keepdims=True))
+  centred = jnp.where(equal, 0.0, centred)
   if normalise == 'none':
     return centred
   return centred / (jnp.sqrt(jnp.sum(centred**2, axis=1, keepdims=True) / n) + epsilon)

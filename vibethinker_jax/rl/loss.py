@@ -70,6 +70,11 @@ def mgpo_loss(config: ModelConfig, params, batch: dict, *, options: LossOptions,
     raise ValueError(f"aggregation={options.aggregation!r}: choose 'sequence_mean' or 'token_mean'")
   logp_BL, entropy_BL = train_loss.token_scores(config, params, batch, **model_options)
   mask_BL = batch['mask'].astype(jnp.float32)
+  # The inputs are masked, not the results: off the responses exp may overflow, and inf * 0 is NaN in the gradient.
+  on = lambda x: jnp.where(mask_BL > 0, x, 0.0)
+  logp_names = [name for name in batch if name.endswith('_logps')]
+  batch = batch | {name: on(batch[name]) for name in logp_names}
+  logp_BL, entropy_BL = on(logp_BL), on(entropy_BL)
   behaviour_BL = batch.get('policy_logps', batch['behaviour_logps'])
   objective_BL, ratio_BL, clipped_BL = mgpo.clipped_objective(
       logp_BL, behaviour_BL, batch['advantages'], options.clip_low, options.clip_high)
@@ -81,8 +86,6 @@ def mgpo_loss(config: ModelConfig, params, batch: dict, *, options: LossOptions,
   by_token = batch['token_weights'] if options.aggregation == 'sequence_mean' else mask_BL
   gap_BL = jnp.abs(logp_BL - batch['behaviour_logps'])
   mean = lambda x: jnp.sum(x * by_token)
-  # where, not times: padding holds no behaviour log-probability, and inf * 0 is NaN.
-  objective_BL, ratio_BL, gap_BL = (jnp.where(mask_BL > 0, x, 0.0) for x in (objective_BL, ratio_BL, gap_BL))
   loss = -mean(objective_BL)
   return loss, jnp.sum(by_token), {
       'loss': loss, 'entropy': mean(entropy_BL), 'ratio': mean(ratio_BL), 'clip_fraction': mean(clipped_BL),

@@ -69,8 +69,8 @@ def generate(config: ModelConfig, params, prompts: list[list[int]], group: int, 
   longest = max((len(p) for p in prompts), default=0)
   if not prompts or min(len(p) for p in prompts) == 0:
     raise ValueError('generate needs at least one prompt, and no empty ones')
-  prompt_columns = options.prompt_columns or -(-longest // 32) * 32
   columns = options.columns or -(-(longest + options.max_tokens) // 128) * 128
+  prompt_columns = min(columns, options.prompt_columns or -(-longest // 32) * 32)
   if longest > prompt_columns or longest + options.max_tokens > columns:
     raise ValueError(f'a prompt of {longest} tokens with max_tokens={options.max_tokens} needs {columns=} and '
                      f'{prompt_columns=} to be larger: set them to 0 to fit, or shorten the prompts')

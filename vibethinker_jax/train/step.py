@@ -28,12 +28,12 @@ def apply(state: TrainState, accumulated, *, optimizer: optax.GradientTransforma
   gradient, count, sums = accumulated
   count = jnp.maximum(count, 1.0)
   gradient = jax.tree.map(lambda g: g / count, gradient)
-  norm = optax.global_norm(gradient)
+  norm = optax.tree.norm(gradient)
   ok = jnp.isfinite(norm)
   updates, opt_state = optimizer.update(gradient, state.opt_state, state.params)
   keep = functools.partial(jax.tree.map, lambda new, old: jnp.where(ok, new, old))
   metrics = {name: value / count for name, value in sums.items()}
-  metrics |= {'count': count, 'grad_norm': norm, 'skipped': 1 - ok.astype(jnp.int32)}
+  metrics |= {'count': accumulated[1], 'grad_norm': norm, 'skipped': 1 - ok.astype(jnp.int32)}
   return TrainState(state.step + 1, keep(optax.apply_updates(state.params, updates), state.params),
                     keep(opt_state, state.opt_state), jnp.where(ok, 0, state.skipped + 1)), metrics
 
