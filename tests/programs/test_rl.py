@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from vibethinker_jax.programs import rl
+from vibethinker_jax.rl.loss import LossOptions
 from vibethinker_jax.sampler.engine import Responses
 
 GROUP = 4
@@ -14,7 +15,7 @@ GROUP = 4
 @pytest.fixture
 def collect(monkeypatch):
   """(correct of each prompt, prompts, rounds, cursor) -> (Rollout, cursor, picked prompts of each round)."""
-  def run(correct_of, prompts, max_rounds=3, cursor=0):
+  def run(correct_of, prompts, max_rounds=3, cursor=0, long2short=0.0):
     picked = []
 
     def sample_and_verify(config, params, tokenizer, rows, samples, options, **_):
@@ -30,8 +31,8 @@ def collect(monkeypatch):
     monkeypatch.setattr(rl.benchmarks, 'sample_and_verify', sample_and_verify)
     recipe = types.SimpleNamespace(seed=0, stages=('rl',))
     stage = types.SimpleNamespace(recipe=recipe, name='rl', mesh=None, pool=None)
-    options = types.SimpleNamespace(prompts=prompts, max_rounds=max_rounds, group=GROUP,
-                                    sampler=types.SimpleNamespace(engine=lambda: None))
+    options = types.SimpleNamespace(prompts=prompts, max_rounds=max_rounds, group=GROUP, sampler=None,
+                                    loss=LossOptions(long2short=long2short))
     model = types.SimpleNamespace(config=None, params=None, tokenizer=None)
     rows = [{'id': i} for i in range(len(correct_of))]
     rollout, cursor = rl.collect(stage, options, model, rows, cursor, 0)
@@ -60,6 +61,11 @@ def test_useless_groups_are_replaced(collect):
 def test_the_budget_is_bounded(collect):
   rollout, cursor, picked = collect([0] * 20, prompts=4, max_rounds=3)
   assert (len(picked), cursor, rollout.rows) == (3, 12, [])
+
+
+def test_brevity_makes_all_correct_groups_useful(collect):
+  rollout, _, picked = collect([4] * 10, prompts=4, long2short=0.2)
+  assert (len(picked), len(rollout.rows)) == (1, 4)
 
 
 def test_it_ends_when_every_prompt_was_tried(collect):

@@ -12,6 +12,7 @@ def test_keep_uncertain():
 
 def test_useful_groups():
   assert curriculum.useful_groups([0.0, 0.125, 1.0]).tolist() == [False, True, False]
+  assert curriculum.useful_groups([0.0, 0.125, 1.0], long2short=0.2).tolist() == [False, True, True]
 
 
 def test_every_epoch_is_a_new_permutation():

@@ -285,7 +285,7 @@ class Plot(NamedTuple):
   log: bool = False
   left: float = 48
   top: float = 8
-  width: float = 300
+  width: float = 292
   height: float = 150
 
   def px(self, v: float) -> float:

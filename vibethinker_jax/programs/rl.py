@@ -234,7 +234,8 @@ def collect(stage: Stage, options: Options, model: Model, rows: list[dict], curs
         model.config, model.params, model.tokenizer, picked, options.group, options.sampler,
         key=jax.random.fold_in(key, round_), mesh=stage.mesh, pool=stage.pool)
     parts.append(scored)
-    useful += [(scored, i, picked[i]) for i in np.flatnonzero(curriculum.useful_groups(_accuracy(scored)))]
+    kept = curriculum.useful_groups(_accuracy(scored), options.loss.long2short)
+    useful += [(scored, i, picked[i]) for i in np.flatnonzero(kept)]
     if len(useful) >= options.prompts:
       break
   take = lambda name: np.array([getattr(s.responses, name)[i] for s, i, _ in useful])

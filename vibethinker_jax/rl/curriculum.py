@@ -15,7 +15,10 @@ def prompt_at(cursor: int, count: int, seed: int) -> int:
   return int(np.random.default_rng((seed, epoch)).permutation(count)[index])
 
 
-def useful_groups(accuracy_P) -> np.ndarray:
-  """Bool [P]: groups whose rewards differ; the others have zero advantages and teach nothing."""
+def useful_groups(accuracy_P, long2short: float = 0.0) -> np.ndarray:
+  """Bool [P]: groups whose rewards can differ; the others have zero advantages and teach nothing.
+
+  With a brevity bonus (long2short > 0) a group of correct responses teaches as well.
+  """
   accuracy = np.asarray(accuracy_P)
-  return (accuracy > 0) & (accuracy < 1)
+  return (accuracy > 0) & ((accuracy < 1) | (long2short > 0))

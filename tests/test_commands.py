@@ -1,0 +1,59 @@
+"""`sample` and `evaluate` as a user calls them, on a checkpoint of a random model."""
+
+import json
+import subprocess
+import sys
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from vibethinker_jax import checkpoint
+from vibethinker_jax.data import tokenizer
+from vibethinker_jax.model import config, transformer
+
+
+@pytest.fixture(scope='module')
+def stage(tmp_path_factory):
+  """A stage directory with a random model of 400 pieces."""
+  texts = [f'{i} apples and {i + 1} pears are {2 * i + 1} fruits' for i in range(300)]
+  trained = tokenizer.train(texts, 300)
+  fields = dict(vocab_size=trained.vocab_size, hidden_size=16, num_hidden_layers=1, num_attention_heads=2,
+                num_key_value_heads=1, head_dim=8, intermediate_size=24)
+  model = config.from_dict(fields)
+  directory = tmp_path_factory.mktemp('run') / 'sft'
+  saved = {'config': fields, 'tokenizer': trained.model}
+  with checkpoint.Checkpoints(directory / 'checkpoints', keep=None, model=saved) as checkpoints:
+    checkpoints.save(3, transformer.init(model, jax.random.key(0)), {'step': jnp.int32(3)}, {})
+  return directory
+
+
+def command(name, *arguments):
+  return subprocess.run([sys.executable, '-m', f'vibethinker_jax.{name}', *arguments], capture_output=True, text=True,
+                        timeout=120)
+
+
+def test_sample_is_reproducible_and_says_where_it_was_cut(stage):
+  calls = [command('sample', f'--checkpoint={stage}', '--prompt=3 apples', '--max_tokens=6') for _ in range(2)]
+  assert calls[0].returncode == 0, calls[0].stderr
+  assert calls[0].stdout == calls[1].stdout and '[cut off at --max_tokens=6]' in calls[0].stdout
+  assert 'Traceback' not in calls[0].stderr and 'arning' not in calls[0].stderr
+
+
+def test_evaluate_scores_and_keeps_every_response(stage, tmp_path):
+  data = tmp_path / 'mine.jsonl'
+  data.write_text(''.join(json.dumps({'prompt': f'{i} apples', 'answer': str(i)}) + '\n' for i in range(3)))
+  done = command('evaluate', f'--checkpoint={stage}', f'--data={data}', '--samples=2', '--max_tokens=8',
+                 f'--output={tmp_path}/out')
+  assert done.returncode == 0, done.stderr
+  result = json.loads((tmp_path / 'out/result.json').read_text())
+  responses = [json.loads(line) for line in (tmp_path / 'out/responses.jsonl').read_text().splitlines()]
+  assert result['scores']['all']['problems'] == 3 and result['scores']['all']['samples'] == 2
+  assert len(responses) == 6 and all(r['tokens'] <= 8 for r in responses)
+  assert result['scores']['all']['pass@1'] == sum(r['correct'] for r in responses) / 6
+  assert 'mine.jsonl' in done.stdout
+
+
+def test_errors_are_one_line(stage, tmp_path):
+  done = command('sample', f'--checkpoint={tmp_path}', '--prompt=x')
+  assert done.returncode == 1 and 'no finished checkpoint' in done.stderr and 'Traceback' not in done.stderr
