@@ -82,7 +82,8 @@ class Checkpoints:
       # Orbax and TensorStore raise anything, a plain Exception too, for cut, lost or broken files.
       except Exception as error:  # pylint: disable=broad-except
         reason = f'{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ""}'
-      logging.warning('checkpoint %s/%d is damaged (%s): trying the one before', self._directory, step, reason)
+      logging.getLogger('vibethinker_jax').warning('checkpoint %s/%d is damaged (%s): trying the one before',
+                                                   self._directory, step, reason)
       (self._directory / str(step)).rename(self._directory / f'damaged-{step}')
       self._manager.close()
       self._manager = _manager(self._directory, self._keep)

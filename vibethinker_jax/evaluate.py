@@ -44,6 +44,7 @@ OUTPUT = flags.DEFINE_string('output', None, 'Directory for result.json and resp
 def main(argv) -> None:
   if len(argv) > 1:
     raise app.UsageError(f'unknown arguments {argv[1:]}')
+  startup.plain_logs()
   try:
     if DATA.value == 'synthetic':
       levels = tuple(int(level) for level in LEVELS.value)

@@ -24,6 +24,7 @@ from vibethinker_jax.programs.stage import Stage, finished
 from vibethinker_jax.verify.pool import Pool
 from vibethinker_jax.verify.sandbox.client import SandboxUnavailable
 
+LOG = logging.getLogger('vibethinker_jax')
 PROGRAMS = {'sft': sft, 'probe': probe, 'merge': merge, 'rl': rl, 'evaluate': evaluate}
 
 CONFIG = config_flags.DEFINE_config_file(
@@ -35,9 +36,7 @@ STAGES = flags.DEFINE_list('stages', [], 'Only these stages, in the order of the
 def main(argv) -> None:
   if len(argv) > 1:
     raise app.UsageError(f'unknown arguments {argv[1:]}')
-  logging.getLogger().setLevel(logging.INFO)
-  for noisy in ('absl', 'orbax', 'jax'):
-    logging.getLogger(noisy).setLevel(logging.WARNING)
+  startup.plain_logs()
   try:
     run(CONFIG.value.to_dict(), pathlib.Path(WORKDIR.value), tuple(STAGES.value))
   except (ValueError, FloatingPointError, SandboxUnavailable) as error:
@@ -86,13 +85,13 @@ def run(config: dict, workdir: pathlib.Path, only: tuple[str, ...] = ()) -> None
     with jax.set_mesh(mesh):
       for name in (n for n in recipe.stages if not only or n in only):
         if finished(workdir, name):
-          logging.info('stage %s: done before', name)
+          LOG.info('stage %s: done before', name)
           continue
         start = time.time()
         config_lib.check_unchanged(workdir / name / 'config.json', config[name], f'stage {name!r}')
         stage = Stage(name, workdir / name, workdir, config, recipe, mesh, pool)
         PROGRAMS[config[name]['program']].run(stage, options[name])
-        logging.info('stage %s: done in %.0f s', name, time.time() - start)
+        LOG.info('stage %s: done in %.0f s', name, time.time() - start)
         report.write(workdir, config)
   print(f'report: {workdir / "report.html"}')
 

@@ -30,6 +30,7 @@ SEED = flags.DEFINE_integer('seed', 0, 'The same seed gives the same answer.')
 def main(argv) -> None:
   if len(argv) > 1:
     raise app.UsageError(f'unknown arguments {argv[1:]}; put the prompt in quotes')
+  startup.plain_logs()
   mesh = sharding.make_mesh()
   try:
     with jax.set_mesh(mesh):

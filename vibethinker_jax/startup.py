@@ -1,5 +1,6 @@
 """What a command does before JAX is imported: quiet logs, the platform, huge pages on CPU."""
 
+import logging
 import os
 import sys
 
@@ -22,6 +23,16 @@ def prepare() -> None:
     os.environ['GLIBC_TUNABLES'] = HUGE_PAGES
     sys.stdout.flush()
     os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+
+
+def plain_logs() -> None:
+  """Our own log lines as plain text on stderr; of the libraries only warnings. Call after absl has set up its own."""
+  for library in ('absl', 'orbax', 'jax', 'tensorboardX'):
+    logging.getLogger(library).setLevel(logging.WARNING)
+  ours = logging.getLogger('vibethinker_jax')
+  ours.setLevel(logging.INFO)
+  ours.propagate = False
+  ours.handlers = [logging.StreamHandler(sys.stderr)]
 
 
 def _accelerator() -> bool:

@@ -96,7 +96,8 @@ def _tokenizer(stage: Stage, options: TokenizerOptions) -> tokenizer_lib.Tokeniz
     return tokenizer_lib.load(options.path)
   path = stage.workdir / 'tokenizer.model'
   if not path.exists():
-    logging.info('training a tokenizer of %d pieces on %d synthetic problems', options.vocab_size, options.problems)
+    logging.getLogger('vibethinker_jax').info('training a tokenizer of %d pieces on %d synthetic problems',
+                                              options.vocab_size, options.problems)
     examples = sources.SyntheticExamples(stage.recipe.domains, options.levels, stage.recipe.seed, options.problems,
                                          stage.recipe.templates)
     texts = (text for i in range(len(examples)) for text in ('user', 'assistant', *examples[i].values()))
