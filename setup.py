@@ -17,7 +17,6 @@ setuptools.setup(
         'jax>=0.10',
         'jinja2',
         'math-verify[antlr4_13_2]',
-        'matplotlib',
         'ml-collections',
         'numpy',
         'optax',
