@@ -30,9 +30,8 @@ def digests(tree) -> dict[str, int]:
   return {path_name(path): int(d) for path, d in jax.tree_util.tree_leaves_with_path(_digests(tree))}
 
 
-def _manager(directory: pathlib.Path, keep: int | None, read_only: bool = False) -> ocp.CheckpointManager:
-  options = ocp.CheckpointManagerOptions(max_to_keep=keep, create=not read_only, enable_async_checkpointing=not read_only,
-                                         read_only=read_only)
+def _manager(directory: pathlib.Path, keep: int | None) -> ocp.CheckpointManager:
+  options = ocp.CheckpointManagerOptions(max_to_keep=keep)
   return ocp.CheckpointManager(directory.absolute(), options=options)
 
 
@@ -147,6 +146,6 @@ def read_params(step_directory: pathlib.Path, params, expected: dict):
     found = reader.restore((step_directory / 'params').absolute(), params)
   wrong = _wrong({k: v for k, v in expected.items() if k.startswith('params/')}, {'params': found})
   if wrong:
-    raise ValueError(f'checkpoint {step_directory} is damaged: wrong digest of {", ".join(wrong[:3])}. Use another step, '
-                     'or run the stage again')
+    raise ValueError(f'checkpoint {step_directory} is damaged: wrong digest of {", ".join(wrong[:3])}. '
+                     'Use another step, or run the stage again')
   return found

@@ -50,8 +50,9 @@ def run(stage: Stage, options: Options) -> dict:
       model = open_model(stage, f'{options.init_from}@{step}')
       config_lib.write_json(path, probe_model(stage, options, model))
     scores[step] = json.loads(path.read_text())
-    writer.write(step, {f'{domain}/{name}': value for domain, s in scores[step].items()
-                        for name, value in (('pass_1', s['pass@1']), (f'pass_{options.k}', s['pass@k'][str(options.k)]))})
+    best = str(options.k)
+    writer.write(step, {f'{domain}/pass_1': s['pass@1'] for domain, s in scores[step].items()} | {
+        f'{domain}/pass_{best}': s['pass@k'][best] for domain, s in scores[step].items()})
     bar.write(f'  checkpoint {step}: pass@{options.k} ' + ', '.join(
         f'{domain} {s["pass@k"][str(options.k)]:.3f}' for domain, s in scores[step].items()))
     bar.update(1)

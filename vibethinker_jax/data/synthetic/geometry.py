@@ -4,7 +4,7 @@ from math import gcd
 import random
 
 from vibethinker_jax.data.synthetic.problem import Draft
-from vibethinker_jax.data.synthetic.working import divide, minus, plus, ratio, reduce, signed, times, total
+from vibethinker_jax.data.synthetic.working import minus, plus, ratio, reduce, signed, times, total
 
 # The parts and angles of a ring that keep the fractions small.
 PARTS = tuple((p, q) for q in (2, 3, 4, 5, 6, 7, 8, 9) for p in range(1, q) if gcd(p, q) == 1)

@@ -5,7 +5,6 @@ different paths (a sum, a guess that is corrected, a list, the opposite case).
 """
 
 import random
-from math import comb
 
 from vibethinker_jax.data.synthetic.calculus import add, mul, sums
 from vibethinker_jax.data.synthetic.problem import Draft
