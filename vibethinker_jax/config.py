@@ -1,6 +1,5 @@
 """From ml_collections configs to typed options: every field known, every field used, every type right."""
 
-import hashlib
 import json
 import pathlib
 from typing import Any, NamedTuple, get_origin, get_type_hints
@@ -78,11 +77,6 @@ def _bind(options, values, where, errors):
     result[name] = value
   missing = [n for n in hints if n not in result and n not in options._field_defaults]
   return None if missing else options(**result)
-
-
-def fingerprint(values: Any) -> str:
-  """A short hash of plain config values."""
-  return hashlib.sha256(json.dumps(plain(values), sort_keys=True).encode()).hexdigest()[:16]
 
 
 def differences(old: dict, new: dict, where: str = '') -> list[str]:

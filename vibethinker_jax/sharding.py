@@ -88,7 +88,3 @@ def gathered(name: str, weight: jax.Array) -> jax.Array:
 def batch_sharding(mesh: Mesh, ndim: int = 2) -> NamedSharding:
   """Sharding of [B, L, ...] batches: rows over data and fsdp, positions over context."""
   return NamedSharding(mesh, P(BATCH, 'context', *(None,) * (ndim - 2)) if ndim > 1 else P(BATCH))
-
-
-def replicated(mesh: Mesh) -> NamedSharding:
-  return NamedSharding(mesh, P())

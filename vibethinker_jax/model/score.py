@@ -34,7 +34,7 @@ def token_scores(x_BLD, head_DV, targets_BL, chunk: int = CHUNK):
 
 
 def _axes():
-  """(mesh is in use, batch axes, tensor axis or None, axes over which the head's gradient is summed)."""
+  """(whether a mesh of several devices is in use, its tensor axis or None)."""
   mesh = jax.sharding.get_abstract_mesh()
   sharded = not mesh.empty and mesh.size > 1
   return sharded, 'tensor' if sharded and mesh.shape['tensor'] > 1 else None
