@@ -112,4 +112,3 @@ def test_batches_are_split_over_rows_and_positions(mesh_of):
   assert sharding.batch_sharding(mesh).shard_shape((8, 6)) == (2, 3)
   assert sharding.batch_sharding(mesh, 3).shard_shape((8, 6, 5)) == (2, 3, 5)
   assert sharding.batch_sharding(mesh, 1).shard_shape((8,)) == (2,)
-  assert sharding.replicated(mesh).shard_shape((8, 6)) == (8, 6)
