@@ -55,18 +55,21 @@ def _short(q_BLHh, k_BLKh, v_BLKh, segment_ids_BL):
   B, L, H, h = q_BLHh.shape
   K = k_BLKh.shape[2]
   G = H // K
-  q_BKGLh = (q_BLHh * h**-0.5).reshape(B, L, K, G, h).transpose(0, 2, 3, 1, 4)
-  k_BKhS, v_BKSh = k_BLKh.transpose(0, 2, 3, 1), v_BLKh.transpose(0, 2, 1, 3)
+  # Split and joined again, not sliced: the gradients are then joined and cut, where those of slices are padded and added.
+  cuts = list(range(BLOCK, L, BLOCK))
+  qs = jnp.split((q_BLHh * h**-0.5).reshape(B, L, K, G, h).transpose(0, 2, 3, 1, 4), cuts, axis=3)
+  ks = jnp.split(k_BLKh.transpose(0, 2, 3, 1), cuts, axis=3)
+  vs = jnp.split(v_BLKh.transpose(0, 2, 3, 1), cuts, axis=3)
   blocks = []
-  for start in range(0, L, BLOCK):
-    end = min(start + BLOCK, L)
-    n = end - start
-    q = q_BKGLh[:, :, :, start:end].reshape(B, K, G * n, h)
-    scores = jnp.matmul(q, k_BKhS[..., :end], preferred_element_type=jnp.float32).reshape(B, K, G, n, end)
+  for i, q in enumerate(qs):
+    start, n = i * BLOCK, q.shape[3]
+    end = start + n
+    k, v = jnp.concatenate(ks[:i + 1], axis=3), jnp.concatenate(vs[:i + 1], axis=3)
+    scores = jnp.matmul(q.reshape(B, K, G * n, h), k, preferred_element_type=jnp.float32).reshape(B, K, G, n, end)
     # Added, not selected: the backward pass then has no mask to apply.
     scores += jnp.where(_mask(segment_ids_BL[:, start:end], segment_ids_BL[:, :end], start), 0.0, MASKED)[:, None, None]
     e = jnp.exp(scores - jax.lax.stop_gradient(jnp.max(scores, axis=-1, keepdims=True)))
-    o = jnp.matmul(e.reshape(B, K, G * n, end).astype(v_BKSh.dtype), v_BKSh[:, :, :end],
+    o = jnp.einsum('BKLS,BKhS->BKLh', e.reshape(B, K, G * n, end).astype(v.dtype), v,
                    preferred_element_type=jnp.float32)
     blocks.append((o.reshape(B, K, G, n, h) / jnp.sum(e, axis=-1, keepdims=True)).astype(q_BLHh.dtype))
   return jnp.concatenate(blocks, axis=3).transpose(0, 3, 1, 2, 4).reshape(B, L, H, h)
@@ -92,7 +95,9 @@ def rope_angles(positions, head_dim: int, theta: float):
   """(sin, cos) of rotary embedding, float32, shape positions.shape + [head_dim / 2]."""
   frequencies = theta ** (-jnp.arange(0, head_dim, 2, dtype=jnp.float32) / head_dim)
   angles = positions[..., None].astype(jnp.float32) * frequencies
-  return jnp.sin(angles), jnp.cos(angles)
+  # A loop's results are stored. XLA on CPU otherwise computes both functions again in every layer, for every head.
+  sin_cos = jax.lax.map(lambda i: jnp.where(i == 0, jnp.sin(angles), jnp.cos(angles)), jnp.arange(2))
+  return sin_cos[0], sin_cos[1]
 
 
 def rotate(x, rope):
