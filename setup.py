@@ -1,4 +1,4 @@
-"""Installs vibethinker_jax. Extras: tpu, cuda (accelerator builds of jax), test."""
+"""Installs vibethinker_jax. Extras: tpu, cuda (accelerator builds of jax), gguf (import of such files), test."""
 
 import setuptools
 
@@ -21,14 +21,17 @@ setuptools.setup(
         'numpy',
         'optax',
         'orbax-checkpoint',
+        'safetensors',
         'sentencepiece',
         'tensorboardX',
+        'tokenizers',
         'tqdm',
     ],
     extras_require={
         'tpu': ['jax[tpu]'],
         'cuda': ['jax[cuda13]'],
+        'gguf': ['gguf'],
         # torch and transformers are the reference implementations that the model is compared with.
-        'test': ['pyseccomp', 'pytest', 'sympy', 'torch==2.13.0', 'transformers'],
+        'test': ['gguf', 'pyseccomp', 'pytest', 'sympy', 'torch==2.13.0', 'transformers'],
     },
 )

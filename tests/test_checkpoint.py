@@ -10,7 +10,7 @@ import pytest
 from vibethinker_jax import checkpoint
 from vibethinker_jax.train import optimizer, state as state_lib
 
-MODEL = {'config': {'hidden_size': 16}, 'tokenizer': bytes(range(256))}
+MODEL = {'config': {'hidden_size': 16}, 'tokenizer': {'tokenizer.model': bytes(range(256)), 'b.json': b'{}'}}
 ADAM = optimizer.adamw(1e-3)
 
 

@@ -22,7 +22,7 @@ def stage(tmp_path_factory):
                 num_key_value_heads=1, head_dim=8, intermediate_size=24)
   model = config.from_dict(fields)
   directory = tmp_path_factory.mktemp('run') / 'sft'
-  saved = {'config': fields, 'tokenizer': trained.model}
+  saved = {'config': fields, 'tokenizer': trained.files()}
   with checkpoint.Checkpoints(directory / 'checkpoints', keep=None, model=saved) as checkpoints:
     checkpoints.save(3, transformer.init(model, jax.random.key(0)), {'step': jnp.int32(3)}, {})
   return directory

@@ -41,14 +41,15 @@ class Checkpoints:
   Args:
     directory: `<stage>/checkpoints`.
     keep: how many of the newest to keep; None keeps all.
-    model: what goes with every checkpoint: {'config': dict, 'tokenizer': SentencePiece model bytes}.
+    model: what goes with every checkpoint: {'config': dict, 'tokenizer': {file name: bytes}}.
   """
 
   def __init__(self, directory: pathlib.Path, *, keep: int | None, model: dict):
     self._directory = directory
     self._manager = _manager(directory, keep)
     self._keep = keep
-    self._model = {'config': model['config'], 'tokenizer': base64.b64encode(model['tokenizer']).decode()}
+    self._model = {'config': model['config'], 'tokenizer': {
+        name: base64.b64encode(content).decode() for name, content in model['tokenizer'].items()}}
 
   def save(self, step: int, params, train: dict, position: dict) -> None:
     """Starts an asynchronous save; the arrays may be donated as soon as this returns.
@@ -126,11 +127,11 @@ def find(path: pathlib.Path) -> pathlib.Path:
 
 
 def read_model(step_directory: pathlib.Path) -> dict:
-  """{'config': dict, 'tokenizer': bytes} of a checkpoint."""
+  """{'config': dict, 'tokenizer': {file name: bytes}, 'digests': dict} of a checkpoint."""
   with ocp.Checkpointer(ocp.JsonCheckpointHandler()) as reader:
     extra = reader.restore((step_directory / 'extra').absolute())
-  return {'config': extra['model']['config'], 'tokenizer': base64.b64decode(extra['model']['tokenizer']),
-          'digests': extra['digests']}
+  files = {name: base64.b64decode(content) for name, content in extra['model']['tokenizer'].items()}
+  return {'config': extra['model']['config'], 'tokenizer': files, 'digests': extra['digests']}
 
 
 def read_params(step_directory: pathlib.Path, params, expected: dict):

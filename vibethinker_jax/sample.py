@@ -19,7 +19,8 @@ from vibethinker_jax.data import chat
 from vibethinker_jax.programs import stage
 from vibethinker_jax.sampler import engine
 
-CHECKPOINT = flags.DEFINE_string('checkpoint', None, 'Stage directory of a workdir, or one of our checkpoints.')
+CHECKPOINT = flags.DEFINE_string('checkpoint', None, 'Stage directory of a workdir, one of our checkpoints, a '
+                                 'Hugging Face directory, or a GGUF file.')
 PROMPT = flags.DEFINE_string('prompt', '', 'What to ask; empty reads prompts from standard input, one a line.')
 MAX_TOKENS = flags.DEFINE_integer('max_tokens', 256, 'Response tokens at most.', lower_bound=1)
 TEMPERATURE = flags.DEFINE_float('temperature', 1.0, '0 is greedy.', lower_bound=0.0)
@@ -58,7 +59,7 @@ def answer(model: stage.Model, prompt: str, mesh) -> None:
   options = engine.Options(MAX_TOKENS.value, TEMPERATURE.value, TOP_P.value, slots=1, steps_per_call=4)
   responses = engine.generate(
       model.config, model.params, [chat.encode_prompt(model.tokenizer, prompt)], 1, options,
-      key=jax.random.key(SEED.value), mesh=mesh, stop_ids=(model.tokenizer.end_id,),
+      key=jax.random.key(SEED.value), mesh=mesh, stop_ids=model.tokenizer.stop_ids,
       vocab_size=model.tokenizer.vocab_size, on_tokens=show)
   print('' if responses.stopped_PG[0, 0] else f'\n[cut off at --max_tokens={MAX_TOKENS.value}]')
 

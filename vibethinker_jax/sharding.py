@@ -18,7 +18,7 @@ RULES = (
     (r'(^|/)embedding$', P('tensor', 'fsdp')),  # [V, D]
     (r'(^|/)head$', P('fsdp', 'tensor')),  # [D, V]
     (r'(^|/)final_norm$', P()),  # [D]
-    (r'(^|/)layers/(attention_norm|mlp_norm)$', P()),  # [N, D]
+    (r'(^|/)layers/(attention_norm|mlp_norm|q_norm|k_norm)$', P()),  # [N, D], [N, h]
     (r'(^|/)layers/[qkv]$', P(None, 'fsdp', 'tensor', None)),  # [N, D, H or K, h]
     (r'(^|/)layers/[qkv]_bias$', P(None, 'tensor', None)),  # [N, H or K, h]
     (r'(^|/)layers/o$', P(None, 'tensor', None, 'fsdp')),  # [N, H, h, D]

@@ -9,7 +9,7 @@ import torch
 from transformers import Qwen2Config, Qwen2ForCausalLM
 from transformers.models.qwen2 import modeling_qwen2
 
-from vibethinker_jax.model import attention, transformer
+from vibethinker_jax.model import attention, rope as rotary, transformer
 from vibethinker_jax.model.config import ModelConfig, from_dict
 from vibethinker_jax.sampler import engine
 from vibethinker_jax.sharding import path_name
@@ -121,8 +121,8 @@ def block(config, params, x):
     return o, (q, k, v, o)
 
   layer = jax.tree.map(lambda p: p[0], params['layers'])
-  rope = attention.rope_angles(jnp.arange(L)[None], config.head_dim, config.rope_theta)
-  return jax.jit(lambda x: transformer.Block(config).apply({'params': layer}, x, rope, attend))(x)
+  angles = rotary.rope_angles(config, jnp.arange(L)[None])
+  return jax.jit(lambda x: transformer.Block(config).apply({'params': layer}, x, angles, attend))(x)
 
 
 def test_parity_rms_norm(pair, x):
@@ -136,7 +136,7 @@ def test_parity_rope(pair):
   config, _, model = pair
   z = np.random.default_rng(2).normal(size=(3, L, 4, 8)).astype(np.float32)
   positions = np.random.default_rng(3).integers(0, 60, (3, L))
-  ours = attention.rotate(z, attention.rope_angles(positions, config.head_dim, config.rope_theta))
+  ours = rotary.rotate(z, rotary.rope_angles(config, positions))
   cos, sin = model.model.rotary_emb(torch.tensor(z), torch.tensor(positions))
   turned = torch.tensor(z).transpose(1, 2)
   theirs, _ = modeling_qwen2.apply_rotary_pos_emb(turned, turned, cos, sin)

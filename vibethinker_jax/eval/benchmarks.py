@@ -50,7 +50,7 @@ def sample_and_verify(config: ModelConfig, params, tokenizer: Tokenizer, rows: l
 
   start = time.perf_counter()
   responses = engine.generate(
-      config, params, prompts, samples, options, key=key, mesh=mesh, stop_ids=(tokenizer.end_id,),
+      config, params, prompts, samples, options, key=key, mesh=mesh, stop_ids=tokenizer.stop_ids,
       vocab_size=tokenizer.vocab_size, prompt_ids=[prompt_id(row) for row in rows], response_offset=response_offset,
       on_finished=on_finished)
   decoded = time.perf_counter()

@@ -89,19 +89,3 @@ def _attend(q_BLHh, k_BSKh, v_BSKh, q_seg_BL, k_seg_BS, offset):
   mask_BLS = _mask(q_seg_BL, k_seg_BS, offset)
   probs = jax.nn.softmax(jnp.where(mask_BLS[:, None, None], scores, MASKED), axis=-1).astype(v_BSKh.dtype)
   return jnp.einsum('BKGLS,BSKh->BLKGh', probs, v_BSKh).reshape(B, L, H, h)
-
-
-def rope_angles(positions, head_dim: int, theta: float):
-  """(sin, cos) of rotary embedding, float32, shape positions.shape + [head_dim / 2]."""
-  frequencies = theta ** (-jnp.arange(0, head_dim, 2, dtype=jnp.float32) / head_dim)
-  angles = positions[..., None].astype(jnp.float32) * frequencies
-  # A loop's results are stored. XLA on CPU otherwise computes both functions again in every layer, for every head.
-  sin_cos = jax.lax.map(lambda i: jnp.where(i == 0, jnp.sin(angles), jnp.cos(angles)), jnp.arange(2))
-  return sin_cos[0], sin_cos[1]
-
-
-def rotate(x, rope):
-  """Applies rotary embedding to [..., heads, h] (halves convention, as in Qwen2 and Llama checkpoints on the hub)."""
-  sin, cos = (a[..., None, :] for a in rope)
-  x1, x2 = jnp.split(x.astype(jnp.float32), 2, axis=-1)
-  return jnp.concatenate([x1 * cos - x2 * sin, x2 * cos + x1 * sin], axis=-1).astype(x.dtype)

@@ -17,8 +17,37 @@ import jax.numpy as jnp
 
 
 @dataclasses.dataclass(frozen=True)
+class RopeScaling:
+  """How rotary frequencies are stretched beyond the trained context. Names as in Hugging Face's `rope_scaling`.
+
+  Attributes:
+    rope_type: 'linear', 'yarn' (arXiv 2309.00071) or 'llama3'.
+    factor: of the context length.
+    original_max_position_embeddings: the context before stretching (yarn, llama3).
+    beta_fast, beta_slow, attention_factor (0: 0.1 log(factor) + 1): of yarn.
+    low_freq_factor, high_freq_factor: of llama3.
+  """
+  rope_type: str
+  factor: float
+  original_max_position_embeddings: int = 0
+  beta_fast: float = 32.0
+  beta_slow: float = 1.0
+  attention_factor: float = 0.0
+  low_freq_factor: float = 1.0
+  high_freq_factor: float = 4.0
+
+  def __post_init__(self):
+    if self.rope_type not in ('linear', 'yarn', 'llama3'):
+      raise ValueError(f"rope_scaling.rope_type={self.rope_type!r} is not implemented; known: 'linear', 'yarn', 'llama3'")
+    if self.rope_type != 'linear' and self.original_max_position_embeddings < 1:
+      raise ValueError(f'rope_scaling of type {self.rope_type!r} needs original_max_position_embeddings')
+
+
+@dataclasses.dataclass(frozen=True)
 class ModelConfig:
   """Shape of the model. Names follow Hugging Face's `config.json` where it has one.
+
+  max_position_embeddings is the context the model was made for (0: not known); it is carried along, not enforced.
 
   Raises:
     ValueError: sizes that do not fit together.
@@ -33,8 +62,11 @@ class ModelConfig:
   rope_theta: float = 10_000.0
   rms_norm_eps: float = 1e-6
   attention_bias: bool = True  # Qwen2: on q, k and v, never on o
+  qk_norm: bool = False  # Qwen3: RMSNorm over h of each query and key head before rotation
   tie_word_embeddings: bool = True
   initializer_range: float = 0.02
+  max_position_embeddings: int = 0
+  rope_scaling: RopeScaling | None = None
 
   def __post_init__(self):
     if self.num_attention_heads % self.num_key_value_heads:
@@ -44,7 +76,7 @@ class ModelConfig:
       raise ValueError(f'head_dim={self.head_dim} must be even: rotary embedding turns pairs')
     for field in dataclasses.fields(self):
       value = getattr(self, field.name)
-      if field.type is int and (type(value) is not int or value < 1):
+      if field.type is int and (type(value) is not int or value < (field.name != 'max_position_embeddings')):
         raise ValueError(f'model.{field.name}={value!r} must be a positive integer')
 
   def to_json(self) -> str:
@@ -62,6 +94,12 @@ def from_dict(values: dict) -> ModelConfig:
   missing = sorted(n for n, f in known.items() if f.default is dataclasses.MISSING and n not in values)
   if unknown or missing:
     raise ValueError(f'model config: unknown fields {unknown}, missing fields {missing}; known: {sorted(known)}')
+  scaling = values.get('rope_scaling')
+  if isinstance(scaling, dict):
+    names = {f.name for f in dataclasses.fields(RopeScaling)}
+    if set(scaling) - names or not {'rope_type', 'factor'} <= set(scaling):
+      raise ValueError(f'model.rope_scaling={scaling}: needs rope_type and factor, knows {sorted(names)}')
+    values = values | {'rope_scaling': RopeScaling(**scaling)}
   return ModelConfig(**values)
 
 

@@ -1,8 +1,8 @@
-"""The Qwen2-style decoder. Linen is used in this file alone; everywhere else parameters are a plain nested dict:
+"""The decoder of the Qwen2, Qwen3 and Llama families. Linen is used in this file alone; everywhere else parameters are a plain nested dict:
 
   embedding [V, D], final_norm [D], head [D, V] (untied models), and layers/ stacked over N:
   attention_norm, mlp_norm [N, D]; q [N, D, H, h]; k, v [N, D, K, h]; q_bias [N, H, h]; k_bias, v_bias [N, K, h];
-  o [N, H, h, D]; gate, up [N, D, F]; down [N, F, D].
+  o [N, H, h, D]; gate, up [N, D, F]; down [N, F, D]; of Qwen3 also q_norm, k_norm [N, h] and no biases.
 """
 
 import functools
@@ -13,8 +13,9 @@ import jax
 import jax.numpy as jnp
 from jax.ad_checkpoint import checkpoint_name
 
-from vibethinker_jax.model.attention import attention, rope_angles, rotate
+from vibethinker_jax.model.attention import attention
 from vibethinker_jax.model.config import ModelConfig, compute_dtype
+from vibethinker_jax.model.rope import rope_angles, rotate
 from vibethinker_jax.sharding import gathered
 
 # What the backward pass keeps of each layer instead of computing it again.
@@ -56,8 +57,8 @@ class Block(nn.Module):
     def weight(name, shape, init=normal):
       return gathered(f'layers/{name}', self.param(name, init, shape, jnp.float32).astype(dtype))
 
-    def norm(name):
-      return self.param(name, nn.initializers.ones, (c.hidden_size,), jnp.float32)
+    def norm(name, width=c.hidden_size):
+      return self.param(name, nn.initializers.ones, (width,), jnp.float32)
 
     def project(name, y, heads):
       z = matmul(y, weight(name, (c.hidden_size, heads, c.head_dim)).reshape(c.hidden_size, -1))
@@ -68,9 +69,12 @@ class Block(nn.Module):
 
     with jax.named_scope('qkv'):
       y = rms_norm(x, norm('attention_norm'), c.rms_norm_eps)
-      q = rotate(project('q', y, c.num_attention_heads), rope)
-      k = rotate(project('k', y, c.num_key_value_heads), rope)
-      v = project('v', y, c.num_key_value_heads)
+      q, k, v = (project(name, y, heads) for name, heads in (
+          ('q', c.num_attention_heads), ('k', c.num_key_value_heads), ('v', c.num_key_value_heads)))
+      if c.qk_norm:
+        q = rms_norm(q, norm('q_norm', c.head_dim), c.rms_norm_eps)
+        k = rms_norm(k, norm('k_norm', c.head_dim), c.rms_norm_eps)
+      q, k = rotate(q, rope), rotate(k, rope)
       q, k, v = (checkpoint_name(z, 'qkv') for z in (q, k, v))
     with jax.named_scope('attention'):
       o, extra = attend(q, k, v)
@@ -88,7 +92,7 @@ class Block(nn.Module):
 def init(config: ModelConfig, key: jax.Array) -> dict:
   """Random parameters, float32. Jit it with out_shardings to create them in place."""
   x = jnp.zeros((1, 1, config.hidden_size))
-  rope = rope_angles(jnp.zeros((1, 1)), config.head_dim, config.rope_theta)
+  rope = rope_angles(config, jnp.zeros((1, 1)))
   one = lambda k: Block(config).init(k, x, rope, lambda q, k, v: (q, None))['params']
   embedding_key, head_key, layer_key = jax.random.split(key, 3)
   normal = nn.initializers.normal(config.initializer_range)
@@ -140,7 +144,7 @@ def hidden(config: ModelConfig, params: dict, tokens_BL, positions_BL=None, segm
     positions_BL = jnp.broadcast_to(jnp.arange(L), (B, L))
   if segment_ids_BL is None:
     segment_ids_BL = jnp.ones((B, L), jnp.int32)
-  rope = rope_angles(positions_BL, config.head_dim, config.rope_theta)
+  rope = rope_angles(config, positions_BL)
   x = gathered('embedding', params['embedding'].astype(dtype))[tokens_BL]
 
   def attend(q, k, v):

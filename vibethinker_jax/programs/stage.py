@@ -10,8 +10,8 @@ import jax
 import tqdm
 
 from vibethinker_jax import checkpoint, config as config_lib, sharding
-from vibethinker_jax.data import sources, tokenizer as tokenizer_lib
-from vibethinker_jax.model import config as model_config, transformer
+from vibethinker_jax.data import hub_tokenizer, sources, tokenizer as tokenizer_lib
+from vibethinker_jax.model import config as model_config, gguf_file, hf, transformer
 from vibethinker_jax.verify.pool import Pool
 
 
@@ -29,15 +29,19 @@ class Stage(NamedTuple):
 class Model(NamedTuple):
   config: model_config.ModelConfig
   params: Any
-  tokenizer: tokenizer_lib.Tokenizer
+  tokenizer: tokenizer_lib.Tokenizer | hub_tokenizer.HubTokenizer
 
   def saved(self) -> dict:
     """What goes with every checkpoint of this model."""
-    return {'config': json.loads(self.config.to_json()), 'tokenizer': self.tokenizer.model}
+    return {'config': json.loads(self.config.to_json()), 'tokenizer': self.tokenizer.files()}
 
 
 class TokenizerOptions(NamedTuple):
-  """path: a SentencePiece model; '' trains one of vocab_size pieces on `problems` synthetic problems of `levels`."""
+  """Config of the tokenizer of models from scratch; an imported model brings its own.
+
+  path: a SentencePiece .model, a tokenizer.json or a Hugging Face directory; '' trains a SentencePiece model of
+  vocab_size pieces on `problems` synthetic problems of `levels`.
+  """
   path: str = ''
   vocab_size: int = 768
   problems: int = 8000
@@ -48,8 +52,7 @@ def open_model(stage: Stage, source: str) -> Model:
   """A model on the mesh.
 
   Args:
-    source: 'scratch', the name of a stage of this run, or the path of a checkpoint. A stage may be followed by
-      '@step'.
+    source: 'scratch', the name of a stage of this run (it may be followed by '@step'), or a path as of `load`.
 
   Raises:
     ValueError: the stage has not run, or there is no checkpoint.
@@ -64,8 +67,24 @@ def open_model(stage: Stage, source: str) -> Model:
   return load(path / 'checkpoints' / step if step else path, stage.mesh)
 
 
-def load(path: pathlib.Path, mesh) -> Model:
-  """A model from one of our checkpoints (a stage directory, a checkpoints directory, or one step)."""
+def load(path: pathlib.Path, mesh, *, tokenizer=None, progress: bool = False) -> Model:
+  """A model from one of our checkpoints (a stage directory, a checkpoints directory, or one step), a Hugging Face
+  directory, or a GGUF file.
+
+  Args:
+    tokenizer: to take instead of the model's own. progress: show a bar of imported tensors.
+
+  Raises:
+    ValueError: nothing of the kind there, or it does not fit together.
+  """
+  path = pathlib.Path(path)
+  if path.suffix == '.gguf':
+    config, params, fields = gguf_file.load(path, mesh=mesh, progress=progress)
+    tokenizer = tokenizer or tokenizer_lib.from_files(gguf_file.tokenizer_files(fields))
+    return _checked(Model(config, params, tokenizer), path)
+  if hf.is_model(path):
+    tokenizer = tokenizer or tokenizer_lib.load(path)
+    return _checked(Model(*hf.load(path, mesh=mesh, progress=progress), tokenizer), path)
   directory = checkpoint.find(path)
   saved = checkpoint.read_model(directory)
   config = model_config.from_dict(saved['config'])
@@ -73,7 +92,14 @@ def load(path: pathlib.Path, mesh) -> Model:
   target = jax.tree.map(lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), shapes,
                         sharding.tree_shardings(mesh, shapes))
   return Model(config, checkpoint.read_params(directory, target, saved['digests']),
-               tokenizer_lib.Tokenizer(saved['tokenizer']))
+               tokenizer or tokenizer_lib.from_files(saved['tokenizer']))
+
+
+def _checked(model: Model, path) -> Model:
+  if model.tokenizer.vocab_size > model.config.vocab_size:
+    raise ValueError(f'{path}: the tokenizer has {model.tokenizer.vocab_size} ids, the model only '
+                     f'{model.config.vocab_size}: the two do not belong together')
+  return model
 
 
 def scratch(stage: Stage) -> Model:

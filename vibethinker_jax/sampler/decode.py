@@ -8,8 +8,8 @@ import jax.numpy as jnp
 from jax.sharding import NamedSharding, PartitionSpec as P
 
 from vibethinker_jax.model import transformer
-from vibethinker_jax.model.attention import rope_angles
 from vibethinker_jax.model.config import ModelConfig, compute_dtype
+from vibethinker_jax.model.rope import rope_angles
 from vibethinker_jax.sampler import cache as kv
 from vibethinker_jax.sampler.sampling import sample, token_keys
 from vibethinker_jax.sharding import AXES
@@ -107,7 +107,7 @@ def decode(config: ModelConfig, steps: int, weights, slots: Slots, stop_ids, *, 
   """
   def step(t, carry):
     slots, tokens, logps, count, stopped = carry
-    rope = rope_angles(slots.lengths_B - 1, config.head_dim, config.rope_theta)
+    rope = rope_angles(config, slots.lengths_B - 1)
     x = weights['embedding'][slots.tokens_B]
     new_cache = []
     for layer, layer_cache in zip(weights['layers'], slots.cache):

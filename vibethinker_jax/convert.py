@@ -1,0 +1,71 @@
+"""Converts models: Hugging Face directories and GGUF files <-> our checkpoints.
+
+  python -m vibethinker_jax.convert --source=Qwen2.5-Math-1.5B --target=runs/base       # Hugging Face -> ours
+  python -m vibethinker_jax.convert --source=runs/mine/rl_code --target=my-model        # ours -> Hugging Face
+  python -m vibethinker_jax.convert --source=model.gguf --target=my-model --to=hf       # GGUF -> Hugging Face
+
+Stages and commands also open Hugging Face directories and GGUF files as they are (init_from, --checkpoint).
+"""
+
+from vibethinker_jax import startup
+
+if __name__ == '__main__':
+  startup.prepare()
+
+import pathlib
+
+from absl import app, flags
+import jax
+import jax.numpy as jnp
+
+from vibethinker_jax import checkpoint, sharding
+from vibethinker_jax.data import tokenizer as tokenizer_lib
+from vibethinker_jax.model import hf, transformer
+from vibethinker_jax.programs import stage
+
+SOURCE = flags.DEFINE_string('source', None, 'Hugging Face directory, GGUF file, stage directory or one of our checkpoints.')
+TARGET = flags.DEFINE_string('target', None, 'Directory to write; it must not exist, or be empty.')
+TO = flags.DEFINE_enum('to', 'auto', ['auto', 'hf', 'checkpoint'], 'What to write: auto is a Hugging Face directory from '
+                       'our checkpoints and a checkpoint from all others.')
+DTYPE = flags.DEFINE_enum('dtype', 'bfloat16', list(hf.DTYPES), 'Of the tensors of a Hugging Face directory; our '
+                          'checkpoints are float32.')
+SHARD_GB = flags.DEFINE_float('shard_gb', 2.0, 'A safetensors file holds at most that many GB; so much host memory is '
+                              'used at once.', lower_bound=0.001)
+TOKENIZER = flags.DEFINE_string('tokenizer', '', "Directory, tokenizer.json or .model to carry along instead of the source's.")
+
+
+def main(argv) -> None:
+  if len(argv) > 1:
+    raise app.UsageError(f'unknown arguments {argv[1:]}')
+  startup.plain_logs()
+  try:
+    run(pathlib.Path(SOURCE.value), pathlib.Path(TARGET.value))
+  except ValueError as error:
+    raise SystemExit(f'error: {error}') from None
+
+
+def run(source: pathlib.Path, target: pathlib.Path) -> None:
+  """Reads the source, writes the target, prints what was done."""
+  if target.exists() and (not target.is_dir() or any(target.iterdir())):
+    raise ValueError(f'{target} exists and is not an empty directory: choose another --target, or delete it')
+  ours = source.suffix != '.gguf' and not hf.is_model(source)
+  mesh = sharding.make_mesh()
+  tokenizer = tokenizer_lib.load(TOKENIZER.value) if TOKENIZER.value else None
+  with jax.set_mesh(mesh):
+    model = stage.load(source, mesh, tokenizer=tokenizer, progress=True)
+    if TO.value == 'hf' or (TO.value == 'auto' and ours):
+      hf.save(target, model.config, model.params, files=model.tokenizer.hub_files(), dtype=DTYPE.value,
+              shard_bytes=int(SHARD_GB.value * 2**30), progress=True)
+      kind = f'Hugging Face directory in {DTYPE.value}'
+    else:
+      with checkpoint.Checkpoints(target / 'checkpoints', keep=None, model=model.saved()) as checkpoints:
+        checkpoints.save(0, model.params, {'step': jnp.int32(0)}, {})
+      kind = 'checkpoint'
+  count = transformer.num_params(model.params)
+  print(f'{source} -> {target}: {kind}, {count / 1e6:,.1f} M parameters, vocabulary {model.config.vocab_size} '
+        f'({model.tokenizer.vocab_size} in the tokenizer)')
+
+
+if __name__ == '__main__':
+  flags.mark_flags_as_required(['source', 'target'])
+  app.run(main)
