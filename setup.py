@@ -31,7 +31,7 @@ setuptools.setup(
         'tpu': ['jax[tpu]'],
         'cuda': ['jax[cuda13]'],
         'gguf': ['gguf'],
-        # torch and transformers are the reference implementations that the model is compared with.
-        'test': ['gguf', 'pyseccomp', 'pytest', 'sympy', 'torch==2.13.0', 'transformers'],
+        # torch and transformers (accelerate for GGUF) are the references that the model is compared with.
+        'test': ['accelerate', 'gguf', 'pyseccomp', 'pytest', 'sympy', 'torch==2.13.0', 'transformers'],
     },
 )

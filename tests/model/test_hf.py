@@ -1,7 +1,6 @@
 """Hugging Face directories, both ways, against transformers itself: families, RoPE scalings, dtypes, parts, meshes."""
 
 import json
-import os
 import pathlib
 import subprocess
 import sys
@@ -234,8 +233,8 @@ def test_full_1p5b_shape(tmp_path):
                             eos_token_id=None, pad_token_id=0)[0, 64:].tolist()
   del model
 
-  measured = subprocess.run([sys.executable, '-c', MEASURE, str(tmp_path / 'm')], check=True, capture_output=True,
-                            text=True, cwd=pathlib.Path(__file__).parents[2], env=os.environ).stdout.split()
+  measured = subprocess.run([sys.executable, '-c', MEASURE, str(tmp_path / 'm')], check=True, stdout=subprocess.PIPE,
+                            text=True, cwd=pathlib.Path(__file__).parents[2]).stdout.split()
   print(' '.join(measured), 'files MB', sum(f.stat().st_size for f in (tmp_path / 'm').glob('*.safetensors')) >> 20)
   held, peak = int(measured[4]), int(measured[7])
   largest = 151936 * 1536 * 2 >> 20  # the embedding, 445 MB: on the host, as a part of the file, and on the device
