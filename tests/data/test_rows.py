@@ -92,8 +92,9 @@ def test_paths(tmp_path):
   assert names(f'{tmp_path}/b*.jsonl, {tmp_path}/a.jsonl') == ['b1.jsonl', 'b2.jsonl', 'a.jsonl']
   odd = write(tmp_path / 'x[1].jsonl', ROWS)  # a name is a name before it is a glob
   assert rows.paths(odd) == [odd]
-  for files, message in ((str(tmp_path), 'is a folder'), (f'{tmp_path}/c*.jsonl', r'c\*.jsonl \(nothing matches\)'),
-                         (f'{tmp_path}/a.jsonl,{tmp_path}/c.jsonl', 'no such data file: .*c.jsonl'), (' , ', 'no data')):
+  for files, message in (
+      (str(tmp_path), 'is a folder'), (f'{tmp_path}/c*.jsonl', r'c\*.jsonl \(nothing matches\)'),
+      (f'{tmp_path}/a.jsonl,{tmp_path}/c.jsonl', 'no such data file: .*c.jsonl'), (' , ', 'no data')):
     with pytest.raises(ValueError, match=message):
       rows.paths(files)
 

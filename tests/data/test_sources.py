@@ -25,8 +25,8 @@ def examples(path, **fields):
 
 def test_problems(tmp_path):
   tests = {'function': 'solve', 'cases': [{'args': [1], 'expected': 2}]}
-  path = write(tmp_path / 'p.jsonl', {'prompt': 'a', 'answer': 7, 'extra': [1]}, {'problem': 'b', 'tests': tests, 'id': 'x',
-                                                                               'domain': 'code'})
+  path = write(tmp_path / 'p.jsonl', {'prompt': 'a', 'answer': 7, 'extra': [1]},
+               {'problem': 'b', 'tests': tests, 'id': 'x', 'domain': 'code'})
   first, second = sources.read_problems(path)
   assert first == {'prompt': 'a', 'answer': '7', 'tests': None, 'id': '1', 'domain': 'p.jsonl', 'extra': [1]}
   assert (second['prompt'], second['tests'], second['id'], second['domain']) == ('b', tests, 'x', 'code')
@@ -43,12 +43,14 @@ def test_gzip(tmp_path):
 @pytest.mark.parametrize('row, message', [
     ('{"prompt": "a"', 'line 2: not JSON'), ('[1]', 'line 2: a JSON object'),
     ({'prompt': 'a'}, r'line 2: a problem needs .*answer.*nothing is there; found prompt; data.answer names'),
-    ({'prompt': 'a', 'answer': None}, 'line 2: a problem needs'), ({'prompt': 'a', 'answer': ''}, 'line 2: a problem needs'),
+    ({'prompt': 'a', 'answer': None}, 'line 2: a problem needs'),
+    ({'prompt': 'a', 'answer': ''}, 'line 2: a problem needs'),
     ({'prompt': 'a', 'answer': {'x': 1}}, 'line 2: a problem needs .*it is dict'),
     ({'prompt': 'a', 'tests': '{'}, 'line 2: a problem needs'),
     ({'prompt': 'a', 'tests': {'inputs': ['1'], 'outputs': []}}, 'line 2: a problem needs'),
     ({'prompt': 3, 'answer': '1'}, 'line 2: a problem needs .*chat messages, it is int 3; found prompt, answer'),
-    ({'prompt': [{'role': 'user'}], 'answer': '1'}, 'line 2: a problem needs'), ({'prompt': ' ', 'answer': 1}, 'line 2')])
+    ({'prompt': [{'role': 'user'}], 'answer': '1'}, 'line 2: a problem needs'),
+    ({'prompt': ' ', 'answer': 1}, 'line 2')])
 def test_bad_problem_names_its_line(tmp_path, row, message):
   path = write(tmp_path / 'p.jsonl', {'prompt': 'a', 'answer': '1'}, row)
   with pytest.raises(ValueError, match=f'p.jsonl, {message}'):
@@ -63,9 +65,10 @@ def test_empty_and_missing_files(tmp_path):
 
 
 @pytest.mark.parametrize('row, answer', [
-    ({'question': 'q', 'answer': 'It is 1,200 + 34.\n#### 1,234'}, '1234'), ({'problem': 'q', 'answer': '1,2'}, '1,2'),
-    ({'prompt': 'q', 'answer': '#### a\n#### 7 '}, '7'), ({'prompt': 'q', 'reward_model': {'ground_truth': 204}}, '204'),
-    ({'prompt': 'q', 'answer': None, 'reward_model': {'ground_truth': 'x'}}, 'x'), ({'prompt': 'q', 'answer': 0}, '0'),
+    ({'question': 'q', 'answer': 'It is 1,200 + 34.\n#### 1,234'}, '1234'),
+    ({'prompt': 'q', 'answer': '#### a\n#### 7 '}, '7'), ({'problem': 'q', 'answer': '1,2'}, '1,2'),
+    ({'prompt': 'q', 'reward_model': {'ground_truth': 204}}, '204'), ({'prompt': 'q', 'answer': 0}, '0'),
+    ({'prompt': 'q', 'answer': None, 'reward_model': {'ground_truth': 'x'}}, 'x'),
     ({'prompt': 'q', 'answer': [r'\frac12']}, r'\frac12'), ({'prompt': 'q', 'answer': 2.5}, '2.5')], ids=str)
 def test_answers(tmp_path, row, answer):
   (found,) = sources.read_problems(write(tmp_path / 'p.jsonl', row))
@@ -113,7 +116,8 @@ def test_fields_by_name_and_by_template(tmp_path):
     (dict(prompt='{text}'), r"template '\{text\}' needs 'text' to be text in the row; found prompt, response, none"),
     (dict(prompt='{none}'), "needs 'none'"), (dict(prompt='{prompt'), 'malformed'), (dict(prompt='{}'), "needs ''"),
     (dict(prompt='\\boxed{}'), r'Braces that stay are written \{\{ and \}\}'), (dict(prompt='{prompt:>4}'), 'needs'),
-    (dict(response='text'), "response .'text'. must be text.*nothing is there"), (dict(response='none'), 'nothing is there'),
+    (dict(response='text'), "response .'text'. must be text.*nothing is there"),
+    (dict(response='none'), 'nothing is there'),
     (dict(response='{prompt} {response.x}'), "needs 'response.x'")], ids=str)
 def test_wrong_fields(tmp_path, fields, message):
   path = write(tmp_path / 'p.jsonl', {'prompt': 'a', 'response': 'b', 'none': None})
@@ -136,7 +140,8 @@ def test_examples(tmp_path):
 
 
 @pytest.mark.parametrize('row', [
-    {'problem': 'a', 'solution': 'b'}, {'question': 'a', 'answer': '1', 'solutions': ['b']}, {'prompt': 'a', 'responses': 'b'},
+    {'problem': 'a', 'solution': 'b'}, {'question': 'a', 'answer': '1', 'solutions': ['b']},
+    {'prompt': 'a', 'responses': 'b'},
     {'problem': 'a', 'messages': [{'role': 'user', 'content': 'x'}], 'solution': 'b'}], ids=str)
 def test_names_that_are_found(tmp_path, row):
   assert examples(write(tmp_path / 'e.jsonl', row)) == [{'prompt': 'a', 'response': 'b'}]
@@ -153,7 +158,8 @@ def test_messages(tmp_path):
 
 def test_every_path_to_an_answer_is_an_example(tmp_path):
   path = write(tmp_path / 'e.jsonl', {'problem': 'p', 'solutions': ['a', 'b', 'c'], 'answer': '1'},
-               {'problem': 'q', 'solutions': ['d'], 'answer': '2'}, {'problem': 'r', 'solutions': ['e', 'f'], 'answer': '3'})
+               {'problem': 'q', 'solutions': ['d'], 'answer': '2'},
+               {'problem': 'r', 'solutions': ['e', 'f'], 'answer': '3'})
   expected = [('p', x) for x in 'abc'] + [('q', 'd')] + [('r', x) for x in 'ef']
   found = sources.FileExamples(DataOptions(path))
   assert len(found) == 6 and [tuple(found[i].values()) for i in (5, 0, 3, 2, 1, 4)] == [
@@ -177,7 +183,8 @@ def test_sources_of_files_and_of_weights(tmp_path):
 
 
 def test_traces(tmp_path):
-  path = write(tmp_path / 'e.jsonl', {'problem': 'p', 'solutions': ['a', 'b'], 'answer': 1}, {'prompt': 'q', 'response': 'c'})
+  path = write(tmp_path / 'e.jsonl', {'problem': 'p', 'solutions': ['a', 'b'], 'answer': 1},
+               {'prompt': 'q', 'response': 'c'})
   assert list(sources.read_traces(DataOptions(path))) == [
       {'prompt': 'p', 'answer': '1', 'tests': None, 'domain': 'e.jsonl', 'response': x} for x in 'ab'] + [
           {'prompt': 'q', 'answer': '', 'tests': None, 'domain': 'e.jsonl', 'response': 'c'}]
