@@ -27,8 +27,15 @@ from vibethinker_jax.verify.sandbox.client import SandboxUnavailable
 
 CHECKPOINT = flags.DEFINE_string('checkpoint', None, 'Stage directory of a workdir, or one of our checkpoints.')
 DATA = flags.DEFINE_string(
-    'data', 'synthetic', "JSON lines with 'prompt' (or 'problem') and 'answer' (or 'tests'), or 'synthetic': held-out "
-    'synthetic problems.')
+    'data', 'synthetic', 'Files of problems with answers or tests, paths and globs with commas between (JSON lines or '
+    "arrays, .gz too, parquet, ArrayRecord), or 'synthetic': held-out synthetic problems.")
+PROMPT_FIELD = flags.DEFINE_string(
+    'prompt_field', '', "Field of the prompt in --data, or a template: '{problem} Put the answer in \\boxed{{}}.' "
+    'Default: found (prompt, problem, question).')
+ANSWER_FIELD = flags.DEFINE_string(
+    'answer_field', '', 'Field of the answer in --data. Default: found (answer, reward_model.ground_truth).')
+DOMAIN_FIELD = flags.DEFINE_string(
+    'domain_field', '', "Field by which --data is divided in the table. Default: 'domain', or the file's name.")
 DOMAINS = flags.DEFINE_list('domains', list(synthetic.DOMAINS), 'Domains of the synthetic problems.')
 PROBLEMS = flags.DEFINE_integer('problems', 100, 'Problems per domain of the synthetic problems.', lower_bound=1)
 TEMPLATES = flags.DEFINE_list('templates', [], 'Only these templates of the synthetic problems; default: all.')
@@ -52,7 +59,8 @@ def main(argv) -> None:
               for row in synthetic.problems(domain, 'evaluate', PROBLEMS.value, SEED.value, levels,
                                              tuple(TEMPLATES.value))]
     else:
-      rows = sources.read_problems(DATA.value)
+      rows = sources.read_problems(sources.DataOptions(
+          DATA.value, prompt=PROMPT_FIELD.value, answer=ANSWER_FIELD.value, domain=DOMAIN_FIELD.value))
     run(rows, pathlib.Path(OUTPUT.value))
   except (ValueError, SandboxUnavailable) as error:
     raise SystemExit(f'error: {error}') from None
@@ -81,7 +89,8 @@ def run(rows: list[dict], output: pathlib.Path) -> None:
             'id': row['id'], 'sample': g, 'response': text, 'correct': bool(scored.correct_PG[p, g]),
             'reason': scored.reasons_PG[p][g], 'tokens': int(lengths[p, g]), 'cut_off': not stopped[p, g]}) + '\n')
   settings = {name: flags.FLAGS[name].value for name in (
-      'checkpoint', 'data', 'domains', 'problems', 'levels', 'templates', 'samples', 'temperature', 'top_p', 'max_tokens', 'seed')}
+      'checkpoint', 'data', 'prompt_field', 'answer_field', 'domain_field', 'domains', 'problems', 'levels', 'templates',
+      'samples', 'temperature', 'top_p', 'max_tokens', 'seed')}
   config_lib.write_json(output / 'result.json', {
       'scores': scores, 'settings': settings, 'jax': jax.__version__, 'cut_off': float(1 - stopped.mean()),
       'mean_tokens': float(lengths.mean()), 'invalid': int((~scored.valid_PG).sum()),

@@ -34,7 +34,8 @@ def tokenizer():
 
 def batches(tokenizer, source=None, seed=0, **options):
   options = {'batch_size': ROWS, 'length': LENGTH, 'seed': seed, **options}
-  return loader.sft_batches(source or Source(), tokenizer, **options)
+  found = source or Source()
+  return loader.sft_batches(found if isinstance(found, list) else [found], tokenizer, **options)
 
 
 def take(iterator, count):
@@ -132,6 +133,98 @@ def test_shards_are_disjoint_and_complete(tokenizer):
 def test_too_long_an_example(tokenizer):
   with pytest.raises(ValueError, match=r'an example has \d+ tokens, a packed row holds 41.*question'):
     take(batches(tokenizer, length=40), 3)
+
+
+def test_too_long_examples_are_dropped_with_a_count(tokenizer, caplog):
+  source = Source(200)
+  lengths = [len(chat.encode_example(tokenizer, **source[i])[0]) for i in range(200)]
+  limit = sorted(lengths)[120]
+  fit = {i for i in range(200) if lengths[i] - 1 <= limit}
+  found = take(batches(tokenizer, source, length=limit, too_long='drop'), 80)
+  seen = {int(tokenizer.decode(np.array(ids[1:])[mask == 1]).split()[0]) for ids, mask in documents(found)}
+  assert seen == fit and len(fit) < 130
+  counts = [int(record.message.split()[0]) for record in caplog.records]
+  assert counts[:2] == [1, 10] and 'they do not fit' in caplog.text
+
+
+def test_dropping_resumes_exactly(tokenizer):
+  options = dict(source=Source(60), length=45, too_long='drop')
+  whole = batches(tokenizer, **options)
+  take(whole, 3)
+  state, fresh = whole.get_state(), batches(tokenizer, **options)
+  expected = take(whole, 5)
+  fresh.set_state(state)
+  assert equal(take(fresh, 5), expected)
+
+
+def test_dropping_everything_is_an_error(tokenizer, monkeypatch):
+  monkeypatch.setattr(loader, 'MOST_IN_A_ROW', 50)
+  with pytest.raises(ValueError, match='80 examples in a row do not fit'):
+    take(batches(tokenizer, length=8, too_long='drop'), 1)
+  with pytest.raises(ValueError, match="too_long='skip'"):
+    batches(tokenizer, too_long='skip')
+
+
+class Named(Source):
+  """Examples that say which source they are of."""
+
+  def __init__(self, name, size):
+    super().__init__(size)
+    self.name = name
+
+  def __getitem__(self, index):
+    return {'prompt': f'question {index}', 'response': f'{self.name} {index} is it'}
+
+
+def mixed(tokenizer, sizes=(40, 400), **options):
+  options = {'weights': (3.0, 1.0), **options}
+  return batches(tokenizer, [Named(name, size) for name, size in zip('abc', sizes)], **options)
+
+
+def drawn(tokenizer, found):
+  """(source, index) of each document."""
+  texts = [tokenizer.decode(np.array(ids[1:])[mask == 1]).split() for ids, mask in documents(found)]
+  return [(text[0], int(text[1])) for text in texts]
+
+
+def test_weights_are_the_shares_whatever_the_sizes(tokenizer, monkeypatch):
+  monkeypatch.setattr(loader, 'PACKING_BINS', 1)  # rows in the order of the examples
+  found = drawn(tokenizer, take(mixed(tokenizer), 14))
+  a = [i for name, i in found if name == 'a']
+  assert abs(len(a) / len(found) - 0.75) < 0.02 and len(found) > 200
+  epochs = [a[:40], a[40:80]]  # each source has epochs of its own
+  assert all(sorted(epoch) == list(range(40)) for epoch in epochs) and epochs[0] != epochs[1] != sorted(epochs[1])
+  assert found != drawn(tokenizer, take(mixed(tokenizer, seed=1), 14))
+  assert found == drawn(tokenizer, take(mixed(tokenizer), 14))
+
+
+@pytest.mark.parametrize('after', [1, 6])
+def test_a_mix_resumes_in_a_fresh_iterator(tokenizer, after):
+  whole = mixed(tokenizer)
+  take(whole, after)
+  state = json.loads(json.dumps(whole.get_state()))
+  expected = take(whole, 5)
+  fresh = mixed(tokenizer)
+  fresh.set_state(state)
+  assert equal(take(fresh, 5), expected)
+
+
+def test_shards_of_a_mix_are_disjoint_and_complete(tokenizer, monkeypatch):
+  monkeypatch.setattr(loader, 'PACKING_BINS', 1)
+  shards = []
+  for i in range(2):
+    found = drawn(tokenizer, take(mixed(tokenizer, (30, 30), weights=(1, 1), shard_index=i, shard_count=2), 6))
+    shards.append({name: [j for n, j in found if n == name][:15] for name in 'ab'})
+  for name in 'ab':
+    assert sorted(shards[0][name] + shards[1][name]) == list(range(30)), name
+
+
+def test_wrong_weights_and_too_small_sources(tokenizer):
+  for weights in ((), (1.0,), (1.0, 2.0, 3.0)):
+    with pytest.raises(ValueError, match='2 sources with weights'):
+      mixed(tokenizer, weights=weights)
+  with pytest.raises(ValueError, match='has 2 examples for 3 hosts'):
+    batches(tokenizer, Source(2), shard_count=3)
 
 
 def test_synthetic_source(tokenizer):

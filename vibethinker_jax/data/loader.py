@@ -1,4 +1,7 @@
-"""Packed SFT batches through Grain: tokenise, pack with segment ids and restarted positions, batch, resume."""
+"""Packed SFT batches through Grain: mix, tokenise, pack with segment ids and restarted positions, batch, resume."""
+
+import logging
+from typing import Any, Sequence
 
 import grain
 from grain import experimental
@@ -8,46 +11,98 @@ from vibethinker_jax.data import chat
 from vibethinker_jax.data.tokenizer import Tokenizer
 
 PACKING_BINS = 64  # rows filled at once; 64 leave about 2% padding on the synthetic traces
+SEED_STRIDE = 0x10001  # Grain adds the epoch to a source's seed: sources get seeds far apart
+MOST_IN_A_ROW = 10_000  # too long: then it is a mistake, and the loader would search for ever
+TOO_LONG = ('error', 'drop')
+LOG = logging.getLogger('vibethinker_jax')
+
+
+class TooLong(ValueError):
+  """An example that does not fit a packed row."""
 
 
 def encode(tokenizer: Tokenizer, length: int, example: dict) -> dict:
   """{'prompt', 'response'} -> next-token prediction arrays of the document, each [l - 1].
 
   Raises:
-    ValueError: the document does not fit a row.
+    TooLong: the document does not fit a row.
   """
   ids, mask = chat.encode_example(tokenizer, example['prompt'], example['response'])
   if len(ids) - 1 > length:
-    raise ValueError(f'an example has {len(ids)} tokens, a packed row holds {length + 1}: raise the sequence length '
-                     f'or drop long examples. It starts with {str(example["prompt"])[:80]!r}')
+    raise TooLong(f'an example has {len(ids)} tokens, a packed row holds {length + 1}: raise the sequence length '
+                     f'or set too_long=drop. It starts with {str(example["prompt"])[:80]!r}')
   return {'tokens': np.array(ids[:-1], np.int32), 'targets': np.array(ids[1:], np.int32),
           'mask': np.array(mask[1:], np.int32)}
 
 
-def sft_batches(source, tokenizer: Tokenizer, *, batch_size: int, length: int, seed: int, shuffle: bool = True,
-                shard_index: int = 0, shard_count: int = 1) -> grain.DatasetIterator:
+def sft_batches(sources: Sequence[Any], tokenizer: Tokenizer, *, batch_size: int, length: int, seed: int,
+                weights: Sequence[float] = (), shuffle: bool = True, too_long: str = 'error', shard_index: int = 0,
+                shard_count: int = 1) -> grain.DatasetIterator:
   """Endless iterator of packed batches; `get_state` and `set_state` resume it exactly.
 
   Args:
-    source: random access, items {'prompt', 'response'}.
+    sources: random access, items {'prompt', 'response'}; each has epochs of its own.
     batch_size: rows of this shard's batch.
     length: positions of a row, L.
+    weights: of each source, what share of the examples comes from it; needed where there are several.
     shuffle: a new deterministic order in each epoch.
-    shard_index, shard_count: this host's share of the source; shards are disjoint.
+    too_long: what to do with an example that does not fit a row: 'error', or 'drop' with warnings that count them.
+    shard_index, shard_count: this host's share of every source; shards are disjoint.
 
   Yields:
     dict of int32 [batch_size, L]: tokens, targets, mask (1 on response tokens), segment_ids (from 1; 0 padding),
     positions (restarting in each document).
+
+  Raises:
+    ValueError: a source with fewer examples than shards, another too_long, weights that do not fit the sources.
   """
-  examples = grain.MapDataset.source(source)
-  examples = examples.shuffle(seed=seed) if shuffle else examples
-  examples = examples[shard_index::shard_count].repeat()
-  examples = examples.map(lambda example: encode(tokenizer, length, example))
+  if too_long not in TOO_LONG:
+    raise ValueError(f'too_long={too_long!r}: choose from {", ".join(TOO_LONG)}')
+  if len(weights or sources) != len(sources) or (len(sources) > 1 and not weights):
+    raise ValueError(f'{len(sources)} sources with weights={tuple(weights)}: one weight for each is needed')
+  parts = [_share(source, (seed + i * SEED_STRIDE) % 2**32 if shuffle else None, shard_index, shard_count)
+           for i, source in enumerate(sources)]
+  examples = parts[0] if len(parts) == 1 else grain.MapDataset.mix(parts, weights)
+  one = lambda example: encode(tokenizer, length, example)
+  examples = examples.map(_Fitting(one, sum(map(len, sources))) if too_long == 'drop' else one)
   # One reading thread: on a laptop's two cores more of them only take time from XLA.
   rows = experimental.BestFitPackIterDataset(
       examples.to_iter_dataset(grain.ReadOptions(num_threads=1, prefetch_buffer_size=64)),
       length_struct={'tokens': length, 'targets': length, 'mask': length}, num_packing_bins=PACKING_BINS, seed=seed)
   return iter(rows.map(_rename).batch(batch_size))
+
+
+def _share(source, seed: int | None, shard_index: int, shard_count: int) -> grain.MapDataset:
+  """One shard of a source, repeated without end, in a new order in each epoch."""
+  if len(source) < shard_count:
+    raise ValueError(f'{source!r} has {len(source)} examples for {shard_count} hosts')
+  examples = grain.MapDataset.source(source)
+  examples = examples if seed is None else examples.shuffle(seed=seed)
+  return examples[shard_index::shard_count].repeat()
+
+
+class _Fitting:
+  """`encode`, but None (Grain leaves it out) for an example that does not fit, with a warning at 1, 10, 100, ..."""
+
+  def __init__(self, encode_one, size: int):
+    self._encode, self._seen, self._dropped, self._in_a_row = encode_one, 0, 0, 0
+    self._limit = max(MOST_IN_A_ROW, 2 * size)
+
+  def __call__(self, example: dict) -> dict | None:
+    self._seen += 1
+    try:
+      arrays = self._encode(example)
+    except TooLong as error:
+      self._dropped += 1
+      self._in_a_row += 1
+      if self._in_a_row >= self._limit:
+        raise ValueError(f'{self._in_a_row} examples in a row do not fit: {error}') from error
+      if str(self._dropped).strip('0') == '1':
+        LOG.warning('%d of %d examples dropped since the start, they do not fit a packed row: %s', self._dropped,
+                    self._seen, error)
+      return None
+    self._in_a_row = 0
+    return arrays
 
 
 def _rename(row: dict) -> dict:

@@ -1,11 +1,49 @@
-"""Where training examples come from: random-access sources for Grain."""
+"""Where training examples and problems come from: synthetic ones, and files in any layout of fields."""
 
-import gzip
+import array
+import bisect
+import contextlib
 import json
 import pathlib
 import random
+import string
+import sys
+from typing import Any, Iterator, NamedTuple
 
-from vibethinker_jax.data import synthetic
+import tqdm
+
+from vibethinker_jax.data import rows as rows_lib, synthetic
+
+# Found automatically: the first of these paths that a row has.
+PROMPT = 'prompt|problem|question'
+RESPONSE = 'response|responses|solution|solutions'
+ANSWER = 'answer|reward_model.ground_truth'
+DOMAIN = 'domain'
+
+EXAMPLE = 'an example needs prompt and response'
+PROBLEM = 'a problem needs prompt and answer (or tests)'
+
+
+class DataOptions(NamedTuple):
+  """Which files a stage reads and which of their fields.
+
+  A field is a dotted path ('reward_model.ground_truth'), several with '|' between (the first that a row has), or, with
+  a brace in it, a template over such paths: '{problem}\\nPut the answer in \\\\boxed{{}}.'; '' finds it.
+
+  Attributes:
+    files: paths and globs, with commas between (formats: data.rows); '' is the synthetic problems.
+    weights: one for each entry of `files`, their shares of what is drawn; () draws every row once an epoch.
+    prompt: text or chat messages; '' is PROMPT, or what stands before the last assistant turn of `messages`.
+    response: text, or a list of them, each an example of its own; '' is RESPONSE, or that turn of `messages`.
+    answer: text or a number; '' is ANSWER. After '####' (GSM8K) only what follows counts, without its commas.
+    domain: the name to report a row under; '' is DOMAIN, or the file's name.
+  """
+  files: str = ''
+  weights: tuple = ()
+  prompt: str = ''
+  response: str = ''
+  answer: str = ''
+  domain: str = ''
 
 
 class SyntheticExamples:
@@ -30,74 +68,230 @@ class SyntheticExamples:
     style = random.Random(f'{self.seed}/style/{index}').choice(sorted(responses))
     return {'prompt': row['prompt'], 'response': responses[style]}
 
-  def __repr__(self) -> str:  # Grain names the source by this in its state
+  def __repr__(self) -> str:
     return f'SyntheticExamples({self.domains}, {self.levels}, {self.seed}, {self.size}, {self.templates})'
 
 
 class FileExamples:
-  """Examples of a JSON-lines file (.gz too): each line has `prompt` (text or chat messages) and `response`.
+  """Examples of files, {'prompt', 'response'} by index; several responses to a prompt are as many examples.
+
+  Every row is looked at once at the start, so that a bad one is found before anything runs.
 
   Raises:
-    ValueError: a bad line, with file and line number.
+    ValueError: a bad row, with file and line number.
   """
 
-  def __init__(self, path: str):
-    self.path = path
-    self._rows = [_example(path, number, row) for number, row in _lines(path)]
+  def __init__(self, options: DataOptions):
+    self._options = options
+    self._rows = rows_lib.Rows(rows_lib.paths(options.files))
+    self._ends = array.array('Q')  # examples up to and with each row
+    for i in _bar(len(self._rows), 'reading data'):
+      self._ends.append((self._ends[-1] if i else 0) + len(self._read(i)[1]))
 
   def __len__(self) -> int:
-    return len(self._rows)
+    return self._ends[-1]
 
   def __getitem__(self, index: int) -> dict:
-    return self._rows[index]
+    i = bisect.bisect_right(self._ends, index)
+    found, responses = self._read(i)
+    return {'prompt': found, 'response': responses[index - (self._ends[i - 1] if i else 0)]}
+
+  def _read(self, i: int):
+    row = self._rows[i]
+    with _at(self._rows, i, EXAMPLE):
+      return prompt(row, self._options), responses(row, self._options)
 
   def __repr__(self) -> str:
-    return f'FileExamples({self.path})'
+    return f'FileExamples({self._options.files}: {len(self._rows)} rows, {len(self)} examples)'
 
 
-def read_problems(path: str) -> list[dict]:
-  """Problems to answer from a JSON-lines file (.gz too).
-
-  Each line has `prompt` (text or chat messages; or `problem`) and `answer`, or `tests` for code (see verify.code);
-  `id` and `domain` are optional, further fields are kept for your own verifier.
-
-  Returns:
-    Rows with prompt, answer, tests, id, domain and whatever else the line had.
+def examples(options: DataOptions) -> list[FileExamples]:
+  """The sources of a data option: one for each entry that has a weight, or one for all files.
 
   Raises:
-    ValueError: a bad line, with file and line number.
+    ValueError: a bad file or row, or weights that do not fit the files.
   """
-  rows = []
-  for number, row in _lines(path):
-    prompt = row.get('prompt', row.get('problem'))
-    tests = row.get('tests')
-    if not isinstance(prompt, (str, list)) or not prompt or (tests is None and 'answer' not in row):
-      raise ValueError(f'{path}, line {number}: a problem needs prompt (or problem) and answer (or tests); '
-                       f'found {", ".join(row)}')
-    rows.append(row | {'prompt': prompt, 'answer': '' if tests else str(row['answer']), 'tests': tests,
-                       'id': str(row.get('id', number)), 'domain': row.get('domain', pathlib.Path(path).name)})
-  return rows
+  if not options.weights:
+    return [FileExamples(options)]
+  named = rows_lib.entries(options.files)
+  if len(options.weights) != len(named) or not all(
+      isinstance(w, (int, float)) and w > 0 for w in options.weights):
+    raise ValueError(f'data.weights={options.weights} must be positive, one for each of the {len(named)} entries of '
+                     f'data.files={options.files!r}')
+  return [FileExamples(options._replace(files=entry, weights=())) for entry in named]
 
 
-def _example(path, number, row):
-  if not isinstance(row.get('prompt'), (str, list)) or not isinstance(row.get('response'), str):
-    raise ValueError(f'{path}, line {number}: an example needs prompt and response; found {", ".join(row)}')
-  return {'prompt': row['prompt'], 'response': row['response']}
+def read_problems(options: DataOptions | str) -> list[dict]:
+  """Problems to answer.
+
+  Each row has a prompt, and an answer, or `tests` for code (see verify.code; also a list of cases, or lists `inputs`
+  and `outputs`). `id` is optional, further fields are kept for your own verifier.
+
+  Args:
+    options: or just their `files`.
+
+  Returns:
+    Rows with prompt, answer, tests, id, domain and whatever else the row had.
+
+  Raises:
+    ValueError: a bad row, with file and line number.
+  """
+  options = DataOptions(options) if isinstance(options, str) else options
+  if options.weights:
+    raise ValueError(f'data.weights={options.weights}: problems are drawn evenly, weights are for sft')
+  rows = rows_lib.Rows(rows_lib.paths(options.files))
+  problems = []
+  for i in _bar(len(rows), 'reading data'):
+    row = rows[i]
+    with _at(rows, i, PROBLEM):
+      found = _problem(row, options, rows, i)
+      if not found['answer'] and found['tests'] is None:
+        raise _wrong(row, 'answer', options.answer or ANSWER, 'text or a number', None)
+    problems.append(row | found)
+  return problems
 
 
-def _lines(path):
-  """(line number, object) of each line."""
-  if not pathlib.Path(path).is_file():
-    raise ValueError(f'no such data file: {path}')
-  number = 0
-  with (gzip.open if str(path).endswith('.gz') else open)(path, 'rt') as file:
-    for number, line in enumerate(file, 1):
-      try:
-        row = json.loads(line)
-      except ValueError as error:
-        raise ValueError(f'{path}, line {number}: not JSON ({error})') from error
-      if not isinstance(row, dict):
-        raise ValueError(f'{path}, line {number}: a JSON object is needed, not {type(row).__name__}')
-      yield number, row
-  if not number:
-    raise ValueError(f'{path} is empty')
+def read_traces(options: DataOptions) -> Iterator[dict]:
+  """Every response of files with the problem that it answers: prompt, response, answer, tests, domain; answer '' and
+  tests None where a row has neither."""
+  rows = rows_lib.Rows(rows_lib.paths(options.files))
+  for i in _bar(len(rows), 'reading data'):
+    row = rows[i]
+    with _at(rows, i, EXAMPLE):
+      found, several = _problem(row, options, rows, i), responses(row, options)
+    for response in several:
+      yield {name: found[name] for name in ('prompt', 'answer', 'tests', 'domain')} | {'response': response}
+
+
+def field(row: dict, option: str) -> Any:
+  """What a field option selects, None if nothing; of a template, the text (a list where one of its fields is a list).
+
+  Raises:
+    ValueError: a template that is malformed or names what the row lacks.
+  """
+  return _fill(row, option) if '{' in option else _lookup(row, option)
+
+
+def prompt(row: dict, options: DataOptions) -> str | list[dict]:
+  """The row's prompt: text, or messages with role and content."""
+  value = field(row, options.prompt or PROMPT)
+  if value is None and not options.prompt:
+    value = conversation(row)[0]
+  if isinstance(value, list) and value and all(
+      isinstance(m, dict) and isinstance(m.get('role'), str) and isinstance(m.get('content'), str) for m in value):
+    return [{'role': m['role'], 'content': m['content']} for m in value]
+  if isinstance(value, str) and value.strip():
+    return value
+  raise _wrong(row, 'prompt', options.prompt or PROMPT, 'text or chat messages', value)
+
+
+def responses(row: dict, options: DataOptions) -> list[str]:
+  """The row's responses, at least one."""
+  value = field(row, options.response or RESPONSE)
+  if value is None and not options.response:
+    value = conversation(row)[1]
+  values = value if isinstance(value, list) else [value]
+  if not values or not all(isinstance(v, str) and v.strip() for v in values):
+    raise _wrong(row, 'response', options.response or RESPONSE, 'text or a list of texts', value)
+  return values
+
+
+def answer(row: dict, options: DataOptions) -> str | None:
+  """The row's answer as text, None if it has none."""
+  value = field(row, options.answer or ANSWER)
+  if isinstance(value, list) and len(value) == 1:
+    value = value[0]
+  if value is None or value == '':
+    return None
+  if not isinstance(value, (str, int, float)):
+    raise _wrong(row, 'answer', options.answer or ANSWER, 'text or a number', value)
+  before, marker, after = str(value).rpartition('####')
+  return after.strip().replace(',', '') if marker else str(value)
+
+
+def tests(row: dict) -> dict | None:
+  """The row's tests in the form of verify.code; forms it does not know stay as they are."""
+  found = row.get('tests')
+  if isinstance(found, str) and found:  # parquet sets often hold them as text
+    found = json.loads(found)
+  if isinstance(found, list):
+    return {'cases': found} if found else None
+  if isinstance(found, dict) and {'inputs', 'outputs'} <= found.keys() and 'cases' not in found:
+    pairs = zip(found['inputs'], found['outputs'], strict=True)
+    return {'cases': [{'input': given, 'output': output} for given, output in pairs]}
+  return found or None
+
+
+def _problem(row: dict, options: DataOptions, rows: rows_lib.Rows, i: int) -> dict:
+  (file, number), own, domain = rows.place(i), row.get('id'), field(row, options.domain or DOMAIN)
+  if domain is None and options.domain:
+    raise _wrong(row, 'domain', options.domain, 'text', None)
+  name, judge = pathlib.Path(file.path).name, tests(row)
+  automatic = str(number + 1) if len(rows.files) == 1 else f'{name}:{number + 1}'
+  return {'prompt': prompt(row, options), 'answer': '' if judge else answer(row, options) or '', 'tests': judge,
+          'id': automatic if own is None else str(own), 'domain': name if domain is None else str(domain)}
+
+
+def conversation(row: dict) -> tuple[list | None, str | None]:
+  """(what stands before the last assistant turn, that turn) of chat `messages` that end in one."""
+  messages = row.get('messages')
+  if not isinstance(messages, list) or len(messages) < 2 or not isinstance(messages[-1], dict):
+    return None, None
+  last = messages[-1]
+  return (messages[:-1], last.get('content')) if last.get('role') == 'assistant' else (messages, None)
+
+
+def _lookup(row: dict, option: str) -> Any:
+  for path in option.split('|'):
+    value = row
+    for name in path.strip().split('.'):
+      value = value.get(name) if isinstance(value, dict) else None
+    if value is not None:
+      return value
+  return None
+
+
+def _fill(row: dict, template: str) -> str | list[str]:
+  try:
+    parts = list(string.Formatter().parse(template))
+  except ValueError as error:
+    raise ValueError(f'the template {template!r} is malformed ({error}); braces that stay are written {{{{ and }}}}'
+                     ) from None
+  values = {}
+  for _, name, spec, conversion in parts:
+    if name is None:
+      continue
+    values[name] = _lookup(row, name)
+    items = values[name] if isinstance(values[name], list) else [values[name]]
+    if not name or spec or conversion or not items or not all(isinstance(x, (str, int, float)) for x in items):
+      raise ValueError(f'the template {template!r} needs {name!r} to be text in the row; found {", ".join(row)}. '
+                       'Braces that stay are written {{ and }}')
+  sizes = {len(value) for value in values.values() if isinstance(value, list)}
+  if len(sizes) > 1:
+    raise ValueError(f'the template {template!r} names lists of different lengths')
+  filled = [''.join(text + ('' if name is None else str(
+      values[name][i] if isinstance(values[name], list) else values[name])) for text, name, _, _ in parts)
+      for i in range(max(sizes, default=1))]
+  return filled if sizes else filled[0]
+
+
+def _wrong(row: dict, what: str, option: str, kind: str, value: Any) -> ValueError:
+  state = 'nothing is there' if value is None else f'it is {type(value).__name__} {repr(value)[:40]}'
+  return ValueError(f'{what} ({option!r}) must be {kind}, {state}; found {", ".join(row) or "no fields"}; '
+                    f'data.{what} names another field')
+
+
+@contextlib.contextmanager
+def _at(rows: rows_lib.Rows, i: int, needs: str):
+  """Puts before an error where the row stands and what it needs."""
+  try:
+    yield
+  except ValueError as error:
+    raise ValueError(f'{rows.location(i)}: {needs}; {error}') from error
+
+
+def _bar(count: int, description: str):
+  """range(count), with a progress bar if it takes long."""
+  terminal = sys.stderr.isatty()
+  return tqdm.tqdm(range(count), desc=description, unit='row', delay=5, mininterval=0.2 if terminal else 20,
+                   dynamic_ncols=True, leave=False)

@@ -17,6 +17,7 @@ from vibethinker_jax import checkpoint, config as config_lib, metrics, sharding
 from vibethinker_jax.data import sources, synthetic
 from vibethinker_jax.eval import benchmarks
 from vibethinker_jax.model import transformer
+from vibethinker_jax.programs import inputs
 from vibethinker_jax.programs.stage import Model, Stage, check_finite, finish, open_model, progress, stage_key
 from vibethinker_jax.rl import batch as batch_lib, curriculum
 from vibethinker_jax.rl.loss import LossOptions, mgpo_loss, spread, weighted_advantages
@@ -29,7 +30,7 @@ class Options(NamedTuple):
 
   Attributes:
     program: 'rl'. init_from: see stage.open_model.
-    data: JSON lines of problems (data.sources.read_problems); '' is the synthetic ones.
+    data: files of problems (data.sources.read_problems) or stages that wrote some; without files, synthetic ones.
     domains, levels: of the synthetic problems; problems: per domain, before filtering.
     steps: rollout batches. prompts: groups to train on per step (P); group: responses per prompt (G).
     max_rounds: rollouts per step at most, to replace groups of equal rewards: the bounded budget.
@@ -47,7 +48,7 @@ class Options(NamedTuple):
   """
   program: str
   init_from: str
-  data: str
+  data: sources.DataOptions
   domains: tuple
   levels: tuple
   problems: int
@@ -191,7 +192,8 @@ def _check(stage: Stage, options: Options) -> None:
 
 def starting_prompts(stage: Stage, options: Options, model: Model) -> list[dict]:
   """The phase's prompts: those whose accuracy under the starting checkpoint is exactly 0 or 1 are dropped."""
-  rows = sources.read_problems(options.data) if options.data else [
+  data = inputs.resolve(stage, options.data)
+  rows = sources.read_problems(data) if data.files else [
       row for domain in options.domains for row in synthetic.problems(
           domain, 'rl', options.problems, stage.recipe.seed, options.levels, stage.recipe.templates)]
   if not options.filter_samples:

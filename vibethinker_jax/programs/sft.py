@@ -9,6 +9,7 @@ import numpy as np
 
 from vibethinker_jax import checkpoint, metrics, sharding
 from vibethinker_jax.data import loader, sources
+from vibethinker_jax.programs import inputs
 from vibethinker_jax.programs.stage import Stage, check_finite, finish, open_model, progress
 from vibethinker_jax.train import loss, optimizer as optimizer_lib, state as state_lib, step as step_lib
 
@@ -18,11 +19,12 @@ class Options(NamedTuple):
 
   Attributes:
     program: 'sft'. init_from: see stage.open_model.
-    data: JSON lines with prompt and response; '' is the synthetic problems.
+    data: files of examples (data.sources.DataOptions) or stages that wrote some; without files, synthetic problems.
     domains: of the synthetic problems, in turn: one that is named twice has twice the share.
     levels: difficulty levels of the synthetic problems. problems: size of the source (an epoch).
     steps: updates. batch_size: packed rows per update; length: positions per row.
     micro_batches: rows are processed in that many parts.
+    too_long: of an example that does not fit a row: 'error', or 'drop' with a warning.
     learning_rate, final_learning_rate: peak and end of the cosine; warmup_percent: of the steps, linear.
     beta2, weight_decay, clip_norm: of AdamW.
     checkpoint_steps: a checkpoint every so many updates (and at the end); all are kept, for probing.
@@ -32,7 +34,7 @@ class Options(NamedTuple):
   """
   program: str
   init_from: str
-  data: str
+  data: sources.DataOptions
   domains: tuple
   levels: tuple
   problems: int
@@ -43,6 +45,7 @@ class Options(NamedTuple):
   final_learning_rate: float
   warmup_percent: float
   checkpoint_steps: int
+  too_long: str = 'error'
   micro_batches: int = 1
   beta2: float = 0.95
   weight_decay: float = 0.0
@@ -60,11 +63,14 @@ def run(stage: Stage, options: Options) -> dict:
                                     round(options.steps * options.warmup_percent / 100), options.steps)
   optimizer = optimizer_lib.adamw(schedule, beta2=options.beta2, weight_decay=options.weight_decay,
                                   clip_norm=options.clip_norm)
-  source = sources.FileExamples(options.data) if options.data else sources.SyntheticExamples(
-      options.domains, options.levels, stage.recipe.seed, options.problems, stage.recipe.templates)
-  batches = loader.sft_batches(source, model.tokenizer, batch_size=options.batch_size // jax.process_count(),
-                               length=options.length, seed=stage.recipe.seed, shard_index=jax.process_index(),
-                               shard_count=jax.process_count())
+  data = inputs.resolve(stage, options.data)
+  examples = sources.examples(data) if data.files else [sources.SyntheticExamples(
+      options.domains, options.levels, stage.recipe.seed, options.problems, stage.recipe.templates)]
+  sizes = [len(source) for source in examples]
+  batches = loader.sft_batches(
+      examples, model.tokenizer, batch_size=options.batch_size // jax.process_count(), length=options.length,
+      seed=stage.recipe.seed, weights=data.weights, too_long=options.too_long, shard_index=jax.process_index(),
+      shard_count=jax.process_count())
   state = state_lib.init(model.config, optimizer, stage.mesh, params=model.params)
   abstract = state_lib.abstract(model.config, optimizer, stage.mesh)
   with checkpoint.Checkpoints(stage.directory / 'checkpoints', keep=None, model=model.saved()) as checkpoints:
@@ -72,6 +78,9 @@ def run(stage: Stage, options: Options) -> dict:
     if restored:
       step, params, train, position = restored
       state = state_lib.TrainState(params=params, **train)
+      if position.get('examples', sizes) != sizes:
+        raise ValueError(f'stage {stage.name}: its data has {sizes} examples now, {position["examples"]} when it was '
+                         'started: bring the old files back, or delete the stage to run it anew')
       batches.set_state(position['batches'])
     train_step = step_lib.jit_train_step(
         state, optimizer=optimizer, micro_batches=options.micro_batches,
@@ -99,7 +108,7 @@ def run(stage: Stage, options: Options) -> dict:
         bar.set_postfix_str(f'loss {values["loss"]:.3f}, {rate:,.0f} tok/s', refresh=False)
       bar.update(1)
       if step % options.checkpoint_steps == 0 or step == options.steps:
-        checkpoints.save(step, state.params, _train(state), {'batches': batches.get_state()})
+        checkpoints.save(step, state.params, _train(state), {'batches': batches.get_state(), 'examples': sizes})
     bar.close()
     writer.close()
   result = {'steps': step, 'final_loss': metrics.read(stage.directory)[-1]['loss'],

@@ -1,0 +1,131 @@
+"""Difficulty filtering of SFT traces (VibeThinker-3B §2.1.2): long ones, of problems that a reference model gets wrong.
+
+The cheap tests come first; each problem that is left is sampled once, whatever the number of its traces. A later `sft`
+stage reads the result by this stage's name: data.files='filter'.
+"""
+
+import hashlib
+import json
+import time
+from typing import NamedTuple
+
+import jax
+
+from vibethinker_jax.data import ngrams, sources
+from vibethinker_jax.eval import benchmarks
+from vibethinker_jax.programs import inputs
+from vibethinker_jax.programs.stage import Model, Stage, finish, open_model, progress, stage_key
+from vibethinker_jax.sampler import engine
+
+REASONS = ('too_short', 'repetitive', 'too_easy', 'no_verdict')
+
+
+class Options(NamedTuple):
+  """Config of a `filter` stage.
+
+  Attributes:
+    program: 'filter'. init_from: the reference model, see stage.open_model.
+    data: files of traces (data.sources.DataOptions) with an answer or tests, or stages that wrote some.
+    sampler: how the reference model answers.
+    samples: its responses to each problem; 0 keeps problems of any difficulty.
+    min_error_rate: the share of them that must be wrong; those without a verdict do not count.
+    min_response_tokens: a shorter trace is dropped.
+    max_repetition: a trace with more (data.ngrams.repetition) is dropped. Of 500 MATH-500 outputs of a 14B model the
+      finished ones have at most 0.22, those that ran into a loop at least 0.8.
+    chunk: problems sampled between two writes of what is known; after a restart only those that follow are sampled.
+  """
+  program: str
+  init_from: str
+  data: sources.DataOptions
+  sampler: engine.Options
+  samples: int = 8
+  min_error_rate: float = 0.75
+  min_response_tokens: int = 5000
+  max_repetition: float = 0.3
+  chunk: int = 256
+
+
+def run(stage: Stage, options: Options) -> dict:
+  """Writes data.jsonl and returns the result: traces, problems, kept, and how many were dropped for each reason."""
+  started = time.time()
+  data = inputs.resolve(stage, options.data)
+  if not data.files or data.weights:
+    raise ValueError(f'{stage.name}.data needs files of traces and no weights')
+  if options.chunk < 1:
+    raise ValueError(f'{stage.name}.chunk={options.chunk} must be at least 1')
+  model = open_model(stage, options.init_from)
+  dropped, traces, problems = dict.fromkeys(REASONS, 0), [], {}
+  count = 0
+  for trace in sources.read_traces(data):
+    count += 1
+    if len(model.tokenizer.encode(trace['response'])) < options.min_response_tokens:
+      dropped['too_short'] += 1
+    elif ngrams.repetition(trace['response']) > options.max_repetition:
+      dropped['repetitive'] += 1
+    else:
+      if options.samples and not trace['answer'] and trace['tests'] is None:
+        raise ValueError(f'{stage.name}: a trace has neither answer nor tests, so that its difficulty is unknown: name '
+                         f'the field in {stage.name}.data.answer, or set {stage.name}.samples=0. Its prompt starts '
+                         f'with {str(trace["prompt"])[:80]!r}')
+      row = {name: trace[name] for name in ('prompt', 'answer', 'tests')}
+      name = hashlib.sha256(json.dumps(row, sort_keys=True).encode()).hexdigest()[:16]
+      problems.setdefault(name, row | {'domain': trace['domain'], 'id': name})
+      traces.append((name, trace['response']))
+  rates = error_rates(stage, options, model, problems) if options.samples else {}
+
+  kept = []
+  for name, response in traces:
+    rate = rates.get(name)
+    if options.samples and rate is None:
+      dropped['no_verdict'] += 1
+    elif options.samples and rate < options.min_error_rate:
+      dropped['too_easy'] += 1
+    else:
+      row = {key: value for key, value in problems[name].items() if key != 'id' and value is not None}
+      kept.append(row | {'response': response, 'error_rate': rate})
+  if not kept:
+    raise ValueError(f'stage {stage.name!r} keeps none of {count} traces: {dropped}')
+  path = stage.directory / inputs.WRITTEN
+  temporary = path.with_suffix('.tmp')
+  with temporary.open('w') as file:
+    file.writelines(json.dumps(row) + '\n' for row in kept)
+  temporary.replace(path)
+  result = {'traces': count, 'kept': len(kept), 'dropped': dropped, 'problems_sampled': len(rates),
+            'seconds': round(time.time() - started, 1)}
+  print(f'{stage.name}: {len(kept)} of {count} traces kept; dropped: '
+        + ', '.join(f'{number} {reason}' for reason, number in dropped.items()))
+  finish(stage, result)
+  return result
+
+
+def error_rates(stage: Stage, options: Options, model: Model, problems: dict[str, dict]) -> dict[str, float | None]:
+  """The share of wrong responses of the reference model to each problem; None where no response has a verdict.
+
+  The counts are appended to error_rates.jsonl chunk by chunk. A draw depends on the problem alone: chunks and restarts
+  change nothing.
+  """
+  path = stage.directory / 'error_rates.jsonl'
+  lines = _whole_lines(path.read_text()) if path.exists() else []
+  path.write_text(''.join(json.dumps(line) + '\n' for line in lines))  # a killed process may have left half a line
+  known = {line['problem']: line for line in lines}
+  todo = [row for name, row in problems.items() if name not in known]
+  bar = progress(len(problems), stage.name, len(problems) - len(todo), unit='problem')
+  with path.open('a') as file:
+    for start in range(0, len(todo), options.chunk):
+      chunk = todo[start:start + options.chunk]
+      scored = benchmarks.sample_and_verify(
+          model.config, model.params, model.tokenizer, chunk, options.samples, options.sampler,
+          key=jax.random.fold_in(stage_key(stage), 0), mesh=stage.mesh, pool=stage.pool)
+      for row, correct, valid in zip(chunk, scored.correct_PG, scored.valid_PG):
+        known[row['id']] = {'problem': row['id'], 'correct': int(correct.sum()), 'valid': int(valid.sum())}
+        file.write(json.dumps(known[row['id']]) + '\n')
+      file.flush()
+      bar.update(len(chunk))
+  bar.close()
+  found = {name: known[name] for name in problems}
+  return {name: 1 - x['correct'] / x['valid'] if x['valid'] else None for name, x in found.items()}
+
+
+def _whole_lines(text: str) -> list[dict]:
+  whole = text[:text.rfind('\n') + 1]
+  return [json.loads(line) for line in whole.splitlines()]
