@@ -17,6 +17,7 @@ def get_config():
   config.templates = (
       'linear_equation', 'polynomial_value', 'l_shape', 'similar_side', 'power_rule', 'limit', 'mean', 'missing',
       'filter_numbers', 'map_numbers', 'neighbours', 'two_lists', 'ranges')
+  config.base = 'scratch'  # or a Hugging Face directory (configs/gsm8k.py)
   config.model = config_dict.ConfigDict(dict(
       vocab_size=0,  # the tokenizer's
       hidden_size=96, num_hidden_layers=3, num_attention_heads=3, num_key_value_heads=1, head_dim=32,
@@ -39,7 +40,7 @@ def get_config():
   sampler = dict(
       max_tokens=112, temperature=1.0, top_p=1.0, slots=64, steps_per_call=16, columns=160, prompt_columns=48)
   config.probe = config_dict.ConfigDict(dict(
-      program='probe', init_from='sft', levels=(1,), problems=40, samples=8, k=8, sampler=sampler))
+      program='probe', init_from='sft', data=data, levels=(1,), problems=40, samples=8, k=8, sampler=sampler))
   config.merge = config_dict.ConfigDict(dict(program='merge', init_from='sft', probe='probe', weights=()))
 
   # Signal: MGPO. The paper's 16K and 32K context windows are 56 and 112 response tokens here.
@@ -60,6 +61,6 @@ def get_config():
       sampler=sampler))
 
   config.evaluate = config_dict.ConfigDict(dict(
-      program='evaluate', models=('init', 'merge', 'rl_math_16k', 'rl_math_32k', 'rl_code'), levels=(1,),
+      program='evaluate', models=('init', 'merge', 'rl_math_16k', 'rl_math_32k', 'rl_code'), data=data, levels=(1,),
       problems=250, samples=4, ks=(1, 2, 4), examples=4, sampler=sampler))
   return config

@@ -10,21 +10,25 @@ class Recipe(NamedTuple):
 
   Attributes:
     seed: of everything random.
-    domains: subdomains of the synthetic problems; templates: names of those to draw from, () is all.
-    model: fields of model.config.ModelConfig (vocab_size may be 0: the tokenizer's).
-    tokenizer: see programs.stage.
     verifier: importable 'module:function' that judges a response, (response, row) -> verify.verdict.Verdict.
     mesh: sizes of data, fsdp, tensor and context; one of them -1.
     stages: names of the stages, in order.
+    base: what init_from='base' and the model 'init' of an evaluate stage are: a Hugging Face directory, a GGUF file, one
+      of our checkpoints, or 'scratch'.
+    model: from scratch: the fields of model.config.ModelConfig (vocab_size may be 0: the tokenizer's). Of an imported
+      base: rope_theta, rope_scaling or max_position_embeddings that replace its own, for a longer context.
+    tokenizer: of models from scratch, see programs.stage; an imported base brings its own.
+    domains: subdomains of the synthetic problems; templates: names of those to draw from, () is all.
   """
   seed: int
-  domains: tuple
-  templates: tuple
-  model: dict
-  tokenizer: dict
   verifier: str
   mesh: dict
   stages: tuple
+  base: str = 'scratch'
+  model: dict = {}
+  tokenizer: dict = {}
+  domains: tuple = ()
+  templates: tuple = ()
 
 
 def plain(value: Any) -> Any:

@@ -212,3 +212,13 @@ def test_synthetic_examples_meet_every_style():
   source = sources.SyntheticExamples(('algebra',), (1,), 0, 1000, ('linear_equation',))
   starts = {source[i]['response'].split('>')[1][:4] for i in range(60)}
   assert len(starts) >= 3 and source[5] == source[5]
+
+
+def test_gsm8k_solutions_end_in_a_box(tmp_path):
+  text = 'Natalia sold 48/2 = <<48/2=24>>24 clips.\nAll: 48+24 = $<<48+24=72>>1,072.\n#### 1,072'
+  path = tmp_path / 'train.jsonl'
+  path.write_text(json.dumps({'question': 'q', 'answer': text}) + '\n')
+  options = sources.DataOptions(str(path), response='solution|answer', prompt='{problem|question}?')
+  assert sources.FileExamples(options)[0] == {
+      'prompt': 'q?', 'response': 'Natalia sold 48/2 = 24 clips.\nAll: 48+24 = $1,072.\n\\boxed{1,072}'}
+  assert sources.read_problems(options)[0]['answer'] == '1072'

@@ -219,6 +219,7 @@ def test_full_1p5b_shape(tmp_path):
         vocab_size=151936, hidden_size=1536, intermediate_size=8960, num_hidden_layers=28, num_attention_heads=12,
         num_key_value_heads=2, tie_word_embeddings=True, rope_parameters={'rope_type': 'default', 'rope_theta': 1e6}))
   model = model.to_empty(device='cpu').to(torch.bfloat16)
+  model.tie_weights()
   generator = torch.Generator().manual_seed(0)
   with torch.no_grad():
     model.model.rotary_emb = type(model.model.rotary_emb)(model.config)

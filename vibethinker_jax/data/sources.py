@@ -6,6 +6,7 @@ import contextlib
 import json
 import pathlib
 import random
+import re
 import string
 import sys
 from typing import Any, Iterator, NamedTuple
@@ -34,7 +35,8 @@ class DataOptions(NamedTuple):
     files: paths and globs, with commas between (formats: data.rows); '' is the synthetic problems.
     weights: one for each entry of `files`, their shares of what is drawn; () draws every row once an epoch.
     prompt: text or chat messages; '' is PROMPT, or what stands before the last assistant turn of `messages`.
-    response: text, or a list of them, each an example of its own; '' is RESPONSE, or that turn of `messages`.
+    response: text, or a list of them, each an example of its own; '' is RESPONSE, or that turn of `messages`. A solution
+      in GSM8K's form loses its <<6*7=42>> and ends in \\boxed{42} instead of #### 42: what rewards look for.
     answer: text or a number; '' is ANSWER. After '####' (GSM8K) only what follows counts, without its commas.
     domain: the name to report a row under; '' is DOMAIN, or the file's name.
   """
@@ -193,7 +195,12 @@ def responses(row: dict, options: DataOptions) -> list[str]:
   values = value if isinstance(value, list) else [value]
   if not values or not all(isinstance(v, str) and v.strip() for v in values):
     raise _wrong(row, 'response', options.response or RESPONSE, 'text or a list of texts', value)
-  return values
+  return [_boxed(v) for v in values]
+
+
+def _boxed(response: str) -> str:
+  text, marker, last = response.rpartition('\n#### ')
+  return re.sub(r'<<[^<>]*>>', '', text) + f'\n\\boxed{{{last.strip()}}}' if marker else response
 
 
 def answer(row: dict, options: DataOptions) -> str | None:

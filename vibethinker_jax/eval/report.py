@@ -115,7 +115,7 @@ def label(model: str, run: list[Stage]) -> str:
 
 
 def parameters(config: dict) -> str:
-  """About how many parameters: the matrices of the Qwen2 architecture."""
+  """About how many parameters, or the name of an imported base."""
   m = {'tie_word_embeddings': True, **config.get('model', {})}
   vocabulary = m.get('vocab_size') or config.get('tokenizer', {}).get('vocab_size', 0)
   try:
@@ -123,7 +123,7 @@ def parameters(config: dict) -> str:
     layers = m['num_hidden_layers'] * (heads + 3 * m['intermediate_size'])
     count = m['hidden_size'] * (layers + vocabulary * (1 if m['tie_word_embeddings'] else 2))
   except KeyError:
-    return 'size unknown'
+    return pathlib.Path(config.get('base', 'size unknown')).name
   size = f'{count / 1e9:.1f} billion' if count >= 1e9 else f'{count / 1e6:.1f} million'
   return f'about {size} parameters ({m["num_hidden_layers"]} layers, width {m["hidden_size"]})'
 

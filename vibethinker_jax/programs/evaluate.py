@@ -8,9 +8,10 @@ import jax
 import numpy as np
 
 from vibethinker_jax import config as config_lib
-from vibethinker_jax.data import synthetic
+from vibethinker_jax.data import sources, synthetic
 from vibethinker_jax.eval import benchmarks, passk, report
-from vibethinker_jax.programs.stage import Model, Stage, finish, open_model, progress, scratch
+from vibethinker_jax.programs import inputs
+from vibethinker_jax.programs.stage import Model, Stage, finish, open_model, progress
 from vibethinker_jax.sampler import engine
 
 
@@ -18,8 +19,9 @@ class Options(NamedTuple):
   """Config of an `evaluate` stage.
 
   Attributes:
-    program: 'evaluate'. models: stages of this run, and 'init' for the untrained model.
-    levels; problems: held-out problems per domain; samples: responses to each; ks: the K of Pass@K.
+    program: 'evaluate'. models: stages of this run, and 'init' for the model that the recipe starts from.
+    data: files of held-out problems; no files: synthetic ones of `levels`.
+    problems: per domain; of files at most so many, 0 is all. samples: responses to each; ks: the K of Pass@K.
     sampler: how to sample. examples: problems per model and domain whose responses are kept for the report.
   """
   program: str
@@ -30,6 +32,7 @@ class Options(NamedTuple):
   ks: tuple
   sampler: engine.Options
   examples: int = 4
+  data: sources.DataOptions = sources.DataOptions()
 
 
 def run(stage: Stage, options: Options) -> dict:
@@ -43,7 +46,7 @@ def run(stage: Stage, options: Options) -> dict:
   for name in options.models:
     path = stage.directory / f'scores_{name}.json'
     if not path.exists():
-      model = scratch(stage) if name == 'init' else open_model(stage, name)
+      model = open_model(stage, 'base' if name == 'init' else name)
       config_lib.write_json(path, score_model(stage, options, model))
     models[name] = json.loads(path.read_text())
     bar.update(1)
@@ -58,21 +61,21 @@ def run(stage: Stage, options: Options) -> dict:
 
 def score_model(stage: Stage, options: Options, model: Model) -> dict:
   """{'domains': {domain: passk.summary}, 'lengths': ..., 'examples': [...]} of one model; same draws for every model."""
-  rows = [row for domain in stage.recipe.domains
-          for row in synthetic.problems(domain, 'evaluate', options.problems, stage.recipe.seed, options.levels,
-                                     stage.recipe.templates)]
+  rows = inputs.problems(stage, options.data, 'evaluate', stage.recipe.domains, options.levels, options.problems)
   key = jax.random.fold_in(jax.random.key(stage.recipe.seed), 20_000)
   scored = benchmarks.sample_and_verify(model.config, model.params, model.tokenizer, rows, options.samples,
                                         options.sampler, key=key, mesh=stage.mesh, pool=stage.pool)
   where = np.array([row['domain'] for row in rows])
-  groups = {domain: where == domain for domain in stage.recipe.domains}
-  groups['maths'] = np.isin(where, synthetic.MATHS)
+  domains = list(dict.fromkeys(where.tolist()))
+  groups = {domain: where == domain for domain in domains}
+  if set(domains) & set(synthetic.MATHS):
+    groups['maths'] = np.isin(where, synthetic.MATHS)
   lengths, stopped = scored.responses.lengths_PG, scored.responses.stopped_PG
   examples = [
       {'domain': domain, 'prompt': rows[p]['prompt'], 'answer': rows[p]['answer'], 'responses': [
           {'text': text, 'reward': int(correct), 'tokens': int(length)}
           for text, correct, length in zip(scored.texts_PG[p], scored.correct_PG[p], lengths[p])]}
-      for domain in stage.recipe.domains for p in np.flatnonzero(groups[domain])[:options.examples]]
+      for domain in domains for p in np.flatnonzero(groups[domain])[:options.examples]]
   return {
       'domains': {name: passk.summary(scored.correct_PG[members], options.ks) for name, members in groups.items()},
       'lengths': {'mean': float(lengths.mean()), 'truncated': float(1 - stopped.mean()),

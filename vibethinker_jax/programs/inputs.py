@@ -1,6 +1,9 @@
-"""Which files a stage reads: those of its config, where the name of a stage stands for the data that it wrote."""
+"""Which problems and files a stage reads: synthetic ones, or files, or the data that an earlier stage wrote."""
 
-from vibethinker_jax.data import rows, sources
+import logging
+import random
+
+from vibethinker_jax.data import rows, sources, synthetic
 from vibethinker_jax.programs.stage import Stage
 
 WRITTEN = 'data.jsonl'  # by stages that make data, in their directory
@@ -22,3 +25,32 @@ def resolve(stage: Stage, options: sources.DataOptions) -> sources.DataOptions:
       entry = str(path)
     found.append(entry)
   return options._replace(files=','.join(found))
+
+
+def problems(stage: Stage, options: sources.DataOptions, split: str, domains: tuple, levels: tuple,
+             count: int) -> list[dict]:
+  """Problems to answer: of the files if there are any, else synthetic ones of the split, domains and levels.
+
+  Args:
+    split: 'probe', 'rl' or 'evaluate', for the synthetic problems alone; files are taken as they are.
+    count: per domain. Of files at most so many, drawn by the seed (the log says so); 0 is all of them.
+
+  Raises:
+    ValueError: bad files, or no count for synthetic problems.
+  """
+  if not options.files:
+    if count < 1:
+      raise ValueError(f'{stage.name}.problems={count} must be at least 1 for synthetic problems')
+    return [row for domain in domains for row in synthetic.problems(
+        domain, split, count, stage.recipe.seed, levels, stage.recipe.templates)]
+  found = sources.read_problems(resolve(stage, options))
+  by_domain = {}
+  for i, row in enumerate(found):
+    by_domain.setdefault(row['domain'], []).append(i)
+  draw = random.Random(f'{stage.recipe.seed}/{split}')
+  kept = [i for members in by_domain.values()
+          for i in (sorted(draw.sample(members, count)) if 0 < count < len(members) else members)]
+  if len(kept) < len(found):
+    logging.getLogger('vibethinker_jax').info('stage %s: %d of %d problems of %s (problems=%d per domain; 0 is all)',
+                                              stage.name, len(kept), len(found), options.files, count)
+  return [found[i] for i in kept]

@@ -8,8 +8,9 @@ import jax
 import numpy as np
 
 from vibethinker_jax import checkpoint, config as config_lib, metrics
-from vibethinker_jax.data import synthetic
+from vibethinker_jax.data import sources
 from vibethinker_jax.eval import benchmarks, passk
+from vibethinker_jax.programs import inputs
 from vibethinker_jax.programs.stage import Model, Stage, finish, open_model, progress
 from vibethinker_jax.sampler import engine
 
@@ -19,7 +20,8 @@ class Options(NamedTuple):
 
   Attributes:
     program: 'probe'. init_from: the stage whose checkpoints are probed.
-    levels, problems: the probing set of each subdomain.
+    data: files of probing sets, a row's domain is its subdomain; no files: synthetic problems of `levels`.
+    problems: per subdomain; of files at most so many, 0 is all.
     samples: n per problem; k: the K of Pass@K, at most n.
     sampler: how to sample.
   """
@@ -30,6 +32,7 @@ class Options(NamedTuple):
   samples: int
   k: int
   sampler: engine.Options
+  data: sources.DataOptions = sources.DataOptions()
 
 
 def run(stage: Stage, options: Options) -> dict:
@@ -59,7 +62,7 @@ def run(stage: Stage, options: Options) -> dict:
   bar.close()
   writer.close()
   chosen = {domain: max(steps, key=lambda t: (scores[t][domain]['pass@k'][str(options.k)], -t))
-            for domain in stage.recipe.domains}
+            for domain in scores[steps[0]]}
   result = {'k': options.k, 'scores': {str(t): s for t, s in scores.items()}, 'chosen': chosen,
             'seconds': round(time.time() - started, 1)}
   print(table(result))
@@ -69,15 +72,13 @@ def run(stage: Stage, options: Options) -> dict:
 
 def probe_model(stage: Stage, options: Options, model: Model) -> dict:
   """{domain: passk.summary} on the probing sets; the same draws for every model."""
-  rows = [row for domain in stage.recipe.domains
-          for row in synthetic.problems(domain, 'probe', options.problems, stage.recipe.seed, options.levels,
-                                     stage.recipe.templates)]
+  rows = inputs.problems(stage, options.data, 'probe', stage.recipe.domains, options.levels, options.problems)
   key = jax.random.fold_in(jax.random.key(stage.recipe.seed), 10_000)
   scored = benchmarks.sample_and_verify(model.config, model.params, model.tokenizer, rows, options.samples,
                                         options.sampler, key=key, mesh=stage.mesh, pool=stage.pool)
   domains = np.array([row['domain'] for row in rows])
   return {domain: passk.summary(scored.correct_PG[domains == domain], sorted({1, options.k}))
-          for domain in stage.recipe.domains}
+          for domain in dict.fromkeys(domains.tolist())}
 
 
 def table(result: dict) -> str:

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from vibethinker_jax import checkpoint, config as config_lib, metrics, sharding
-from vibethinker_jax.data import sources, synthetic
+from vibethinker_jax.data import sources
 from vibethinker_jax.eval import benchmarks
 from vibethinker_jax.model import transformer
 from vibethinker_jax.programs import inputs
@@ -192,10 +192,7 @@ def _check(stage: Stage, options: Options) -> None:
 
 def starting_prompts(stage: Stage, options: Options, model: Model) -> list[dict]:
   """The phase's prompts: those whose accuracy under the starting checkpoint is exactly 0 or 1 are dropped."""
-  data = inputs.resolve(stage, options.data)
-  rows = sources.read_problems(data) if data.files else [
-      row for domain in options.domains for row in synthetic.problems(
-          domain, 'rl', options.problems, stage.recipe.seed, options.levels, stage.recipe.templates)]
+  rows = inputs.problems(stage, options.data, 'rl', options.domains, options.levels, options.problems)
   if not options.filter_samples:
     return rows
   path = stage.directory / 'prompts.json'

@@ -52,13 +52,16 @@ def open_model(stage: Stage, source: str) -> Model:
   """A model on the mesh.
 
   Args:
-    source: 'scratch', the name of a stage of this run (it may be followed by '@step'), or a path as of `load`.
+    source: 'scratch', 'base' (the recipe's), the name of a stage of this run (it may be followed by '@step'), or a path
+      as of `load`.
 
   Raises:
     ValueError: the stage has not run, or there is no checkpoint.
   """
   if source == 'scratch':
     return scratch(stage)
+  if source == 'base':
+    return base(stage)
   name, _, step = source.partition('@')
   path = stage.workdir / name if name in stage.recipe.stages else pathlib.Path(name)
   if name in stage.recipe.stages and not checkpoint.steps(path / 'checkpoints'):
@@ -93,6 +96,23 @@ def load(path: pathlib.Path, mesh, *, tokenizer=None, progress: bool = False) ->
                         sharding.tree_shardings(mesh, shapes))
   return Model(config, checkpoint.read_params(directory, target, saved['digests']),
                tokenizer or tokenizer_lib.from_files(saved['tokenizer']))
+
+
+def base(stage: Stage) -> Model:
+  """The model that the recipe starts from; fields of `config.model` replace those of an imported one.
+
+  Raises:
+    ValueError: fields that an imported model fixes by its weights.
+  """
+  if stage.recipe.base == 'scratch':
+    return scratch(stage)
+  model = load(pathlib.Path(stage.recipe.base), stage.mesh, progress=True)
+  fixed = sorted(set(stage.recipe.model) - {'rope_theta', 'rope_scaling', 'max_position_embeddings'})
+  if fixed:
+    raise ValueError(f'config.model sets {fixed}, which {stage.recipe.base} fixes: of an imported base only rope_theta, '
+                     'rope_scaling and max_position_embeddings can be replaced')
+  fields = json.loads(model.config.to_json()) | dict(stage.recipe.model)
+  return model._replace(config=model_config.from_dict(fields))
 
 
 def _checked(model: Model, path) -> Model:

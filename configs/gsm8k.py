@@ -1,0 +1,51 @@
+"""SmolLM2-135M on GSM8K: SFT on the worked solutions, then MGPO on the same prompts, before and after on the test set.
+
+  python -m vibethinker_jax.main --config=configs/gsm8k.py --workdir=runs/gsm8k              # one GPU
+  python -m vibethinker_jax.main --config=configs/gsm8k.py:runlocal --workdir=runs/local     # a few steps on a CPU
+
+Needs a Hugging Face directory of the model and the two files of https://github.com/openai/grade-school-math
+(grade_school_math/data/train.jsonl, test.jsonl: question, answer ending in '#### 72'). Other names:
+  --config.base=... --config.sft.data.files=... --config.rl.data.files=... --config.evaluate.data.files=...
+"""
+
+from ml_collections import config_dict
+
+TASK = '{problem|question}\nPlease reason step by step, and put your final answer within \\boxed{{}}.'
+
+
+def get_config(arg=''):
+  if arg not in ('', 'runlocal'):
+    raise ValueError(f"configs/gsm8k.py: unknown argument {arg!r}; 'runlocal' is a few steps on a CPU")
+  local = arg == 'runlocal'
+  config = config_dict.ConfigDict()
+  config.seed = 0
+  config.base = 'SmolLM2-135M-Instruct'
+  config.stages = ('sft', 'rl', 'evaluate')
+  config.model = config_dict.ConfigDict()
+  config.verifier = 'vibethinker_jax.verify.response:verify'
+  config.mesh = config_dict.ConfigDict(dict(data=1, fsdp=-1, tensor=1, context=1))
+
+  data = dict(files='gsm8k/train.jsonl', weights=(), prompt=TASK, response='', answer='', domain='')
+  config.sft = config_dict.ConfigDict(dict(
+      program='sft', init_from='base', data=data | dict(response='solution|answer'), domains=(), levels=(), problems=0,
+      steps=4 if local else 700, batch_size=2 if local else 16, length=512 if local else 1024, too_long='error',
+      micro_batches=1, learning_rate=1e-4, final_learning_rate=1e-6, warmup_percent=5.0, beta2=0.95, weight_decay=0.0,
+      clip_norm=1.0, checkpoint_steps=2 if local else 175, log_steps=1 if local else 10, remat='none', unroll=False,
+      max_skipped=10))
+  sampler = dict(
+      max_tokens=48 if local else 320, temperature=1.0, top_p=1.0, slots=8 if local else 512, steps_per_call=32,
+      columns=0, prompt_columns=0)
+  config.rl = config_dict.ConfigDict(dict(
+      program='rl', init_from='sft', data=data, domains=(), levels=(), problems=16 if local else 0,
+      steps=2 if local else 100, prompts=4 if local else 64, group=4 if local else 8, max_rounds=2,
+      filter_samples=0 if local else 4, updates=1, row_length=512 if local else 1024, micro_batch=2 if local else 8,
+      learning_rate=2e-6, warmup_steps=5, beta2=0.95, weight_decay=0.0, clip_norm=1.0, recompute_logps=False,
+      checkpoint_steps=25, examples_steps=10, remat='none', unroll=False, max_skipped=5, sampler=sampler,
+      loss=dict(
+          strength=2.0, target=0.5, normalise='std', aggregation='sequence_mean', clip_low=0.2, clip_high=0.28,
+          importance_cap=0.0, long2short=0.0, kl=0.0)))
+  config.evaluate = config_dict.ConfigDict(dict(
+      program='evaluate', models=('init', 'sft', 'rl'), data=data | dict(files='gsm8k/test.jsonl'), levels=(),
+      problems=4 if local else 0, samples=2 if local else 4, ks=(1, 2) if local else (1, 2, 4), examples=8,
+      sampler=sampler))
+  return config

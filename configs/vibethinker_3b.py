@@ -1,0 +1,80 @@
+"""VibeThinker-3B (arXiv 2606.16140): Qwen2.5-Coder-3B -> SFT in two stages, broad and hard -> MGPO on maths, code and STEM.
+
+  python -m vibethinker_jax.main --config=configs/vibethinker_3b.py --workdir=runs/3b --config.base=Qwen2.5-Coder-3B
+
+Needs what configs/vibethinker_1p5b.py needs, and a reference model for the difficulty filter (the paper: the 1.5B).
+Values marked "not published" are choices of ours.
+"""
+
+from ml_collections import config_dict
+
+MATHS = '{problem|question|prompt}\nPlease reason step by step, and put your final answer within \\boxed{{}}.'
+REFERENCE = 'VibeThinker-1.5B'
+
+
+def get_config():
+  config = config_dict.ConfigDict()
+  config.seed = 0
+  config.base = 'Qwen2.5-Coder-3B'
+  config.stages = ('sft', 'probe', 'merge', 'hard', 'sft_hard', 'probe_hard', 'merge_hard', 'rl_math', 'rl_short',
+                   'rl_code', 'rl_stem', 'evaluate_maths', 'evaluate_stem', 'evaluate_code')
+  # theta 1 000 000 and 32 768 positions are the base's; how the paper reaches 64K is not published.
+  config.model = config_dict.ConfigDict(dict(max_position_embeddings=65_536))
+  config.verifier = 'vibethinker_jax.verify.response:verify'
+  config.mesh = config_dict.ConfigDict(dict(data=1, fsdp=-1, tensor=1, context=1))
+  data = dict(files='', weights=(), prompt='', response='', answer='', domain='')
+
+  # 3B §2.1: packed, global batch 128, 5e-5 -> 8e-8 cosine, 5% linear warm-up; 5 epochs broad, then 2 epochs hard.
+  # steps = epochs x tokens of the set / (128 x 65 536).
+  sft = dict(
+      program='sft', domains=(), levels=(), problems=0, batch_size=128, length=65_536, too_long='drop', micro_batches=16,
+      learning_rate=5e-5, final_learning_rate=8e-8, warmup_percent=5.0, beta2=0.95, weight_decay=0.0, clip_norm=1.0,
+      checkpoint_steps=200, log_steps=1, remat='attention', unroll=False, max_skipped=10)
+  broad = data | dict(files='data/sft_*.jsonl.gz')
+  config.sft = config_dict.ConfigDict(sft | dict(init_from='base', data=broad, steps=3000))
+  # Probing and fusion after both stages. K, n and the sizes are not published.
+  sampler = dict(max_tokens=63_488, temperature=1.0, top_p=1.0, slots=256, steps_per_call=64, columns=65_536,
+                 prompt_columns=2048)
+  probe = dict(program='probe', data=data | dict(files='data/probe_*.jsonl', prompt=MATHS), levels=(), problems=100,
+               samples=16, k=8, sampler=sampler)
+  config.probe = config_dict.ConfigDict(probe | dict(init_from='sft'))
+  config.merge = config_dict.ConfigDict(dict(program='merge', init_from='sft', probe='probe', weights=()))
+  # 3B §2.1.2: traces of 5K tokens and more, of queries that the reference model gets wrong in 3/4 of 8 rollouts or more.
+  config.hard = config_dict.ConfigDict(dict(
+      program='filter', init_from=REFERENCE, data=broad, samples=8, min_error_rate=0.75, min_response_tokens=5000,
+      max_repetition=0.3, chunk=256, sampler=sampler | dict(max_tokens=40_960, columns=43_008, top_p=0.95)))
+  config.sft_hard = config_dict.ConfigDict(sft | dict(init_from='merge', data=data | dict(files='hard'), steps=400))
+  config.probe_hard = config_dict.ConfigDict(probe | dict(init_from='sft_hard'))
+  config.merge_hard = config_dict.ConfigDict(dict(
+      program='merge', init_from='sft_hard', probe='probe_hard', weights=()))
+
+  # 3B §2.2: one 64K window throughout, maths -> code -> STEM, one update per rollout batch. Not published: lambda, the
+  # group size, epsilon, the learning rate, the batch, the steps.
+  loss = dict(strength=2.0, target=0.5, normalise='std', aggregation='sequence_mean', clip_low=0.2, clip_high=0.2,
+              importance_cap=0.0, long2short=0.0, kl=0.0)
+  rl = dict(
+      program='rl', domains=(), levels=(), problems=0, steps=400, prompts=128, group=8, max_rounds=3, filter_samples=8,
+      updates=1, row_length=65_536, micro_batch=64, learning_rate=1e-6, warmup_steps=10, beta2=0.95, weight_decay=0.0,
+      clip_norm=1.0, recompute_logps=False, checkpoint_steps=20, examples_steps=10, remat='attention', unroll=False,
+      max_skipped=5, sampler=sampler, loss=loss)
+  maths = data | dict(files='data/rl_maths.jsonl', prompt=MATHS)
+  config.rl_math = config_dict.ConfigDict(rl | dict(init_from='merge_hard', data=maths))
+  # Long2Short (3B §2.2.2), lambda_len = 0.2: a second maths stage that rewards the shorter of the right responses.
+  config.rl_short = config_dict.ConfigDict(rl | dict(
+      init_from='rl_math', data=maths, steps=100, loss=loss | dict(long2short=0.2)))
+  config.rl_code = config_dict.ConfigDict(rl | dict(init_from='rl_short', data=data | dict(files='data/rl_code.jsonl')))
+  config.rl_stem = config_dict.ConfigDict(rl | dict(
+      init_from='rl_code', data=data | dict(files='data/rl_stem.jsonl'), steps=100))
+
+  protocol = sampler | dict(max_tokens=40_960, top_p=0.95, columns=43_008)
+  evaluate = dict(
+      program='evaluate', models=('init', 'merge', 'merge_hard', 'rl_math', 'rl_short', 'rl_code', 'rl_stem'), levels=(),
+      problems=0, samples=64, ks=(1, 8, 64), examples=4, sampler=protocol)
+  config.evaluate_maths = config_dict.ConfigDict(evaluate | dict(
+      data=data | dict(files='data/aime25.parquet,data/hmmt25.parquet')))
+  config.evaluate_stem = config_dict.ConfigDict(evaluate | dict(
+      data=data | dict(files='data/gpqa_diamond.jsonl'), samples=16, ks=(1, 16)))
+  config.evaluate_code = config_dict.ConfigDict(evaluate | dict(
+      data=data | dict(files='data/livecodebench_v6.jsonl'), samples=8, ks=(1, 8),
+      sampler=protocol | dict(temperature=0.6)))
+  return config
