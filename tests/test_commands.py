@@ -6,6 +6,8 @@ import sys
 
 import jax
 import jax.numpy as jnp
+import pyarrow
+from pyarrow import parquet
 import pytest
 
 from vibethinker_jax import checkpoint
@@ -52,6 +54,19 @@ def test_evaluate_scores_and_keeps_every_response(stage, tmp_path):
   assert len(responses) == 6 and all(r['tokens'] <= 8 for r in responses)
   assert result['scores']['all']['pass@1'] == sum(r['correct'] for r in responses) / 6
   assert 'mine.jsonl' in done.stdout
+
+
+def test_evaluate_reads_parquet_with_fields_by_name(stage, tmp_path):
+  rows = [{'q': f'{i} apples', 'gold': {'value': i}, 'kind': f'kind{i % 2}'} for i in range(4)]
+  parquet.write_table(pyarrow.Table.from_pylist(rows), tmp_path / 'mine.parquet')
+  done = command('evaluate', f'--checkpoint={stage}', f'--data={tmp_path}/*.parquet', '--prompt_field={q}?',
+                 '--answer_field=gold.value', '--domain_field=kind', '--samples=1', '--max_tokens=4',
+                 f'--output={tmp_path}/out')
+  assert done.returncode == 0, done.stderr
+  result = json.loads((tmp_path / 'out/result.json').read_text())
+  assert result['scores'].keys() == {'kind0', 'kind1', 'all'} and result['settings']['prompt_field'] == '{q}?'
+  done = command('evaluate', f'--checkpoint={stage}', f'--data={tmp_path}/*.parquet', f'--output={tmp_path}/out')
+  assert done.returncode == 1 and 'mine.parquet, row 1: a problem needs' in done.stderr.splitlines()[-1]
 
 
 def test_errors_are_one_line(stage, tmp_path):

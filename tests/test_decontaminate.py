@@ -78,6 +78,7 @@ def test_boilerplate_can_be_ignored(tmp_path):
   assert '--ignore_common=20' in decontaminate.summary(report | {'ignore_common': 0})
   report = run(tmp_path, 'clean.jsonl', train, ignore_common=29)
   assert [row['line'] for row in report['dropped_rows']] == [31]
+  assert len((tmp_path / 'clean.jsonl').read_text().splitlines()) == report['kept'] == 30
   assert {x['rows'] for x in report['ignored_ngrams']} == {30} and len(report['ignored_ngrams']) == 3
   assert 'ignored: in more than 29' in decontaminate.summary(report)
 

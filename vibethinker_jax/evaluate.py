@@ -89,8 +89,8 @@ def run(rows: list[dict], output: pathlib.Path) -> None:
             'id': row['id'], 'sample': g, 'response': text, 'correct': bool(scored.correct_PG[p, g]),
             'reason': scored.reasons_PG[p][g], 'tokens': int(lengths[p, g]), 'cut_off': not stopped[p, g]}) + '\n')
   settings = {name: flags.FLAGS[name].value for name in (
-      'checkpoint', 'data', 'prompt_field', 'answer_field', 'domain_field', 'domains', 'problems', 'levels', 'templates',
-      'samples', 'temperature', 'top_p', 'max_tokens', 'seed')}
+      'checkpoint', 'data', 'prompt_field', 'answer_field', 'domain_field', 'domains', 'problems', 'levels',
+      'templates', 'samples', 'temperature', 'top_p', 'max_tokens', 'seed')}
   config_lib.write_json(output / 'result.json', {
       'scores': scores, 'settings': settings, 'jax': jax.__version__, 'cut_off': float(1 - stopped.mean()),
       'mean_tokens': float(lengths.mean()), 'invalid': int((~scored.valid_PG).sum()),

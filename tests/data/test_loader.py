@@ -95,6 +95,13 @@ def test_an_epoch_has_every_example_once_and_the_next_another_order(tokenizer, m
   assert epochs[0] != epochs[1]
 
 
+def test_the_order_of_the_examples_is_that_of_earlier_versions(tokenizer, monkeypatch):
+  monkeypatch.setattr(loader, 'PACKING_BINS', 1)  # rows in the order of the examples
+  found = [int(tokenizer.decode(np.array(ids[1:])[mask == 1]).split()[0])
+           for ids, mask in documents(take(batches(tokenizer), 2))]
+  assert found[:12] == [37, 4, 10, 32, 39, 22, 27, 9, 5, 20, 29, 7]
+
+
 def test_same_seed_same_batches(tokenizer):
   first = take(batches(tokenizer), 5)
   assert equal(first, take(batches(tokenizer), 5))

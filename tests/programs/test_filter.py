@@ -90,6 +90,19 @@ def test_a_later_stage_trains_on_it(finished):
   assert found['steps'] == 2 and found['tokens_this_process'] > 0
 
 
+def test_other_data_is_noticed(toy, config, finished, traces, tmp_path, monkeypatch):
+  """The position in the data would mean something else."""
+  monkeypatch.setattr(main, 'Pool', toy.CoinPool)
+  (tmp_path / 'hard').symlink_to(finished / 'hard')
+  (tmp_path / 'mine.jsonl').write_text(traces.read_text())
+  mine = config['sft_hard'] | dict(data=DATA | dict(files=f'{tmp_path}/mine.jsonl'), init_from='scratch')
+  main.run(config | dict(sft_hard=mine), tmp_path, ('sft_hard',))
+  (tmp_path / 'sft_hard' / 'result.json').unlink()
+  (tmp_path / 'mine.jsonl').write_text(traces.read_text() * 2)
+  with pytest.raises(ValueError, match=r'sft_hard: its data has \[128\] examples now, \[64\] when it was'):
+    main.run(config | dict(sft_hard=mine), tmp_path, ('sft_hard',))
+
+
 def restarted(toy, config, finished, tmp_path, monkeypatch, lines_left):
   """The stage run again over the first lines of error_rates.jsonl and half a line; the sizes of its chunks."""
   monkeypatch.setattr(main, 'Pool', toy.CoinPool)

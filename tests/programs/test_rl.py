@@ -1,10 +1,12 @@
 """What a step of RL collects: distinct groups with unequal rewards, within the budget of rounds."""
 
+import json
 import types
 
 import numpy as np
 import pytest
 
+from vibethinker_jax.data.sources import DataOptions
 from vibethinker_jax.programs import rl
 from vibethinker_jax.rl.loss import LossOptions
 from vibethinker_jax.sampler.engine import Responses
@@ -38,6 +40,17 @@ def collect(monkeypatch):
     rollout, cursor = rl.collect(stage, options, model, rows, cursor, 0)
     return rollout, cursor, picked
   return run
+
+
+def test_prompts_from_files_and_from_stages(tmp_path):
+  for name in ('a.jsonl', 'hard/data.jsonl'):
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text(json.dumps({'q': name, 'answer': '1'}) + '\n')
+  stage = types.SimpleNamespace(recipe=types.SimpleNamespace(stages=('hard', 'rl')), name='rl', workdir=tmp_path)
+  options = types.SimpleNamespace(data=DataOptions(f'{tmp_path}/a.jsonl, hard', prompt='Solve {q}'), filter_samples=0)
+  rows = rl.starting_prompts(stage, options, None)
+  assert [(row['prompt'], row['id']) for row in rows] == [
+      ('Solve a.jsonl', 'a.jsonl:1'), ('Solve hard/data.jsonl', 'data.jsonl:1')]
 
 
 def test_one_round_where_all_are_useful(collect):

@@ -17,20 +17,9 @@ TOO_LONG = ('error', 'drop')
 LOG = logging.getLogger('vibethinker_jax')
 
 
-class TooLong(ValueError):
-  """An example that does not fit a packed row."""
-
-
-def encode(tokenizer: Tokenizer, length: int, example: dict) -> dict:
-  """{'prompt', 'response'} -> next-token prediction arrays of the document, each [l - 1].
-
-  Raises:
-    TooLong: the document does not fit a row.
-  """
+def encode(tokenizer: Tokenizer, example: dict) -> dict:
+  """{'prompt', 'response'} -> next-token prediction arrays of the document, each [l - 1]."""
   ids, mask = chat.encode_example(tokenizer, example['prompt'], example['response'])
-  if len(ids) - 1 > length:
-    raise TooLong(f'an example has {len(ids)} tokens, a packed row holds {length + 1}: raise the sequence length '
-                     f'or set too_long=drop. It starts with {str(example["prompt"])[:80]!r}')
   return {'tokens': np.array(ids[:-1], np.int32), 'targets': np.array(ids[1:], np.int32),
           'mask': np.array(mask[1:], np.int32)}
 
@@ -63,8 +52,7 @@ def sft_batches(sources: Sequence[Any], tokenizer: Tokenizer, *, batch_size: int
   parts = [_share(source, (seed + i * SEED_STRIDE) % 2**32 if shuffle else None, shard_index, shard_count)
            for i, source in enumerate(sources)]
   examples = parts[0] if len(parts) == 1 else grain.MapDataset.mix(parts, weights)
-  one = lambda example: encode(tokenizer, length, example)
-  examples = examples.map(_Fitting(one, sum(map(len, sources))) if too_long == 'drop' else one)
+  examples = examples.map(_Encoder(tokenizer, length, too_long == 'drop', sum(map(len, sources))))
   # One reading thread: on a laptop's two cores more of them only take time from XLA.
   rows = experimental.BestFitPackIterDataset(
       examples.to_iter_dataset(grain.ReadOptions(num_threads=1, prefetch_buffer_size=64)),
@@ -81,28 +69,33 @@ def _share(source, seed: int | None, shard_index: int, shard_count: int) -> grai
   return examples[shard_index::shard_count].repeat()
 
 
-class _Fitting:
-  """`encode`, but None (Grain leaves it out) for an example that does not fit, with a warning at 1, 10, 100, ..."""
+class _Encoder:
+  """Documents that fit a row. Of the others the first is an error, or each becomes None, which Grain leaves out, with a
+  warning at 1, 10, 100, ... of them."""
 
-  def __init__(self, encode_one, size: int):
-    self._encode, self._seen, self._dropped, self._in_a_row = encode_one, 0, 0, 0
+  def __init__(self, tokenizer: Tokenizer, length: int, drop: bool, size: int):
+    self._tokenizer, self._length, self._drop = tokenizer, length, drop
     self._limit = max(MOST_IN_A_ROW, 2 * size)
+    self._seen = self._dropped = self._in_a_row = 0
 
   def __call__(self, example: dict) -> dict | None:
+    document = encode(self._tokenizer, example)
     self._seen += 1
-    try:
-      arrays = self._encode(example)
-    except TooLong as error:
-      self._dropped += 1
-      self._in_a_row += 1
-      if self._in_a_row >= self._limit:
-        raise ValueError(f'{self._in_a_row} examples in a row do not fit: {error}') from error
-      if str(self._dropped).strip('0') == '1':
-        LOG.warning('%d of %d examples dropped since the start, they do not fit a packed row: %s', self._dropped,
-                    self._seen, error)
-      return None
-    self._in_a_row = 0
-    return arrays
+    if len(document['tokens']) <= self._length:
+      self._in_a_row = 0
+      return document
+    text = (f'an example has {len(document["tokens"]) + 1} tokens, a packed row holds {self._length + 1}; it starts '
+            f'with {str(example["prompt"])[:80]!r}')
+    if not self._drop:
+      raise ValueError(f'{text}. Raise the sequence length, or set too_long=drop to leave such examples out')
+    self._dropped += 1
+    self._in_a_row += 1
+    if self._in_a_row >= self._limit:
+      raise ValueError(f'{self._in_a_row} examples in a row do not fit: {text}. Raise the sequence length')
+    if str(self._dropped).strip('0') == '1':
+      LOG.warning('%d of %d examples dropped since the start: they do not fit (the last: %s)', self._dropped,
+                  self._seen, text)
+    return None
 
 
 def _rename(row: dict) -> dict:

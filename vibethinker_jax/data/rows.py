@@ -200,7 +200,7 @@ def _array_record(path: str) -> File:
   try:
     from array_record.python import array_record_module
   except ImportError as error:
-    raise ValueError(f'{path}: ArrayRecord files need the package array_record (Linux): {error}') from error
+    raise ValueError(f'{path}: ArrayRecord files need the package array-record: {error}') from error
   try:
     reader = array_record_module.ArrayRecordReader(path)
     count = reader.num_records()

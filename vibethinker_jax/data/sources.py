@@ -285,7 +285,7 @@ def _fill(row: dict, template: str) -> str | list[str]:
 def _wrong(row: dict, what: str, option: str, kind: str, value: Any) -> ValueError:
   state = 'nothing is there' if value is None else f'it is {type(value).__name__} {repr(value)[:40]}'
   return ValueError(f'{what} ({option!r}) must be {kind}, {state}; found {", ".join(row) or "no fields"}; '
-                    f'data.{what} names another field')
+                    f'data.{what} (of evaluate: --{what}_field) names another field')
 
 
 @contextlib.contextmanager
