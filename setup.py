@@ -12,6 +12,7 @@ setuptools.setup(
     package_data={'vibethinker_jax.eval': ['*.html']},
     install_requires=[
         'absl-py',
+        'array-record; sys_platform != "win32"',
         'flax',
         'grain',
         'jax>=0.10',
@@ -21,6 +22,7 @@ setuptools.setup(
         'numpy',
         'optax',
         'orbax-checkpoint',
+        'pyarrow',
         'safetensors',
         'sentencepiece',
         'tensorboardX',

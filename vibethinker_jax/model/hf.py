@@ -10,6 +10,7 @@ import math
 import pathlib
 import re
 import shutil
+import sys
 from typing import Any, Callable, NamedTuple
 
 import jax
@@ -131,7 +132,7 @@ def place(config: ModelConfig, source: Source, *, mesh, dtype, progress: bool, w
   if mesh is None:
     mesh = sharding.make_mesh(devices=jax.devices()[:1])
   shardings = sharding.tree_shardings(mesh, shapes)
-  bar = tqdm.tqdm(total=len(_expected(config, shapes)), desc='import', unit='tensor', disable=not progress)
+  bar = _bar(len(_expected(config, shapes)), 'import', progress)
 
   def read(name, groups, shape, placed):
     parts = {}  # devices that hold the same part share one reading
@@ -248,7 +249,7 @@ def save(path, config: ModelConfig, params: dict, *, files: dict[str, bytes] | N
   if writes:
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-  bar = tqdm.tqdm(total=len(expected), desc='export', unit='tensor', disable=not progress)
+  bar = _bar(len(expected), 'export', progress)
   weight_map = {}
   for number, names in enumerate(groups, 1):
     file = 'model.safetensors' if len(groups) == 1 else f'model-{number:05d}-of-{len(groups):05d}.safetensors'
@@ -297,6 +298,11 @@ def _theirs(params, entry, dtype) -> np.ndarray:
   x = x.astype(dtype)
   x = np.asarray(x) if x.is_fully_addressable else multihost_utils.process_allgather(x, tiled=True)
   return np.ascontiguousarray(x.transpose([a for group in groups for a in group]).reshape(shape))
+
+
+def _bar(total: int, description: str, shown: bool):
+  return tqdm.tqdm(total=total, desc=description, unit='tensor', disable=not shown, leave=False,
+                   mininterval=0.2 if sys.stderr.isatty() else 20)
 
 
 def _json(file: pathlib.Path, values: Any) -> None:

@@ -41,13 +41,14 @@ def run(stage: Stage, options: Options) -> dict:
   if max(options.ks) > options.samples:
     raise ValueError(f'{stage.name}.ks={options.ks}: Pass@{max(options.ks)} needs as many samples, there are '
                      f'{options.samples}')
+  rows = inputs.problems(stage, options.data, 'evaluate', stage.recipe.domains, options.levels, options.problems)
   models = {}
   bar = progress(len(options.models), stage.name, unit='model')
   for name in options.models:
     path = stage.directory / f'scores_{name}.json'
     if not path.exists():
       model = open_model(stage, 'base' if name == 'init' else name)
-      config_lib.write_json(path, score_model(stage, options, model))
+      config_lib.write_json(path, score_model(stage, options, model, rows))
     models[name] = json.loads(path.read_text())
     bar.update(1)
   bar.close()
@@ -59,9 +60,8 @@ def run(stage: Stage, options: Options) -> dict:
   return result
 
 
-def score_model(stage: Stage, options: Options, model: Model) -> dict:
+def score_model(stage: Stage, options: Options, model: Model, rows: list[dict]) -> dict:
   """{'domains': {domain: passk.summary}, 'lengths': ..., 'examples': [...]} of one model; same draws for every model."""
-  rows = inputs.problems(stage, options.data, 'evaluate', stage.recipe.domains, options.levels, options.problems)
   key = jax.random.fold_in(jax.random.key(stage.recipe.seed), 20_000)
   scored = benchmarks.sample_and_verify(model.config, model.params, model.tokenizer, rows, options.samples,
                                         options.sampler, key=key, mesh=stage.mesh, pool=stage.pool)
