@@ -72,3 +72,23 @@ def test_evaluate_reads_parquet_with_fields_by_name(stage, tmp_path):
 def test_errors_are_one_line(stage, tmp_path):
   done = command('sample', f'--checkpoint={tmp_path}', '--prompt=x')
   assert done.returncode == 1 and 'no finished checkpoint' in done.stderr and 'Traceback' not in done.stderr
+
+
+def test_convert_there_and_back(stage, tmp_path):
+  steps = [(stage, 'hf', ['--dtype=float32']), ('hf', 'ours', []), ('ours', 'hf2', ['--dtype=float32', '--shard_gb=0.001'])]
+  for source, target, more in steps:
+    done = command('convert', f'--source={tmp_path / source}', f'--target={tmp_path / target}', *more)
+    assert done.returncode == 0, done.stderr
+    assert f'{tmp_path / source} -> {tmp_path / target}' in done.stdout and 'vocabulary 300 (300' in done.stdout
+  names = {p.name for p in (tmp_path / 'hf').iterdir()}
+  assert names == {'config.json', 'model.safetensors', 'tokenizer.json', 'tokenizer_config.json', 'generation_config.json'}
+  for name in names:
+    assert (tmp_path / 'hf' / name).read_bytes() == (tmp_path / 'hf2' / name).read_bytes()
+  refused = command('convert', f'--source={stage}', f'--target={tmp_path / "hf"}')
+  assert refused.returncode != 0 and 'not an empty directory' in refused.stderr and 'Traceback' not in refused.stderr
+  lost = command('convert', f'--source={tmp_path / "nowhere"}', f'--target={tmp_path / "x"}')
+  assert lost.returncode != 0 and 'nowhere' in lost.stderr and 'Traceback' not in lost.stderr
+  # The converted directory is a --checkpoint like any other, and says the same.
+  said = [command('sample', f'--checkpoint={path}', '--prompt=3 apples', '--max_tokens=6').stdout
+          for path in (stage, tmp_path / 'hf')]
+  assert said[0] == said[1] != ''

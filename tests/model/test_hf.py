@@ -197,17 +197,17 @@ def test_save_is_whole_or_not_at_all(tiny, params, tmp_path, monkeypatch):
 
 
 MEASURE = '''
-import resource, sys, time, jax
+import re, sys, time, jax
 jax.config.update('jax_platforms', 'cpu')
 import jax.numpy as jnp
 from vibethinker_jax.model import hf
+def peak():  # of this process alone, in MB; ru_maxrss is inherited from the parent
+  return int(re.search(r'VmHWM:\\s+(\\d+)', open('/proc/self/status').read()).group(1)) >> 10
 jax.block_until_ready(jnp.zeros(8) + 1)
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-start = time.time()
+before, start = peak(), time.time()
 config, params = hf.load(sys.argv[1], dtype=jnp.bfloat16)
-held = sum(x.nbytes for x in jax.tree.leaves(params))
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
-print('seconds', round(time.time() - start, 1), 'held MB', held >> 20, 'peak MB', peak >> 10)
+held = sum(x.nbytes for x in jax.tree.leaves(params)) >> 20
+print('seconds', round(time.time() - start, 1), 'held MB', held, 'peak MB', peak() - before)
 '''
 
 
@@ -238,8 +238,8 @@ def test_full_1p5b_shape(tmp_path):
                             text=True, cwd=pathlib.Path(__file__).parents[2]).stdout.split()
   print(' '.join(measured), 'files MB', sum(f.stat().st_size for f in (tmp_path / 'm').glob('*.safetensors')) >> 20)
   held, peak = int(measured[4]), int(measured[7])
-  largest = 151936 * 1536 * 2 >> 20  # the embedding, 445 MB: on the host, as a part of the file, and on the device
-  assert peak < held + 3 * largest
+  largest = 151936 * 1536 * 2 >> 20  # the embedding, 445 MB
+  assert 2900 < held < peak < held + largest
 
   config, params = hf.load(tmp_path / 'm')
   ours = np.asarray(jax.jit(lambda p, t: transformer.logits(config, p, t))(params, jnp.asarray(prompt.numpy())))[0]
