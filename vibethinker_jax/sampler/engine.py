@@ -1,20 +1,22 @@
 """Rollouts: many prompts, G responses each, through a fixed number of slots that are refilled as responses end.
 
-The sampler knows token ids only. Slots decode in lock step for `steps_per_call` steps; between calls the host takes
-finished responses out and puts waiting ones in (a group's prompt is prefilled once), and at the end moves the last
-long responses into a smaller batch.
+The sampler knows token ids only. Each device runs its own loop of up to `steps_per_call` decode steps and gives a slot whose
+response ended to the next one that waits, inside that loop; the host prefills prompts (once per group), hands out queues
+of waiting responses and takes tokens out. At the end the last long responses move into a smaller batch.
 """
 
-import collections
+import functools
 from typing import Callable, NamedTuple
 
 import jax
+from jax.sharding import NamedSharding, PartitionSpec
 import jax.numpy as jnp
 import numpy as np
 
 from vibethinker_jax.model.config import ModelConfig
 from vibethinker_jax.sampler import decode
 from vibethinker_jax.sampler.sampling import response_keys
+from vibethinker_jax.sharding import AXES
 
 SHRINK = 4  # the tail runs in a batch of slots / SHRINK
 
@@ -37,8 +39,14 @@ class Responses(NamedTuple):
 
 
 class Options(NamedTuple):
-  """How to sample. columns: cache positions per slot, at least the longest prompt + max_tokens (0: just that, rounded
-  up to 128; a fixed number saves recompilation between stages)."""
+  """How to sample.
+
+  Attributes:
+    max_tokens: of a response. temperature: 0 is greedy. top_p: 1 keeps all tokens.
+    slots: sequences in flight, over all devices. steps_per_call: decode steps between two contacts with the host.
+    columns: cache positions per slot, at least the longest prompt + max_tokens (0: just that, rounded up to 128; a fixed
+      number saves recompilation between stages). prompt_columns: positions of a prefilled prompt (0: as needed).
+  """
   max_tokens: int
   temperature: float = 1.0
   top_p: float = 1.0
@@ -77,74 +85,79 @@ def generate(config: ModelConfig, params, prompts: list[list[int]], group: int, 
   P, T = len(prompts), options.max_tokens
   prompt_ids = np.arange(P) if prompt_ids is None else np.asarray(prompt_ids)
   devices = mesh.size
-  B = -(-options.slots // devices) * devices
-  small = -(-B // SHRINK // devices) * devices
+  B = -(-options.slots // devices)  # of each device
+  small = -(-B // SHRINK)
+  chunk = max(1, B // group)  # prompts of each device prefilled at once: about one batch of slots
 
   out = Responses(np.zeros((P, group, T), np.int32), np.zeros((P, group, T), np.float32),
                   np.zeros((P, group), np.int32), np.zeros((P, group), bool), 0)
   weights = decode.rollout_weights(config, params, mesh=mesh)
-  slots = decode.empty_slots(config, B, columns, mesh=mesh)
-  stops = jnp.asarray(stop_ids, jnp.int32)
-  owner = np.full(B, -1)  # which response (prompt * group + index) a slot holds
-  waiting = collections.deque()  # responses whose prompt is in `prefilled`
-  prefilled, chunk_start, next_prompt, row_steps = None, 0, 0, 0
-  chunk = max(1, B // group)  # prompts prefilled at once: about one batch of slots
-
+  slots = decode.empty_slots(config, B * devices, columns, mesh=mesh)
+  stops, limit = jnp.asarray(stop_ids, jnp.int32), jnp.int32(T)
+  run = functools.partial(decode.decode, config, options.steps_per_call, weights, limit=limit, stop_ids=stops,
+                          temperature=options.temperature, top_p=options.top_p, vocab_size=vocab_size, mesh=mesh)
+  next_prompt, row_steps, waiting = 0, 0, np.zeros(devices, int)
+  alive = np.zeros((devices, B), bool)
   while True:
-    while (owner < 0).any() and (waiting or next_prompt < P) and len(owner) == B:
-      if not waiting:
-        chunk_start = next_prompt
-        prefilled = _prefill(config, params, prompts[next_prompt:next_prompt + chunk], chunk, prompt_columns)
-        waiting.extend(range(next_prompt * group, min(next_prompt + chunk, P) * group))
-        next_prompt = min(next_prompt + chunk, P)
-      slots = _fill(slots, owner, waiting, prefilled, chunk_start, prompts, prompt_ids, group, response_offset, T, key,
-                    mesh)
-    live = np.flatnonzero(owner >= 0)
-    if live.size == 0:
+    if not waiting.any() and next_prompt < P:
+      named = range(next_prompt, min(next_prompt + chunk * devices, P))
+      next_prompt = named.stop
+      queue = _queue(config, params, prompts, named, chunk, group, prompt_columns, prompt_ids, response_offset, key, mesh)
+      slots = slots._replace(head_D=jnp.zeros_like(slots.head_D))
+    elif not waiting.any() and alive.shape[1] > small >= alive.sum(axis=1).max():
+      live = [np.resize(np.flatnonzero(row), small) if row.any() else np.zeros(small, int) for row in alive]
+      kept = np.arange(small) < alive.sum(axis=1)[:, None]
+      slots = decode.take(slots, jnp.asarray(np.concatenate(live), jnp.int32), mesh=mesh)
+      slots = slots._replace(alive_B=jax.device_put(kept.reshape(-1), slots.alive_B.sharding))
+      alive = kept
+    size = alive.shape[1]
+    floor = size - 1 if next_prompt < P else small if size > small else 0
+    slots, host = run(slots=slots, queue=queue, floor=jnp.int32(floor))
+    steps = decode.Steps(*jax.device_get(host))
+    alive, waiting = steps.alive_B.reshape(devices, -1), steps.waiting_D
+    row_steps += size * int(steps.steps_D.sum())
+    _collect(out, steps, group, on_finished, on_tokens)
+    if next_prompt == P and not waiting.any() and not alive.any():
       return out._replace(row_steps=row_steps)
-    if len(owner) > small >= live.size and not waiting:
-      index = np.resize(live, small)
-      slots = decode.take(slots, jnp.asarray(index), mesh=mesh)
-      owner = np.where(np.arange(small) < live.size, owner[index], -1)
-    slots, *host = decode.decode(config, options.steps_per_call, weights, slots, stops,
-                                 temperature=options.temperature, top_p=options.top_p, vocab_size=vocab_size, mesh=mesh)
-    tokens, logps, count, alive, stopped = jax.device_get(host)
-    row_steps += len(owner) * options.steps_per_call
-    for slot in np.flatnonzero(owner >= 0):
-      p, g = divmod(int(owner[slot]), group)
-      n, start = int(count[slot]), out.lengths_PG[p, g]
-      out.tokens_PGL[p, g, start:start + n] = tokens[slot, :n]
-      out.logps_PGL[p, g, start:start + n] = logps[slot, :n]
-      out.lengths_PG[p, g] += n
-      on_tokens(p, g, tokens[slot, :n])
-      if not alive[slot]:
-        out.stopped_PG[p, g] = stopped[slot]
-        owner[slot] = -1
-        on_finished(p, g, out.tokens_PGL[p, g, :start + n])
 
 
-def _prefill(config, params, prompts, chunk, columns):
-  tokens, lengths = np.zeros((chunk, columns), np.int32), np.zeros(chunk, np.int32)
-  for i, prompt in enumerate(prompts):
-    lengths[i] = len(prompt) - 1
-    tokens[i, columns - lengths[i]:] = prompt[:-1]
-  return decode.prefill(config, params, jnp.asarray(tokens), jnp.asarray(lengths))
+def _queue(config, params, prompts, named, chunk, group, columns, prompt_ids, response_offset, key, mesh) -> decode.Queue:
+  """Prefills the prompts in `named` and queues all their responses, dealt out evenly over the devices."""
+  devices = mesh.size
+  tokens, lengths = np.zeros((devices, chunk, columns), np.int32), np.zeros((devices, chunk), np.int32)
+  count = np.zeros(devices, np.int32)
+  entries = np.zeros((4, devices, chunk * group), np.int32)  # owner, row, last token, length
+  names = np.zeros((2, devices, chunk * group), np.uint32)  # prompt id, response index
+  for i, p in enumerate(named):
+    row, d = divmod(i, devices)
+    lengths[d, row] = len(prompts[p]) - 1
+    tokens[d, row, columns - lengths[d, row]:] = prompts[p][:-1]
+    for g in range(group):
+      entries[:, d, count[d]] = p * group + g, row, prompts[p][-1], len(prompts[p])
+      names[:, d, count[d]] = prompt_ids[p], response_offset + g
+      count[d] += 1
+  kv = decode.prefill(config, params, jnp.asarray(tokens.reshape(-1, columns)), jnp.asarray(lengths.reshape(-1)), mesh=mesh)
+  split = NamedSharding(mesh, PartitionSpec(AXES))
+  put = lambda x: jax.device_put(x.reshape(-1), split)
+  return decode.Queue(kv, put(count), *(put(x) for x in entries), jax.device_put(_keys(key, *names.reshape(2, -1)), split))
 
 
-def _fill(slots, owner, waiting, prefilled, chunk_start, prompts, prompt_ids, group, response_offset, limit, key, mesh):
-  B = len(owner)
-  source, tokens, lengths = np.full(B, -1, np.int32), np.zeros(B, np.int32), np.ones(B, np.int32)
-  names, indices = np.zeros(B, np.uint32), np.zeros(B, np.uint32)
-  for slot in np.flatnonzero(owner < 0):
-    if not waiting:
-      break
-    owner[slot] = waiting.popleft()
-    p, g = divmod(int(owner[slot]), group)
-    source[slot], tokens[slot], lengths[slot] = p - chunk_start, prompts[p][-1], len(prompts[p])
-    names[slot], indices[slot] = prompt_ids[p], response_offset + g
-  keys = _keys(key, jnp.asarray(names), jnp.asarray(indices))
-  return decode.fill(slots, prefilled, jnp.asarray(source), jnp.asarray(tokens), jnp.asarray(lengths),
-                     jnp.full(B, limit, jnp.int32), keys, mesh=mesh)
+def _collect(out: Responses, steps: decode.Steps, group: int, on_finished, on_tokens) -> None:
+  """Moves the tokens of a run of steps to their responses and tells who finished, in the order in which they did."""
+  lengths, T = out.lengths_PG.reshape(-1), out.tokens_PGL.shape[2]
+  real = steps.owner_BT >= 0
+  owner, place = steps.owner_BT[real], steps.place_BT[real]
+  out.tokens_PGL.reshape(-1, T)[owner, place] = steps.tokens_BT[real]
+  out.logps_PGL.reshape(-1, T)[owner, place] = steps.logps_BT[real]
+  starts = lengths.copy()
+  np.maximum.at(lengths, owner, place + 1)
+  for r in np.flatnonzero(lengths > starts):
+    p, g = divmod(int(r), group)
+    on_tokens(p, g, out.tokens_PGL[p, g, starts[r]:lengths[r]])
+  for t, slot in np.argwhere(steps.end_BT.T != decode.GOES_ON):
+    p, g = divmod(int(steps.owner_BT[slot, t]), group)
+    out.stopped_PG[p, g] = steps.end_BT[slot, t] == decode.STOPPED
+    on_finished(p, g, out.tokens_PGL[p, g, :out.lengths_PG[p, g]])
 
 
 _keys = jax.jit(response_keys)
