@@ -38,7 +38,7 @@ def get_config():
       checkpoint_steps=400, log_steps=10, remat='none', unroll=True, max_skipped=10))
   # All stages sample with the same cache shape, so that decoding is compiled once.
   sampler = dict(
-      max_tokens=112, temperature=1.0, top_p=1.0, slots=64, steps_per_call=16, columns=160, prompt_columns=48)
+      max_tokens=112, temperature=1.0, top_p=1.0, slots=32, steps_per_call=16, columns=160, prompt_columns=48)
   config.probe = config_dict.ConfigDict(dict(
       program='probe', init_from='sft', data=data, levels=(1,), problems=40, samples=8, k=8, sampler=sampler))
   config.merge = config_dict.ConfigDict(dict(program='merge', init_from='sft', probe='probe', weights=()))

@@ -14,7 +14,7 @@ from vibethinker_jax.sampler import engine
 
 SHAPE = flags.DEFINE_enum('shape', 'tiny', list(shapes.SHAPES), 'Model shape.')
 TOP_P = flags.DEFINE_float('top_p', 1.0, 'Nucleus.')
-SLOTS = flags.DEFINE_integer('slots', 64, 'Sequences in flight.')
+SLOTS = flags.DEFINE_integer('slots', 32, 'Sequences in flight.')
 STEPS = flags.DEFINE_integer('steps_per_call', 16, 'Decode steps between host contacts.')
 REPEATS = flags.DEFINE_integer('repeats', 5, 'Measured calls.')
 

@@ -7,7 +7,7 @@ import pytest
 
 from vibethinker_jax import sharding
 from vibethinker_jax.model import transformer
-from vibethinker_jax.sampler import engine
+from vibethinker_jax.sampler import decode, engine
 
 T, GROUP, STOPS = 12, 3, (3, 7)
 LENGTHS = (5, 1, 9, 2, 7)
@@ -180,3 +180,30 @@ def test_one_token_each(generate, base):
 def test_errors(generate, bad, options, message):
   with pytest.raises(ValueError, match=message):
     generate(bad, **options)
+
+
+@pytest.fixture(scope='module')
+def long_tail(tiny, mesh1, vocab_size):
+  """8 groups of 16 whose lengths are geometric with mean 44: the longest is over 20 times as long as the shortest
+  fifth."""
+  zeros = jax.tree.map(jnp.zeros_like, transformer.shapes(tiny))
+  run = lambda key, **options: engine.generate(
+      tiny, zeros, [[1, 2, 3]] * 8, 16, engine.Options(300, slots=8, steps_per_call=32, **options), mesh=mesh1,
+      key=jax.random.key(key), stop_ids=(1,), vocab_size=vocab_size)
+  return run, run(0)
+
+
+def test_slots_are_used(long_tail):
+  _, found = long_tail
+  lengths = np.sort(found.lengths_PG, axis=None)
+  assert lengths[-1] > 20 * lengths[len(lengths) // 5]
+  assert found.lengths_PG.sum() / found.row_steps >= 0.95
+
+
+def test_nothing_is_compiled_after_the_first_call(long_tail):
+  run, first = long_tail
+  before = [f._cache_size() for f in (decode.decode, decode.prefill, decode.take, decode.empty_slots)]
+  assert before[0] >= 4  # 8, 4, 2 and 1 slots
+  second = run(7)
+  assert (second.tokens_PGL != first.tokens_PGL).any()
+  assert [f._cache_size() for f in (decode.decode, decode.prefill, decode.take, decode.empty_slots)] == before

@@ -2,7 +2,7 @@
 
 The sampler knows token ids only. Each device runs its own loop of up to `steps_per_call` decode steps and gives a slot whose
 response ended to the next one that waits, inside that loop; the host prefills prompts (once per group), hands out queues
-of waiting responses and takes tokens out. At the end the last long responses move into a smaller batch.
+of waiting responses and takes tokens out. At the end the last long responses move into smaller batches.
 """
 
 import functools
@@ -18,7 +18,7 @@ from vibethinker_jax.sampler import decode
 from vibethinker_jax.sampler.sampling import response_keys
 from vibethinker_jax.sharding import AXES
 
-SHRINK = 4  # the tail runs in a batch of slots / SHRINK
+SMALLEST = 8  # the last responses run in half the slots, a quarter, and so on down to slots / SMALLEST
 
 
 class Responses(NamedTuple):
@@ -86,7 +86,6 @@ def generate(config: ModelConfig, params, prompts: list[list[int]], group: int, 
   prompt_ids = np.arange(P) if prompt_ids is None else np.asarray(prompt_ids)
   devices = mesh.size
   B = -(-options.slots // devices)  # of each device
-  small = -(-B // SHRINK)
   chunk = max(1, B // group)  # prompts of each device prefilled at once: about one batch of slots
 
   out = Responses(np.zeros((P, group, T), np.int32), np.zeros((P, group, T), np.float32),
@@ -104,14 +103,16 @@ def generate(config: ModelConfig, params, prompts: list[list[int]], group: int, 
       next_prompt = named.stop
       queue = _queue(config, params, prompts, named, chunk, group, prompt_columns, prompt_ids, response_offset, key, mesh)
       slots = slots._replace(head_D=jnp.zeros_like(slots.head_D))
-    elif not waiting.any() and alive.shape[1] > small >= alive.sum(axis=1).max():
+    elif not waiting.any() and alive.sum(axis=1).max() <= _smaller(alive.shape[1], B) < alive.shape[1]:
+      small = _smaller(alive.shape[1], B)
       live = [np.resize(np.flatnonzero(row), small) if row.any() else np.zeros(small, int) for row in alive]
       kept = np.arange(small) < alive.sum(axis=1)[:, None]
       slots = decode.take(slots, jnp.asarray(np.concatenate(live), jnp.int32), mesh=mesh)
       slots = slots._replace(alive_B=jax.device_put(kept.reshape(-1), slots.alive_B.sharding))
       alive = kept
     size = alive.shape[1]
-    floor = size - 1 if next_prompt < P else small if size > small else 0
+    smaller = _smaller(size, B)
+    floor = size - 1 if next_prompt < P else smaller if smaller < size else 0
     slots, host = run(slots=slots, queue=queue, floor=jnp.int32(floor))
     steps = decode.Steps(*jax.device_get(host))
     alive, waiting = steps.alive_B.reshape(devices, -1), steps.waiting_D
@@ -119,6 +120,11 @@ def generate(config: ModelConfig, params, prompts: list[list[int]], group: int, 
     _collect(out, steps, group, on_finished, on_tokens)
     if next_prompt == P and not waiting.any() and not alive.any():
       return out._replace(row_steps=row_steps)
+
+
+def _smaller(size: int, slots: int) -> int:
+  """Slots of the next smaller batch; the same if there is none."""
+  return size if size <= -(-slots // SMALLEST) else -(-size // 2)
 
 
 def _queue(config, params, prompts, named, chunk, group, columns, prompt_ids, response_offset, key, mesh) -> decode.Queue:
