@@ -44,6 +44,12 @@ def make_mesh(data: int = 1, fsdp: int = -1, tensor: int = 1, context: int = 1, 
   return jax.make_mesh(sizes, AXES, axis_types=(AxisType.Auto,) * len(AXES), devices=devices)
 
 
+def platform() -> str:
+  """'cpu', 'gpu' or 'tpu': what the program in hand is made for. Compiled ahead of time, that is the mesh's platform."""
+  device = jax.sharding.get_abstract_mesh().abstract_device
+  return device.platform if device is not None else jax.default_backend()
+
+
 def path_name(path) -> str:
   """'params/layers/q' for a jax key path."""
   return '/'.join(str(getattr(k, 'key', getattr(k, 'name', getattr(k, 'idx', k)))) for k in path)

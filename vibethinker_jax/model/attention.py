@@ -6,14 +6,19 @@ memory grows linearly with the sequence (each chunk's scores are computed again 
 """
 
 import jax
+from jax.ad_checkpoint import checkpoint_name
 import jax.numpy as jnp
 
+from vibethinker_jax.model.splash import splash_attention
+from vibethinker_jax.sharding import platform
+
+IMPLEMENTATIONS = ('auto', 'xla', 'splash')
 QUERY_CHUNK = 512
 BLOCK = 64  # queries of a short row; on CPU 32 x 256 tokens take 0.4 of the time of one plain product and softmax
 MASKED = -1e30  # not -inf: a row that is all masked (padding) must stay finite
 
 
-def attention(q_BLHh, k_BLKh, v_BLKh, segment_ids_BL, implementation: str = 'xla', query_chunk: int = QUERY_CHUNK):
+def attention(q_BLHh, k_BLKh, v_BLKh, segment_ids_BL, implementation: str = 'auto', query_chunk: int = QUERY_CHUNK):
   """Causal attention inside segments.
 
   Args:
@@ -21,17 +26,23 @@ def attention(q_BLHh, k_BLKh, v_BLKh, segment_ids_BL, implementation: str = 'xla
     k_BLKh, v_BLKh: keys and values; H is a multiple of K (grouped queries).
     segment_ids_BL: int32; positions attend to earlier positions of the same segment. Packed documents have
       different ids; 0 marks padding.
-    implementation: 'xla'.
-    query_chunk: queries handled at once.
+    implementation: 'xla' (any device), 'splash' (the TPU kernel), or 'auto': splash on TPU, else xla.
+    query_chunk: queries that xla handles at once.
 
   Returns:
-    o_BLHh in the dtype of q.
+    o_BLHh in the dtype of q, named 'attention' for checkpoint policies.
 
   Raises:
     ValueError: unknown implementation.
   """
-  if implementation != 'xla':
-    raise ValueError(f"unknown attention {implementation!r}; choose from 'xla'")
+  if implementation not in IMPLEMENTATIONS:
+    raise ValueError(f'unknown attention {implementation!r}; choose from {", ".join(IMPLEMENTATIONS)}')
+  if implementation == 'splash' or (implementation == 'auto' and platform() == 'tpu'):
+    return splash_attention(q_BLHh, k_BLKh, v_BLKh, segment_ids_BL, 'attention')
+  return checkpoint_name(_xla(q_BLHh, k_BLKh, v_BLKh, segment_ids_BL, query_chunk), 'attention')
+
+
+def _xla(q_BLHh, k_BLKh, v_BLKh, segment_ids_BL, query_chunk):
   L = q_BLHh.shape[1]
   if L <= 2 * query_chunk:
     return _short(q_BLHh, k_BLKh, v_BLKh, segment_ids_BL)

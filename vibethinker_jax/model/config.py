@@ -12,8 +12,9 @@ everywhere.
 import dataclasses
 import json
 
-import jax
 import jax.numpy as jnp
+
+from vibethinker_jax import sharding
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,5 +105,5 @@ def from_dict(values: dict) -> ModelConfig:
 
 
 def compute_dtype() -> jnp.dtype:
-  """The dtype of matrix products on the default backend."""
-  return jnp.dtype(jnp.float32 if jax.default_backend() == 'cpu' else jnp.bfloat16)
+  """The dtype of matrix products on this platform."""
+  return jnp.dtype(jnp.float32 if sharding.platform() == 'cpu' else jnp.bfloat16)

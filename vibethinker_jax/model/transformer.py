@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from jax.ad_checkpoint import checkpoint_name
 
-from vibethinker_jax.model.attention import attention
+from vibethinker_jax.model import attention as attention_lib
 from vibethinker_jax.model.config import ModelConfig, compute_dtype
 from vibethinker_jax.model.rope import rope_angles, rotate
 from vibethinker_jax.sharding import gathered
@@ -78,7 +78,6 @@ class Block(nn.Module):
       q, k, v = (checkpoint_name(z, 'qkv') for z in (q, k, v))
     with jax.named_scope('attention'):
       o, extra = attend(q, k, v)
-      o = checkpoint_name(o, 'attention')
       w = weight('o', (c.num_attention_heads, c.head_dim, c.hidden_size), out)
       x = x + matmul(o.reshape(*x.shape[:-1], -1), w.reshape(-1, c.hidden_size))
     with jax.named_scope('mlp'):
@@ -107,7 +106,7 @@ def init(config: ModelConfig, key: jax.Array) -> dict:
 
 def shapes(config: ModelConfig) -> dict:
   """The parameter tree as ShapeDtypeStructs."""
-  return jax.eval_shape(functools.partial(init, config), jax.random.key(0))
+  return jax.eval_shape(lambda: init(config, jax.random.key(0)))
 
 
 def head_weight(config: ModelConfig, params: dict) -> jax.Array:
@@ -116,7 +115,7 @@ def head_weight(config: ModelConfig, params: dict) -> jax.Array:
 
 
 def hidden(config: ModelConfig, params: dict, tokens_BL, positions_BL=None, segment_ids_BL=None, *,
-           implementation: str = 'xla', remat: str = 'none', unroll: bool = False, dtype: Any = None,
+           attention: str = 'auto', remat: str = 'none', unroll: bool = False, dtype: Any = None,
            keep_kv: bool = False):
   """Final normalised hidden states.
 
@@ -124,7 +123,7 @@ def hidden(config: ModelConfig, params: dict, tokens_BL, positions_BL=None, segm
     tokens_BL: int32 token ids.
     positions_BL: int32 rotary positions, restarting in each packed segment; default 0..L-1.
     segment_ids_BL: int32, see attention.attention; default one segment a row.
-    implementation: attention by name.
+    attention: by name, see attention.attention.
     remat: a name of REMAT_POLICIES.
     unroll: unroll the layers instead of scanning them (faster on CPU for few layers, slower to compile).
     dtype: of the activations; default `compute_dtype()`.
@@ -148,7 +147,7 @@ def hidden(config: ModelConfig, params: dict, tokens_BL, positions_BL=None, segm
   x = gathered('embedding', params['embedding'].astype(dtype))[tokens_BL]
 
   def attend(q, k, v):
-    return attention(q, k, v, segment_ids_BL, implementation), (k, v) if keep_kv else None
+    return attention_lib.attention(q, k, v, segment_ids_BL, attention), (k, v) if keep_kv else None
 
   def layer(x, layer_params):
     return Block(config).apply({'params': layer_params}, x, rope, attend)

@@ -1,0 +1,81 @@
+"""The TPU kernel against the reference, interpreted; compiled for a TPU topology where its compiler is installed."""
+
+import functools
+import os
+import subprocess
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from vibethinker_jax.model import transformer
+from vibethinker_jax.model.attention import attention
+
+
+@functools.cache
+def with_gradients(implementation):
+  def function(q, k, v, segments, d):
+    out, pull = jax.vjp(lambda *x: attention(*x, segments, implementation), q, k, v)
+    return out, *pull(d)
+  return jax.jit(function)
+
+
+@pytest.mark.parametrize('length, heads, groups, width', [(200, 4, 2, 32), (128, 2, 2, 128)])
+def test_equals_the_reference_with_gradients(length, heads, groups, width):
+  """Packed segments with padding at the end; lengths and widths that the kernel's tiles do not divide."""
+  rng = np.random.default_rng(0)
+  q, k, v, d = (rng.normal(size=(2, length, n, width)).astype(np.float32) for n in (heads, groups, groups, heads))
+  segments = np.ones((2, length), np.int32)
+  segments[0, 50:], segments[0, 120:], segments[0, length - 10:] = 2, 3, 0
+  found, expected = (with_gradients(name)(q, k, v, segments, d) for name in ('splash', 'xla'))
+  for a, b in zip(found, expected):
+    np.testing.assert_allclose(a, b, atol=2e-5, rtol=0)
+
+
+def test_the_same_under_every_mesh(tiny, params, mesh_of):
+  tokens = np.random.default_rng(0).integers(0, tiny.vocab_size, (8, 24))
+  segments = np.repeat(np.arange(1, 5), 6)[None] * np.ones((8, 1), np.int32)
+  run = lambda name: jax.jit(lambda p: transformer.hidden(tiny, p, tokens, None, segments, attention=name))(params)
+  expected = run('xla')
+  for sizes in ((1, 1, 1, 1), (2, 2, 2, 1), (1, 2, 4, 1)):  # 2 key/value heads on 4 tensor shards: replicated
+    with jax.set_mesh(mesh_of(*sizes)):
+      np.testing.assert_allclose(run('splash'), expected, atol=1e-5)
+  with jax.set_mesh(mesh_of(1, 4, 1, 2)), pytest.raises(ValueError, match='mesh.context'):
+    run('splash')
+
+
+def test_saved_for_the_backward_pass(tiny, params):
+  """remat='attention' keeps the kernel's output and log-sum-exp: the forward kernel is not in the backward pass."""
+  tokens = np.zeros((1, 128), np.int32)
+  def count(remat):
+    loss = lambda p: transformer.hidden(tiny, p, tokens, attention='splash', remat=remat, unroll=True).sum()
+    return str(jax.make_jaxpr(jax.grad(loss))(params)).count('pallas_call')
+  assert count('full') == 3 * 2 and count('attention') == 2 * 2  # forward, again, backward; two layers
+
+
+AOT = '''
+import jax, jax.numpy as jnp
+from jax.experimental import topologies
+from vibethinker_jax import sharding
+from vibethinker_jax.model.attention import attention
+mesh = sharding.make_mesh(devices=topologies.get_topology_desc(platform='tpu', topology_name='v5e:2x2').devices)
+with jax.set_mesh(mesh):
+  x = lambda n: jax.ShapeDtypeStruct((4, 8192, n, 128), jnp.bfloat16, sharding=sharding.batch_sharding(mesh, 4))
+  segments = jax.ShapeDtypeStruct((4, 8192), jnp.int32, sharding=sharding.batch_sharding(mesh))
+  loss = lambda q, k, v, s: attention(q, k, v, s).astype(jnp.float32).sum()
+  compiled = jax.jit(jax.grad(loss, (0, 1, 2))).lower(x(12), x(2), x(2), segments).compile()
+text = compiled.as_text()
+print('kernels', text.count('tpu_custom_call'), 'MB', compiled.memory_analysis().temp_size_in_bytes >> 20)
+'''
+
+
+@pytest.mark.slow
+def test_compiles_for_tpu():
+  """'auto' is the kernel there: no score matrix (8192 x 8192 x 12 would be 3 GB a row)."""
+  pytest.importorskip('libtpu')
+  env = os.environ | {'TPU_SKIP_MDS_QUERY': '1', 'TPU_ACCELERATOR_TYPE': 'v5litepod-4', 'TPU_WORKER_HOSTNAMES': 'localhost',
+                      'JAX_PLATFORMS': 'cpu'}
+  out = subprocess.run([sys.executable, '-c', AOT], check=True, stdout=subprocess.PIPE, text=True, env=env).stdout.split()
+  assert int(out[-3]) >= 2 and int(out[-1]) < 500, out
