@@ -1,5 +1,4 @@
-"""VibeThinker-3B (arXiv 2606.16140): Qwen2.5-Coder-3B -> SFT in two stages, broad and hard -> MGPO on maths, code and STEM
--> offline self-distillation -> instruct RL.
+"""VibeThinker-3B (arXiv 2606.16140): Qwen2.5-Coder-3B -> SFT in two stages -> MGPO -> self-distillation -> instruct RL.
 
   python -m vibethinker_jax.main --config=configs/vibethinker_3b.py --workdir=runs/3b --config.base=Qwen2.5-Coder-3B
 

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from vibethinker_jax import config as config_lib, main
+from vibethinker_jax import main
 from vibethinker_jax.data import chat, sources
 from vibethinker_jax.eval import benchmarks
 from vibethinker_jax.model import transformer
@@ -170,9 +170,6 @@ def test_a_restart_goes_on_and_gives_the_same(
 @pytest.mark.parametrize('change, message', [
     (dict(min_response_tokens=500), r"keeps none of 324 responses.*'too_short': \d\d"),
     (dict(row_length=16), "keeps none of 324 responses.*'too_long': [1-9]"),
-    (dict(teachers={}), 'distill.teachers needs at least one domain'), (dict(chunk=0), 'distill.chunk=0'),
-    (dict(micro_batch=3), 'distill.micro_batch=3 must be a multiple'),
-    (dict(select=dict(low_quantile=0.9, high_quantile=0.1)), 'low_quantile=0.9'),
     (dict(teachers=dict(maths=dict(models=('sft_distill',), data=DATA, problems=2, domains=('algebra',), levels=(1,)))),
      "starts from 'sft_distill', which has no checkpoint.*--stages=sft_distill")])
 def test_errors(toy, config, finished, tmp_path, monkeypatch, change, message):
@@ -182,6 +179,17 @@ def test_errors(toy, config, finished, tmp_path, monkeypatch, change, message):
   with pytest.raises(ValueError, match=message):
     main.run(config | dict(distill=config['distill'] | change), tmp_path, ('distill',))
   assert not (tmp_path / 'distill' / 'data.jsonl').exists() and not (tmp_path / 'distill' / 'result.json').exists()
+
+
+@pytest.mark.parametrize('change, message', [
+    (dict(teachers={}), 'distill.teachers needs at least one domain'), (dict(chunk=0), 'distill.chunk=0'),
+    (dict(samples=0), 'distill.samples=0'), (dict(micro_batch=3), 'distill.micro_batch=3 must be a multiple'),
+    (dict(select=dict(low_quantile=0.9, high_quantile=0.1)), 'low_quantile=0.9')])
+def test_wrong_options_are_found_before_hours_of_sampling(config, tmp_path, change, message):
+  _, options = main.bind(config | dict(distill=config['distill'] | change))
+  with pytest.raises(ValueError, match=message):
+    distill.run(open_stage(tmp_path, config), options['distill'])
+  assert list(tmp_path.iterdir()) == []
 
 
 def test_a_wrong_field_of_a_teacher_is_found_before_anything_runs(config):

@@ -41,6 +41,9 @@ def test_outliers_go_first_and_do_not_count_as_ranks():
   # Ten ranks .05 ... .95: the ends are outliers; of the eight left .0625 ... .9375 the upper half.
   assert run(scores, outlier_quantile=0.06, low_quantile=0.5) == (
       ['outlier'] + ['low_potential'] * 4 + ['kept'] * 4 + ['outlier'])
+  # Ranked with the outliers in, .15 ... .85 would all be inside.
+  assert run(scores, outlier_quantile=0.06, low_quantile=0.1, high_quantile=0.9) == (
+      ['outlier', 'low_potential'] + ['kept'] * 6 + ['high_potential', 'outlier'])
   assert 'outlier' not in run(scores, outlier_quantile=0.05)
 
 
