@@ -43,7 +43,8 @@ def test_bind():
 def test_bind_several_of_a_kind():
   assert config.bind(Several, dict(parts=dict(a=dict(size=1), b=dict(size=2, name='y'))), 'x') == Several(
       dict(a=Inner(1), b=Inner(2, 'y')))
-  with pytest.raises(ValueError, match=r"(?s)x\.parts\.a\.sise is not.*x\.parts\.a\.size is missing.*x\.parts\.b=3 must"):
+  message = r'(?s)x\.parts\.a\.sise is not.*x\.parts\.a\.size is missing.*x\.parts\.b=3 must'
+  with pytest.raises(ValueError, match=message):
     config.bind(Several, dict(parts=dict(a=dict(sise=1), b=3)), 'x')
   with pytest.raises(ValueError, match=r'x\.parts=\(\) must be of type dict'):
     config.bind(Several, dict(parts=()), 'x')

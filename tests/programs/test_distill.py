@@ -40,7 +40,8 @@ def config(toy, tmp_path_factory):
       program='distill', init_from='sft', sampler=config['probe']['sampler'], samples=SAMPLES, row_length=256,
       micro_batch=8, chunk=7, min_response_tokens=4,
       teachers=dict(
-          maths=teacher | dict(models=('sft@4', 'sft'), data=DATA, domains=('algebra',), levels=(1,), problems=PROBLEMS),
+          maths=teacher | dict(
+              models=('sft@4', 'sft'), data=DATA, domains=('algebra',), levels=(1,), problems=PROBLEMS),
           stem=teacher | dict(models=('sft',), data=DATA | dict(files=str(path), prompt='{q} Box it.'), max_traces=9)),
       select=dict(length_bounds=(8,), outlier_quantile=0.02, low_quantile=0.2, high_quantile=0.9, per_problem=2))
   config['sft_distill'] = config['sft'] | dict(init_from='sft', data=DATA | dict(files='distill'), steps=2)

@@ -139,7 +139,8 @@ def _check(stage: Stage, options: Options) -> None:
   if not options.teachers or not all(teacher.models for teacher in options.teachers.values()):
     raise ValueError(f'{stage.name}.teachers needs at least one domain, and models in each')
   if options.chunk < 1 or options.samples < 1:
-    raise ValueError(f'{stage.name}.chunk={options.chunk} and {stage.name}.samples={options.samples} must be at least 1')
+    raise ValueError(f'{stage.name}.chunk={options.chunk} and {stage.name}.samples={options.samples} must be at least '
+                     '1')
   shards = stage.mesh.shape['data'] * stage.mesh.shape['fsdp']
   if options.micro_batch < 1 or options.micro_batch % shards:
     raise ValueError(f'{stage.name}.micro_batch={options.micro_batch} must be a multiple of data x fsdp = {shards}')
@@ -149,7 +150,7 @@ def _check(stage: Stage, options: Options) -> None:
 def sample(stage: Stage, options: Options, problems: dict[str, dict[str, dict]]) -> pathlib.Path:
   """Appends what is not there yet to samples.jsonl: texts of the right responses, counts of the others.
 
-  There is a line for each model and problem. A draw depends on model and problem alone: chunks and restarts change nothing.
+  There is a line for each model and problem. A draw depends on those two alone: chunks and restarts change nothing.
   """
   path = stage.directory / 'samples.jsonl'
   known = {(line['domain'], line['model'], line['problem']) for line in inputs.whole_lines(path)}
