@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from vibethinker_jax import main
+from vibethinker_jax import main, sharding
 from vibethinker_jax.data import chat, sources
 from vibethinker_jax.eval import benchmarks
 from vibethinker_jax.model import transformer
@@ -123,14 +123,23 @@ def open_stage(workdir, config):
 
 
 def test_the_score_is_that_of_the_student(finished, config):
-  """Each trace alone, unpacked, from full logits."""
-  model = stage_lib.open_model(open_stage(finished, config), 'sft')
-  for row in lines(finished / 'distill' / 'data.jsonl')[::7]:
+  """Each trace alone, unpacked, from full logits. Packed again, 120 of them take several micro-batches."""
+  stage = open_stage(finished, config)
+  model, traces = stage_lib.open_model(stage, 'sft'), []
+  rows = lines(finished / 'distill' / 'data.jsonl')[:40]
+  for i, row in enumerate(rows):
     ids, mask = chat.encode_example(model.tokenizer, row['prompt'], row['response'])
-    logps = jax.nn.log_softmax(transformer.logits(model.config, model.params, jnp.array([ids])))[0]
-    taken = [-float(logps[t - 1, ids[t]]) for t in range(len(ids)) if mask[t]]
-    assert row['tokens'] == len(taken) == sum(mask)
-    np.testing.assert_allclose(row['score'], np.mean(taken), rtol=1e-4)
+    assert row['tokens'] == sum(mask)
+    traces.append(distill.Encoded(i, '', '', ids[:-sum(mask)], ids[-sum(mask):]))
+    if i % 5 == 0:
+      logps = jax.nn.log_softmax(transformer.logits(model.config, model.params, jnp.array([ids])))[0]
+      taken = [-float(logps[t - 1, ids[t]]) for t in range(len(ids)) if mask[t]]
+      np.testing.assert_allclose(row['score'], np.mean(taken), rtol=1e-4)
+  calls, scorer = [], distill._scorer(model.config)
+  found = distill._score_chunk(model, lambda *a: calls.append(a) or scorer(*a), sharding.batch_sharding(stage.mesh),
+                               traces * 3, main.bind(config)[1]['distill'])
+  assert len(calls) > 1
+  np.testing.assert_allclose(found, [row['score'] for row in rows] * 3, rtol=1e-4)
 
 
 def test_a_later_stage_trains_on_it(finished):
