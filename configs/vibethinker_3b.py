@@ -1,4 +1,4 @@
-"""VibeThinker-3B (arXiv 2606.16140): Qwen2.5-Coder-3B -> SFT in two stages, broad and hard -> MGPO on maths, code and STEM.
+"""VibeThinker-3B (arXiv 2606.16140): Qwen2.5-Coder-3B -> SFT in two stages -> MGPO -> self-distillation -> instruct RL.
 
   python -m vibethinker_jax.main --config=configs/vibethinker_3b.py --workdir=runs/3b --config.base=Qwen2.5-Coder-3B
 
@@ -17,7 +17,8 @@ def get_config():
   config.seed = 0
   config.base = 'Qwen2.5-Coder-3B'
   config.stages = ('sft', 'probe', 'merge', 'hard', 'sft_hard', 'probe_hard', 'merge_hard', 'rl_math', 'rl_short',
-                   'rl_code', 'rl_stem', 'evaluate_maths', 'evaluate_stem', 'evaluate_code')
+                   'rl_code', 'rl_stem', 'distill', 'sft_distill', 'rl_instruct',
+                   'evaluate_maths', 'evaluate_stem', 'evaluate_code')
   # theta 1 000 000 and 32 768 positions are the base's; how the paper reaches 64K is not published.
   config.model = config_dict.ConfigDict(dict(max_position_embeddings=65_536))
   config.verifier = 'vibethinker_jax.verify.response:verify'
@@ -66,10 +67,30 @@ def get_config():
   config.rl_stem = config_dict.ConfigDict(rl | dict(
       init_from='rl_code', data=data | dict(files='data/rl_stem.jsonl'), steps=100))
 
+  # 3B §2.3: right responses of the RL checkpoints, ranked by the student's -(1/|y|) log pi inside (domain, length). Not
+  # published: which model the student is (here the last one before), the samples, every threshold, bucket and cap, and
+  # the settings of its SFT (here those of the other two).
+  teacher = dict(domains=(), levels=(), problems=0, max_traces=50_000)
+  config.distill = config_dict.ConfigDict(dict(
+      program='distill', init_from='rl_stem', sampler=sampler, samples=8, min_response_tokens=512, row_length=65_536,
+      micro_batch=64, chunk=256,
+      teachers=dict(
+          maths=teacher | dict(models=('rl_math', 'rl_short'), data=maths),
+          code=teacher | dict(models=('rl_code',), data=data | dict(files='data/rl_code.jsonl')),
+          stem=teacher | dict(models=('rl_stem',), data=data | dict(files='data/rl_stem.jsonl'), max_traces=25_000)),
+      select=dict(length_bounds=(4096, 8192, 16_384, 32_768), outlier_quantile=0.01, low_quantile=0.3,
+                  high_quantile=0.95, per_problem=4)))
+  config.sft_distill = config_dict.ConfigDict(sft | dict(
+      init_from='rl_stem', data=data | dict(files='distill'), steps=400))
+  # 3B §2.4: the same on-policy RL; rule-based validators judge rows that carry `constraints`. The rubric-based reward
+  # model for open prompts and its prompts are not published, and not part of this.
+  config.rl_instruct = config_dict.ConfigDict(rl | dict(
+      init_from='sft_distill', data=data | dict(files='data/rl_instruct.jsonl'), steps=100))
+
   protocol = sampler | dict(max_tokens=40_960, top_p=0.95, columns=43_008)
   evaluate = dict(
-      program='evaluate', models=('init', 'merge', 'merge_hard', 'rl_math', 'rl_short', 'rl_code', 'rl_stem'), levels=(),
-      problems=0, samples=64, ks=(1, 8, 64), examples=4, sampler=protocol)
+      program='evaluate', levels=(), problems=0, samples=64, ks=(1, 8, 64), examples=4, sampler=protocol,
+      models=('init', 'merge', 'merge_hard', 'rl_math', 'rl_short', 'rl_code', 'rl_stem', 'sft_distill', 'rl_instruct'))
   config.evaluate_maths = config_dict.ConfigDict(evaluate | dict(
       data=data | dict(files='data/aime25.parquet,data/hmmt25.parquet')))
   config.evaluate_stem = config_dict.ConfigDict(evaluate | dict(

@@ -27,6 +27,10 @@ class Outer(NamedTuple):
   names: tuple = ()
 
 
+class Several(NamedTuple):
+  parts: dict[str, Inner]
+
+
 GOOD = dict(inner=dict(size=3), rate=0.5, steps=2)
 
 
@@ -34,6 +38,16 @@ def test_bind():
   assert config.bind(Outer, GOOD, 'x') == Outer(Inner(3), 0.5, 2)
   bound = config.bind(Outer, config_dict.ConfigDict(GOOD | dict(rate=1, names=['a', 'b'])), 'x')
   assert bound == Outer(Inner(3), 1.0, 2, False, ('a', 'b')) and type(bound.rate) is float
+
+
+def test_bind_several_of_a_kind():
+  assert config.bind(Several, dict(parts=dict(a=dict(size=1), b=dict(size=2, name='y'))), 'x') == Several(
+      dict(a=Inner(1), b=Inner(2, 'y')))
+  message = r'(?s)x\.parts\.a\.sise is not.*x\.parts\.a\.size is missing.*x\.parts\.b=3 must'
+  with pytest.raises(ValueError, match=message):
+    config.bind(Several, dict(parts=dict(a=dict(sise=1), b=3)), 'x')
+  with pytest.raises(ValueError, match=r'x\.parts=\(\) must be of type dict'):
+    config.bind(Several, dict(parts=()), 'x')
 
 
 @pytest.mark.parametrize('change, message', [
@@ -113,6 +127,9 @@ def test_configs_name_every_option(path):
         missing.append(f'{where}.{name}')
       elif hasattr(getattr(options, name), '_fields'):
         compare(getattr(options, name), given[name], f'{where}.{name}')
+      elif isinstance(getattr(options, name), dict):
+        for key, one in getattr(options, name).items():
+          compare(one, given[name][key], f'{where}.{name}.{key}')
 
   recipe, options = main.bind(values.to_dict())
   for stage, bound in options.items():

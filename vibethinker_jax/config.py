@@ -2,7 +2,7 @@
 
 import json
 import pathlib
-from typing import Any, NamedTuple, get_origin, get_type_hints
+from typing import Any, NamedTuple, get_args, get_origin, get_type_hints
 
 
 class Recipe(NamedTuple):
@@ -42,7 +42,7 @@ def bind(options: type, values: dict, where: str) -> Any:
   """A NamedTuple of options from config values.
 
   Args:
-    options: a NamedTuple class; its fields may be NamedTuples again.
+    options: a NamedTuple class; its fields may be NamedTuples again, or dict[str, a NamedTuple].
     where: name of the sub-config, for messages.
 
   Raises:
@@ -72,6 +72,10 @@ def _bind(options, values, where, errors):
     value = values[name]
     if hasattr(hint, '_fields'):
       result[name] = _bind(hint, value, f'{where}.{name}', errors)
+      continue
+    inner = get_args(hint)[-1] if get_origin(hint) is dict else None
+    if hasattr(inner, '_fields') and isinstance(value, dict):
+      result[name] = {key: _bind(inner, one, f'{where}.{name}.{key}', errors) for key, one in value.items()}
       continue
     accepted = get_origin(hint) or hint
     if accepted is float and type(value) is int:

@@ -19,13 +19,14 @@ from ml_collections import config_flags
 
 from vibethinker_jax import config as config_lib, sharding
 from vibethinker_jax.eval import report
-from vibethinker_jax.programs import evaluate, filter as filter_lib, merge, probe, rl, sft
+from vibethinker_jax.programs import distill, evaluate, filter as filter_lib, merge, probe, rl, sft
 from vibethinker_jax.programs.stage import Stage, finished
 from vibethinker_jax.verify.pool import Pool
 from vibethinker_jax.verify.sandbox.client import SandboxUnavailable
 
 LOG = logging.getLogger('vibethinker_jax')
-PROGRAMS = {'filter': filter_lib, 'sft': sft, 'probe': probe, 'merge': merge, 'rl': rl, 'evaluate': evaluate}
+PROGRAMS = {'filter': filter_lib, 'sft': sft, 'probe': probe, 'merge': merge, 'rl': rl, 'distill': distill,
+            'evaluate': evaluate}
 
 CONFIG = config_flags.DEFINE_config_file(
     'config', None, 'Config file of the recipe; fields can be set: --config.rl_code.steps=10')

@@ -4,8 +4,6 @@ The cheap tests come first; each problem that is left is sampled once, whatever 
 stage reads the result by this stage's name: data.files='filter'.
 """
 
-import hashlib
-import json
 import time
 from typing import NamedTuple
 
@@ -67,9 +65,9 @@ def run(stage: Stage, options: Options) -> dict:
         raise ValueError(f'{stage.name}: a trace has neither answer nor tests, so that its difficulty is unknown: name '
                          f'the field in {stage.name}.data.answer, or set {stage.name}.samples=0. Its prompt starts '
                          f'with {str(trace["prompt"])[:80]!r}')
-      row = {name: trace[name] for name in ('prompt', 'answer', 'tests')}
-      name = hashlib.sha256(json.dumps(row, sort_keys=True).encode()).hexdigest()[:16]
-      problems.setdefault(name, row | {'domain': trace['domain'], 'id': name})
+      name = inputs.problem_id(trace)
+      row = {field: trace[field] for field in ('prompt', 'answer', 'tests', 'domain')}
+      problems.setdefault(name, row | {'id': name})
       traces.append((name, trace['response']))
   rates = error_rates(stage, options, model, problems) if options.samples else {}
 
@@ -85,11 +83,7 @@ def run(stage: Stage, options: Options) -> dict:
       kept.append(row | {'response': response, 'error_rate': rate})
   if not kept:
     raise ValueError(f'stage {stage.name!r} keeps none of {count} traces: {dropped}')
-  path = stage.directory / inputs.WRITTEN
-  temporary = path.with_suffix('.tmp')
-  with temporary.open('w') as file:
-    file.writelines(json.dumps(row) + '\n' for row in kept)
-  temporary.replace(path)
+  inputs.write_data(stage, kept)
   result = {'traces': count, 'kept': len(kept), 'dropped': dropped, 'problems_sampled': len(rates),
             'seconds': round(time.time() - started, 1)}
   print(f'{stage.name}: {len(kept)} of {count} traces kept; dropped: '
@@ -105,12 +99,10 @@ def error_rates(stage: Stage, options: Options, model: Model, problems: dict[str
   change nothing.
   """
   path = stage.directory / 'error_rates.jsonl'
-  lines = _whole_lines(path.read_text()) if path.exists() else []
-  path.write_text(''.join(json.dumps(line) + '\n' for line in lines))  # a killed process may have left half a line
-  known = {line['problem']: line for line in lines}
+  known = {line['problem']: line for line in inputs.whole_lines(path)}
   todo = [row for name, row in problems.items() if name not in known]
   bar = progress(len(problems), stage.name, len(problems) - len(todo), unit='problem')
-  with path.open('a') as file:
+  with inputs.reopen(path) as file:
     for start in range(0, len(todo), options.chunk):
       chunk = todo[start:start + options.chunk]
       scored = benchmarks.sample_and_verify(
@@ -118,14 +110,9 @@ def error_rates(stage: Stage, options: Options, model: Model, problems: dict[str
           key=jax.random.fold_in(stage_key(stage), 0), mesh=stage.mesh, pool=stage.pool)
       for row, correct, valid in zip(chunk, scored.correct_PG, scored.valid_PG):
         known[row['id']] = {'problem': row['id'], 'correct': int(correct.sum()), 'valid': int(valid.sum())}
-        file.write(json.dumps(known[row['id']]) + '\n')
+        inputs.append(file, known[row['id']])
       file.flush()
       bar.update(len(chunk))
   bar.close()
   found = {name: known[name] for name in problems}
   return {name: 1 - x['correct'] / x['valid'] if x['valid'] else None for name, x in found.items()}
-
-
-def _whole_lines(text: str) -> list[dict]:
-  whole = text[:text.rfind('\n') + 1]
-  return [json.loads(line) for line in whole.splitlines()]

@@ -1,7 +1,14 @@
-"""Which problems and files a stage reads: synthetic ones, or files, or the data that an earlier stage wrote."""
+"""Which problems and files a stage reads: synthetic ones, or files, or the data that an earlier stage wrote.
 
+And how a stage writes such data: whole or not at all, from chunks that survive a restart.
+"""
+
+import hashlib
+import json
 import logging
+import pathlib
 import random
+from typing import Iterable, Iterator
 
 from vibethinker_jax.data import rows, sources, synthetic
 from vibethinker_jax.programs.stage import Stage
@@ -54,3 +61,37 @@ def problems(stage: Stage, options: sources.DataOptions, split: str, domains: tu
     logging.getLogger('vibethinker_jax').info('stage %s: %d of %d problems of %s (problems=%d per domain; 0 is all)',
                                               stage.name, len(kept), len(found), options.files, count)
   return [found[i] for i in kept]
+
+
+def problem_id(row: dict) -> str:
+  """A name of a problem: of what is asked and how it is judged, not of its place in a file."""
+  asked = {name: row[name] for name in ('prompt', 'answer', 'tests')}
+  return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def whole_lines(path: pathlib.Path) -> Iterator[dict]:
+  """The rows of a JSON lines file that a stage appends to; none where it does not exist."""
+  if path.exists():
+    with path.open() as file:
+      yield from (json.loads(line) for line in file if line.endswith('\n'))
+
+
+def reopen(path: pathlib.Path):
+  """Opens such a file to append, without the half line that a killed process may have left."""
+  file = path.open('ab+')
+  file.seek(0)
+  file.truncate(sum(len(line) for line in file if line.endswith(b'\n')))
+  return file
+
+
+def append(file, row: dict) -> None:
+  file.write(json.dumps(row).encode() + b'\n')
+
+
+def write_data(stage: Stage, kept: Iterable[dict]) -> None:
+  """Writes the stage's WRITTEN, whole or not at all."""
+  path = stage.directory / WRITTEN
+  temporary = path.with_suffix('.tmp')
+  with temporary.open('w') as file:
+    file.writelines(json.dumps(row) + '\n' for row in kept)
+  temporary.replace(path)
