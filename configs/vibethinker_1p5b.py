@@ -30,7 +30,7 @@ def get_config():
       program='sft', init_from='base', data=data | dict(files='data/sft_*.jsonl.gz'), domains=(), levels=(), problems=0,
       steps=3000, batch_size=128, length=32_768, too_long='drop', micro_batches=8, learning_rate=5e-5,
       final_learning_rate=8e-8, warmup_percent=5.0, beta2=0.95, weight_decay=0.0, clip_norm=1.0, checkpoint_steps=200,
-      log_steps=1, remat='attention', unroll=False, max_skipped=10))
+      log_steps=1, remat='attention', attention='auto', unroll=False, max_skipped=10))
   # Four subdomains, Pass@K, argmax per subdomain, 1/N each (1.5B §3.3). K, n and the sizes are not published.
   sampler = dict(max_tokens=15_360, temperature=1.0, top_p=1.0, slots=512, steps_per_call=64, columns=16_384,
                  prompt_columns=1024)
@@ -44,7 +44,7 @@ def get_config():
   rl = dict(
       program='rl', domains=(), levels=(), problems=0, steps=400, prompts=128, group=8, max_rounds=3, filter_samples=8,
       updates=1, row_length=16_384, micro_batch=16, learning_rate=1e-6, warmup_steps=10, beta2=0.95, weight_decay=0.0,
-      clip_norm=1.0, recompute_logps=False, checkpoint_steps=20, examples_steps=10, remat='attention', unroll=False,
+      clip_norm=1.0, recompute_logps=False, checkpoint_steps=20, examples_steps=10, remat='attention', attention='auto', unroll=False,
       max_skipped=5,
       loss=dict(
           strength=2.0, target=0.5, normalise='std', aggregation='sequence_mean', clip_low=0.2, clip_high=0.2,

@@ -30,7 +30,7 @@ def get_config():
   sft = dict(
       program='sft', domains=(), levels=(), problems=0, batch_size=128, length=65_536, too_long='drop', micro_batches=16,
       learning_rate=5e-5, final_learning_rate=8e-8, warmup_percent=5.0, beta2=0.95, weight_decay=0.0, clip_norm=1.0,
-      checkpoint_steps=200, log_steps=1, remat='attention', unroll=False, max_skipped=10)
+      checkpoint_steps=200, log_steps=1, remat='attention', attention='auto', unroll=False, max_skipped=10)
   broad = data | dict(files='data/sft_*.jsonl.gz')
   config.sft = config_dict.ConfigDict(sft | dict(init_from='base', data=broad, steps=3000))
   # Probing and fusion after both stages. K, n and the sizes are not published.
@@ -56,7 +56,7 @@ def get_config():
   rl = dict(
       program='rl', domains=(), levels=(), problems=0, steps=400, prompts=128, group=8, max_rounds=3, filter_samples=8,
       updates=1, row_length=65_536, micro_batch=64, learning_rate=1e-6, warmup_steps=10, beta2=0.95, weight_decay=0.0,
-      clip_norm=1.0, recompute_logps=False, checkpoint_steps=20, examples_steps=10, remat='attention', unroll=False,
+      clip_norm=1.0, recompute_logps=False, checkpoint_steps=20, examples_steps=10, remat='attention', attention='auto', unroll=False,
       max_skipped=5, sampler=sampler, loss=loss)
   maths = data | dict(files='data/rl_maths.jsonl', prompt=MATHS)
   config.rl_math = config_dict.ConfigDict(rl | dict(init_from='merge_hard', data=maths))

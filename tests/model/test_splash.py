@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import jax
-import jax.numpy as jnp
+from jax._src.ad_checkpoint import saved_residuals
 import numpy as np
 import pytest
 
@@ -47,19 +47,21 @@ def test_the_same_under_every_mesh(tiny, params, mesh_of):
 
 
 def test_saved_for_the_backward_pass(tiny, params):
-  """remat='attention' keeps the kernel's output and log-sum-exp: the forward kernel is not in the backward pass."""
+  """remat='attention' keeps the kernel's output and log-sum-exp of each layer."""
   tokens = np.zeros((1, 128), np.int32)
-  def count(remat):
-    loss = lambda p: transformer.hidden(tiny, p, tokens, attention='splash', remat=remat, unroll=True).sum()
-    return str(jax.make_jaxpr(jax.grad(loss))(params)).count('pallas_call')
-  assert count('full') == 3 * 2 and count('attention') == 2 * 2  # forward, again, backward; two layers
+  def saved(remat):
+    loss = lambda p: transformer.hidden(tiny, p, tokens, attention='splash', remat=remat).sum()
+    return {a.shape for a, source in saved_residuals(loss, params) if 'argument' not in source}
+  assert saved('attention') - saved('full') == {(2, 1, 2, 2, 128, 128), (2, 1, 2, 2, 128)}  # [N, B, K, H / K, L(, h)]
 
 
 AOT = '''
 import jax, jax.numpy as jnp
 from jax.experimental import topologies
 from vibethinker_jax import sharding
+from vibethinker_jax.model import transformer
 from vibethinker_jax.model.attention import attention
+from vibethinker_jax.model.config import ModelConfig
 mesh = sharding.make_mesh(devices=topologies.get_topology_desc(platform='tpu', topology_name='v5e:2x2').devices)
 with jax.set_mesh(mesh):
   x = lambda n: jax.ShapeDtypeStruct((4, 8192, n, 128), jnp.bfloat16, sharding=sharding.batch_sharding(mesh, 4))
@@ -67,15 +69,24 @@ with jax.set_mesh(mesh):
   loss = lambda q, k, v, s: attention(q, k, v, s).astype(jnp.float32).sum()
   compiled = jax.jit(jax.grad(loss, (0, 1, 2))).lower(x(12), x(2), x(2), segments).compile()
 text = compiled.as_text()
+config = ModelConfig(1024, 256, 1, 2, 1, 128, 512)
+with jax.set_mesh(mesh):
+  params = jax.tree.map(lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), transformer.shapes(config),
+                        sharding.tree_shardings(mesh, transformer.shapes(config)))
+  tokens = jax.ShapeDtypeStruct((4, 2048), jnp.int32, sharding=sharding.batch_sharding(mesh))
+  for remat in ('full', 'attention'):
+    loss = lambda p, t: transformer.hidden(config, p, t, remat=remat).astype(jnp.float32).sum()
+    print(remat, jax.jit(jax.grad(loss)).lower(params, tokens).compile().as_text().count('custom_call_target="tpu_custom_call"'))
 print('kernels', text.count('tpu_custom_call'), 'MB', compiled.memory_analysis().temp_size_in_bytes >> 20)
 '''
 
 
 @pytest.mark.slow
 def test_compiles_for_tpu():
-  """'auto' is the kernel there: no score matrix (8192 x 8192 x 12 would be 3 GB a row)."""
+  """'auto' is the kernel there: no score matrix (8192 x 8192 x 12 would be 3 GB a row); what remat='attention' keeps saves
+  one of three kernel calls."""
   pytest.importorskip('libtpu')
   env = os.environ | {'TPU_SKIP_MDS_QUERY': '1', 'TPU_ACCELERATOR_TYPE': 'v5litepod-4', 'TPU_WORKER_HOSTNAMES': 'localhost',
                       'JAX_PLATFORMS': 'cpu'}
   out = subprocess.run([sys.executable, '-c', AOT], check=True, stdout=subprocess.PIPE, text=True, env=env).stdout.split()
-  assert int(out[-3]) >= 2 and int(out[-1]) < 500, out
+  assert out[:4] == ['full', '3', 'attention', '2'] and int(out[-3]) >= 2 and int(out[-1]) < 500, out

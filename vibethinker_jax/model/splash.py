@@ -4,7 +4,8 @@ import functools
 import math
 
 import jax
-from jax.experimental.pallas.ops.tpu.splash_attention import splash_attention_kernel as kernel, splash_attention_mask as masks
+from jax.experimental.pallas.ops.tpu.splash_attention import splash_attention_kernel as kernel
+from jax.experimental.pallas.ops.tpu.splash_attention import splash_attention_mask as masks
 import jax.numpy as jnp
 from jax.sharding import PartitionSpec as P
 
@@ -30,8 +31,8 @@ def splash_attention(q_BLHh, k_BLKh, v_BLKh, segment_ids_BL, name: str):
   if mesh.empty or mesh.size == 1:
     return function(q_BLHh, k_BLKh, v_BLKh, segment_ids_BL)
   if mesh.shape['context'] > 1:
-    raise ValueError(f"attention 'splash' cannot split rows over {mesh.shape['context']} devices (mesh.context): use 'xla', "
-                     'or mesh.context=1')
+    raise ValueError(f"attention 'splash' cannot split rows over {mesh.shape['context']} devices (mesh.context): "
+                     "use 'xla', or mesh.context=1")
   heads = 'tensor' if k_BLKh.shape[2] % mesh.shape['tensor'] == 0 else None
   rows = P(BATCH, None, heads, None)
   return jax.shard_map(function, in_specs=(rows, rows, rows, P(BATCH, None)), out_specs=rows, check_vma=False)(

@@ -1,11 +1,11 @@
-"""The decoder of the Qwen2, Qwen3 and Llama families. Linen is used in this file alone; everywhere else parameters are a plain nested dict:
+"""The decoder of the Qwen2, Qwen3 and Llama families. Linen is used in this file alone; everywhere else parameters are a
+plain nested dict:
 
   embedding [V, D], final_norm [D], head [D, V] (untied models), and layers/ stacked over N:
   attention_norm, mlp_norm [N, D]; q [N, D, H, h]; k, v [N, D, K, h]; q_bias [N, H, h]; k_bias, v_bias [N, K, h];
   o [N, H, h, D]; gate, up [N, D, F]; down [N, F, D]; of Qwen3 also q_norm, k_norm [N, h] and no biases.
 """
 
-import functools
 from typing import Any, Callable
 
 import flax.linen as nn

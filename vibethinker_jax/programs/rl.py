@@ -43,7 +43,7 @@ class Options(NamedTuple):
     learning_rate (constant after warmup_steps), beta2, weight_decay, clip_norm: of AdamW.
     recompute_logps: the ratio's denominator is computed again by the trainer; the default takes the sampler's
       log-probabilities. The mismatch is logged either way (logp_gap).
-    checkpoint_steps, remat, unroll, max_skipped: as in sft.
+    checkpoint_steps, remat, attention, unroll, max_skipped: as in sft.
     examples_steps: sampled groups are kept for the report every so many steps.
   """
   program: str
@@ -71,6 +71,7 @@ class Options(NamedTuple):
   recompute_logps: bool = False
   examples_steps: int = 10
   remat: str = 'none'
+  attention: str = 'auto'
   unroll: bool = False
   max_skipped: int = 5
 
@@ -110,7 +111,8 @@ def run(stage: Stage, options: Options) -> dict:
       state, cursor = state_lib.TrainState(params=params, **train), position['cursor']
       histogram = np.array(position['histogram'])
 
-    accumulate, score, advantages = _jitted(model.config, stage.mesh, options.loss, options.remat, options.unroll)
+    accumulate, score, advantages = _jitted(
+        model.config, stage.mesh, options.loss, options.remat, options.attention, options.unroll)
     apply = step_lib.jit_apply(state, optimizer)
     writer = metrics.Writer(stage.directory, step)
     examples = _Examples(stage.directory / 'examples.jsonl', step)
@@ -166,11 +168,12 @@ def run(stage: Stage, options: Options) -> dict:
 
 
 @functools.lru_cache
-def _jitted(config, mesh, loss_options: LossOptions, remat: str, unroll: bool):
+def _jitted(config, mesh, loss_options: LossOptions, remat: str, attention: str, unroll: bool):
   """The functions that only depend on these: stages that share them compile once."""
   shardings = sharding.tree_shardings(mesh, transformer.shapes(config))
-  loss = functools.partial(mgpo_loss, config, options=loss_options, remat=remat, unroll=unroll)
-  score = lambda params, batch: train_loss.token_scores(config, params, batch, remat=remat, unroll=unroll)[0]
+  model = dict(remat=remat, attention=attention, unroll=unroll)
+  loss = functools.partial(mgpo_loss, config, options=loss_options, **model)
+  score = lambda params, batch: train_loss.token_scores(config, params, batch, **model)[0]
   return (step_lib.jit_accumulate(shardings, loss), jax.jit(score),
           jax.jit(functools.partial(weighted_advantages, options=loss_options)))
 

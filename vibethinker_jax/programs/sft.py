@@ -29,7 +29,8 @@ class Options(NamedTuple):
     beta2, weight_decay, clip_norm: of AdamW.
     checkpoint_steps: a checkpoint every so many updates (and at the end); all are kept, for probing.
     log_steps: a line of metrics every so many updates.
-    remat: a name of model.transformer.REMAT_POLICIES. unroll: layers unrolled instead of scanned.
+    remat: a name of model.transformer.REMAT_POLICIES. attention: a name of model.attention.IMPLEMENTATIONS.
+    unroll: layers unrolled instead of scanned.
     max_skipped: give up after so many non-finite updates in a row.
   """
   program: str
@@ -52,6 +53,7 @@ class Options(NamedTuple):
   clip_norm: float = 1.0
   log_steps: int = 10
   remat: str = 'none'
+  attention: str = 'auto'
   unroll: bool = False
   max_skipped: int = 10
 
@@ -84,7 +86,8 @@ def run(stage: Stage, options: Options) -> dict:
       batches.set_state(position['batches'])
     train_step = step_lib.jit_train_step(
         state, optimizer=optimizer, micro_batches=options.micro_batches,
-        loss=functools.partial(loss.sft, model.config, remat=options.remat, unroll=options.unroll))
+        loss=functools.partial(loss.sft, model.config, remat=options.remat, attention=options.attention,
+                               unroll=options.unroll))
 
     first = step = int(state.step)
     writer = metrics.Writer(stage.directory, step)
