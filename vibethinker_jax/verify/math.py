@@ -8,18 +8,20 @@ outputs); rules that refuse what must never be evaluated; math-verify in a worke
 """
 from __future__ import annotations
 
+import functools
 import os
 import re
 import threading
 from fractions import Fraction
 
-from vibethinker_jax.verify import extract
+from vibethinker_jax.verify import extract, units
 from vibethinker_jax.verify.verdict import Verdict
 
 EQUAL = Verdict('correct', 'equal')
 DIFFERENT = Verdict('wrong', 'different')
 NO_ANSWER = Verdict('wrong', 'no_answer')
 REFUSED = Verdict('wrong', 'refused')
+NO_GOLD = Verdict('invalid', 'no_gold')
 
 MAX_EXPONENT = 10**4  # 10^(10^4) takes sympy milliseconds, 10^(10^6) seconds
 MAX_FACTORIAL = 10**3
@@ -36,6 +38,12 @@ _NAME = re.compile(r'(?:[A-Za-z]|[A-Za-z]\([A-Za-z]\))=(?=[^=]+$)')
 _MEMBER = re.compile(r'[A-Za-z]\\in@?(?=[(\[])')
 _RELATION = re.compile(r'(\\(?:[lg]eq?(?:slant)?|[lg]t)(?![A-Za-z])|<=|>=|≤|≥|<|>)@?')
 _ORDINAL = re.compile(r'\d+(?:st|nd|rd|th)', re.IGNORECASE)
+_LETTER = re.compile(r'\(?([A-J])\)?')
+_MODULAR = re.compile(r'(\d{1,9})\^\{?(\d{1,9})\}?\\[bp]?mod\{?(\d{1,9})\}?')
+_TURN = re.compile(r'\^\s*\{?\s*\\circ|°')
+# 'see below' is no answer, and text of the prompt that a response could copy
+_NO_GOLD = re.compile(r'(?:see|refer)(?:the)?(?:above|below|solution|figure|text|proof|explanation|diagram|graph)s?'
+                      r'|proof|answers?(?:will|may)?vary|(?:not)?(?:given|provided|available)')
 _BASE = re.compile(r'(\d+)_\{?(\d{1,2})\}?')
 
 
@@ -87,6 +95,34 @@ def _same_number(answer: str, gold: str, a: Fraction, g: Fraction) -> bool:
   return abs(a - g) * 2 * 10**places[1] <= 1  # a correct rounding of a fraction that no decimal equals
 
 
+def gold_value(text: str) -> Fraction | None:
+  r"""Exact value of a normalised gold: that of rational, or of a power modulo a number. An answer has to do that
+  work."""
+  if match := _MODULAR.fullmatch(text):
+    base, exponent, modulus = map(int, match.groups())
+    return Fraction(pow(base, exponent, modulus)) if modulus else None
+  return rational(text)
+
+
+def _degrees(answer: str, gold: str, a: str, g: str) -> bool | None:
+  r"""Whether an angle in degrees equals one in radians; None unless one is in degrees and the other has
+  \pi."""
+  if not (_TURN.search(answer) and '\\pi' in g or _TURN.search(gold) and '\\pi' in a):
+    return None
+  degrees, radians = (a, g) if '\\pi' in g else (g, a)
+  turns = rational(re.sub(r'(?<=[0-9}])\\pi|\\pi', lambda m: '' if m.start() and radians[m.start() - 1] in
+                          '0123456789}' else '1', radians))
+  degrees = rational(degrees)
+  return None if turns is None or degrees is None else turns * 180 == degrees
+
+
+@functools.lru_cache(maxsize=4096)
+def judgeable(gold: str) -> bool:
+  """Whether a gold answer is one: not blank, not 'see below'. Rows without are left out of training."""
+  text = extract.normalise(gold)
+  return bool(text) and not _NO_GOLD.fullmatch(re.sub(r'[^a-z]', '', text.lower()) if text[:1].isalpha() else '')
+
+
 def interval(text: str) -> str:
   r"""'0<x\le1' -> '(0,1]', 'x\leq5' -> '(-\infty,5]', 'x\in(0,1)' -> '(0,1)'; other normalised text as it
   is."""
@@ -113,8 +149,19 @@ def fast_answer(answer: str, gold: str) -> Verdict | None:
   a, g = extract.normalise(answer), extract.normalise(gold)
   if not a or not g:
     return DIFFERENT
+  size, its = units.measure(answer), units.measure(gold)
+  if size and its and size != its:  # 3 hours, 180 minutes; 5 cm and 5 m
+    x, y = rational(a), rational(g)
+    same = size[:2] == its[:2] and x is not None and y is not None and x * size[2] == y * its[2]
+    return EQUAL if same else DIFFERENT
   if a == g:
     return EQUAL
+  if (turned := _degrees(answer, gold, a, g)) is not None:
+    return EQUAL if turned else DIFFERENT
+  if _LETTER.fullmatch(g) and len(a) <= 3:  # a multiple choice
+    return EQUAL if a.strip('().:') == g.strip('()') else DIFFERENT
+  if '\\sum' in a and '\\sum' not in g or '\\prod' in a and '\\prod' not in g:
+    return DIFFERENT  # the problem restated
   if '%' in a[:-1].replace('%', '', a.endswith('%%')):
     return DIFFERENT  # an inner % starts a LaTeX comment: '17 % 18' hedges
   if (name := _NAME.match(g)) and '=' not in a:
@@ -128,7 +175,7 @@ def fast_answer(answer: str, gold: str) -> Verdict | None:
       return EQUAL
     if a.isdigit():
       return DIFFERENT
-  x, y = rational(a), rational(g)
+  x, y = rational(a), gold_value(g)
   if _ORDINAL.fullmatch(a) and y is not None or (':' in a) != (':' in g):  # 17th, 3:4 and 3/4, 10:30 and 10.5
     return DIFFERENT
   if interval(a) == interval(g):
@@ -186,6 +233,8 @@ def fast_verdict(response: str, gold: str) -> Verdict | None:
     A Verdict, or None if only the symbolic path can decide. Pure, takes microseconds, evaluates nothing.
   """
   answer = extract.answer_text(response)
+  if not judgeable(gold):
+    return NO_GOLD
   if answer is None:
     return NO_ANSWER
   verdict = fast_answer(answer, gold)
@@ -202,7 +251,7 @@ def verify(response: str, gold: str) -> Verdict:
     gold: the right answer, LaTeX or plain.
   Returns:
     Verdict('correct', 'equal') or Verdict('wrong', reason); reason 'timeout' when math-verify had to be
-    killed; Verdict('invalid', 'fault') when its worker died twice. Source: reliability.md, Maths
+    killed; Verdict('invalid', 'no_gold') for a gold that is no answer, and 'fault' when its worker died twice. Source: reliability.md, Maths
     verification.
   """
   verdict = fast_verdict(response, gold)
@@ -230,3 +279,10 @@ def _own_pool():
       _pool = Pool(workers=1, timeout=5.0)
       atexit.register(_pool.close)
     return _pool
+
+
+if __name__ == '__main__':
+  import sys
+
+  from vibethinker_jax.verify import math_corpus
+  sys.exit(math_corpus.main())

@@ -22,6 +22,7 @@ import time
 from concurrent.futures import Future
 
 from vibethinker_jax.verify import extract, frames, math
+from vibethinker_jax.verify import response as default
 from vibethinker_jax.verify.sandbox.client import UNSAFE, SandboxUnavailable
 from vibethinker_jax.verify.verdict import Verdict
 
@@ -276,16 +277,14 @@ def _done(verdict: Verdict) -> Future:
 def _decide_here(response: str, row: dict) -> tuple[Verdict | None, str, dict]:
   """(verdict if it needs no worker, the part of the response that is judged, the part of the row that
   judges)."""
+  default.check(row)
+  verdict = default.without_program(response, row)
+  if verdict is not None:
+    return verdict, '', {}
+  if row.get('constraints') is not None:
+    return None, response, {name: row[name] for name in ('constraints', 'tests', 'answer', 'choices') if name in row}
   if row.get('tests') is None:
-    if row.get('answer') is None:
-      raise ValueError(f'a row needs "tests" or "answer" to be verified; it has {sorted(row)}')
-    gold = str(row['answer'])
-    answer = extract.answer_text(response)
-    verdict = math.fast_verdict(response, gold)
-    return verdict, '' if verdict else f'\\boxed{{{answer}}}', {'answer': gold}
-  source = extract.code_text(response)
-  if source is None:
-    return math.NO_ANSWER, '', {}
+    return None, f'\\boxed{{{extract.answer_text(response)}}}', {'answer': str(row['answer'])}
   return None, extract.final_text(response), {'tests': row['tests']}
 
 

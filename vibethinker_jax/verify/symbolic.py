@@ -8,7 +8,7 @@ from fractions import Fraction
 
 from sympy import Expr, Float, I, Integral, Product, Sum
 
-from vibethinker_jax.verify import extract
+from vibethinker_jax.verify import extract, units
 from vibethinker_jax.verify.math import MIN_DIGITS, decimal_places
 
 SECONDS = 2  # math-verify's own limit (SIGALRM) for parsing and comparing; the pool kills the worker later
@@ -37,7 +37,7 @@ def _parse(text: str):
 
 def _clean(answer: str) -> str:
   """What math-verify is given: plain spellings as LaTeX, units off."""
-  text = extract.strip_unit(answer.strip().strip('$').rstrip('.,; '))
+  text = units.strip_unit(extract.strip_quantifier(answer.strip().strip('$').rstrip('.,; ')))
   text = re.sub(r'\bsqrt\(([^()]*)\)', r'\\sqrt{\1}', text.replace('**', '^'))
   text = re.sub(r'\\mathrm\s*\{\s*e\s*\}', 'e', text)  # \mathrm{e} made it drop the rest of the expression
   return text.replace('π', '\\pi').replace('∞', '\\infty').replace('\\varnothing', '\\emptyset')
