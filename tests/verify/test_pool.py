@@ -146,7 +146,7 @@ def test_response_verify_needs_a_judgeable_row():
   assert response.verify('\\boxed{5}', {'answer': 5}) == Verdict('correct', 'equal')
   assert response.verify('```python\nprint(5)\n```', {'tests': TESTS, 'answer': '6'}) == Verdict('correct',
       'accepted')
-  with pytest.raises(ValueError, match='"tests" or "answer"'):
+  with pytest.raises(ValueError, match='"tests", "answer" or'):
     response.verify('\\boxed{5}', {'question': 'x'})
 
 

@@ -102,6 +102,8 @@ def answer_text(response: str) -> str | None:
   """
   final = final_text(response)
   found = boxes(final) if final is not None else None
+  while found and not found[0].strip():
+    found.pop(0)  # the prompt's 'put your answer in \\boxed{}' restated; after an answer an empty box withdraws it
   spellings = set(found or ())
   if not spellings or len(spellings) > 32 or not all(map(usable, spellings)):
     return None

@@ -26,7 +26,7 @@ NO_GOLD = Verdict('invalid', 'no_gold')
 MAX_EXPONENT = 10**4  # 10^(10^4) takes sympy milliseconds, 10^(10^6) seconds
 MAX_FACTORIAL = 10**3
 MIN_DIGITS = 10  # a decimal equals a repeating or irrational gold from this many correct digits on
-# set in the environment of pool workers: there the slow path runs in place
+# the number of a pool's worker in its environment: there the slow path runs in place
 IN_WORKER = 'VIBETHINKER_VERIFY_WORKER'
 
 _DECIMAL = re.compile(r'([-+]?)(\d+\.?\d*|\.\d+)')

@@ -29,20 +29,22 @@ from vibethinker_jax.verify.verdict import Verdict
 DEFAULT = 'vibethinker_jax.verify.response:verify'
 MEMORY = 2 << 30  # address space of a worker; sympy needs 0.3 GB
 PIPELINE = 4  # tasks a worker holds: hides the round trip of 0.1 ms; few, since they wait behind a slow one
+QUEUE = 4096  # tasks that may wait: submit blocks beyond, so that memory stays bounded
 STARTUP = 60.0  # seconds a worker may take to be ready: sympy from a cold network disk
 STARTS = 3  # consecutive workers that died before they were ready: then the pool gives up with an error
 
 
 @dataclasses.dataclass
 class Stats:
-  """Counters since the pool started. fast: decided without a worker; shared: joined an identical task in
-  flight."""
+  """Counters since the pool started. fast: decided without a worker; shared: joined an identical task in flight; busy:
+  seconds that workers spent on tasks."""
   tasks: int = 0
   fast: int = 0
   shared: int = 0
   timeouts: int = 0
   faults: int = 0
   restarts: int = 0
+  busy: float = 0.0
 
 
 @dataclasses.dataclass(eq=False)
@@ -81,7 +83,7 @@ class Pool:
     self._shown = False
     self._number = 0
     self._threads = [
-      threading.Thread(target=self._serve, name=f'verifier-{i}', daemon=True) for i in range(workers)]
+      threading.Thread(target=self._serve, args=(i,), name=f'verifier-{i}', daemon=True) for i in range(workers)]
     for thread in self._threads:
       thread.start()
 
@@ -108,6 +110,8 @@ class Pool:
         return _done(verdict)
     key = (response, json.dumps(row, sort_keys=True))
     with self._changed:
+      while len(self._queue) >= QUEUE and not (self._closed or self._broken):
+        self._changed.wait()
       if self._closed or self._broken:
         raise RuntimeError(self._broken or 'the verifier pool is closed')
       self.stats.tasks += 1
@@ -119,7 +123,7 @@ class Pool:
       task.future.set_running_or_notify_cancel()
       self._inflight[key] = task
       self._queue.append(task)
-      self._changed.notify()
+      self._changed.notify_all()
     return task.future
 
   def verify(self, pairs: list[tuple[str, dict]]) -> list[Verdict]:
@@ -143,19 +147,19 @@ class Pool:
 
   # The rest runs in the workers' threads.
 
-  def _serve(self) -> None:
+  def _serve(self, number: int) -> None:
     held = collections.deque()
     try:
-      self._loop(held)
+      self._loop(number, held)
     except Exception as e:  # no process could be started, or a bug here: nobody may wait for ever
       self._break(f'a verifier thread failed: {e!r}', held)
       raise
 
-  def _loop(self, held: collections.deque) -> None:
-    process, alive, sent, head, started = _start(self._verifier), False, 0, 0.0, 0
+  def _loop(self, number: int, held: collections.deque) -> None:
+    process, alive, sent, head, started = _start(self._verifier, number), False, 0, 0.0, 0
     while self._take(held):
       if process is None:
-        process, alive, sent = _start(self._verifier), False, 0
+        process, alive, sent = _start(self._verifier, number), False, 0
       try:
         if not alive:
           ready = self._receive(process, time.monotonic() + STARTUP)
@@ -180,6 +184,7 @@ class Pool:
         process = None
         with self._changed:
           self.stats.restarts += 1
+          self.stats.busy += time.monotonic() - head if sent else 0.0
         started = 0 if alive else started + 1
         if alive:
           self._head_failed(held, timed_out)
@@ -188,6 +193,8 @@ class Pool:
         continue
       if answer is None:  # closed
         break
+      with self._changed:
+        self.stats.busy += time.monotonic() - head
       head, sent = time.monotonic(), sent - 1
       self._finish(held.popleft(), answer[1:])
     if process is not None:
@@ -206,6 +213,7 @@ class Pool:
       share = -(-len(self._queue) // len(self._threads))
       for _ in range(min(PIPELINE - len(held), share)):
         held.append(self._queue.popleft())
+      self._changed.notify_all()  # a submit may wait for room
       return not self._closed
 
   def _receive(self, process: subprocess.Popen, deadline: float):
@@ -255,6 +263,7 @@ class Pool:
       left = list(held) + list(self._queue)
       held.clear()
       self._queue.clear()
+      self._changed.notify_all()
     for task in left:
       self._forget(task)
       task.future.set_exception(RuntimeError(text))
@@ -288,11 +297,11 @@ def _decide_here(response: str, row: dict) -> tuple[Verdict | None, str, dict]:
   return None, extract.final_text(response), {'tests': row['tests']}
 
 
-def _start(verifier: str) -> subprocess.Popen:
+def _start(verifier: str, number: int) -> subprocess.Popen:
   path = os.pathsep.join(os.path.abspath(p or '.') for p in sys.path)
   env = {'PATH': os.environ.get('PATH', '/usr/bin:/bin'), 'LANG': 'C.UTF-8', 'PYTHONPATH': path,
          'PYTHONHASHSEED': '0', 'PYTHONSAFEPATH': '1', 'SYMPY_GROUND_TYPES': 'python',
-         'OMP_NUM_THREADS': '1', 'OPENBLAS_NUM_THREADS': '1', 'JAX_PLATFORMS': 'cpu', math.IN_WORKER: '1'}
+         'OMP_NUM_THREADS': '1', 'OPENBLAS_NUM_THREADS': '1', 'JAX_PLATFORMS': 'cpu', math.IN_WORKER: str(number)}
   env.update((name, os.environ[name]) for name in (UNSAFE, 'LD_LIBRARY_PATH', 'TMPDIR') if name in os.environ)
   return subprocess.Popen(
     [sys.executable, '-m', 'vibethinker_jax.verify.worker', verifier, str(os.getpid()), str(MEMORY)],
