@@ -40,6 +40,8 @@ def candidate(*args, **kwargs):
     if kind == 'raised':
       raise getattr(__builtins__, content, Exception)('raised by the program')
     return values.decode(content)
+  if asked and '{"object": null}' in call:  # made from a value that is not known yet
+    raise Failed
   if call not in asked:
     asked.append(call)
   return Unknown()

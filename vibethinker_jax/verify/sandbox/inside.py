@@ -132,7 +132,8 @@ def function_program(task, write):
       kind = guarded(lambda: (call_and_go_on if task.get('go_on') else call)(text))
     if kind != 'k':
       write(RESULT_FD, b'!' + kind.encode() + b'\n')
-      return
+      break
+  guarded(lambda: sys.stdout.flush())  # looked at by the corpus runner alone
 
 
 def write_all(fd, data, write):
