@@ -29,8 +29,9 @@ def main():
       rows += [json.loads(line) for line in f]
   pairs = [(row['output'], {'answer': str(row['gold'])}) for row in rows]
   with Pool(workers=flags.workers) as pool:
-    pool.verify([('\\boxed{\\sqrt{%d}}' % i, {'answer': 'x+1'}) for i in range(2, 2 + 8 * flags.workers)])  # all have started
-    fast = pool.stats.fast
+    pool.verify([('\\boxed{\\sqrt{%d}}' % i, {'answer': 'x+1'}) for i in range(2, 2 + 8 * flags.workers)])
+    pool.verify([('\\boxed{\\int_0^{\\infty} e^{-x^2}\\sin(x^3)\\,dx}', {'answer': '1'})])  # all have started, the slow lane too
+    fast, slow = pool.stats.fast, pool.stats.slow
     start = time.perf_counter()
     verdicts = pool.verify(pairs)
     seconds = time.perf_counter() - start
@@ -50,7 +51,7 @@ def main():
     'accepted_alone': sum(a and not b for a, b in zip(correct, theirs)),
     'rejected_alone': sum(b and not a for a, b in zip(correct, theirs)),
     'fast_share': round((stats.fast - fast) / len(rows), 4), 'milliseconds': round(seconds * 1e3 / len(rows), 3),
-    'timeouts': stats.timeouts, 'faults': stats.faults}))
+    'slow': stats.slow - slow, 'timeouts': stats.timeouts, 'faults': stats.faults}))
 
 
 if __name__ == '__main__':

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import string
 
-from vibethinker_jax.verify import extract
+from vibethinker_jax.verify import extract, units
 from vibethinker_jax.verify.math import DIFFERENT, EQUAL, NO_ANSWER
 from vibethinker_jax.verify.verdict import Verdict
 
@@ -26,10 +26,14 @@ def letter_of(answer: str, choices: list[str]) -> str | None:
     None if it names none, or two: a letter whose text is another option's, or more than an option after the letter.
   """
   letters = string.ascii_uppercase[:len(choices)]
-  texts = [extract.normalise(str(choice)) for choice in choices]
+  options = [str(choice).replace('$', '') for choice in choices]
+  texts = [extract.normalise(option) for option in options]
   plain = _WRAPPED.sub(r'\1', answer.strip().strip('$')).strip()
-  own = extract.normalise(answer)
-  same = [letter for letter, text in zip(letters, texts) if own == text or extract.normalise(plain) == text]
+  own, bare = extract.normalise(answer.replace('$', '')), extract.normalise(plain)
+  same = [letter for letter, text in zip(letters, texts) if text in (own, bare)]
+  if len(same) > 1:  # 3 m and 3 cm
+    size = units.measure(answer)
+    same = [letter for letter in same if units.measure(options[letters.index(letter)]) == size]
   match = _LETTER.fullmatch(plain)
   if match and match[1].upper() in letters:
     letter, rest = match[1].upper(), extract.normalise(match[2]) if match[2].strip(' .') else ''

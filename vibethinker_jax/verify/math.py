@@ -21,8 +21,10 @@ EQUAL = Verdict('correct', 'equal')
 DIFFERENT = Verdict('wrong', 'different')
 NO_ANSWER = Verdict('wrong', 'no_answer')
 REFUSED = Verdict('wrong', 'refused')
+TIMEOUT = Verdict('wrong', 'timeout')
 NO_GOLD = Verdict('invalid', 'no_gold')
 
+QUICK, SLOW = 0.1, 4.0  # CPU seconds for an answer: at first, and in the pool's slow lane; 5 ms is usual
 MAX_EXPONENT = 10**4  # 10^(10^4) takes sympy milliseconds, 10^(10^6) seconds
 MAX_FACTORIAL = 10**3
 MIN_DIGITS = 10  # a decimal equals a repeating or irrational gold from this many correct digits on
@@ -243,12 +245,13 @@ def fast_verdict(response: str, gold: str) -> Verdict | None:
   return verdict
 
 
-def verify(response: str, gold: str) -> Verdict:
+def verify(response: str, gold: str, quick: bool = False) -> Verdict:
   """Judges a response to a maths problem.
 
   Args:
     response: the model's whole text.
     gold: the right answer, LaTeX or plain.
+    quick: in a pool's worker: QUICK seconds at most, then ('wrong', 'timeout').
   Returns:
     Verdict('correct', 'equal') or Verdict('wrong', reason); reason 'timeout' when math-verify had to be
     killed; Verdict('invalid', 'no_gold') for a gold that is no answer, and 'fault' when its worker died twice. Source: reliability.md, Maths
@@ -260,7 +263,11 @@ def verify(response: str, gold: str) -> Verdict:
   answer = extract.answer_text(response)
   if os.environ.get(IN_WORKER):
     from vibethinker_jax.verify import symbolic  # sympy: 0.5 s of import, only workers pay it
-    return EQUAL if symbolic.equal(answer, gold) else DIFFERENT
+    try:
+      with symbolic.cpu_seconds(QUICK if quick else SLOW):
+        return EQUAL if symbolic.equal(answer, gold) else DIFFERENT
+    except symbolic.OutOfTime:
+      return TIMEOUT
   return _own_pool().verify([(f'\\boxed{{{answer}}}', {'answer': gold})])[0]
 
 

@@ -2,8 +2,10 @@
 text, and one answer can take for ever."""
 from __future__ import annotations
 
+import contextlib
 import functools
 import re
+import signal
 from fractions import Fraction
 
 from sympy import Expr, Float, I, Integral, Product, Sum
@@ -12,6 +14,25 @@ from vibethinker_jax.verify import extract, units
 from vibethinker_jax.verify.math import MIN_DIGITS, decimal_places
 
 SECONDS = 2  # math-verify's own limit (SIGALRM) for parsing and comparing; the pool kills the worker later
+
+
+class OutOfTime(BaseException):
+  """CPU seconds are used up. Not an Exception: the libraries catch those."""
+
+
+@contextlib.contextmanager
+def cpu_seconds(seconds: float):
+  """Raises OutOfTime in the body when it used that much CPU time. Main thread only. What hangs in one C call is not
+  interrupted: the pool kills that."""
+  def ended(*_):
+    raise OutOfTime
+  before = signal.signal(signal.SIGPROF, ended)
+  signal.setitimer(signal.ITIMER_PROF, seconds)
+  try:
+    yield
+  finally:
+    signal.setitimer(signal.ITIMER_PROF, 0)
+    signal.signal(signal.SIGPROF, before)
 
 
 @functools.lru_cache(maxsize=1)

@@ -106,15 +106,17 @@ def threads(pid):
 def set_limits(limits, cases, own_user):
   cpu = max(1, int(-(-limits['cpu'] // 1)))
   files = max(limits['output'] * min(cases, 16), limits['input']) + 1
-  wanted = [(resource.RLIMIT_AS, limits['memory']), (resource.RLIMIT_CPU, cpu), (resource.RLIMIT_FSIZE, files),
+  wanted = [(resource.RLIMIT_AS, limits['memory']), (resource.RLIMIT_CPU, cpu + 1), (resource.RLIMIT_FSIZE, files),
             (resource.RLIMIT_NOFILE, 64), (resource.RLIMIT_CORE, 0), (resource.RLIMIT_STACK, 64 << 20)]
   if own_user:  # it counts a user's threads: with a shared user it would count the trainer's
     wanted.append((resource.RLIMIT_NPROC, MAX_THREADS))
   for kind, value in wanted:
     hard = resource.getrlimit(kind)[1]
     value = value if hard == resource.RLIM_INFINITY else min(value, hard)
+    # of CPU time the soft limit comes first: SIGXCPU says why, SIGKILL is also the out-of-memory killer's
+    soft = min(value, cpu) if kind == resource.RLIMIT_CPU else value
     try:
-      resource.setrlimit(kind, (value, value))
+      resource.setrlimit(kind, (soft, value))
     except (OSError, ValueError):
       if LINUX:
         raise

@@ -33,13 +33,13 @@ def given_names():
 NAMES = given_names()
 
 
-def case_limit(seconds, now=time.process_time, total=resource.RLIMIT_CPU, get=resource.getrlimit,
+def case_limit(seconds, now=time.process_time, kind=resource.RLIMIT_CPU, get=resource.getrlimit,
                put=resource.setrlimit):
-  """The soft CPU limit for the next case, in the kernel's whole seconds; the hard one is for all together. A program
-  may lift the soft one and gains nothing beyond the hard one."""
-  hard = get(total)[1]
+  """The soft CPU limit for the next case, in the kernel's whole seconds, at most that for all together: a second below
+  the hard one. A program may lift it and gains that second."""
+  hard = get(kind)[1]
   soft = int(-(-(now() + seconds) // 1))
-  put(total, (soft if hard == resource.RLIM_INFINITY else min(soft, hard), hard))
+  put(kind, (soft if hard == resource.RLIM_INFINITY else max(1, min(soft, hard - 1)), hard))
 
 
 def run_case(code, names, data, spares):
