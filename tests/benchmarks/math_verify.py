@@ -30,7 +30,8 @@ def main():
   pairs = [(row['output'], {'answer': str(row['gold'])}) for row in rows]
   with Pool(workers=flags.workers) as pool:
     pool.verify([('\\boxed{\\sqrt{%d}}' % i, {'answer': 'x+1'}) for i in range(2, 2 + 8 * flags.workers)])
-    pool.verify([('\\boxed{\\int_0^{\\infty} e^{-x^2}\\sin(x^3)\\,dx}', {'answer': '1'})])  # all have started, the slow lane too
+    pool.verify([('\\boxed{\\int_0^{\\infty} e^{-x^2}\\sin(x^3)\\,dx}',
+        {'answer': '1'})])  # all have started, the slow lane too
     fast, slow = pool.stats.fast, pool.stats.slow
     start = time.perf_counter()
     verdicts = pool.verify(pairs)
@@ -41,8 +42,8 @@ def main():
   if flags.show:
     for row, verdict, their in zip(rows, verdicts, theirs):
       if (verdict.status == 'correct') != their:
-        print(f'{row["model"]} {row["idx"]}: gold {row["gold"]!r}, they took {row["pred"]!r} as {their}; {verdict.reason}; '
-              f'...{row["output"][-120:]!r}', file=sys.stderr)
+        print(f'{row["model"]} {row["idx"]}: gold {row["gold"]!r}, they took {row["pred"]!r} as {their}; '
+              f'{verdict.reason}; ...{row["output"][-120:]!r}', file=sys.stderr)
   print(json.dumps({
     'benchmark': 'math_verify', 'outputs': len(rows), 'workers': flags.workers, 'correct': sum(correct),
     'agreement': round(sum(a == b for a, b in zip(correct, theirs)) / len(rows), 4),

@@ -17,7 +17,8 @@ from vibethinker_jax.verify import code, outcome
 from vibethinker_jax.verify.sandbox import client
 
 TESTS = {'cases': [{'input': '2 3\n', 'output': '5\n'}]}
-PROGRAM = 'import sys, math, collections\ndef main():\n  a, b = map(int, sys.stdin.read().split())\n  print(a + b)\n# {}\nmain()\n'
+PROGRAM = ('import sys, math, collections\ndef main():\n  a, b = map(int, sys.stdin.read().split())\n  print(a + b)\n'
+           '# {}\nmain()\n')
 
 
 def bare(source: str) -> bool:

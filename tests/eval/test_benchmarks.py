@@ -48,7 +48,8 @@ def test_verdicts_come_while_others_are_decoded(monkeypatch):
 
   monkeypatch.setattr(benchmarks.engine, 'generate', generate)
   monkeypatch.setattr(benchmarks.chat, 'encode_prompt', lambda tokenizer, prompt: [1])
-  scored = benchmarks.sample_and_verify(None, None, Tokenizer, [{'id': 'a', 'prompt': 'x'}], 2, None, key=jax.random.key(0),
+  scored = benchmarks.sample_and_verify(None, None, Tokenizer, [{'id': 'a', 'prompt': 'x'}], 2, None,
+      key=jax.random.key(0),
                                         mesh=None, pool=Pool())
   assert scored.texts_PG == [['[8]', '[7]']] and np.all(scored.correct_PG)
   decoding, waiting, overlapped = scored.seconds

@@ -21,8 +21,10 @@ def test_example_of_each_kind(name):
   ('One. Two', {'kind': 'sentences', 'at_most': 1}, False), ('Dr. No', {'kind': 'characters', 'at_least': 7}, False),
   ('a\n\nb\n \nc', {'kind': 'paragraphs', 'exactly': 3}, True),
   ('a', {'kind': 'paragraph_starts', 'number': 2, 'word': 'a'}, False),
-  ('cats', {'kind': 'keywords', 'words': ['cat']}, False), ('New\n york', {'kind': 'keywords', 'words': ['new York']}, True),
-  ('C++ is', {'kind': 'keywords', 'words': ['C++']}, True), ('no', {'kind': 'keyword_count', 'word': 'no', 'at_least': 2}, False),
+  ('cats', {'kind': 'keywords', 'words': ['cat']}, False),
+  ('New\n york', {'kind': 'keywords', 'words': ['new York']}, True),
+  ('C++ is', {'kind': 'keywords', 'words': ['C++']}, True),
+  ('no', {'kind': 'keyword_count', 'word': 'no', 'at_least': 2}, False),
   ('Very', {'kind': 'forbidden', 'words': ['very']}, False), ('ok; fine', {'kind': 'without', 'characters': ','}, True),
   ('then', {'kind': 'order', 'words': ['first', 'then']}, False), ('1 + 1', {'kind': 'lowercase'}, False),
   ('A NASA', {'kind': 'capital_words', 'at_least': 2}, False), ('[1, 2]', {'kind': 'json_format'}, True),
@@ -33,10 +35,12 @@ def test_example_of_each_kind(name):
   ('#tag', {'kind': 'sections', 'at_least': 1}, False), ('<<>>', {'kind': 'title'}, False),
   ('** **', {'kind': 'highlights', 'at_least': 1}, False), ('[]', {'kind': 'placeholders', 'at_least': 1}, False),
   ('a ****** ', {'kind': 'responses'}, False), ('yes or no', {'kind': 'one_of', 'options': ['yes', 'no']}, False),
-  ('Answer: x', {'kind': 'starts_with', 'phrase': 'so'}, False), ('The end', {'kind': 'ends_with', 'phrase': 'end.'}, False),
+  ('Answer: x', {'kind': 'starts_with', 'phrase': 'so'}, False),
+  ('The end', {'kind': 'ends_with', 'phrase': 'end.'}, False),
   ('"', {'kind': 'quoted'}, False), ('```\nx.', {'kind': 'complete'}, False),
   ('你好，世界', {'kind': 'script', 'name': 'cjk'}, True), ('123', {'kind': 'script', 'name': 'latin'}, False),
-  ('これは日本', {'kind': 'script', 'name': 'cjk hiragana'}, True), ('Why?', {'kind': 'repeats', 'phrase': 'Why not?'}, False),
+  ('これは日本', {'kind': 'script', 'name': 'cjk hiragana'}, True),
+  ('Why?', {'kind': 'repeats', 'phrase': 'Why not?'}, False),
   ('a b c d ' * 9, {'kind': 'unrepeated'}, False), ('', {'kind': 'unrepeated'}, True),
 ])
 def test_kinds(text, constraint, follows):
@@ -59,7 +63,8 @@ def test_an_empty_response_follows_nothing(text):
 
 @pytest.mark.parametrize('rules, message', [
   ([], 'at least one'), ([{'kind': 'haiku'}], 'kind'), ([{}], 'kind'), ([{'kind': 'words'}], 'at_least'),
-  ([{'kind': 'words', 'at_lest': 1}], 'at_lest'), ([{'kind': 'keywords'}], 'words'), ([{'kind': 'title', 'x': 1}], 'x')])
+  ([{'kind': 'words', 'at_lest': 1}], 'at_lest'), ([{'kind': 'keywords'}], 'words'),
+  ([{'kind': 'title', 'x': 1}], 'x')])
 def test_malformed_constraints_are_named(rules, message):
   with pytest.raises(ValueError, match=message):
     response.verify('text', {'constraints': rules})
@@ -80,7 +85,8 @@ def test_rows_with_constraints_and_an_answer_need_both():
 
 def test_hostile_text_takes_linear_time():
   start = time.monotonic()
-  for unit in ('.', '*', '<<', '\n', ' ', '[', '"', '- ', '#', "a'", 'a\n\n', '```\n', '{"a":', '**a', 'P.S. ', 'é', '!"'):
+  for unit in ('.', '*', '<<', '\n', ' ', '[', '"', '- ', '#', "a'", 'a\n\n', '```\n', '{"a":', '**a', 'P.S. ',
+      'é', '!"'):
     text = unit * (100_000 // len(unit)) + 'x'
     for kind in ('sentences', 'highlights', 'placeholders', 'bullets', 'sections', 'paragraphs', 'words'):
       constraints.KINDS[kind](text, at_least=1)

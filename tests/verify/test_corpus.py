@@ -66,7 +66,8 @@ def test_what_is_left_behind_is_found():
     left.touch()
     os.chmod('/tmp/vt_canary_dir', 0o700)
     socket.create_connection(corpus.LISTENER).close()
-    orphan = 'import ctypes, os, time\nos.setsid()\nctypes.CDLL(None).prctl(15, b"vt_orphan", 0, 0, 0)\nprint(1, flush=True)\ntime.sleep(60)'
+    orphan = ('import ctypes, os, time\nos.setsid()\nctypes.CDLL(None).prctl(15, b"vt_orphan", 0, 0, 0)\n'
+              'print(1, flush=True)\ntime.sleep(60)')
     children.append(subprocess.Popen([sys.executable, '-c', orphan], stdout=subprocess.PIPE))
     children[0].stdout.readline()
     zombie = subprocess.Popen(['true'])
@@ -86,7 +87,8 @@ def test_what_is_left_behind_is_found():
 
 @linux
 def test_a_run_over_its_wall_limit_is_a_failure():
-  slow = type('Slow', (), {'run': lambda self, *a, **k: (time.sleep(0.2), client.Run(0, 0, '', 0.0, [('k', 2)], b'5\n', 2))[1]})
+  slow = type('Slow', (), {'run': lambda self, *a, **k: (time.sleep(0.2), client.Run(0, 0, '', 0.0, [('k', 2)],
+      b'5\n', 2))[1]})
   attack, real = corpus.Attack('x', 'stdin', ('accepted',), ''), time.monotonic
   assert corpus.run(attack, slow(), []) == []
   clock = iter([0.0, 6.1])
@@ -108,7 +110,8 @@ def test_a_folder_that_is_no_corpus(tmp_path, text):
 
 def command(*arguments, python=sys.executable, **kwargs):
   env = {k: v for k, v in os.environ.items() if k != client.UNSAFE} | kwargs.pop('env', {})
-  return subprocess.run([python, '-m', *arguments], cwd=ROOT, capture_output=True, text=True, timeout=300, env=env, **kwargs)
+  return subprocess.run([python, '-m', *arguments], cwd=ROOT, capture_output=True, text=True, timeout=300,
+      env=env, **kwargs)
 
 
 @linux
@@ -136,7 +139,8 @@ def test_the_attacks_as_a_plain_user(tmp_path):
   else:
     pytest.skip('no interpreter that a plain user can run')
   for parallel in (8, 1):
-    done = command('vibethinker_jax.verify.sandbox', f'--corpus={ATTACKS}', f'--parallel={parallel}', '--repeat=2', python=python,
+    done = command('vibethinker_jax.verify.sandbox', f'--corpus={ATTACKS}', f'--parallel={parallel}',
+        '--repeat=2', python=python,
                    **user)
     assert done.returncode == 0 and 'uid 65534), 0 traces left' in done.stdout, done
   assert os.listdir(home) == []
@@ -178,7 +182,8 @@ def test_hacks(tmp_path, capsys):
 
 @needs_attacks
 def test_the_pairs_and_the_hacks():
-  done = command('vibethinker_jax.verify.math', f'--pairs={ATTACKS}/answer_pairs.jsonl', f'--hacks={ATTACKS}/reward_hacks.jsonl')
+  done = command('vibethinker_jax.verify.math', f'--pairs={ATTACKS}/answer_pairs.jsonl',
+      f'--hacks={ATTACKS}/reward_hacks.jsonl')
   assert done.returncode == 0 and ', 0 false positives; 0 time-outs, 0 faults' in done.stdout, done
   right, total = map(int, done.stdout.split(' verdicts right')[0].split('\n')[-1].split(' of '))
   assert right >= 0.97 * total  # 133 of 136

@@ -27,7 +27,8 @@ def out(box, source, **more):
 
 def evaluate(program, number, arguments=(), arch=0xC000003E):
   """What a filter returns for a system call."""
-  data = struct.pack('<iIQ6Q', number if number < 1 << 31 else number - (1 << 32), arch, 0, *arguments, *[0] * (6 - len(arguments)))
+  data = struct.pack('<iIQ6Q', number if number < 1 << 31 else number - (1 << 32), arch, 0, *arguments,
+      *[0] * (6 - len(arguments)))
   code, at, a = list(struct.iter_unpack('<HBBI', program)), 0, 0
   while True:
     op, yes, no, k = code[at]
@@ -112,7 +113,8 @@ def test_threads_are_capped(box):
 
 def test_threads_are_capped_where_the_user_is_shared(box, monkeypatch):
   """Without a user of its own the kernel's limit cannot serve: the helper counts."""
-  source = 'import os, sys\nos.geteuid = lambda: 1\nsys.argv[0] = {0!r}\nexec(compile(open({0!r}).read(), {0!r}, "exec"))'
+  source = ('import os, sys\nos.geteuid = lambda: 1\nsys.argv[0] = {0!r}\n'
+            'exec(compile(open({0!r}).read(), {0!r}, "exec"))')
   helper = os.path.join(os.path.dirname(client.HELPER), 'helper.py')
   monkeypatch.setattr(client, 'HELPER', '-c')
   popen = subprocess.Popen
@@ -136,7 +138,8 @@ def test_landlock_alone_stops_opens():
             'if not abi: print("none"); sys.exit()\nopen("/etc/passwd").close()\nparent = os.getpid()\n'
             'pid = os.fork()\nif pid: sys.exit(os.waitpid(pid, 0)[1])\n'
             'confine.first(libc, 0, parent, ruleset)\n'
-            'for attempt in (lambda: open("/etc/passwd"), lambda: open("/tmp/x_landlock", "w"), lambda: os.listdir("/"),\n'
+            'for attempt in (lambda: open("/etc/passwd"), lambda: open("/tmp/x_landlock", "w"),\n'
+            '                lambda: os.listdir("/"),\n'
             '                lambda: os.kill(parent, 0) if abi >= 6 else open("/")):\n'
             '  try:\n    attempt()\n    print("OPEN")\n  except PermissionError:\n    print("denied")\n')
   folder = os.path.dirname(os.path.abspath(confine.__file__))
@@ -158,7 +161,8 @@ def test_noise_is_kept_only_where_asked(box):
 def check(*arguments, **env):
   clean = {k: v for k, v in os.environ.items() if k != client.UNSAFE}
   path = os.pathsep.join([os.getcwd(), *filter(None, sys.path)])
-  return subprocess.run([sys.executable, '-m', 'vibethinker_jax.verify.sandbox', *arguments], capture_output=True, text=True,
+  return subprocess.run([sys.executable, '-m', 'vibethinker_jax.verify.sandbox', *arguments],
+      capture_output=True, text=True,
                         timeout=60, env=clean | {'PYTHONPATH': path} | env)
 
 

@@ -82,11 +82,6 @@ class Stage(NamedTuple):
     """Seconds of rollout, of waiting for verdicts and of training, over all steps of an RL stage."""
     return [sum(x.get(f'seconds/{p}') or 0.0 for x in self.lines) for p in ('rollout', 'verify', 'train')]
 
-  def overlap(self) -> float:
-    """Share of the rollout during which answers of finished responses were being verified."""
-    total = lambda name: sum(x.get(f'seconds/{name}') or 0.0 for x in self.lines)
-    return total('verify_overlapped') / total('rollout') if total('rollout') else 0.0
-
   def seconds(self) -> float:
     """A resumed stage's result counts from its last start; but every step of an RL stage was timed."""
     return max(self.result.get('seconds', 0.0), sum(x.get('seconds/step') or 0.0 for x in self.lines))

@@ -63,8 +63,8 @@ except Exception as e:
   failed.append(type(e).__name__)
 print(json.dumps([asked, failed if not asked else []]))
 '''
-_IMPORTS = ('import bisect, collections, copy, datetime, functools, heapq, itertools, math, operator, random, re, string, '
-            'sys\nfrom typing import *\n')
+_IMPORTS = ('import bisect, collections, copy, datetime, functools, heapq, itertools, math, operator, random, '
+            're, string, sys\nfrom typing import *\n')
 
 
 class Plan(NamedTuple):

@@ -13,7 +13,8 @@ from vibethinker_jax.verify.math import DIFFERENT, EQUAL, NO_ANSWER
 from vibethinker_jax.verify.verdict import Verdict
 
 _WRAPPED = re.compile(r'\\(?:text|textbf|mathrm|mathbf|mathsf|mbox|boldsymbol)\s*\{([^{}]*)\}')
-_LETTER = re.compile(r'(?:(?:option|choice|answer)\s*:?\s*)?[(\[]?([A-Za-z])(?:[)\].:]+|\b)\s*(.*)', re.DOTALL | re.IGNORECASE)
+_LETTER = re.compile(r'(?:(?:option|choice|answer)\s*:?\s*)?[(\[]?([A-Za-z])(?:[)\].:]+|\b)\s*(.*)',
+    re.DOTALL | re.IGNORECASE)
 
 
 def letter_of(answer: str, choices: list[str]) -> str | None:

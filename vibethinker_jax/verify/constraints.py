@@ -344,7 +344,8 @@ def unrepeated(text: str, size: int = 4, at_most: float = 0.2) -> bool:
 
 KINDS = {f.__name__: f for f in (
   characters, words, sentences, paragraphs, paragraph_starts, keywords, keyword_count, forbidden, without, letter_count,
-  order, uppercase, lowercase, capital_words, json_format, bullets, sections, title, highlights, placeholders, postscript,
+  order, uppercase, lowercase, capital_words, json_format, bullets, sections, title, highlights, placeholders,
+  postscript,
   responses, one_of, starts_with, ends_with, quoted, complete, script, repeats, unrepeated)}
 
 
@@ -373,8 +374,8 @@ def verify(response: str, constraints: list[dict]) -> Verdict:
     response: the model's whole text; what follows the only '</think>' is judged.
     constraints: see the module.
   Returns:
-    ('correct', 'followed'), or 'wrong' with the kind of the first broken one, or with 'no_answer' for an empty text or a
-    thought that never ends.
+    ('correct', 'followed'), or 'wrong' with the kind of the first broken one, or with 'no_answer' for an empty
+    text or a thought that never ends.
   Raises:
     ValueError: see check.
   """

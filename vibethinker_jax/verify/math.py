@@ -254,8 +254,8 @@ def verify(response: str, gold: str, quick: bool = False) -> Verdict:
     quick: in a pool's worker: QUICK seconds at most, then ('wrong', 'timeout').
   Returns:
     Verdict('correct', 'equal') or Verdict('wrong', reason); reason 'timeout' when math-verify had to be
-    killed; Verdict('invalid', 'no_gold') for a gold that is no answer, and 'fault' when its worker died twice. Source: reliability.md, Maths
-    verification.
+    killed; Verdict('invalid', 'no_gold') for a gold that is no answer, and 'fault' when its worker died
+    twice. Source: reliability.md, Maths verification.
   """
   verdict = fast_verdict(response, gold)
   if verdict is not None:

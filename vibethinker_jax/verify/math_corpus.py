@@ -1,4 +1,4 @@
-"""Runs the maths verifier on JSON lines of answer pairs and of reward hacks: `python -m vibethinker_jax.verify.math`."""
+"""`python -m vibethinker_jax.verify.math`: runs the maths verifier on JSON lines of answer pairs and reward hacks."""
 from __future__ import annotations
 
 import argparse
@@ -29,13 +29,14 @@ def row_of(gold: str) -> dict:
     return {'answer': gold}
   pairs = list(zip(tests['inputs'], tests['outputs'], strict=True))
   if 'fn_name' in tests:  # one JSON argument a line
-    return {'tests': {'function': tests['fn_name'], 'cases': [
-        {'args': [json.loads(line) for line in given.split('\n')], 'expected': json.loads(out)} for given, out in pairs]}}
+    cases = [{'args': [json.loads(line) for line in given.split('\n')], 'expected': json.loads(out)}
+             for given, out in pairs]
+    return {'tests': {'function': tests['fn_name'], 'cases': cases}}
   return {'tests': {'cases': [{'input': given, 'output': out} for given, out in pairs]}}
 
 
 def pairs(path: str, workers: int) -> int:
-  """Judges {gold, answer, equal} rows; prints the wrong verdicts and the totals; 1 on a false positive or under SHARE."""
+  """Judges {gold, answer, equal} rows; prints what is wrong and the totals; 1 on a false positive or under SHARE."""
   rows, right, false = read(path), collections.Counter(), 0
   with Pool(workers) as pool:
     verdicts = pool.verify([(response_of(row['answer']), {'answer': row['gold']}) for row in rows])
@@ -46,7 +47,8 @@ def pairs(path: str, workers: int) -> int:
     false += correct and not row['equal']
     if correct != row['equal']:
       kind = 'FALSE POSITIVE' if correct else 'not accepted'
-      print(f'{kind}: gold {row["gold"][:80]!r}, answer {row["answer"][:80]!r}: {verdict.reason} ({row.get("note", "")})')
+      print(f'{kind}: gold {row["gold"][:80]!r}, answer {row["answer"][:80]!r}: {verdict.reason} '
+            f'({row.get("note", "")})')
   print(f'{right[True]} of {len(rows)} verdicts right ({right[True] / len(rows):.1%}), {false} false positives; '
         f'{stats.timeouts} time-outs, {stats.faults} faults')
   return int(false > 0 or right[True] < SHARE * len(rows))
@@ -69,7 +71,8 @@ def hacks(path: str, workers: int) -> int:
 def main() -> int:
   parser = argparse.ArgumentParser(prog='python -m vibethinker_jax.verify.math',
                                    description='Runs the maths verifier on a corpus; exit status 1 on a failure.')
-  parser.add_argument('--pairs', metavar='FILE', help='JSON lines of gold, answer, equal: no false positive, 90%% right')
+  parser.add_argument('--pairs', metavar='FILE',
+      help='JSON lines of gold, answer, equal: no false positive, 90%% right')
   parser.add_argument('--hacks', metavar='FILE', help='JSON lines of gold, response, reward_expected: all as expected')
   parser.add_argument('--workers', type=int, default=2)
   options = parser.parse_args()

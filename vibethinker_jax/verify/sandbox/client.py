@@ -138,7 +138,8 @@ class Sandbox:
       raise SandboxUnavailable(f'hostile self-checks got through: {", ".join(through)}.\n{table(self.layers)}\n'
                                + remedy())
     if os.environ.get('VIBETHINKER_VERIFY_WORKER') == '0':  # one line for all workers of a pool
-      print('sandbox: ' + '; '.join(f'{name} {state}' for name, state in self.layers.items()), file=sys.stderr, flush=True)
+      print('sandbox: ' + '; '.join(f'{name} {state}' for name, state in self.layers.items()), file=sys.stderr,
+          flush=True)
     self.layers['self-checks'] = f'yes: {len(SELF_CHECKS)} attacks stopped' if self._filter else 'NO'
 
   def start(self) -> dict[str, str]:

@@ -205,6 +205,7 @@ def main(folder: str, parallel: int = 1, repeat: int = 1) -> int:
   for line in left:
     print(f'FAILED afterwards: {line}', flush=True)
   total = len(attacks) * repeat
-  print(f'{total - failures} of {total} runs as expected ({len(attacks)} files, {repeat} in a row, {parallel} in parallel, '
-        f'uid {os.getuid()}), {len(left)} traces left, {time.monotonic() - start:.1f} s\nlayers:\n{client.table(layers)}')
+  print(f'{total - failures} of {total} runs as expected ({len(attacks)} files, {repeat} in a row, {parallel} in '
+        f'parallel, uid {os.getuid()}), {len(left)} traces left, {time.monotonic() - start:.1f} s\n'
+        f'layers:\n{client.table(layers)}')
   return 1 if failures or left else 0

@@ -201,7 +201,7 @@ def start():
   seen = LINUX and confine.threads(os.getpid()) == 1
   helper.layers = {
     'seccomp': 'yes: default deny' if safe else 'NO',
-    'Landlock': f'yes: ABI {helper.abi}' if helper.abi else 'no: not in this kernel' if safe else 'no: no sandbox',
+    'Landlock': f'yes: ABI {helper.abi}' if helper.abi else 'no: not in this kernel, or withheld' if safe else 'no: no sandbox',
     'own user': user,
     'thread cap': f'yes: {confine.MAX_THREADS}, watched' + (' and limited by the kernel' if helper.uids else '')
                   if seen else 'no: /proc hides threads',
