@@ -46,7 +46,7 @@ def test_a_corpus_that_holds(tmp_path, capsys):
 @pytest.mark.parametrize('mode, expect, source, message', [
   ('stdin', 'accepted', 'print(6)', 'wrong_answer, expected accepted'),
   ('stdin', 'wrong_answer', 'print("x")\nprint("PWNED: it got out")', "'PWNED: it got out'"),
-  ('stdin', 'wrong_answer', 'import sys\nprint("SURFACE: raw", file=sys.stderr)', "'SURFACE: raw'"),
+  ('stdin', 'wrong_answer', 'print("SURFACE: raw")', "'SURFACE: raw'"),
   ('function', 'wrong_answer', 'def add(a, b):\n  print("PWNED: in a function")\n  return 0', "'PWNED: in a function'"),
 ])
 def test_a_failure_is_a_line_and_exit_status_1(tmp_path, capsys, mode, expect, source, message):
@@ -81,6 +81,10 @@ def test_what_is_left_behind_is_found():
     children[0].wait()
     children[0].stdout.close()
     zombie.wait()
+    with open(os.memfd_create('left'), 'wb') as file:
+      file.write(bytes(600 << 20))
+      file.flush()
+      assert any('MB more shared memory' in line for line in changes([]))
     assert changes([children[0].pid]) == ['/tmp/vt_canary_dir: owner or mode changed']
   assert 'VT_CANARY_SECRET' not in os.environ and not os.path.exists('/tmp/vt_canary_dir')
 

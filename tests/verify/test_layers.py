@@ -150,12 +150,13 @@ def test_landlock_alone_stops_opens():
 
 
 def test_noise_is_kept_only_where_asked(box):
-  source = 'import sys\nprint("answer")\nprint("noise", file=sys.stderr)'
-  assert box.run(source, [''], None, *LIMITS).noise == b''
-  run = box.run(source, [''], None, *LIMITS, noise=True)
-  assert (run.data, run.noise) == (b'answer\n', b'noise\n')
-  run = box.run('def f():\n  print("noise")\n  return 1', ['[]'], 'f', *LIMITS, noise=True)
+  source = 'import sys\ndef f():\n  print("noise")\n  print("more", file=sys.stderr)\n  return 1'
+  assert box.run(source, ['[]'], 'f', *LIMITS).noise == b''
+  run = box.run(source, ['[]'], 'f', *LIMITS, noise=True)
   assert (run.data, run.noise) == (b'1\n', b'noise\n')
+  flood = 'import os\ndef f():\n  for _ in range(32): os.write(1, b"x" * (1 << 20)); os.write(2, b"x")\n  return 1'
+  for noise in (False, True):
+    assert box.run(flood, ['[]'], 'f', *LIMITS, noise=noise).data == b'1\n'
 
 
 def check(*arguments, **env):

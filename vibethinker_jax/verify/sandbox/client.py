@@ -34,8 +34,8 @@ class Run(NamedTuple):
   """What one run left behind.
 
   signal: that ended it, or 0. killed: '', or 'time' or 'threads', for which the helper killed it. data: stdout (stdin
-  mode) or JSON lines (function mode), cut; size: what it was before. noise: stderr, and stdout in function mode, where
-  asked for; never parsed.
+  mode) or JSON lines (function mode), cut; size: what it was before. noise: stdout in function mode, where asked for;
+  never parsed.
   """
   exit_code: int
   signal: int
@@ -132,7 +132,7 @@ class Sandbox:
       return self._exchange({'function': None, 'cases': 1, 'limits': limits},
                             json.dumps({'source': source, 'inputs': ['']}).encode('ascii')).data
     if out('print(6 * 7)') != b'42\n':
-      raise SandboxUnavailable('the sandbox does not run an honest program. ' + remedy())
+      raise SandboxUnavailable(f'the sandbox does not run an honest program.\n{table(self.layers)}\n{remedy()}')
     through = [name for name, source in SELF_CHECKS if b'OPEN' in out(source)] if self._filter else []
     if through:
       raise SandboxUnavailable(f'hostile self-checks got through: {", ".join(through)}.\n{table(self.layers)}\n'

@@ -103,9 +103,9 @@ def threads(pid):
     return 0
 
 
-def set_limits(limits, cases, own_user):
+def set_limits(limits, cases, own_user, more=0):
   cpu = max(1, int(-(-limits['cpu'] // 1)))
-  files = max(limits['output'] * min(cases, 16), limits['input']) + 1
+  files = max(limits['output'] * min(cases, 16), limits['input'], more) + 1
   wanted = [(resource.RLIMIT_AS, limits['memory']), (resource.RLIMIT_CPU, cpu + 1), (resource.RLIMIT_FSIZE, files),
             (resource.RLIMIT_NOFILE, 64), (resource.RLIMIT_CORE, 0), (resource.RLIMIT_STACK, 64 << 20)]
   if own_user:  # it counts a user's threads: with a shared user it would count the trainer's

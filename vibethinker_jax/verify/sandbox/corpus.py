@@ -109,7 +109,7 @@ def machine():
     watched = ['/etc', '/root', '/home', '/usr', '/var/tmp', '/dev/shm', sys.prefix, *PLACES, str(folder), str(outside)]
     owners = {path: _owner(path) for path in watched}
     disk = {place: shutil.disk_usage(place).free for place in PLACES if os.path.isdir(place)}
-    memory = _memory()
+    memory = _shared_memory()
 
     def changes(sessions: list) -> list[str]:
       wrong = [f'sentinel ended: {sentinel.returncode}'] if sentinel.poll() is not None else []
@@ -124,8 +124,8 @@ def machine():
       wrong += [f'{path}: owner or mode changed' for path in watched if _owner(path) != owners[path]]
       wrong += [f'{place}: {(free - shutil.disk_usage(place).free) >> 20} MB less disk' for place, free in disk.items()
                 if free - shutil.disk_usage(place).free > 512 << 20]  # others write too
-      if memory - _memory() > 2 << 30:
-        wrong.append(f'{(memory - _memory()) >> 20} MB less memory')
+      if _shared_memory() - memory > 512 << 20:
+        wrong.append(f'{(_shared_memory() - memory) >> 20} MB more shared memory')
       return wrong + _processes(set(sessions))
     yield changes
   finally:
@@ -148,9 +148,10 @@ def _owner(path: str):
   return stat.st_mode, stat.st_uid, stat.st_gid
 
 
-def _memory() -> int:
+def _shared_memory() -> int:
+  """Bytes of memory files, tmpfs and System V segments: what outlives a process. All else went with the processes."""
   with open('/proc/meminfo', encoding='ascii') as f:
-    return int(re.search(r'MemAvailable:\s+(\d+)', f.read()).group(1)) << 10
+    return int(re.search(r'Shmem:\s+(\d+)', f.read()).group(1)) << 10
 
 
 def _processes(sessions: set) -> list[str]:
