@@ -1,5 +1,6 @@
 """The layers below and above the seccomp filter: user, Landlock, threads; and the filter itself, interpreted."""
 import os
+import shutil
 import struct
 import subprocess
 import sys
@@ -91,6 +92,17 @@ def test_free_uids_have_no_account_and_no_process(monkeypatch):
   assert confine.free_uids() == []
 
 
+@pytest.mark.skipif(not ROOT or not shutil.which('setpriv'), reason='only root can drop capabilities')
+@pytest.mark.parametrize('withheld, user', [('-setuid,-setgid', 'no: root that may not'),
+  ('-kill', 'partly: helper and runs'),
+  ('-all', 'no: root that may not')])
+def test_root_of_a_container_that_withholds_capabilities(withheld, user):
+  """The filter does not need them; what is missing stands in the table."""
+  done = check('--check', prefix=['setpriv', f'--bounding-set={withheld}'])
+  assert done.returncode == 0 and f'own user         {user}' in done.stdout, done
+  assert 'self-checks      yes' in done.stdout and done.stderr == ''
+
+
 THREADS = '''import _thread, time
 _thread.stack_size(1 << 16)
 n = 0
@@ -159,10 +171,10 @@ def test_noise_is_kept_only_where_asked(box):
     assert box.run(flood, ['[]'], 'f', *LIMITS, noise=noise).data == b'1\n'
 
 
-def check(*arguments, **env):
+def check(*arguments, prefix=(), **env):
   clean = {k: v for k, v in os.environ.items() if k != client.UNSAFE}
   path = os.pathsep.join([os.getcwd(), *filter(None, sys.path)])
-  return subprocess.run([sys.executable, '-m', 'vibethinker_jax.verify.sandbox', *arguments],
+  return subprocess.run([*prefix, sys.executable, '-m', 'vibethinker_jax.verify.sandbox', *arguments],
       capture_output=True, text=True,
                         timeout=60, env=clean | {'PYTHONPATH': path} | env)
 
@@ -172,6 +184,7 @@ def test_check_command():
   assert done.returncode == 0 and 'seccomp          yes: default deny' in done.stdout, done
   done = check('--check', **{client.UNSAFE: '1'})
   assert done.returncode == 1 and 'NO SANDBOX' in done.stdout and 'WITHOUT a sandbox' in done.stderr
+  assert not ROOT or 'own user         partly' in done.stdout  # not as root even so
   assert check().returncode == 2 and '--corpus' in check('--help').stdout
 
 

@@ -1,6 +1,7 @@
 """The host's side of the sandbox: starts the helper, checks that it holds, sends runs to it."""
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import platform
@@ -151,9 +152,10 @@ class Sandbox:
 
   def _stop(self):
     if self._process is not None:
-      self._process.kill()
+      self._process.stdin.close()  # its end; the signal is for one that hangs
+      with contextlib.suppress(PermissionError):  # root without CAP_KILL, and the helper is no longer root
+        self._process.kill()
       self._process.wait()
-      self._process.stdin.close()
       self._process.stdout.close()
       self._process = None
 

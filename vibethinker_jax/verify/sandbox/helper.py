@@ -194,7 +194,7 @@ def start():
   helper.program = confine.load_filter(bytes.fromhex(sys.argv[1])) if LINUX else None
   safe = helper.program is not None
   preload()
-  helper.uids, user = confine.own_uids() if LINUX and safe else ([], 'no: no sandbox')
+  helper.uids, user = confine.own_uids(each_run=safe) if LINUX else ([], 'no: no sandbox')
   helper.abi, helper.ruleset = confine.landlock(helper.libc) if safe else (0, -1)
   if LINUX:
     helper.libc.prctl(confine.PR_SET_DUMPABLE, 0, 0, 0, 0)
