@@ -137,6 +137,8 @@ def code_text(response: str) -> str | None:
 
 _TEXT = re.compile(r'\\(?:text|mathrm|textrm|textbf|mathbf|mbox|operatorname|textit|bm)\s*\{([^{}\\]*)\}')
 _SPACING = re.compile(r'\\[,;:! ]|\\q?quad\b|~|\s+')
+_GAP = re.compile(r'(?<=\d)(?:\\[,;:! ]|\\q?quad\b|~|\s)+(?=\d)')
+_GROUPS = r'(?<![\d.@])\d{1,3}(?:@\d{3})+(?![\d@])'  # 12 345
 _THOUSANDS = re.compile(r'^[-+]?\d{1,3}(?:,\d{3})+(?:\.\d+)?$')
 
 
@@ -181,6 +183,9 @@ def normalise(answer: str) -> str:
   text = re.sub(r'\^\s*\{?\s*\\circ\s*\}?|°', '', text)
   # '\pi r' keeps its gap, which ends the command
   text = re.sub(r'(\\[A-Za-z]+)\s+(?=[A-Za-z])', r'\1@', text)
+  text = re.sub(r'\\frac\s*(\d)\s+(\d)(?!\d)', r'\\frac{\1}{\2}', text)
+  text = _GAP.sub('@', text)  # '1 7' is not 17, and '1 1/2' is not 11/2
+  text = re.sub(_GROUPS, lambda match: match.group().replace('@', ''), text)
   text = _SPACING.sub('', text)
   text = re.sub(r'\\frac(\d)(\d)(?!\d)', r'\\frac{\1}{\2}', text)
   text = re.sub(r'\\sqrt(\d|[A-Za-z])', r'\\sqrt{\1}', text)

@@ -32,7 +32,7 @@ MIN_DIGITS = 10  # a decimal equals a repeating or irrational gold from this man
 IN_WORKER = 'VIBETHINKER_VERIFY_WORKER'
 
 _DECIMAL = re.compile(r'([-+]?)(\d+\.?\d*|\.\d+)')
-_SLASH = re.compile(r'([-+]?)(\d+)/(\d+)')
+_SLASH = re.compile(r'([-+]?)(?:(\d+)@)?(\d+)/(\d+)')
 _FRAC = re.compile(r'([-+]?)(\d*)\\frac\{(-?\d+)\}\{(-?\d+)\}')
 _SCIENTIFIC = re.compile(r'([-+]?\d+\.?\d*)(?:\\times|\*)10\^\{?(-?\d{1,3})\}?')
 _REPEATING = re.compile(r'([-+]?)(\d*)\.(\d*)\\overline\{(\d+)\}')
@@ -61,8 +61,9 @@ def rational(text: str) -> Fraction | None:
   if match := _DECIMAL.fullmatch(text):
     return Fraction(text)
   if match := _SLASH.fullmatch(text):
-    sign, top, bottom = match.groups()
-    return (-1 if sign == '-' else 1) * Fraction(int(top), int(bottom)) if int(bottom) else None
+    sign, whole, top, bottom = match.groups()
+    value = int(whole or 0) + Fraction(int(top), int(bottom)) if int(bottom) else None
+    return -value if value is not None and sign == '-' else value
   if match := _FRAC.fullmatch(text):
     sign, whole, top, bottom = match.groups()
     if not int(bottom) or (whole and ('-' in top + bottom)):
@@ -145,6 +146,12 @@ def interval(text: str) -> str:
   return text
 
 
+def union(text: str) -> list[str]:
+  r"""'x<3 \text{ or } x>5' -> ['(-\infty,3)', '(5,\infty)'], as '(5,\infty)\cup(-\infty,3)'."""
+  parts = re.split(r'\\text\s*\{\s*or\s*\}|\bor\b|\\l?or\b|\\vee\b|\\cup\b', text)
+  return sorted(interval(extract.normalise(part)) for part in parts)
+
+
 def fast_answer(answer: str, gold: str) -> Verdict | None:
   """Judges an extracted answer by strings and exact rationals; None if that cannot decide. Pure,
   microseconds."""
@@ -177,16 +184,23 @@ def fast_answer(answer: str, gold: str) -> Verdict | None:
       return EQUAL
     if a.isdigit():
       return DIFFERENT
+  if (other := _BASE.fullmatch(a)) and (base or g.isdigit()):  # both numbers, in a base of 2 to 36
+    value = lambda digits, to: int(digits, to) if 2 <= to <= 36 and all(int(d) < to for d in digits) else None
+    expected = value(base[1], int(base[2])) if base else int(g)
+    return EQUAL if value(other[1], int(other[2])) == expected is not None else DIFFERENT
   x, y = rational(a), gold_value(g)
   if _ORDINAL.fullmatch(a) and y is not None or (':' in a) != (':' in g):  # 17th, 3:4 and 3/4, 10:30 and 10.5
     return DIFFERENT
-  if interval(a) == interval(g):
+  if interval(a) == interval(g) or '\\cup' in a + g and union(answer) == union(gold):
     return EQUAL
   if x is not None and y is not None:
     if _same_number(a, g, x, y):
       return EQUAL
     return DIFFERENT
-  if (y is not None or a.isalpha() and g.isalpha()) and (a.isalpha() or '\\pm' in a):
+  if a.isalpha() and g.isalpha() and len(a) > 1 and ('\\text' in answer or '\\text' in gold) and a.lower() == g.lower():
+    return EQUAL  # 'Yes': three letters alone could be a product
+  product = len(a) < 4 and sorted(a) == sorted(g)  # ab and ba
+  if (y is not None or a.isalpha() and g.isalpha() and not product) and (a.isalpha() or '\\pm' in a):
     return DIFFERENT
   return None
 

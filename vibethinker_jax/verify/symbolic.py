@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import itertools
 import re
 import signal
 from fractions import Fraction
@@ -67,6 +68,19 @@ def _clean(answer: str) -> str:
 _COLUMN = re.compile(r'\\begin\{[pb]matrix\}([^&]*)\\end\{[pb]matrix\}')
 
 
+def _tuple(text: str) -> bool:
+  """Whether text is one pair of parentheses around a list."""
+  text = re.sub(r'\\(?:left|right)(?![a-z])|\s', '', text)
+  depths = list(itertools.accumulate((c in '([{') - (c in ')]}') for c in text))
+  return text[:1] == '(' and text[-1:] == ')' and ',' in text and 0 not in depths[:-1]
+
+
+def _list(text: str) -> bool:
+  """Whether text is a list without any bracket around a comma."""
+  depths = itertools.accumulate((c in '([{') - (c in ')]}') for c in text)
+  return any(c == ',' and not depth for c, depth in zip(text, depths)) and not re.search(r'[(\[]', text)
+
+
 def _same_shape(text: str, other: str) -> str:
   """text in the notation of other where both are usual: 'x=1 or x=-2' as '1,-2', a column vector as a
   tuple."""
@@ -74,6 +88,8 @@ def _same_shape(text: str, other: str) -> str:
     text = re.sub(r'\\(?:text|mathrm)\s*\{\s*(?:or|and)\s*\}|\b(?:or|and)\b', ',', text)
     if len({m for m in re.findall(r'(?:^|,)\s*([A-Za-z])\s*=', text)}) == 1:
       text = re.sub(r'(^|,)\s*[A-Za-z]\s*=', r'\1', text)
+  if _list(text) and _tuple(other):  # '2,3' for the point (2,3): then the order counts
+    text = f'({text})'
   match = _COLUMN.fullmatch(text.strip())
   if match and other.startswith('('):
     text = '(' + ','.join(part.strip() for part in match.group(1).split('\\\\')) + ')'
