@@ -74,7 +74,7 @@ def put_rl(workdir, rng):
          'useful_groups': rng.randint(20, 32), 'grad_norm': rng.uniform(0.2, 0.5),
          'response_tokens': 40 + 6 * i + 0.1 * t + rng.gauss(0, 1),
          'entropy': None if t == 7 else 0.3 - 0.002 * t - 0.05 * i, 'logp_gap': rng.uniform(1e-7, 5e-7),
-         'seconds/rollout': 1.9, 'seconds/verify': 0.05, 'seconds/train': 0.8, 'seconds/step': 2.9}
+         'seconds/rollout': 1.9, 'seconds/verify': 0.05, 'seconds/verify_overlapped': 0.76, 'seconds/train': 0.8, 'seconds/step': 2.9}
         for t in range(1, steps + 1)])
     domains = ('code',) if name == 'rl_code' else MATHS
     put_lines(workdir / name / 'examples.jsonl', [
@@ -156,6 +156,7 @@ def test_partial_workdir_with_a_half_written_line(tmp_path):
 def test_full_page(tmp_path):
   make_run(tmp_path)
   page, checked = page_of(tmp_path)
+  assert 'beside the sampler during 40.0% of the rollout' in page
   assert checked.titles == [
       'Result: from base to the last stage', 'Supervised fine-tuning: sft', 'Checkpoints by subdomain: probe',
       'Reinforcement learning', 'How hard the groups were', 'Where the time went', 'Sampled responses']

@@ -28,7 +28,7 @@ def collect(monkeypatch):
       responses = Responses(tokens, np.zeros((*shape, 2)), np.full(shape, 2), np.ones(shape, bool), 0)
       return types.SimpleNamespace(
           responses=responses, correct_PG=correct, valid_PG=np.ones(shape, bool),
-          texts_PG=[[''] * samples] * len(rows), prompts=[[row['id']] for row in rows], seconds=(1.0, 0.0))
+          texts_PG=[[''] * samples] * len(rows), prompts=[[row['id']] for row in rows], seconds=(1.0, 0.0, 0.5))
 
     monkeypatch.setattr(rl.benchmarks, 'sample_and_verify', sample_and_verify)
     recipe = types.SimpleNamespace(seed=0, stages=('rl',))

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from vibethinker_jax.verify import code
+from vibethinker_jax.verify import code, outcome
 from vibethinker_jax.verify.code import Limits
 from vibethinker_jax.verify.verdict import CODE_REASONS
 
@@ -205,11 +205,11 @@ def test_comparison_of_stdout(expected, got, same):
 
 
 def test_deep_json_is_refused():
-  assert code.parse_value(b'[' * 150 + b']' * 150) is not None
-  assert code.parse_value(b'"' + b'[' * 999 + b'"') == '[' * 999
+  assert outcome.parse_value(b'[' * 150 + b']' * 150) is not None
+  assert outcome.parse_value(b'"' + b'[' * 999 + b'"') == '[' * 999
   for text in (b'[' * 201 + b']' * 201, b'[' * 100_000, b'{"a":' * 100_000):
     with pytest.raises(ValueError):
-      code.parse_value(text)
+      outcome.parse_value(text)
 
 
 def test_no_tests_and_malformed_tests():

@@ -17,6 +17,7 @@ BLOCK = '```python\nprint(5)\n```'
   ('<think>x</think>\\boxed{\\frac{\\sqrt{3}}{2}}', '\\frac{\\sqrt{3}}{2}'),
   ('<think>x</think>\\boxed{\\{1,2\\}}', '\\{1,2\\}'),
   ('<think>x</think>\\fbox{3}', '3'),
+  ('I will put it in \\boxed{}. So \\boxed{42}', '42'),
 ])
 def test_answer_found(response, answer):
   assert extract.answer_text(response) == answer

@@ -2,10 +2,12 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
 
+from vibethinker_jax.verify import pool as pool_lib
 from vibethinker_jax.verify import response
 from vibethinker_jax.verify.pool import Pool
 from vibethinker_jax.verify.sandbox.client import UNSAFE
@@ -142,11 +144,62 @@ def test_close_ends_what_runs():
   assert [f.result() for f in futures] == [Verdict('invalid', 'fault')] * 2
 
 
+def test_the_queue_is_bounded(monkeypatch):
+  monkeypatch.setattr(pool_lib, 'QUEUE', 8)
+  with Pool(workers=1, verifier=FAKE + ':obedient') as pool:
+    pool.verify([('ok', {})])
+    start = time.monotonic()
+    futures = [pool.submit(f'sleep 0.05 {i}', {}) for i in range(30)]
+    assert time.monotonic() - start > 0.7  # all but 8 and the 4 that the worker holds are done
+    assert sum(f.done() for f in futures) >= 30 - 8 - 2 * pool_lib.PIPELINE
+    assert {f.result().status for f in futures} == {'correct'}
+
+
+def test_a_blocked_submit_ends_with_the_pool(monkeypatch):
+  monkeypatch.setattr(pool_lib, 'QUEUE', 1)
+  pool, raised = Pool(workers=1, verifier=FAKE + ':obedient'), []
+  def submit():
+    try:
+      for i in range(20):
+        pool.submit(f'hang {i}', {}) if i else pool.submit('hang', {})
+    except RuntimeError as e:
+      raised.append(str(e))
+  thread = threading.Thread(target=submit)
+  pool.verify([('ok', {})])
+  thread.start()
+  time.sleep(0.3)
+  pool.close()
+  thread.join(5)
+  assert not thread.is_alive() and raised == ['the verifier pool is closed']
+
+
+def test_answers_that_take_long_go_to_the_slow_lane(monkeypatch):
+  """They are judged there with more time; the others do not wait behind them."""
+  slow = ('\\boxed{\\int_0^{\\pi} \\sin x\\, dx}', {'answer': '2'})
+  with Pool(workers=1) as pool:
+    pool.verify([('\\boxed{\\sqrt{8}}', {'answer': '2\\sqrt{2}'})])
+    future = pool.submit(*slow)
+    others = pool.verify([(f'\\boxed{{\\sqrt{{{4 * i}}}}}', {'answer': f'2\\sqrt{{{i}}}'}) for i in range(3, 23)])
+    assert {v.status for v in others} == {'correct'} and not future.done()
+    assert future.result() == Verdict('correct', 'equal')
+    assert pool.stats.slow == 1 and pool.stats.timeouts == 0 and 0 < pool.stats.busy
+
+
+def test_close_while_an_answer_waits_for_the_slow_lane():
+  pool = Pool(workers=1)
+  future = pool.submit('\\boxed{\\int_0^{\\infty} e^{-x^2}\\sin(x^3)\\,dx}', {'answer': '1'})
+  deadline = time.monotonic() + 30
+  while not pool.stats.slow and time.monotonic() < deadline:
+    time.sleep(0.01)
+  pool.close()
+  assert future.result() == Verdict('invalid', 'fault')
+
+
 def test_response_verify_needs_a_judgeable_row():
   assert response.verify('\\boxed{5}', {'answer': 5}) == Verdict('correct', 'equal')
   assert response.verify('```python\nprint(5)\n```', {'tests': TESTS, 'answer': '6'}) == Verdict('correct',
       'accepted')
-  with pytest.raises(ValueError, match='"tests" or "answer"'):
+  with pytest.raises(ValueError, match='"tests", "answer" or'):
     response.verify('\\boxed{5}', {'question': 'x'})
 
 

@@ -148,6 +148,7 @@ def run(stage: Stage, options: Options) -> dict:
           'response_tokens': rollout.sampled['mean_length'], 'truncated': rollout.sampled['truncated'],
           'weight': np.mean(jax.device_get(weight_P)[:len(rollout.rows)]) if rollout.rows else None,
           'seconds/rollout': rollout.sampled['seconds'][0], 'seconds/verify': rollout.sampled['seconds'][1],
+          'seconds/verify_overlapped': rollout.sampled['seconds'][2],  # while others were being decoded: part of rollout
           'seconds/train': clock[2] - clock[1], 'seconds/step': clock[2] - clock[0],
           'rollout_tokens_per_second': tokens / rollout.sampled['seconds'][0], 'learning_rate': schedule(step - 1)})
       if step % options.examples_steps == 0 or step == 1:

@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 import unicodedata
 
+from vibethinker_jax.verify import units
+
 MAX_ANSWER = 400  # characters: longer answers cost antlr seconds and are never right (reliability.md)
 MAX_NESTING = 30
 
@@ -100,12 +102,14 @@ def answer_text(response: str) -> str | None:
   """
   final = final_text(response)
   found = boxes(final) if final is not None else None
+  while found and not found[0].strip():
+    found.pop(0)  # the prompt's 'put your answer in \\boxed{}' restated; after an answer an empty box withdraws it
   spellings = set(found or ())
   if not spellings or len(spellings) > 32 or not all(map(usable, spellings)):
     return None
   if len(set(map(normalise, spellings))) > 1:
     return None
-  return found[-1].strip()
+  return found[-1].strip(_EDGES)
 
 
 def code_text(response: str) -> str | None:
@@ -131,46 +135,45 @@ def code_text(response: str) -> str | None:
   return None if start else source
 
 
-_LENGTHS = (
-  'units?|inch(?:es)?|feet|foot|yards?|miles?|meters?|metres?|centimeters?|centimetres?|millimeters?'
-  '|kilometers?|kilometres?|mm|cm|dm|km|m|in\\.?|ft\\.?')
-_UNITS = (
-  'degrees?|radians?|rad|deg|(?:square|cubic|sq\\.?|cu\\.?) *(?:' + _LENGTHS + ')|' + _LENGTHS +
-  '|mph|km/h|m/s|cm/s|seconds?|sec|s|minutes?|min|hours?|hrs?|h|days?|weeks?|months?|years?|dollars?|cents?'
-  '|usd|euros?|pounds?|grams?|kilograms?|kg|mg|g|lbs?|ounces?|oz|liters?|litres?|ml|l|gallons?|percent|people'
-  '|students?|ways?|points?|coins?|apples?|books?|marbles?')
-_UNIT = re.compile(
-  r'(?:(?:\\[ ,;]|~)*\\(?:text|mathrm|textrm|mbox|operatorname)\s*\{\s*(?:' + _UNITS + r')\.?\s*\}'
-  r'|(?<=[0-9}])(?:\\ | )\s*(?:' + _UNITS + r'))\s*(?:\^\s*\{?[23]\}?)?\s*\.?$', re.IGNORECASE)
 _TEXT = re.compile(r'\\(?:text|mathrm|textrm|textbf|mathbf|mbox|operatorname|textit|bm)\s*\{([^{}\\]*)\}')
 _SPACING = re.compile(r'\\[,;:! ]|\\q?quad\b|~|\s+')
+_GAP = re.compile(r'(?<=\d)(?:\\[,;:! ]|\\q?quad\b|~|\s)+(?=\d)')
+_GROUPS = r'(?<![\d.@])\d{1,3}(?:@\d{3})+(?![\d@])'  # 12 345
 _THOUSANDS = re.compile(r'^[-+]?\d{1,3}(?:,\d{3})+(?:\.\d+)?$')
 
 
-def strip_unit(text: str) -> str:
-  r"""Removes one trailing unit ('5\text{ cm}^2' -> '5'); text other than a known unit stays, it may be a
-  hedge."""
-  stripped = _UNIT.sub('', text).rstrip()
-  return stripped if stripped else text
+_CLOCK = re.compile(r'(\d{1,2})(?::(\d\d))?\s*([ap])\.?\s*m\.?', re.IGNORECASE)
+_PHRASE = re.compile(r'^(?:the )?(?:final )?answer(?: is|:)\s+', re.IGNORECASE)
+_INTEGER = re.compile(r'(?:,|\\,|\\;|\\quad|\s|\()*\b([a-z])\s*\\in\s*(?:\\mathbb\s*\{?\s*Z\s*\}?|\\Z)\s*\)?\s*$')
+_EDGES = ''.join(map(chr, [*range(33), 127]))  # white space and control characters
+
+
+def strip_quantifier(text: str) -> str:
+  r"""'k\pi, k\in\mathbb{Z}' -> 'k\pi': that the parameter of a general solution is an integer goes without
+  saying."""
+  match = _INTEGER.search(text)
+  return text[:match.start()] if match and match.group(1) in text[:match.start()] else text
 
 
 def normalise(answer: str) -> str:
   r"""One spelling for answers that differ only in form; two answers with the same result are equal.
 
   Removes $ signs, \left \right, spacing, trailing punctuation, known units, degree signs and thousands
-  separators; \dfrac -> \frac, \frac12 -> \frac{1}{2}, \sqrt3 -> \sqrt{3}, x^{2} -> x^2, \text{East} -> east.
-  '%' stays.
+  separators, 'k \in Z'; \dfrac -> \frac, \frac12 -> \frac{1}{2}, \sqrt3 -> \sqrt{3}, x^{2} -> x^2, \text{East} -> east.
+  '6:30 P.M.' -> 6:30pm. '%' stays.
   Source: the rules common to the graders of MATH (Hendrycks et al. 2021) and Minerva (Lewkowycz et al. 2022).
   """
-  text = answer.strip()
+  text = _PHRASE.sub('', answer.strip(_EDGES))
   if text.startswith('\\boxed{') and closing_brace(text, 7) == len(text) - 1:
     text = text[7:-1].strip()
   for pair in (('\\(', '\\)'), ('\\[', '\\]'), ('$', '$')):
     if text.startswith(pair[0]) and text.endswith(pair[1]) and len(text) > sum(map(len, pair)):
       text = text[len(pair[0]):-len(pair[1])].strip()
   text = text.rstrip(' .,;') if not text.endswith('\\,') else text[:-2]
-  text = strip_unit(text)
+  text = units.strip_unit(strip_quantifier(text))
   words = _TEXT.sub(r'\1', text).strip()
+  if clock := _CLOCK.fullmatch(words):
+    return f'{int(clock[1])}:{clock[2] or "00"}{clock[3].lower()}m'
   if re.fullmatch(r'[A-Za-z][A-Za-z .\'-]*[A-Za-z.]', words) and (words != text or len(words) > 3):
     return re.sub(r'[\s.]+', '', words).lower()
   text = _TEXT.sub(r'\1', text) if '{' in text else text
@@ -180,6 +183,9 @@ def normalise(answer: str) -> str:
   text = re.sub(r'\^\s*\{?\s*\\circ\s*\}?|°', '', text)
   # '\pi r' keeps its gap, which ends the command
   text = re.sub(r'(\\[A-Za-z]+)\s+(?=[A-Za-z])', r'\1@', text)
+  text = re.sub(r'\\frac\s*(\d)\s+(\d)(?!\d)', r'\\frac{\1}{\2}', text)
+  text = _GAP.sub('@', text)  # '1 7' is not 17, and '1 1/2' is not 11/2
+  text = re.sub(_GROUPS, lambda match: match.group().replace('@', ''), text)
   text = _SPACING.sub('', text)
   text = re.sub(r'\\frac(\d)(\d)(?!\d)', r'\\frac{\1}{\2}', text)
   text = re.sub(r'\\sqrt(\d|[A-Za-z])', r'\\sqrt{\1}', text)

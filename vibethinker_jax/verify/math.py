@@ -8,27 +8,31 @@ outputs); rules that refuse what must never be evaluated; math-verify in a worke
 """
 from __future__ import annotations
 
+import functools
 import os
 import re
 import threading
 from fractions import Fraction
 
-from vibethinker_jax.verify import extract
+from vibethinker_jax.verify import extract, units
 from vibethinker_jax.verify.verdict import Verdict
 
 EQUAL = Verdict('correct', 'equal')
 DIFFERENT = Verdict('wrong', 'different')
 NO_ANSWER = Verdict('wrong', 'no_answer')
 REFUSED = Verdict('wrong', 'refused')
+TIMEOUT = Verdict('wrong', 'timeout')
+NO_GOLD = Verdict('invalid', 'no_gold')
 
+QUICK, SLOW = 0.1, 4.0  # CPU seconds for an answer: at first, and in the pool's slow lane; 5 ms is usual
 MAX_EXPONENT = 10**4  # 10^(10^4) takes sympy milliseconds, 10^(10^6) seconds
 MAX_FACTORIAL = 10**3
 MIN_DIGITS = 10  # a decimal equals a repeating or irrational gold from this many correct digits on
-# set in the environment of pool workers: there the slow path runs in place
+# the number of a pool's worker in its environment: there the slow path runs in place
 IN_WORKER = 'VIBETHINKER_VERIFY_WORKER'
 
 _DECIMAL = re.compile(r'([-+]?)(\d+\.?\d*|\.\d+)')
-_SLASH = re.compile(r'([-+]?)(\d+)/(\d+)')
+_SLASH = re.compile(r'([-+]?)(?:(\d+)@)?(\d+)/(\d+)')
 _FRAC = re.compile(r'([-+]?)(\d*)\\frac\{(-?\d+)\}\{(-?\d+)\}')
 _SCIENTIFIC = re.compile(r'([-+]?\d+\.?\d*)(?:\\times|\*)10\^\{?(-?\d{1,3})\}?')
 _REPEATING = re.compile(r'([-+]?)(\d*)\.(\d*)\\overline\{(\d+)\}')
@@ -36,6 +40,12 @@ _NAME = re.compile(r'(?:[A-Za-z]|[A-Za-z]\([A-Za-z]\))=(?=[^=]+$)')
 _MEMBER = re.compile(r'[A-Za-z]\\in@?(?=[(\[])')
 _RELATION = re.compile(r'(\\(?:[lg]eq?(?:slant)?|[lg]t)(?![A-Za-z])|<=|>=|≤|≥|<|>)@?')
 _ORDINAL = re.compile(r'\d+(?:st|nd|rd|th)', re.IGNORECASE)
+_LETTER = re.compile(r'\(?([A-J])\)?')
+_MODULAR = re.compile(r'(\d{1,9})\^\{?(\d{1,9})\}?\\[bp]?mod\{?(\d{1,9})\}?')
+_TURN = re.compile(r'\^\s*\{?\s*\\circ|°')
+# 'see below' is no answer, and text of the prompt that a response could copy
+_NO_GOLD = re.compile(r'(?:see|refer)(?:the)?(?:above|below|solution|figure|text|proof|explanation|diagram|graph)s?'
+                      r'|proof|answers?(?:will|may)?vary|(?:not)?(?:given|provided|available)')
 _BASE = re.compile(r'(\d+)_\{?(\d{1,2})\}?')
 
 
@@ -51,8 +61,9 @@ def rational(text: str) -> Fraction | None:
   if match := _DECIMAL.fullmatch(text):
     return Fraction(text)
   if match := _SLASH.fullmatch(text):
-    sign, top, bottom = match.groups()
-    return (-1 if sign == '-' else 1) * Fraction(int(top), int(bottom)) if int(bottom) else None
+    sign, whole, top, bottom = match.groups()
+    value = int(whole or 0) + Fraction(int(top), int(bottom)) if int(bottom) else None
+    return -value if value is not None and sign == '-' else value
   if match := _FRAC.fullmatch(text):
     sign, whole, top, bottom = match.groups()
     if not int(bottom) or (whole and ('-' in top + bottom)):
@@ -87,6 +98,34 @@ def _same_number(answer: str, gold: str, a: Fraction, g: Fraction) -> bool:
   return abs(a - g) * 2 * 10**places[1] <= 1  # a correct rounding of a fraction that no decimal equals
 
 
+def gold_value(text: str) -> Fraction | None:
+  r"""Exact value of a normalised gold: that of rational, or of a power modulo a number. An answer has to do that
+  work."""
+  if match := _MODULAR.fullmatch(text):
+    base, exponent, modulus = map(int, match.groups())
+    return Fraction(pow(base, exponent, modulus)) if modulus else None
+  return rational(text)
+
+
+def _degrees(answer: str, gold: str, a: str, g: str) -> bool | None:
+  r"""Whether an angle in degrees equals one in radians; None unless one is in degrees and the other has
+  \pi."""
+  if not (_TURN.search(answer) and '\\pi' in g or _TURN.search(gold) and '\\pi' in a):
+    return None
+  degrees, radians = (a, g) if '\\pi' in g else (g, a)
+  turns = rational(re.sub(r'(?<=[0-9}])\\pi|\\pi', lambda m: '' if m.start() and radians[m.start() - 1] in
+                          '0123456789}' else '1', radians))
+  degrees = rational(degrees)
+  return None if turns is None or degrees is None else turns * 180 == degrees
+
+
+@functools.lru_cache(maxsize=4096)
+def judgeable(gold: str) -> bool:
+  """Whether a gold answer is one: not blank, not 'see below'. Rows without are left out of training."""
+  text = extract.normalise(gold)
+  return bool(text) and not _NO_GOLD.fullmatch(re.sub(r'[^a-z]', '', text.lower()) if text[:1].isalpha() else '')
+
+
 def interval(text: str) -> str:
   r"""'0<x\le1' -> '(0,1]', 'x\leq5' -> '(-\infty,5]', 'x\in(0,1)' -> '(0,1)'; other normalised text as it
   is."""
@@ -107,14 +146,31 @@ def interval(text: str) -> str:
   return text
 
 
+def union(text: str) -> list[str]:
+  r"""'x<3 \text{ or } x>5' -> ['(-\infty,3)', '(5,\infty)'], as '(5,\infty)\cup(-\infty,3)'."""
+  parts = re.split(r'\\text\s*\{\s*or\s*\}|\bor\b|\\l?or\b|\\vee\b|\\cup\b', text)
+  return sorted(interval(extract.normalise(part)) for part in parts)
+
+
 def fast_answer(answer: str, gold: str) -> Verdict | None:
   """Judges an extracted answer by strings and exact rationals; None if that cannot decide. Pure,
   microseconds."""
   a, g = extract.normalise(answer), extract.normalise(gold)
   if not a or not g:
     return DIFFERENT
+  size, its = units.measure(answer), units.measure(gold)
+  if size and its and size != its:  # 3 hours, 180 minutes; 5 cm and 5 m
+    x, y = rational(a), rational(g)
+    same = size[:2] == its[:2] and x is not None and y is not None and x * size[2] == y * its[2]
+    return EQUAL if same else DIFFERENT
   if a == g:
     return EQUAL
+  if (turned := _degrees(answer, gold, a, g)) is not None:
+    return EQUAL if turned else DIFFERENT
+  if _LETTER.fullmatch(g) and len(a) <= 3:  # a multiple choice
+    return EQUAL if a.strip('().:') == g.strip('()') else DIFFERENT
+  if '\\sum' in a and '\\sum' not in g or '\\prod' in a and '\\prod' not in g:
+    return DIFFERENT  # the problem restated
   if '%' in a[:-1].replace('%', '', a.endswith('%%')):
     return DIFFERENT  # an inner % starts a LaTeX comment: '17 % 18' hedges
   if (name := _NAME.match(g)) and '=' not in a:
@@ -128,16 +184,23 @@ def fast_answer(answer: str, gold: str) -> Verdict | None:
       return EQUAL
     if a.isdigit():
       return DIFFERENT
-  x, y = rational(a), rational(g)
+  if (other := _BASE.fullmatch(a)) and (base or g.isdigit()):  # both numbers, in a base of 2 to 36
+    value = lambda digits, to: int(digits, to) if 2 <= to <= 36 and all(int(d) < to for d in digits) else None
+    expected = value(base[1], int(base[2])) if base else int(g)
+    return EQUAL if value(other[1], int(other[2])) == expected is not None else DIFFERENT
+  x, y = rational(a), gold_value(g)
   if _ORDINAL.fullmatch(a) and y is not None or (':' in a) != (':' in g):  # 17th, 3:4 and 3/4, 10:30 and 10.5
     return DIFFERENT
-  if interval(a) == interval(g):
+  if interval(a) == interval(g) or '\\cup' in a + g and union(answer) == union(gold):
     return EQUAL
   if x is not None and y is not None:
     if _same_number(a, g, x, y):
       return EQUAL
     return DIFFERENT
-  if (y is not None or a.isalpha() and g.isalpha()) and (a.isalpha() or '\\pm' in a):
+  if a.isalpha() and g.isalpha() and len(a) > 1 and ('\\text' in answer or '\\text' in gold) and a.lower() == g.lower():
+    return EQUAL  # 'Yes': three letters alone could be a product
+  product = len(a) < 4 and sorted(a) == sorted(g)  # ab and ba
+  if (y is not None or a.isalpha() and g.isalpha() and not product) and (a.isalpha() or '\\pm' in a):
     return DIFFERENT
   return None
 
@@ -186,6 +249,8 @@ def fast_verdict(response: str, gold: str) -> Verdict | None:
     A Verdict, or None if only the symbolic path can decide. Pure, takes microseconds, evaluates nothing.
   """
   answer = extract.answer_text(response)
+  if not judgeable(gold):
+    return NO_GOLD
   if answer is None:
     return NO_ANSWER
   verdict = fast_answer(answer, gold)
@@ -194,16 +259,17 @@ def fast_verdict(response: str, gold: str) -> Verdict | None:
   return verdict
 
 
-def verify(response: str, gold: str) -> Verdict:
+def verify(response: str, gold: str, quick: bool = False) -> Verdict:
   """Judges a response to a maths problem.
 
   Args:
     response: the model's whole text.
     gold: the right answer, LaTeX or plain.
+    quick: in a pool's worker: QUICK seconds at most, then ('wrong', 'timeout').
   Returns:
     Verdict('correct', 'equal') or Verdict('wrong', reason); reason 'timeout' when math-verify had to be
-    killed; Verdict('invalid', 'fault') when its worker died twice. Source: reliability.md, Maths
-    verification.
+    killed; Verdict('invalid', 'no_gold') for a gold that is no answer, and 'fault' when its worker died
+    twice. Source: reliability.md, Maths verification.
   """
   verdict = fast_verdict(response, gold)
   if verdict is not None:
@@ -211,7 +277,11 @@ def verify(response: str, gold: str) -> Verdict:
   answer = extract.answer_text(response)
   if os.environ.get(IN_WORKER):
     from vibethinker_jax.verify import symbolic  # sympy: 0.5 s of import, only workers pay it
-    return EQUAL if symbolic.equal(answer, gold) else DIFFERENT
+    try:
+      with symbolic.cpu_seconds(QUICK if quick else SLOW):
+        return EQUAL if symbolic.equal(answer, gold) else DIFFERENT
+    except symbolic.OutOfTime:
+      return TIMEOUT
   return _own_pool().verify([(f'\\boxed{{{answer}}}', {'answer': gold})])[0]
 
 
@@ -230,3 +300,10 @@ def _own_pool():
       _pool = Pool(workers=1, timeout=5.0)
       atexit.register(_pool.close)
     return _pool
+
+
+if __name__ == '__main__':
+  import sys
+
+  from vibethinker_jax.verify import math_corpus
+  sys.exit(math_corpus.main())

@@ -4,7 +4,9 @@
     verdicts = pool.verify([(response, {'answer': '42'}), (program, {'tests': {...}})])
 
 Each worker has one thread here that starts it, feeds it, and replaces it. Workers are fresh processes (never
-forks of a JAX process) with a clean environment; what passes between is length-prefixed JSON.
+forks of a JAX process) with a clean environment; what passes between is length-prefixed JSON. A maths answer that is
+not judged in math.QUICK seconds is given to the slow lane, workers of lowest priority, so that a few bombs do not hold
+up everything else.
 """
 from __future__ import annotations
 
@@ -22,42 +24,53 @@ import time
 from concurrent.futures import Future
 
 from vibethinker_jax.verify import extract, frames, math
+from vibethinker_jax.verify import response as default
 from vibethinker_jax.verify.sandbox.client import UNSAFE, SandboxUnavailable
 from vibethinker_jax.verify.verdict import Verdict
 
 DEFAULT = 'vibethinker_jax.verify.response:verify'
 MEMORY = 2 << 30  # address space of a worker; sympy needs 0.3 GB
 PIPELINE = 4  # tasks a worker holds: hides the round trip of 0.1 ms; few, since they wait behind a slow one
+QUEUE = 4096  # tasks that may wait: submit blocks beyond, so that memory stays bounded
+NICE = 10  # of the slow lane: a tenth of a processor against one that wants all of it
 STARTUP = 60.0  # seconds a worker may take to be ready: sympy from a cold network disk
 STARTS = 3  # consecutive workers that died before they were ready: then the pool gives up with an error
 
 
 @dataclasses.dataclass
 class Stats:
-  """Counters since the pool started. fast: decided without a worker; shared: joined an identical task in
-  flight."""
+  """Counters since the pool started. fast: decided without a worker; shared: joined an identical task in flight; slow:
+  sent to the slow lane; busy: seconds that workers spent on tasks."""
   tasks: int = 0
   fast: int = 0
   shared: int = 0
+  slow: int = 0
   timeouts: int = 0
   faults: int = 0
   restarts: int = 0
+  busy: float = 0.0
 
 
 @dataclasses.dataclass(eq=False)
 class _Task:
-  frame: bytes
+  content: list
   future: Future
   is_code: bool
   key: tuple
+  quick: bool
   deaths: int = 0
+  frame: bytes = b''
+
+  def __post_init__(self):
+    number, response, row = self.content
+    self.frame = frames.pack([number, response, row | {'quick': True} if self.quick else row])
 
 
 class Pool:
   """Judges (response, row) pairs in killable worker processes.
 
   Args:
-    workers: number of processes.
+    workers: number of processes, those of the slow lane aside.
     verifier: importable 'module:function' with the signature (response: str, row: dict) -> Verdict.
     timeout: wall seconds for one task; then its worker is killed and replaced and the verdict is ('wrong',
       'time_limit') for a row with tests, else ('wrong', 'timeout').
@@ -72,15 +85,16 @@ class Pool:
       raise ValueError(f'Pool needs workers >= 1 and a verifier "module:function": {workers}, {verifier!r}')
     self.stats = Stats()
     self._verifier, self._timeout = verifier, timeout
-    self._queue = collections.deque()
+    self._queue, self._slow = collections.deque(), collections.deque()
     self._inflight = {}
     self._changed = threading.Condition()
     self._closed = False
     self._broken = None
     self._shown = False
     self._number = 0
-    self._threads = [
-      threading.Thread(target=self._serve, name=f'verifier-{i}', daemon=True) for i in range(workers)]
+    lanes = [self._queue] * workers + [self._slow] * (-(-workers // 2) if verifier == DEFAULT else 0)
+    self._threads = [threading.Thread(target=self._serve, args=(i, lane), name=f'verifier-{i}', daemon=True)
+                     for i, lane in enumerate(lanes)]
     for thread in self._threads:
       thread.start()
 
@@ -97,7 +111,7 @@ class Pool:
       TypeError, ValueError: the row is not JSON-compatible, or lacks what the default verifier needs.
       RuntimeError: the pool is closed, or its workers cannot be started.
     """
-    is_code = row.get('tests') is not None
+    is_code, quick = row.get('tests') is not None, False
     if self._verifier == DEFAULT:
       verdict, response, row = _decide_here(response, row)
       if verdict is not None:
@@ -105,8 +119,11 @@ class Pool:
           self.stats.tasks += 1
           self.stats.fast += 1
         return _done(verdict)
+      quick = 'answer' in row and 'constraints' not in row
     key = (response, json.dumps(row, sort_keys=True))
     with self._changed:
+      while len(self._queue) >= QUEUE and not (self._closed or self._broken):
+        self._changed.wait()
       if self._closed or self._broken:
         raise RuntimeError(self._broken or 'the verifier pool is closed')
       self.stats.tasks += 1
@@ -114,11 +131,11 @@ class Pool:
         self.stats.shared += 1
         return self._inflight[key].future
       self._number += 1
-      task = _Task(frames.pack([self._number, response, row]), Future(), is_code, key)
+      task = _Task([self._number, response, row], Future(), is_code, key, quick)
       task.future.set_running_or_notify_cancel()
       self._inflight[key] = task
       self._queue.append(task)
-      self._changed.notify()
+      self._changed.notify_all()
     return task.future
 
   def verify(self, pairs: list[tuple[str, dict]]) -> list[Verdict]:
@@ -133,6 +150,8 @@ class Pool:
       self._changed.notify_all()
     for thread in self._threads:
       thread.join()
+    for task in self._slow:  # moved there while its workers were ending
+      self._resolve(task, Verdict('invalid', 'fault'))
 
   def __enter__(self) -> 'Pool':
     return self
@@ -142,19 +161,23 @@ class Pool:
 
   # The rest runs in the workers' threads.
 
-  def _serve(self) -> None:
+  def _serve(self, number: int, lane: collections.deque) -> None:
     held = collections.deque()
     try:
-      self._loop(held)
+      self._loop(number, lane, held)
     except Exception as e:  # no process could be started, or a bug here: nobody may wait for ever
       self._break(f'a verifier thread failed: {e!r}', held)
       raise
 
-  def _loop(self, held: collections.deque) -> None:
-    process, alive, sent, head, started = _start(self._verifier), False, 0, 0.0, 0
-    while self._take(held):
+  def _loop(self, number: int, lane: collections.deque, held: collections.deque) -> None:
+    slow = lane is self._slow
+    limit = self._timeout * (3 if slow else 1)  # its priority is low
+    process, alive, sent, head, started = None if slow else _start(self._verifier, number), False, 0, 0.0, 0
+    while self._take(lane, held):
       if process is None:
-        process, alive, sent = _start(self._verifier), False, 0
+        process, alive, sent = _start(self._verifier, number), False, 0
+        if slow:
+          os.setpriority(os.PRIO_PROCESS, process.pid, NICE)
       try:
         if not alive:
           ready = self._receive(process, time.monotonic() + STARTUP)
@@ -172,13 +195,14 @@ class Pool:
           except BrokenPipeError:
             break  # it died, but earlier answers may be unread: the end of that pipe says whose task it was
           sent += 1
-        answer = self._receive(process, head + self._timeout)
+        answer = self._receive(process, head + limit)
       except (OSError, EOFError, ValueError) as e:
         timed_out = isinstance(e, TimeoutError) and alive
         _kill(process)
         process = None
         with self._changed:
           self.stats.restarts += 1
+          self.stats.busy += time.monotonic() - head if sent else 0.0
         started = 0 if alive else started + 1
         if alive:
           self._head_failed(held, timed_out)
@@ -187,24 +211,27 @@ class Pool:
         continue
       if answer is None:  # closed
         break
+      with self._changed:
+        self.stats.busy += time.monotonic() - head
       head, sent = time.monotonic(), sent - 1
       self._finish(held.popleft(), answer[1:])
     if process is not None:
       _kill(process)
     with self._changed:
-      left = list(held) + list(self._queue)
-      self._queue.clear()
+      left = list(held) + list(lane)
+      lane.clear()
     for task in left:
       self._resolve(task, Verdict('invalid', 'fault'))
 
-  def _take(self, held: collections.deque) -> bool:
+  def _take(self, lane: collections.deque, held: collections.deque) -> bool:
     """Fills held up to PIPELINE, fairly; waits if there is nothing at all. False when the pool is closed."""
     with self._changed:
-      while not held and not self._queue and not self._closed:
+      while not held and not lane and not self._closed:
         self._changed.wait()
-      share = -(-len(self._queue) // len(self._threads))
-      for _ in range(min(PIPELINE - len(held), share)):
-        held.append(self._queue.popleft())
+      share = -(-len(lane) // len(self._threads)) if lane is self._queue else 1 - len(held)
+      for _ in range(min(PIPELINE - len(held), share, len(lane))):
+        held.append(lane.popleft())
+      self._changed.notify_all()  # a submit may wait for room
       return not self._closed
 
   def _receive(self, process: subprocess.Popen, deadline: float):
@@ -219,7 +246,16 @@ class Pool:
     return frames.read(process.stdout.fileno())
 
   def _finish(self, task: _Task, answer: list) -> None:
-    if answer[0] != 'raise':
+    if answer[1] == 'timeout' and task.quick:
+      task.quick = False
+      task.__post_init__()
+      with self._changed:
+        self.stats.slow += 1
+        self._slow.append(task)
+        self._changed.notify_all()
+    elif answer[0] != 'raise':
+      with self._changed:
+        self.stats.timeouts += answer[1] == 'timeout'
       self._resolve(task, Verdict(*answer))
     elif answer[1] == 'SandboxUnavailable':
       self._forget(task)
@@ -251,9 +287,11 @@ class Pool:
   def _break(self, text: str, held: collections.deque) -> None:
     with self._changed:
       self._broken = text
-      left = list(held) + list(self._queue)
+      left = list(held) + list(self._queue) + list(self._slow)
       held.clear()
       self._queue.clear()
+      self._slow.clear()
+      self._changed.notify_all()
     for task in left:
       self._forget(task)
       task.future.set_exception(RuntimeError(text))
@@ -276,24 +314,22 @@ def _done(verdict: Verdict) -> Future:
 def _decide_here(response: str, row: dict) -> tuple[Verdict | None, str, dict]:
   """(verdict if it needs no worker, the part of the response that is judged, the part of the row that
   judges)."""
+  default.check(row)
+  verdict = default.without_program(response, row)
+  if verdict is not None:
+    return verdict, '', {}
+  if row.get('constraints') is not None:
+    return None, response, {name: row[name] for name in ('constraints', 'tests', 'answer', 'choices') if name in row}
   if row.get('tests') is None:
-    if row.get('answer') is None:
-      raise ValueError(f'a row needs "tests" or "answer" to be verified; it has {sorted(row)}')
-    gold = str(row['answer'])
-    answer = extract.answer_text(response)
-    verdict = math.fast_verdict(response, gold)
-    return verdict, '' if verdict else f'\\boxed{{{answer}}}', {'answer': gold}
-  source = extract.code_text(response)
-  if source is None:
-    return math.NO_ANSWER, '', {}
+    return None, f'\\boxed{{{extract.answer_text(response)}}}', {'answer': str(row['answer'])}
   return None, extract.final_text(response), {'tests': row['tests']}
 
 
-def _start(verifier: str) -> subprocess.Popen:
+def _start(verifier: str, number: int) -> subprocess.Popen:
   path = os.pathsep.join(os.path.abspath(p or '.') for p in sys.path)
   env = {'PATH': os.environ.get('PATH', '/usr/bin:/bin'), 'LANG': 'C.UTF-8', 'PYTHONPATH': path,
          'PYTHONHASHSEED': '0', 'PYTHONSAFEPATH': '1', 'SYMPY_GROUND_TYPES': 'python',
-         'OMP_NUM_THREADS': '1', 'OPENBLAS_NUM_THREADS': '1', 'JAX_PLATFORMS': 'cpu', math.IN_WORKER: '1'}
+         'OMP_NUM_THREADS': '1', 'OPENBLAS_NUM_THREADS': '1', 'JAX_PLATFORMS': 'cpu', math.IN_WORKER: str(number)}
   env.update((name, os.environ[name]) for name in (UNSAFE, 'LD_LIBRARY_PATH', 'TMPDIR') if name in os.environ)
   return subprocess.Popen(
     [sys.executable, '-m', 'vibethinker_jax.verify.worker', verifier, str(os.getpid()), str(MEMORY)],

@@ -2,16 +2,38 @@
 text, and one answer can take for ever."""
 from __future__ import annotations
 
+import contextlib
 import functools
+import itertools
 import re
+import signal
 from fractions import Fraction
 
 from sympy import Expr, Float, I, Integral, Product, Sum
 
-from vibethinker_jax.verify import extract
+from vibethinker_jax.verify import extract, units
 from vibethinker_jax.verify.math import MIN_DIGITS, decimal_places
 
 SECONDS = 2  # math-verify's own limit (SIGALRM) for parsing and comparing; the pool kills the worker later
+
+
+class OutOfTime(BaseException):
+  """CPU seconds are used up. Not an Exception: the libraries catch those."""
+
+
+@contextlib.contextmanager
+def cpu_seconds(seconds: float):
+  """Raises OutOfTime in the body when it used that much CPU time. Main thread only. What hangs in one C call is not
+  interrupted: the pool kills that."""
+  def ended(*_):
+    raise OutOfTime
+  before = signal.signal(signal.SIGPROF, ended)
+  signal.setitimer(signal.ITIMER_PROF, seconds)
+  try:
+    yield
+  finally:
+    signal.setitimer(signal.ITIMER_PROF, 0)
+    signal.signal(signal.SIGPROF, before)
 
 
 @functools.lru_cache(maxsize=1)
@@ -37,13 +59,26 @@ def _parse(text: str):
 
 def _clean(answer: str) -> str:
   """What math-verify is given: plain spellings as LaTeX, units off."""
-  text = extract.strip_unit(answer.strip().strip('$').rstrip('.,; '))
+  text = units.strip_unit(extract.strip_quantifier(answer.strip().strip('$').rstrip('.,; ')))
   text = re.sub(r'\bsqrt\(([^()]*)\)', r'\\sqrt{\1}', text.replace('**', '^'))
   text = re.sub(r'\\mathrm\s*\{\s*e\s*\}', 'e', text)  # \mathrm{e} made it drop the rest of the expression
   return text.replace('π', '\\pi').replace('∞', '\\infty').replace('\\varnothing', '\\emptyset')
 
 
 _COLUMN = re.compile(r'\\begin\{[pb]matrix\}([^&]*)\\end\{[pb]matrix\}')
+
+
+def _tuple(text: str) -> bool:
+  """Whether text is one pair of parentheses around a list."""
+  text = re.sub(r'\\(?:left|right)(?![a-z])|\s', '', text)
+  depths = list(itertools.accumulate((c in '([{') - (c in ')]}') for c in text))
+  return text[:1] == '(' and text[-1:] == ')' and ',' in text and 0 not in depths[:-1]
+
+
+def _list(text: str) -> bool:
+  """Whether text is a list without any bracket around a comma."""
+  depths = itertools.accumulate((c in '([{') - (c in ')]}') for c in text)
+  return any(c == ',' and not depth for c, depth in zip(text, depths)) and not re.search(r'[(\[]', text)
 
 
 def _same_shape(text: str, other: str) -> str:
@@ -53,6 +88,8 @@ def _same_shape(text: str, other: str) -> str:
     text = re.sub(r'\\(?:text|mathrm)\s*\{\s*(?:or|and)\s*\}|\b(?:or|and)\b', ',', text)
     if len({m for m in re.findall(r'(?:^|,)\s*([A-Za-z])\s*=', text)}) == 1:
       text = re.sub(r'(^|,)\s*[A-Za-z]\s*=', r'\1', text)
+  if _list(text) and _tuple(other):  # '2,3' for the point (2,3): then the order counts
+    text = f'({text})'
   match = _COLUMN.fullmatch(text.strip())
   if match and other.startswith('('):
     text = '(' + ','.join(part.strip() for part in match.group(1).split('\\\\')) + ')'

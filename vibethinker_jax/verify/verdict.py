@@ -16,8 +16,9 @@ class Verdict(NamedTuple):
   reason, for maths: 'equal' (correct), 'different', 'refused' (power tower, exponent > 10^4, factorial >
     10^3: never evaluated), 'timeout'.
   reason, for both: 'no_answer' (no usable box or code block after the only </think>; wrong), 'fault'
-    (invalid: the worker died twice or the verifier raised), 'no_tests' (invalid: a problem without any test
-    proves nothing).
+    (invalid: the worker died twice or the verifier raised), 'no_tests', 'no_gold' (invalid: a problem without any
+    test, or with an answer like 'see below', proves nothing).
+  reason, for constraints: 'followed' (correct) or the kind of the first that is broken.
   """
   status: str
   reason: str

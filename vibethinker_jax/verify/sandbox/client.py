@@ -1,6 +1,7 @@
 """The host's side of the sandbox: starts the helper, checks that it holds, sends runs to it."""
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import platform
@@ -31,15 +32,21 @@ class SandboxUnavailable(RuntimeError):
 
 
 class Run(NamedTuple):
-  """What one run left behind. signal: that ended it, or 0. data: stdout (stdin mode) or JSON lines (function
-  mode)."""
+  """What one run left behind.
+
+  signal: that ended it, or 0. killed: '', or 'time' or 'threads', for which the helper killed it. data: stdout (stdin
+  mode) or JSON lines (function mode), cut; size: what it was before. noise: stdout in function mode, where asked for;
+  never parsed.
+  """
   exit_code: int
   signal: int
-  killed: bool
+  killed: str
   cpu: float
   marks: list[tuple[str, int]]
   data: bytes
   size: int
+  pid: int = 0
+  noise: bytes = b''
 
 
 def _parse_marks(text: str) -> list[tuple[str, int]]:
@@ -62,9 +69,10 @@ class Sandbox:
     self._lock = threading.Lock()
     self._process = None
     self._filter = filter_bytes()
+    self.layers = {}  # name -> 'yes: ...' or 'no: why', once started
 
   def run(self, source: str, inputs: list[str], function: str | None, cpu: float, memory: int,
-      output: int) -> Run:
+      output: int, case: float = 3600.0, **more) -> Run:
     """Runs a program on its inputs.
 
     Args:
@@ -72,20 +80,24 @@ class Sandbox:
       inputs: stdin texts, or with function the JSON text of each call's argument list.
       function: name of the function or Solution method to call; None for stdin programs.
       cpu, memory, output: limits in seconds of the whole run, bytes, bytes of one case.
+      case: CPU seconds of one input.
+      more: noise=True keeps the noise; typed, go_on, setup: see inside.function_program.
     Returns:
       A Run.
     Raises:
       SandboxUnavailable: no safe sandbox here. OSError, EOFError: the helper died (an infrastructure fault).
     """
     longest = 0 if function else max((len(i.encode('utf-8', 'surrogatepass')) for i in inputs), default=0)
-    task = {'function': function, 'cases': len(inputs),
-            'limits': {'cpu': cpu, 'memory': memory, 'output': output, 'input': longest}}
-    body = json.dumps({'source': source, 'inputs': inputs}).encode('ascii')
+    body = {'source': source, 'inputs': inputs}
+    if 'setup' in more:
+      body['setup'] = more.pop('setup')
+    limits = {'cpu': cpu, 'memory': memory, 'output': output, 'input': longest, 'case': case}
+    task = {'function': function, 'cases': len(inputs), 'limits': limits} | more
     with self._lock:
       if self._process is None or self._process.poll() is not None:
         self._start()
       try:
-        return self._exchange(task, body)
+        return self._exchange(task, json.dumps(body).encode('ascii'))
       except (OSError, EOFError, ValueError):
         self._stop()
         raise
@@ -93,13 +105,12 @@ class Sandbox:
   def _exchange(self, task: dict, body: bytes) -> Run:
     frames.write_all(self._process.stdin.fileno(), frames.pack(task | {'body': len(body)}) + body)
     fd = self._process.stdout.fileno()
-    size, = struct.unpack('>I', frames.read_exact(fd, 4))
-    reply = json.loads(frames.read_exact(fd, size))
-    data = frames.read_exact(fd, reply['data'])
+    reply = frames.read(fd)
+    data, noise = frames.read_exact(fd, reply['data']), frames.read_exact(fd, reply['noise'])
     status = reply['status']
     ended = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
     return Run(os.WEXITSTATUS(status) if not ended else -1, ended, reply['killed'], reply['cpu'],
-               _parse_marks(reply['marks']), data, reply['size'])
+               _parse_marks(reply['marks']), data, reply['size'], reply['pid'], noise)
 
   def _start(self):
     self._process = subprocess.Popen(
@@ -107,6 +118,7 @@ class Sandbox:
       stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=None, cwd='/', start_new_session=True,
       env={'PATH': '/usr/bin:/bin', 'LANG': 'C.UTF-8'}, bufsize=0)
     try:
+      self.layers = frames.read(self._process.stdout.fileno())
       self._self_check()
     except (OSError, EOFError, ValueError) as e:
       self._stop()
@@ -117,26 +129,45 @@ class Sandbox:
 
   def _self_check(self):
     def out(source):
-      limits = {'cpu': 2.0, 'memory': 1 << 30, 'output': 1 << 16, 'input': 0}
+      limits = {'cpu': 2.0, 'memory': 1 << 30, 'output': 1 << 16, 'input': 0, 'case': 2.0}
       return self._exchange({'function': None, 'cases': 1, 'limits': limits},
                             json.dumps({'source': source, 'inputs': ['']}).encode('ascii')).data
     if out('print(6 * 7)') != b'42\n':
-      raise SandboxUnavailable('the sandbox does not run an honest program. ' + remedy())
+      raise SandboxUnavailable(f'the sandbox does not run an honest program.\n{table(self.layers)}\n{remedy()}')
     through = [name for name, source in SELF_CHECKS if b'OPEN' in out(source)] if self._filter else []
     if through:
-      raise SandboxUnavailable(f'hostile self-checks got through: {", ".join(through)}. ' + remedy())
+      raise SandboxUnavailable(f'hostile self-checks got through: {", ".join(through)}.\n{table(self.layers)}\n'
+                               + remedy())
+    if os.environ.get('VIBETHINKER_VERIFY_WORKER') == '0':  # one line for all workers of a pool
+      print('sandbox: ' + '; '.join(f'{name} {state}' for name, state in self.layers.items()), file=sys.stderr,
+          flush=True)
+    self.layers['self-checks'] = f'yes: {len(SELF_CHECKS)} attacks stopped' if self._filter else 'NO'
+
+  def start(self) -> dict[str, str]:
+    """Starts the helper if it does not run, and returns the table of layers. Raises SandboxUnavailable."""
+    with self._lock:
+      if self._process is None or self._process.poll() is not None:
+        self._start()
+      return self.layers
 
   def _stop(self):
     if self._process is not None:
-      self._process.kill()
+      self._process.stdin.close()  # its end; the signal is for one that hangs
+      with contextlib.suppress(PermissionError):  # root without CAP_KILL, and the helper is no longer root
+        self._process.kill()
       self._process.wait()
-      self._process.stdin.close()
       self._process.stdout.close()
       self._process = None
 
   def close(self):
     with self._lock:
       self._stop()
+
+
+def table(layers: dict[str, str]) -> str:
+  """One line a layer: its name and whether it is active."""
+  width = max(map(len, layers), default=0)
+  return '\n'.join(f'  {name:<{width}}  {state}' for name, state in layers.items())
 
 
 def remedy() -> str:
@@ -163,14 +194,21 @@ def filter_bytes() -> bytes:
             'limits only. They can read and delete your files and use the network.', file=sys.stderr,
             flush=True)
     return b''
+  probed = probes()
+  if any(state.startswith('NO') for state in probed.values()):
+    raise SandboxUnavailable(f'no safe sandbox on this machine:\n{table(probed)}\n{remedy()}')
+  return seccomp.program(platform.machine())
+
+
+def probes() -> dict[str, str]:
+  """What a sandbox needs of the machine: name -> 'yes' or 'NO: why'."""
   machine = platform.machine()
-  probes = {'Linux': sys.platform.startswith('linux'),
-    f'machine {machine} known': machine in seccomp.AUDIT_ARCH,
-            'seccomp filters': _kernel_has_filters(), 'os.memfd_create': hasattr(os, 'memfd_create')}
-  if not all(probes.values()):
-    table = ', '.join(f'{name}: {"yes" if ok else "NO"}' for name, ok in probes.items())
-    raise SandboxUnavailable(f'no safe sandbox on this machine ({table}). ' + remedy())
-  return seccomp.program(machine)
+  return {
+    'Linux': 'yes' if sys.platform.startswith('linux') else f'NO: this is {sys.platform}',
+    'machine': f'yes: {machine}' if machine in seccomp.AUDIT_ARCH else
+               f'NO: {machine}; there are filters for {" and ".join(seccomp.AUDIT_ARCH)}',
+    'seccomp filters': 'yes' if _kernel_has_filters() else 'NO: the kernel has none (CONFIG_SECCOMP_FILTER)',
+    'memory files': 'yes' if hasattr(os, 'memfd_create') else 'NO: this Python has no os.memfd_create'}
 
 
 def _kernel_has_filters() -> bool:

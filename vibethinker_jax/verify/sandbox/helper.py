@@ -1,14 +1,11 @@
 """The sandbox's own process, `python -I -S helper.py FILTER PARENT`: forks one confined child per run.
 
-It is a file of the standard library alone, run with a clean environment; it loads the library once, drops
-root,
-and serves runs on its stdin: a header {function, cases, limits, body} and the body {source, inputs}, answered
-  by a
-header {status, killed, cpu, marks, size, data} and the raw output. It never sees an expected output, so there
-is no verdict here that a program could forge; and it moves bodies and outputs between descriptors without
+It is of the standard library alone and has a clean environment; it loads the library once, says which layers are
+active, and serves runs on its stdin: a header {mode, cases, limits, body} and the body {source, inputs}, answered by a
+header {status, pid, killed, cpu, marks, size, data, noise} and the raw output. It never sees an expected output, so
+there is no verdict here that a program could forge; and it moves bodies and outputs between descriptors without
 reading them, so that no child can find an earlier program, or its output, in its copy of this memory.
 """
-import atexit
 import builtins
 import ctypes
 import fcntl
@@ -16,13 +13,16 @@ import gc
 import io
 import json
 import os
-import resource
 import select
 import signal
 import struct
 import sys
-import threading
 import time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))  # -I leaves it out
+import confine
+import inside
+del sys.path[0]
 
 # What programs may import: no file can be opened later. 75 ms, once per helper.
 PRELOAD = (
@@ -32,12 +32,9 @@ PRELOAD = (
   'html inspect itertools keyword linecache locale logging math numbers operator pathlib pickle platform '
   'pprint queue random re reprlib secrets select selectors shlex signal socket statistics string struct '
   'subprocess tempfile textwrap timeit traceback types typing unicodedata uuid warnings weakref zlib').split()
-TYPING = (
-  'Any Callable Deque DefaultDict Dict Generator Iterable Iterator List NamedTuple Optional Sequence Set '
-  'Tuple Type TypeVar Union').split()
-PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_NO_NEW_PRIVS, PR_SET_SECCOMP = 1, 4, 38, 22
-LINUX = sys.platform.startswith('linux')
-RESULT_FD = 3
+LINUX = confine.LINUX
+TICK = 0.01  # seconds between looks at a run's threads
+MAX_NOISE = 64 << 20  # kept for the corpus runner alone
 
 
 def preload():
@@ -46,21 +43,6 @@ def preload():
       __import__(name)
     except ImportError:
       pass  # not in every build of Python; programs get the same ImportError
-
-
-def drop_root():
-  """Root becomes an unused uid, so that no capability is left. In a container without CAP_SETUID root has
-  none."""
-  if os.geteuid() != 0:
-    return
-  # another one per helper: parallel helpers can't signal each other's children
-  uid = 61000 + os.getpid() % 4000
-  try:
-    os.setgroups([])
-    os.setresgid(uid, uid, uid)
-    os.setresuid(uid, uid, uid)
-  except OSError:
-    pass
 
 
 def memory_file(name):
@@ -72,157 +54,55 @@ def memory_file(name):
   return handle
 
 
-def set_limits(limits, cases):
-  cpu = max(1, int(-(-limits['cpu'] // 1)))
-  files = max(limits['output'] * min(cases, 16), limits['input']) + 1
-  wanted = ((resource.RLIMIT_AS, limits['memory']), (resource.RLIMIT_CPU, cpu),
-            (resource.RLIMIT_FSIZE, files), (resource.RLIMIT_NOFILE, 64), (resource.RLIMIT_CORE, 0),
-            (resource.RLIMIT_STACK, 64 << 20))
-  for kind, value in wanted:
-    hard = resource.getrlimit(kind)[1]
-    value = value if hard == resource.RLIM_INFINITY else min(value, hard)
-    try:
-      resource.setrlimit(kind, (value, value))
-    except (OSError, ValueError):
-      if LINUX:
-        raise
-
-
-def confine(libc, program):
-  """The last step before model code: nothing new can be gained, and only the filter's calls are left."""
-  failed = libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-  if failed or libc.prctl(PR_SET_SECCOMP, 2, ctypes.byref(program), 0, 0):
-    os._exit(120)
-
-
-def run_case(code, names, data, spares):
-  """Runs the compiled program on one stdin text; returns the kind of its end, one letter."""
-  if spares:
-    os.dup2(spares[0], 0)
-    os.dup2(spares[1], 1)
-  os.ftruncate(0, 0)
-  os.lseek(0, 0, 0)
-  for at in range(0, len(data), 1 << 20):
-    os.write(0, data[at:at + (1 << 20)])
-  os.lseek(0, 0, 0)
-  sys.stdin = io.open(0, 'r', encoding='utf-8', closefd=False)
-  sys.stdout = io.open(1, 'w', encoding='utf-8', newline='\n', closefd=False)
-  builtins.__dict__.update(names)
-  kind = guarded(lambda: exec(code, {'__name__': '__main__', '__builtins__': builtins}))
-  for thread in threading.enumerate():
-    if thread is not threading.main_thread() and not thread.daemon:
-      thread.join()
-  end = guarded(lambda: (atexit._run_exitfuncs(), sys.stdout.flush()))
-  return kind if kind != 'k' else end
-
-
-def guarded(call):
-  """k: ended well; e: raised or a non-zero exit; m: out of memory. The broad except is the point of a
-  sandbox."""
-  try:
-    call()
-  except SystemExit as e:
-    return 'k' if e.code in (None, 0) else 'e'
-  except MemoryError:
-    return 'm'
-  except BaseException:
-    return 'e'
-  return 'k'
-
-
-def stdin_program(task, write):
-  code = []
-  kind = guarded(lambda: code.append(compile(task['source'], 'solution.py', 'exec', dont_inherit=True)))
-  cases, names = task['inputs'], dict(builtins.__dict__)
-  spares = (os.dup(0), os.dup(1)) if len(cases) > 1 else ()
-  for data in cases:
-    kind = run_case(code[0], names, data, spares) if code else kind
-    write(RESULT_FD, b'%s %d\n' % (kind.encode(), os.fstat(spares[1] if spares else 1).st_size))
-    if kind != 'k':
-      return  # the host stops at the first failure
-
-
-def function_program(task, write):
-  encode, decode = json.JSONEncoder().encode, json.loads
-  space = {'__name__': 'solution', '__builtins__': builtins}
-  space.update((name, getattr(sys.modules['typing'], name)) for name in TYPING)
-  sys.stdin, sys.stdout = io.open(0, 'r', closefd=False), io.open(1, 'w', encoding='utf-8', closefd=False)
-  kind = guarded(lambda: exec(compile(task['source'], 'solution.py', 'exec', dont_inherit=True), space))
-
-  def call(arguments):
-    solution = space.get('Solution')
-    name = task['function']
-    function = getattr(solution(), name) if isinstance(solution, type) else space[name]
-    write_all(RESULT_FD, encode(function(*decode(arguments))).encode() + b'\n', write)
-
-  for arguments in task['inputs']:
-    if kind == 'k':
-      kind = guarded(lambda: call(arguments))
-    if kind != 'k':
-      write(RESULT_FD, b'!' + kind.encode() + b'\n')
-      return
-
-
-def write_all(fd, data, write):
-  while data:
-    data = data[write(fd, data):]
-
-
-def child(task, body, helper, fds, libc, program):
-  os.setsid()
-  if libc is not None:
-    libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
-  if os.getppid() != helper:
-    os._exit(121)
+def child(task, body, fds, uid, helper):
+  """What becomes the program: the parts of task that only it may read come from the descriptor body."""
+  confine.first(helper.libc, uid, helper.pid, helper.ruleset)
   for target, fd in enumerate(fds):
     os.dup2(fd, target)
   os.lseek(body, 0, 0)
   with io.open(body, 'rb') as f:
     task.update(json.loads(f.read()))
-  if not task['function']:
-    task['inputs'] = [data.encode('utf-8', 'surrogatepass') for data in task['inputs']]
   os.closerange(len(fds), 256)
-  set_limits(task['limits'], task['cases'])
-  if program is not None:
-    confine(libc, program)
+  confine.set_limits(task['limits'], task['cases'], bool(uid), MAX_NOISE if task.get('noise') else 0)
+  confine.last(helper.libc, helper.program)
   signal.set_wakeup_fd(-1)
   builtins.exit = builtins.quit = sys.exit  # -S leaves them out
-  (function_program if task['function'] else stdin_program)(task, os.write)
+  (inside.function_program if task['function'] else inside.stdin_program)(task, os.write)
   os._exit(0)
 
 
-def wait(pid, seconds, wakeup, parent):
-  """Waits for the child's own end, never for a pipe's; returns (status, usage, killed by us)."""
-  deadline, killed = time.monotonic() + seconds, False
+def wait(pid, seconds, helper):
+  """Waits for the child's own end, never for a pipe's; returns (status, usage, why we killed it or '')."""
+  deadline, killed = time.monotonic() + seconds, ''
   poll = select.poll()
-  poll.register(wakeup, select.POLLIN)
+  poll.register(helper.wakeup, select.POLLIN)
   poll.register(0, 0)  # reports only the hang-up: the host is gone
   while True:
     done, status, usage = os.wait4(pid, os.WNOHANG)
     if done:
       return status, usage, killed
     left = deadline - time.monotonic()
-    events = poll.poll(max(0, min(left, 1.0)) * 1000) if left > 0 else []
-    gone = any(fd == 0 for fd, _ in events) or os.getppid() != parent
-    if gone or left <= 0:
-      killed = True
+    events = poll.poll(max(0, min(left, TICK)) * 1000) if left > 0 else []
+    gone = any(fd == 0 for fd, _ in events) or os.getppid() != helper.parent
+    killed = 'time' if left <= 0 else 'threads' if LINUX and confine.threads(pid) > confine.MAX_THREADS else ''
+    if gone or killed:
       os.kill(pid, signal.SIGKILL)
       done, status, usage = os.wait4(pid, 0)
       if gone:
         os._exit(0)
       return status, usage, killed
     if events:
-      os.read(wakeup, 4096)
+      os.read(helper.wakeup, 4096)
 
 
-def serve(task, body, null, wakeup, parent, libc, program):
-  """One run: fork, wait, and the reply (a JSON header and the child's raw output)."""
-  function, limits = task['function'], task['limits']
+def serve(task, body, uid, helper):
+  """One run: fork, wait, and the reply (a JSON header, the child's output, and its noise if task['noise'])."""
+  function, limits, null = task['function'], task['limits'], helper.null
   out = memory_file('out')
+  noise = memory_file('noise') if function and task.get('noise') else null
   marks_read = -1
   if function:
-    fds = (null, null, null, out)
+    fds = (null, noise, null, out)
   else:
     stdin = memory_file('in')
     marks_read, marks_write = os.pipe()  # a pipe: the only file a stdin program sees are its own 0 and 1
@@ -233,10 +113,10 @@ def serve(task, body, null, wakeup, parent, libc, program):
   if pid == 0:
     try:
       # Above the numbers that dup2 assigns, else one dup2 could overwrite the source of the next.
-      child(task, os_dup_high(body), parent_of_child, tuple(os_dup_high(fd) for fd in fds), libc, program)
+      child(task, os_dup_high(body), tuple(os_dup_high(fd) for fd in fds), uid, helper)
     finally:
       os._exit(1)
-  status, usage, killed = wait(pid, 2 * limits['cpu'] + 1, wakeup, parent)
+  status, usage, killed = wait(pid, 2 * limits['cpu'] + 1, helper)
   marks = ''
   if not function:
     os.close(marks_write)
@@ -248,9 +128,10 @@ def serve(task, body, null, wakeup, parent, libc, program):
     os.close(stdin)
   size = os.fstat(out).st_size
   keep = min(size, limits['output'] * min(task['cases'], 16) + 1)
-  header = {'status': status, 'killed': killed, 'cpu': usage.ru_utime + usage.ru_stime, 'marks': marks,
-            'size': size, 'data': keep}
-  return header, out
+  kept_noise = min(os.fstat(noise).st_size, MAX_NOISE) if noise != null else 0
+  header = {'status': status, 'pid': pid, 'killed': killed, 'cpu': usage.ru_utime + usage.ru_stime, 'marks': marks,
+            'size': size, 'data': keep, 'noise': kept_noise}
+  return header, out, noise
 
 
 def receive_body(size, parent):
@@ -302,46 +183,66 @@ def read_exact(size, parent):
   return b''.join(parts)
 
 
-def main():
-  global parent_of_child
-  parent, parent_of_child = int(sys.argv[2]), os.getpid()
-  libc = program = None
+class Helper:
+  """What every run needs: descriptors, the filter, the uids that runs take in turn."""
+
+
+def start():
+  helper = Helper()
+  helper.parent, helper.pid = int(sys.argv[2]), os.getpid()
+  helper.libc = ctypes.CDLL(None, use_errno=True) if LINUX else None
+  helper.program = confine.load_filter(bytes.fromhex(sys.argv[1])) if LINUX else None
+  safe = helper.program is not None
   preload()
-  drop_root()
+  helper.uids, user = confine.own_uids(each_run=safe) if LINUX else ([], 'no: no sandbox')
+  helper.abi, helper.ruleset = confine.landlock(helper.libc) if safe else (0, -1)
   if LINUX:
-    libc = ctypes.CDLL(None, use_errno=True)
-    libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
-    blob = bytes.fromhex(sys.argv[1])
-    if blob:
-      class SockFprog(ctypes.Structure):
-        _fields_ = [('length', ctypes.c_ushort), ('filter', ctypes.c_void_p)]
-      buffer = ctypes.create_string_buffer(blob, len(blob))
-      program = SockFprog(len(blob) // 8, ctypes.cast(buffer, ctypes.c_void_p))
-      program.keep = buffer
-  reply = os.dup(1)
-  null = os.open(os.devnull, os.O_RDWR)
-  os.dup2(null, 1)
-  wakeup, wakeup_write = os.pipe()
-  os.set_blocking(wakeup, False)
+    helper.libc.prctl(confine.PR_SET_DUMPABLE, 0, 0, 0, 0)
+  seen = LINUX and confine.threads(os.getpid()) == 1
+  helper.layers = {
+    'seccomp': 'yes: default deny' if safe else 'NO',
+    'Landlock': f'yes: ABI {helper.abi}' if helper.abi else 'no: not in this kernel, or withheld' if safe else 'no: no sandbox',
+    'own user': user,
+    'thread cap': f'yes: {confine.MAX_THREADS}, watched' + (' and limited by the kernel' if helper.uids else '')
+                  if seen else 'no: /proc hides threads',
+    'resource limits': 'yes: CPU, wall, memory, files, output'}
+  helper.null = os.open(os.devnull, os.O_RDWR)
+  helper.wakeup, wakeup_write = os.pipe()
+  os.set_blocking(helper.wakeup, False)
   os.set_blocking(wakeup_write, False)
   signal.signal(signal.SIGCHLD, lambda *_: None)
   signal.set_wakeup_fd(wakeup_write)
   signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the host, whose exit closes our stdin
+  return helper
+
+
+def main():
+  helper = start()
+  reply = os.dup(1)
+  os.dup2(helper.null, 1)
   sys.argv[:] = ['solution.py']
   sys.orig_argv[:] = []
   os.chdir('/')
   gc.collect()
   gc.freeze()  # the children never write to these pages
+  text = json.dumps(helper.layers).encode()
+  inside.write_all(reply, struct.pack('>I', len(text)) + text, os.write)
+  runs = 0
   while True:
-    size, = struct.unpack('>I', read_exact(4, parent))
-    task = json.loads(read_exact(size, parent))
-    body = receive_body(task['body'], parent)
-    header, out = serve(task, body, null, wakeup, parent, libc, program)
+    size, = struct.unpack('>I', read_exact(4, helper.parent))
+    task = json.loads(read_exact(size, helper.parent))
+    body = receive_body(task['body'], helper.parent)
+    uid = helper.uids[runs % len(helper.uids)] if helper.uids else 0
+    runs += 1
+    header, out, noise = serve(task, body, uid, helper)
     os.close(body)
     text = json.dumps(header).encode()
-    write_all(reply, struct.pack('>I', len(text)) + text, os.write)
+    inside.write_all(reply, struct.pack('>I', len(text)) + text, os.write)
     send_file(out, header['data'], reply)
     os.close(out)
+    if noise != helper.null:
+      send_file(noise, header['noise'], reply)
+      os.close(noise)
 
 
 if __name__ == '__main__':

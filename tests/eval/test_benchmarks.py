@@ -1,0 +1,56 @@
+import threading
+import time
+from concurrent.futures import Future
+
+import jax
+import numpy as np
+
+from vibethinker_jax.eval import benchmarks
+from vibethinker_jax.verify.verdict import Verdict
+
+
+def test_clock_counts_the_union_of_waits():
+  clock, futures = benchmarks._Clock(), [Future() for _ in range(3)]
+  futures[2].set_result(1)
+  assert clock.watch(futures[2]) is futures[2] and clock.seconds() < 0.01  # was decided at once
+  clock.watch(futures[0])
+  time.sleep(0.1)
+  clock.watch(futures[1])
+  futures[0].set_result(1)
+  time.sleep(0.1)
+  futures[1].set_result(1)
+  seconds = clock.seconds()
+  assert 0.19 < seconds < 0.4
+  time.sleep(0.1)
+  assert clock.seconds() == seconds
+
+
+def test_verdicts_come_while_others_are_decoded(monkeypatch):
+  """The engine reports each response when it ends; its verdict is asked for then, not after the last."""
+  done = []
+
+  class Pool:
+    def submit(self, text, row):
+      future = Future()
+      threading.Timer(0.1, lambda: (done.append(text), future.set_result(Verdict('correct', 'equal')))).start()
+      return future
+
+  def generate(*_, on_finished, **__):
+    on_finished(0, 1, [7])
+    time.sleep(0.3)
+    assert done == ['[7]']
+    on_finished(0, 0, [8])
+    return 'responses'
+
+  class Tokenizer:
+    end_id, vocab_size = 0, 9
+    decode = staticmethod(str)
+
+  monkeypatch.setattr(benchmarks.engine, 'generate', generate)
+  monkeypatch.setattr(benchmarks.chat, 'encode_prompt', lambda tokenizer, prompt: [1])
+  scored = benchmarks.sample_and_verify(None, None, Tokenizer, [{'id': 'a', 'prompt': 'x'}], 2, None,
+      key=jax.random.key(0),
+                                        mesh=None, pool=Pool())
+  assert scored.texts_PG == [['[8]', '[7]']] and np.all(scored.correct_PG)
+  decoding, waiting, overlapped = scored.seconds
+  assert decoding >= 0.3 and 0.05 < waiting < 0.3 and 0.09 < overlapped < 0.25

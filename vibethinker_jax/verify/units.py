@@ -1,0 +1,56 @@
+r"""Units at the end of an answer: which, and how they convert. Exact rationals, no symbolic work.
+
+  strip_unit('5\\text{ cm}^2') == '5'
+  measure('180\\text{ minutes}') == ('time', 1, Fraction(60))
+"""
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+
+_INCH, _POUND = Fraction('0.0254'), Fraction('453.59237')
+# dimension -> spellings (a final s may be added) -> size in the dimension's own unit
+_SIZES = {
+  'length': {'m|meter|metre': 1, 'km|kilometer|kilometre': 1000, 'dm': Fraction(1, 10),
+             'cm|centimeter|centimetre': Fraction(1, 100), 'mm|millimeter|millimetre': Fraction(1, 1000),
+             'in|in.|inch|inche': _INCH, 'ft|ft.|foot|feet': 12 * _INCH, 'yard': 36 * _INCH, 'mile': 63360 * _INCH},
+  'time': {'s|sec|second': 1, 'min|minute': 60, 'h|hr|hour': 3600, 'day': 86400, 'week': 604800},
+  'mass': {'g|gram': 1, 'mg': Fraction(1, 1000), 'kg|kilogram': 1000, 'lb|pound': _POUND, 'ounce|oz': _POUND / 16},
+  'volume': {'l|liter|litre': 1, 'ml': Fraction(1, 1000)},
+  'money': {'dollar|usd': 100, 'cent': 1},
+}
+_KNOWN = {spelling: (dimension, Fraction(size)) for dimension, table in _SIZES.items()
+          for spellings, size in table.items() for spelling in spellings.split('|')}
+
+_LENGTHS = (
+  'units?|inch(?:es)?|feet|foot|yards?|miles?|meters?|metres?|centimeters?|centimetres?|millimeters?'
+  '|kilometers?|kilometres?|mm|cm|dm|km|m|in\\.?|ft\\.?')
+_UNITS = (
+  'degrees?|radians?|rad|deg|(?:square|cubic|sq\\.?|cu\\.?) *(?:' + _LENGTHS + ')|' + _LENGTHS +
+  '|mph|km/h|m/s|cm/s|seconds?|sec|s|minutes?|min|hours?|hrs?|h|days?|weeks?|months?|years?|dollars?|cents?'
+  '|usd|euros?|pounds?|grams?|kilograms?|kg|mg|g|lbs?|ounces?|oz|liters?|litres?|ml|l|gallons?|percent|people'
+  '|students?|ways?|points?|coins?|apples?|books?|marbles?')
+_UNIT = re.compile(
+  r'(?:(?:\\[ ,;]|~)*\\(?:text|mathrm|textrm|mbox|operatorname)\s*\{\s*(?P<word>' + _UNITS + r')\.?\s*\}'
+  r'|(?<=[0-9}])(?:\\ | )\s*(?P<bare>' + _UNITS + r'))\s*(?:\^\s*\{?(?P<power>[23])\}?)?\s*\.?$', re.IGNORECASE)
+
+
+def strip_unit(text: str) -> str:
+  r"""Removes one trailing unit ('5\text{ cm}^2' -> '5'); text other than a known unit stays, it may be a
+  hedge."""
+  stripped = _UNIT.sub('', text).rstrip()
+  return stripped if stripped else text
+
+
+def measure(text: str) -> tuple[str, int, Fraction] | None:
+  """(dimension, power, size) of the trailing unit, None without one or for one that nothing converts to."""
+  match = _UNIT.search(text)
+  if not match:
+    return None
+  name = (match['word'] or match['bare']).lower()
+  power = int(match['power'] or 1)
+  for word, its in (('square', 2), ('sq', 2), ('cubic', 3), ('cu', 3)):
+    if name.startswith(word):
+      name, power = name[len(word):].lstrip('. '), its
+  dimension, size = _KNOWN.get(name) or _KNOWN.get(name.rstrip('s')) or (None, Fraction(1))
+  return (dimension, power, size ** power) if dimension else None
