@@ -222,3 +222,12 @@ def test_gsm8k_solutions_end_in_a_box(tmp_path):
   assert sources.FileExamples(options)[0] == {
       'prompt': 'q?', 'response': 'Natalia sold 48/2 = 24 clips.\nAll: 48+24 = $1,072.\n\\boxed{1,072}'}
   assert sources.read_problems(options)[0]['answer'] == '1072'
+
+
+def test_rows_with_constraints_are_problems(tmp_path):
+  path = tmp_path / 'instructions.jsonl'
+  path.write_text('{"prompt": "Write.", "constraints": [{"kind": "words", "max": 5}]}\n')
+  assert sources.read_problems(str(path))[0]['constraints'] == [{'kind': 'words', 'max': 5}]
+  path.write_text('{"prompt": "Write.", "constraints": []}\n')
+  with pytest.raises(ValueError, match='constraints'):
+    sources.read_problems(str(path))

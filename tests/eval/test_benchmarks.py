@@ -43,14 +43,13 @@ def test_verdicts_come_while_others_are_decoded(monkeypatch):
     return 'responses'
 
   class Tokenizer:
-    end_id, vocab_size = 0, 9
+    stop_ids, vocab_size = (0,), 9
     decode = staticmethod(str)
 
   monkeypatch.setattr(benchmarks.engine, 'generate', generate)
   monkeypatch.setattr(benchmarks.chat, 'encode_prompt', lambda tokenizer, prompt: [1])
   scored = benchmarks.sample_and_verify(None, None, Tokenizer, [{'id': 'a', 'prompt': 'x'}], 2, None,
-      key=jax.random.key(0),
-                                        mesh=None, pool=Pool())
+                                        key=jax.random.key(0), mesh=None, pool=Pool())
   assert scored.texts_PG == [['[8]', '[7]']] and np.all(scored.correct_PG)
   decoding, waiting, overlapped = scored.seconds
-  assert decoding >= 0.3 and 0.05 < waiting < 0.3 and 0.09 < overlapped < 0.25
+  assert decoding >= 0.3 and waiting > 0.05 and overlapped > 0.09  # lower bounds: a slow machine only adds

@@ -22,7 +22,7 @@ ANSWER = 'answer|reward_model.ground_truth'
 DOMAIN = 'domain'
 
 EXAMPLE = 'an example needs prompt and response'
-PROBLEM = 'a problem needs prompt and answer (or tests)'
+PROBLEM = 'a problem needs prompt and answer (or tests, or constraints)'
 
 
 class DataOptions(NamedTuple):
@@ -127,7 +127,7 @@ def read_problems(options: DataOptions | str) -> list[dict]:
   """Problems to answer.
 
   Each row has a prompt, and an answer, or `tests` for code (see verify.code; also a list of cases, or lists `inputs`
-  and `outputs`). `id` is optional, further fields are kept for your own verifier.
+  and `outputs`), or `constraints` (see verify.constraints). `id` is optional, further fields are kept for your own verifier.
 
   Args:
     options: or just their `files`.
@@ -147,7 +147,7 @@ def read_problems(options: DataOptions | str) -> list[dict]:
     row = rows[i]
     with _at(rows, i, PROBLEM):
       found = _problem(row, options, rows, i)
-      if not found['answer'] and found['tests'] is None:
+      if not found['answer'] and found['tests'] is None and not row.get('constraints'):
         raise _wrong(row, 'answer', options.answer or ANSWER, 'text or a number', None)
     problems.append(row | found)
   return problems
