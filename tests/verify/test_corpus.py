@@ -90,6 +90,19 @@ def test_what_is_left_behind_is_found():
 
 
 @linux
+def test_two_runs_do_not_meet():
+  with corpus.machine() as changes:
+    other = subprocess.Popen([sys.executable, '-c', 'from vibethinker_jax.verify.sandbox import corpus\n'
+                              'with corpus.machine() as changes: print(changes([]), flush=True)'], cwd=ROOT,
+                             stdout=subprocess.PIPE)
+    time.sleep(1)
+    assert other.poll() is None and changes([]) == []
+    with pytest.raises(OSError):
+      corpus.alone(seconds=0)
+  assert other.communicate(timeout=60)[0] == b'[]\n'
+
+
+@linux
 def test_a_run_over_its_wall_limit_is_a_failure():
   slow = type('Slow', (), {'run': lambda self, *a, **k: (time.sleep(0.2), client.Run(0, 0, '', 0.0, [('k', 2)],
       b'5\n', 2))[1]})
@@ -123,7 +136,7 @@ def command(*arguments, python=sys.executable, **kwargs):
 @pytest.mark.parametrize('parallel', [8, pytest.param(1, marks=pytest.mark.slow)])  # 17 s, 66 s
 def test_the_attacks(parallel):
   done = command('vibethinker_jax.verify.sandbox', f'--corpus={ATTACKS}', f'--parallel={parallel}', '--repeat=2')
-  assert done.returncode == 0 and '0 traces left' in done.stdout, done
+  assert done.returncode == 0 and '0 traces left' in done.stdout, done.stdout + done.stderr
 
 
 @linux
@@ -146,7 +159,7 @@ def test_the_attacks_as_a_plain_user(tmp_path):
     done = command('vibethinker_jax.verify.sandbox', f'--corpus={ATTACKS}', f'--parallel={parallel}',
         '--repeat=2', python=python,
                    **user)
-    assert done.returncode == 0 and 'uid 65534), 0 traces left' in done.stdout, done
+    assert done.returncode == 0 and 'uid 65534), 0 traces left' in done.stdout, done.stdout + done.stderr
   assert os.listdir(home) == []
   os.rmdir(home)
 
@@ -188,6 +201,6 @@ def test_hacks(tmp_path, capsys):
 def test_the_pairs_and_the_hacks():
   done = command('vibethinker_jax.verify.math', f'--pairs={ATTACKS}/answer_pairs.jsonl',
       f'--hacks={ATTACKS}/reward_hacks.jsonl')
-  assert done.returncode == 0 and ', 0 false positives; 0 time-outs, 0 faults' in done.stdout, done
+  assert done.returncode == 0 and ', 0 false positives; 0 time-outs, 0 faults' in done.stdout, done.stdout + done.stderr
   right, total = map(int, done.stdout.split(' verdicts right')[0].split('\n')[-1].split(' of '))
   assert right >= 0.97 * total  # 133 of 136

@@ -99,7 +99,7 @@ def test_free_uids_have_no_account_and_no_process(monkeypatch):
 def test_root_of_a_container_that_withholds_capabilities(withheld, user):
   """The filter does not need them; what is missing stands in the table."""
   done = check('--check', prefix=['setpriv', f'--bounding-set={withheld}'])
-  assert done.returncode == 0 and f'own user         {user}' in done.stdout, done
+  assert done.returncode == 0 and f'own user         {user}' in done.stdout, done.stdout + done.stderr
   assert 'self-checks      yes' in done.stdout and done.stderr == ''
 
 
@@ -158,7 +158,7 @@ def test_landlock_alone_stops_opens():
   done = subprocess.run([sys.executable, '-I', '-S', '-c', source, folder], capture_output=True, text=True, timeout=30)
   if done.stdout == 'none\n':
     pytest.skip('this kernel has no Landlock')
-  assert done.stdout.split() == ['denied'] * 4, done
+  assert done.stdout.split() == ['denied'] * 4, done.stdout + done.stderr
 
 
 def test_noise_is_kept_only_where_asked(box):
@@ -181,7 +181,7 @@ def check(*arguments, prefix=(), **env):
 
 def test_check_command():
   done = check('--check')
-  assert done.returncode == 0 and 'seccomp          yes: default deny' in done.stdout, done
+  assert done.returncode == 0 and 'seccomp          yes: default deny' in done.stdout, done.stdout + done.stderr
   done = check('--check', **{client.UNSAFE: '1'})
   assert done.returncode == 1 and 'NO SANDBOX' in done.stdout and 'WITHOUT a sandbox' in done.stderr
   assert not ROOT or 'own user         partly' in done.stdout  # not as root even so

@@ -7,6 +7,7 @@ outlives its wall limit by more than a second. What a program could have left be
 from __future__ import annotations
 
 import contextlib
+import errno
 import glob
 import os
 import pathlib
@@ -85,11 +86,32 @@ def run(attack: Attack, box: client.Sandbox, sessions: list) -> list[str]:
   return wrong
 
 
+def alone(seconds: float = 900.0) -> socket.socket:
+  """The TCP listener; waits for its port, since two runs on one machine would find each other's canaries.
+
+  Raises OSError when the port is still taken after that time.
+  """
+  listener, deadline = socket.socket(), time.monotonic() + seconds
+  listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+  while True:
+    try:
+      listener.bind(LISTENER)
+      listener.listen()
+      listener.setblocking(False)
+      return listener
+    except OSError as e:
+      if e.errno != errno.EADDRINUSE or time.monotonic() > deadline:
+        listener.close()
+        raise
+      time.sleep(0.2)
+
+
 @contextlib.contextmanager
 def machine():
   """Prepares what attacks look for; yields a function that says what has changed since, [] if nothing has."""
   home_canary, folder = pathlib.Path(os.path.expanduser('~/.vt_canary')), pathlib.Path('/tmp/vt_canary_dir')
   outside = pathlib.Path(tempfile.mkdtemp(prefix='canary_'))
+  listener, abstract = alone(), socket.socket(socket.AF_UNIX)
   before = {place: set(glob.glob(f'{place}/vt_*') + glob.glob(f'{place}/.vt_*')) for place in PLACES}
   folder.mkdir(exist_ok=True)
   (outside / 'vt_canary_ckpt').write_text('checkpoint')
@@ -98,14 +120,10 @@ def machine():
   os.environ['VT_CANARY_SECRET'] = secrets.token_hex(8)
   sleeper = 'import ctypes, sys\nctypes.CDLL(None).prctl(15, b"%s", 0, 0, 0)\nsys.stdin.read()' % TITLE.decode()[:15]
   sentinel = subprocess.Popen([sys.executable, '-c', sleeper, TITLE.decode()], stdin=subprocess.PIPE)
-  listener, abstract = socket.socket(), socket.socket(socket.AF_UNIX)
   try:
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.bind(LISTENER)
     abstract.bind('\0vt_canary')
-    for door in (listener, abstract):
-      door.listen()
-      door.setblocking(False)
+    abstract.listen()
+    abstract.setblocking(False)
     watched = ['/etc', '/root', '/home', '/usr', '/var/tmp', '/dev/shm', sys.prefix, *PLACES, str(folder), str(outside)]
     owners = {path: _owner(path) for path in watched}
     disk = {place: shutil.disk_usage(place).free for place in PLACES if os.path.isdir(place)}
@@ -132,12 +150,12 @@ def machine():
     sentinel.kill()
     sentinel.wait()
     sentinel.stdin.close()
-    listener.close()
     abstract.close()
     os.environ.pop('VT_CANARY_SECRET')
     home_canary.unlink(missing_ok=True)
     shutil.rmtree(outside)
     shutil.rmtree(folder, ignore_errors=True)
+    listener.close()  # last: then the next may begin
 
 
 def _owner(path: str):
