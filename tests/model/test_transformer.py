@@ -70,7 +70,7 @@ def hugging_face(config: ModelConfig, params) -> Qwen2ForCausalLM:
       num_hidden_layers=c.num_hidden_layers, num_attention_heads=c.num_attention_heads,
       num_key_value_heads=c.num_key_value_heads, head_dim=c.head_dim, rms_norm_eps=c.rms_norm_eps,
       rope_parameters={'rope_type': 'default', 'rope_theta': c.rope_theta}, max_position_embeddings=64,
-      tie_word_embeddings=c.tie_word_embeddings, attn_implementation='eager', pad_token_id=None,
+      tie_word_embeddings=c.tie_word_embeddings, attn_attention='eager', pad_token_id=None,
       bos_token_id=None, eos_token_id=None)).eval()
   p = jax.tree.map(np.asarray, params)
   state = {'model.embed_tokens.weight': p['embedding'], 'model.norm.weight': p['final_norm'],
@@ -293,4 +293,4 @@ def test_errors(tiny, params, tokens):
   with pytest.raises(ValueError, match='remat.*attention_qkv'):
     transformer.hidden(tiny, params, tokens, remat='all')
   with pytest.raises(ValueError, match="'xla'"):
-    transformer.hidden(tiny, params, tokens, implementation='flash')
+    transformer.hidden(tiny, params, tokens, attention='flash')
