@@ -92,3 +92,23 @@ def test_convert_there_and_back(stage, tmp_path):
   said = [command('sample', f'--checkpoint={path}', '--prompt=3 apples', '--max_tokens=6').stdout
           for path in (stage, tmp_path / 'hf')]
   assert said[0] == said[1] != ''
+
+
+@pytest.mark.parametrize('argument, parts', [
+    ('--config.sft.lr=1', ('lr',)), ('--config.sft.data.file=x', ('file', 'files')),
+    ('--config.verifier=nope:judge', ('nope', 'module:function')),
+    ('--config.rl_code.data.files=nope.jsonl', ('rl_code', 'nope.jsonl')),
+    ('--config.base=Qwen2.5-Math-1.5B', ('Qwen2.5-Math-1.5B', 'nothing is downloaded'))])
+def test_mistakes_are_found_before_anything_runs(argument, parts, tmp_path):
+  done = command('main', '--config=configs/tiny.py', f'--workdir={tmp_path}/run', argument)
+  assert done.returncode != 0 and 'Traceback' not in done.stderr
+  assert 'error:' in done.stderr and all(part in done.stderr for part in parts)
+  assert not (tmp_path / 'run').exists()  # nothing that the corrected command would be refused for
+
+
+def test_models_that_are_not_there(tmp_path):
+  (tmp_path / 'bad').mkdir()
+  (tmp_path / 'bad/config.json').write_text('{')
+  for path, part in ((tmp_path / 'none', 'no such file or directory'), (tmp_path / 'bad', 'bad: damaged')):
+    done = command('sample', f'--checkpoint={path}', '--prompt=x')
+    assert done.returncode != 0 and part in done.stderr and 'Traceback' not in done.stderr, done.stderr

@@ -40,7 +40,7 @@ def main(argv) -> None:
   startup.plain_logs()
   try:
     run(pathlib.Path(SOURCE.value), pathlib.Path(TARGET.value))
-  except ValueError as error:
+  except (ValueError, OSError) as error:
     raise SystemExit(f'error: {error}') from None
 
 
@@ -64,6 +64,9 @@ def run(source: pathlib.Path, target: pathlib.Path) -> None:
   count = transformer.num_params(model.params)
   print(f'{source} -> {target}: {kind}, {count / 1e6:,.1f} M parameters, vocabulary {model.config.vocab_size} '
         f'({model.tokenizer.vocab_size} in the tokenizer)')
+  if kind.startswith('Hugging') and isinstance(model.tokenizer, tokenizer_lib.Tokenizer):
+    # transformers 5 gives every qwen2 model Qwen2Tokenizer, whatever its files say.
+    print('its tokenizer is our own: load it with transformers.PreTrainedTokenizerFast.from_pretrained, not AutoTokenizer')
 
 
 if __name__ == '__main__':

@@ -41,7 +41,7 @@ def main(argv) -> None:
   try:
     print(summary(run(TRAIN.value, AGAINST.value, OUTPUT.value, NGRAM.value, TRAIN_FIELDS.value, AGAINST_FIELDS.value,
                       IGNORE_COMMON.value)))
-  except ValueError as error:
+  except (ValueError, OSError) as error:
     raise SystemExit(f'error: {error}') from None
 
 

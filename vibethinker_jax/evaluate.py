@@ -25,7 +25,8 @@ from vibethinker_jax.sampler import engine
 from vibethinker_jax.verify.pool import Pool
 from vibethinker_jax.verify.sandbox.client import SandboxUnavailable
 
-CHECKPOINT = flags.DEFINE_string('checkpoint', None, 'Stage directory of a workdir, or one of our checkpoints.')
+CHECKPOINT = flags.DEFINE_string('checkpoint', None, 'Stage directory of a workdir, one of our checkpoints, a '
+                                 'Hugging Face directory, or a GGUF file.')
 DATA = flags.DEFINE_string(
     'data', 'synthetic', 'Files of problems with answers or tests, paths and globs with commas between (JSON lines or '
     "arrays, .gz too, parquet, ArrayRecord), or 'synthetic': held-out synthetic problems.")

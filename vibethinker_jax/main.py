@@ -8,9 +8,11 @@ from vibethinker_jax import startup
 if __name__ == '__main__':
   startup.prepare()
 
+import importlib.util
 import logging
 import os
 import pathlib
+import shutil
 import time
 
 from absl import app, flags
@@ -19,7 +21,7 @@ from ml_collections import config_flags
 
 from vibethinker_jax import config as config_lib, sharding
 from vibethinker_jax.eval import report
-from vibethinker_jax.programs import distill, evaluate, filter as filter_lib, merge, probe, rl, sft
+from vibethinker_jax.programs import distill, evaluate, filter as filter_lib, inputs, merge, probe, rl, sft
 from vibethinker_jax.programs.stage import Stage, finished
 from vibethinker_jax.verify.pool import Pool
 from vibethinker_jax.verify.sandbox.client import SandboxUnavailable
@@ -42,6 +44,15 @@ def main(argv) -> None:
     run(CONFIG.value.to_dict(), pathlib.Path(WORKDIR.value), tuple(STAGES.value))
   except (ValueError, FloatingPointError, SandboxUnavailable) as error:
     raise SystemExit(f'error: {error}') from (error if os.environ.get('VIBETHINKER_TRACEBACK') else None)
+
+
+def parse(argv):
+  """absl's parsing; what ml_collections raises for an unknown field or file as one line."""
+  try:
+    return app.parse_flags_with_usage(argv)
+  except (AttributeError, KeyError, TypeError, ValueError, OSError) as error:
+    lines = str(error.args[-1] if error.args else error).replace("\\'", "'").strip('"\'').splitlines()
+    raise SystemExit(f'error: command line: no such config field, config file or value: {" ".join(lines)}') from None
 
 
 def bind(config: dict, only: tuple[str, ...] = ()):
@@ -71,10 +82,50 @@ def bind(config: dict, only: tuple[str, ...] = ()):
   return recipe, options
 
 
+def check_early(recipe: config_lib.Recipe, options: dict) -> None:
+  """What a later stage would trip over after hours: files, the base model, the verifier's module.
+
+  Raises:
+    ValueError: one of them is not there, with the stage.
+  """
+  for name, values in options.items():
+    try:
+      inputs.check_files(recipe.stages, values)
+    except ValueError as error:
+      raise ValueError(f'stage {name!r}: {error}') from None
+  if recipe.base != 'scratch' and not pathlib.Path(recipe.base).exists():
+    raise ValueError(f'config.base={recipe.base!r}: there is no such file or directory. It is the path of a Hugging Face '
+                     'directory, a GGUF file or one of our checkpoints on this machine; nothing is downloaded')
+  module, _, function = recipe.verifier.partition(':')
+  try:
+    found = function and importlib.util.find_spec(module)
+  except ModuleNotFoundError:
+    found = None
+  if not found:
+    raise ValueError(f'config.verifier={recipe.verifier!r}: there is no module {module!r} with a function {function!r} to '
+                     "import; it is 'module:function', and the module must be on PYTHONPATH or in this folder")
+
+
+def forget_unstarted(workdir: pathlib.Path, stages: tuple) -> None:
+  """Removes what a start left that failed before a stage wrote anything: its config may then be corrected."""
+  left = False
+  for name in stages:
+    directory = workdir / name
+    if any(p.is_file() and p.name != 'config.json' for p in directory.rglob('*')):
+      left = True
+    else:
+      shutil.rmtree(directory, ignore_errors=True)
+  if not left:
+    for name in ('config.json', 'tokenizer.model'):
+      (workdir / name).unlink(missing_ok=True)
+
+
 def run(config: dict, workdir: pathlib.Path, only: tuple[str, ...] = ()) -> None:
   """Runs the stages that are not done, in order, and writes `workdir/report.html` after each."""
   config = config_lib.plain(config)
   recipe, options = bind(config, only)
+  check_early(recipe, {name: options[name] for name in only or recipe.stages if not finished(workdir, name)})
+  forget_unstarted(workdir, recipe.stages)
   shared = {name: value for name, value in recipe._asdict().items() if name not in ('stages', 'mesh')}
   config_lib.check_unchanged(workdir / 'config.json', shared, 'this workdir')
   for name in only or recipe.stages:
@@ -99,4 +150,4 @@ def run(config: dict, workdir: pathlib.Path, only: tuple[str, ...] = ()) -> None
 
 if __name__ == '__main__':
   flags.mark_flags_as_required(['config', 'workdir'])
-  app.run(main)
+  app.run(main, flags_parser=parse)

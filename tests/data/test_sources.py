@@ -42,7 +42,7 @@ def test_gzip(tmp_path):
 
 @pytest.mark.parametrize('row, message', [
     ('{"prompt": "a"', 'line 2: not JSON'), ('[1]', 'line 2: a JSON object'),
-    ({'prompt': 'a'}, r'line 2: a problem needs .*answer.*nothing is there; found prompt; data.answer .* names'),
+    ({'prompt': 'a'}, r'line 2: a problem needs .*answer.*nothing is there; found prompt; data.answer names'),
     ({'prompt': 'a', 'answer': None}, 'line 2: a problem needs'),
     ({'prompt': 'a', 'answer': ''}, 'line 2: a problem needs'),
     ({'prompt': 'a', 'answer': {'x': 1}}, 'line 2: a problem needs .*it is dict'),

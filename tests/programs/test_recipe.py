@@ -205,3 +205,16 @@ def test_killed_and_started_again_is_bit_equal(tmp_path, uninterrupted, kills):
   found = outcome(tmp_path)
   for stage in found:
     assert found[stage] == uninterrupted[stage], stage
+
+
+def test_a_start_that_failed_may_be_corrected(toy, tmp_path, monkeypatch):
+  """A stage that wrote nothing does not hold on to its config; one that did is refused as before."""
+  monkeypatch.setattr(main, 'Pool', toy.CoinPool)
+  monkeypatch.setattr(main.sft, 'run', lambda *_: (_ for _ in ()).throw(ValueError('stopped')))
+  config = toy.config()
+  for seed in (0, 1):
+    with pytest.raises(ValueError, match='stopped'):
+      main.run(config | {'seed': seed}, tmp_path)
+  (tmp_path / 'sft' / 'metrics.jsonl').write_text('')
+  with pytest.raises(ValueError, match='seed: 1 -> 2'):
+    main.run(config | {'seed': 2}, tmp_path)

@@ -154,15 +154,17 @@ def read_problems(options: DataOptions | str) -> list[dict]:
 
 
 def read_traces(options: DataOptions) -> Iterator[dict]:
-  """Every response of files with the problem that it answers: prompt, response, answer, tests, domain; answer '' and
-  tests None where a row has neither."""
+  """Every response of files with the problem that it answers: prompt, response, answer, tests, domain, and further
+  fields of the row for a verifier of your own; answer '' and tests None where a row has neither."""
+  used = {'messages', options.prompt, options.response, *f'{PROMPT}|{RESPONSE}'.split('|')}
   rows = rows_lib.Rows(rows_lib.paths(options.files))
   for i in _bar(len(rows), 'reading data'):
     row = rows[i]
     with _at(rows, i, EXAMPLE):
       found, several = _problem(row, options, rows, i), responses(row, options)
     for response in several:
-      yield {name: found[name] for name in ('prompt', 'answer', 'tests', 'domain')} | {'response': response}
+      further = {name: value for name, value in row.items() if name not in used and name != 'id'}
+      yield further | {name: found[name] for name in ('prompt', 'answer', 'tests', 'domain')} | {'response': response}
 
 
 def field(row: dict, option: str) -> Any:
@@ -285,7 +287,7 @@ def _fill(row: dict, template: str) -> str | list[str]:
 def _wrong(row: dict, what: str, option: str, kind: str, value: Any) -> ValueError:
   state = 'nothing is there' if value is None else f'it is {type(value).__name__} {repr(value)[:40]}'
   return ValueError(f'{what} ({option!r}) must be {kind}, {state}; found {", ".join(row) or "no fields"}; '
-                    f'data.{what} (of evaluate: --{what}_field) names another field')
+                    f'data.{what} names another field')
 
 
 @contextlib.contextmanager

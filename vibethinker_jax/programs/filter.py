@@ -66,7 +66,7 @@ def run(stage: Stage, options: Options) -> dict:
                          f'the field in {stage.name}.data.answer, or set {stage.name}.samples=0. Its prompt starts '
                          f'with {str(trace["prompt"])[:80]!r}')
       name = inputs.problem_id(trace)
-      row = {field: trace[field] for field in ('prompt', 'answer', 'tests', 'domain')}
+      row = {field: value for field, value in trace.items() if field != 'response'}
       problems.setdefault(name, row | {'id': name})
       traces.append((name, trace['response']))
   rates = error_rates(stage, options, model, problems) if options.samples else {}

@@ -34,6 +34,20 @@ def resolve(stage: Stage, options: sources.DataOptions) -> sources.DataOptions:
   return options._replace(files=','.join(found))
 
 
+def check_files(recipe_stages: tuple, options) -> None:
+  """Looks for the files that a stage's options name, so that a missing one is found before anything runs.
+
+  Raises:
+    ValueError: files that do not exist.
+  """
+  if isinstance(options, sources.DataOptions):
+    if missing := [entry for entry in rows.entries(options.files) if entry not in recipe_stages]:
+      rows.paths(','.join(missing))
+  elif isinstance(options, (tuple, dict)):
+    for value in options.values() if isinstance(options, dict) else options:
+      check_files(recipe_stages, value)
+
+
 def problems(stage: Stage, options: sources.DataOptions, split: str, domains: tuple, levels: tuple,
              count: int) -> list[dict]:
   """Problems to answer: of the files if there are any, else synthetic ones of the split, domains and levels.

@@ -81,6 +81,16 @@ def load(path: pathlib.Path, mesh, *, tokenizer=None, progress: bool = False) ->
     ValueError: nothing of the kind there, or it does not fit together.
   """
   path = pathlib.Path(path)
+  if not path.exists():
+    raise ValueError(f'{path}: there is no such file or directory. Give a stage directory, one of our checkpoints, a Hugging '
+                     'Face directory or a GGUF file on this machine; nothing is downloaded')
+  try:
+    return _load(path, mesh, tokenizer, progress)
+  except (ValueError, OSError) as error:
+    raise error if str(path) in str(error) else ValueError(f'{path}: damaged or not a model: {error}') from error
+
+
+def _load(path: pathlib.Path, mesh, tokenizer, progress: bool) -> Model:
   if path.suffix == '.gguf':
     config, params, fields = gguf_file.load(path, mesh=mesh, progress=progress)
     tokenizer = tokenizer or tokenizer_lib.from_files(gguf_file.tokenizer_files(fields))
