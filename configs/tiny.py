@@ -2,7 +2,7 @@
 
   python -m vibethinker_jax.main --config=configs/tiny.py --workdir=runs/tiny
 
-About 8 minutes on 2 CPU cores; see README.md for the numbers of such a run.
+About 9 minutes on 2 CPU cores; see README.md for the numbers of such a run.
 """
 
 from ml_collections import config_dict

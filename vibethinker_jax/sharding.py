@@ -46,7 +46,7 @@ def make_mesh(data: int = 1, fsdp: int = -1, tensor: int = 1, context: int = 1, 
 
 def platform() -> str:
   """'cpu', 'gpu' or 'tpu': what the program in hand is made for. Compiled ahead of time, that is the mesh's platform."""
-  device = jax.sharding.get_abstract_mesh().abstract_device
+  device = getattr(jax.sharding.get_abstract_mesh(), 'abstract_device', None)  # not in every version of jax
   return device.platform if device is not None else jax.default_backend()
 
 
