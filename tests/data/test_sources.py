@@ -231,3 +231,11 @@ def test_rows_with_constraints_are_problems(tmp_path):
   path.write_text('{"prompt": "Write.", "constraints": []}\n')
   with pytest.raises(ValueError, match='constraints'):
     sources.read_problems(str(path))
+
+
+def test_traces_keep_what_a_verifier_of_the_user_reads(tmp_path):
+  path = tmp_path / 't.jsonl'
+  path.write_text(json.dumps({'problem': 'p', 'solutions': ['a', 'b'], 'answer': 1, 'extra': {'n': 2}}) + '\n')
+  traces = list(sources.read_traces(sources.DataOptions(str(path))))
+  assert [t['response'] for t in traces] == ['a', 'b']
+  assert all(t['extra'] == {'n': 2} and 'solutions' not in t and t['prompt'] == 'p' for t in traces)

@@ -85,7 +85,7 @@ print('kernels', text.count('tpu_custom_call'), 'MB', compiled.memory_analysis()
 def test_compiles_for_tpu():
   """'auto' is the kernel there: no score matrix (8192 x 8192 x 12 would be 3 GB a row); what remat='attention' keeps saves
   one of three kernel calls."""
-  pytest.importorskip('libtpu')
+  pytest.importorskip('libtpu', reason='the TPU compiler is not installed: pip install libtpu')
   env = os.environ | {'TPU_SKIP_MDS_QUERY': '1', 'TPU_ACCELERATOR_TYPE': 'v5litepod-4', 'TPU_WORKER_HOSTNAMES': 'localhost',
                       'JAX_PLATFORMS': 'cpu'}
   out = subprocess.run([sys.executable, '-c', AOT], check=True, stdout=subprocess.PIPE, text=True, env=env).stdout.split()

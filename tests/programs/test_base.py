@@ -2,7 +2,6 @@
 
 import importlib.util
 import json
-import pathlib
 
 import jax
 import pytest
@@ -10,16 +9,6 @@ import pytest
 from vibethinker_jax import main
 from vibethinker_jax.data import tokenizer as tokenizer_lib
 from vibethinker_jax.model import config as model_config, hf, transformer
-
-TOY = pathlib.Path(__file__).with_name('toy.py')
-
-
-@pytest.fixture(scope='module')
-def toy():
-  spec = importlib.util.spec_from_file_location('toy', TOY)
-  module = importlib.util.module_from_spec(spec)
-  spec.loader.exec_module(module)
-  return module
 
 
 @pytest.fixture(scope='module')

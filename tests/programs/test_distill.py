@@ -2,7 +2,6 @@
 
 import importlib.util
 import json
-import pathlib
 
 import jax
 import jax.numpy as jnp
@@ -15,17 +14,8 @@ from vibethinker_jax.eval import benchmarks
 from vibethinker_jax.model import transformer
 from vibethinker_jax.programs import distill, stage as stage_lib
 
-TOY = pathlib.Path(__file__).with_name('toy.py')
 DATA = dict(files='', weights=(), prompt='', response='', answer='', domain='')
 PROBLEMS, SAMPLES = 18, 6
-
-
-@pytest.fixture(scope='module')
-def toy():
-  spec = importlib.util.spec_from_file_location('toy', TOY)
-  module = importlib.util.module_from_spec(spec)
-  spec.loader.exec_module(module)
-  return module
 
 
 @pytest.fixture(scope='module')

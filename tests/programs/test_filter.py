@@ -2,7 +2,6 @@
 
 import importlib.util
 import json
-import pathlib
 
 import pytest
 
@@ -11,16 +10,7 @@ from vibethinker_jax.data import sources
 from vibethinker_jax.eval import benchmarks
 from vibethinker_jax.programs import filter as filter_lib, inputs
 
-TOY = pathlib.Path(__file__).with_name('toy.py')
 DATA = dict(files='', weights=(), prompt='', response='', answer='', domain='')
-
-
-@pytest.fixture(scope='module')
-def toy():
-  spec = importlib.util.spec_from_file_location('toy', TOY)
-  module = importlib.util.module_from_spec(spec)
-  spec.loader.exec_module(module)
-  return module
 
 
 def trace(i, words=60):

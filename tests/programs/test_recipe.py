@@ -16,14 +16,6 @@ TRAINED = ('sft', 'merge', 'rl_math_16k', 'rl_math_32k', 'rl_code')
 
 
 @pytest.fixture(scope='module')
-def toy():
-  spec = importlib.util.spec_from_file_location('toy', TOY)
-  module = importlib.util.module_from_spec(spec)
-  spec.loader.exec_module(module)
-  return module
-
-
-@pytest.fixture(scope='module')
 def finished(toy, tmp_path_factory):
   """The workdir of a whole run, on eight devices."""
   workdir = tmp_path_factory.mktemp('recipe')

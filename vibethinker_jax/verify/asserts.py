@@ -48,7 +48,7 @@ def candidate(*args, **kwargs):
 def holds(test):
   try:
     held = test()
-  except Exception:
+  except Exception:  # a test of values that are not known yet may fail in any way; with all known it is raised
     if not asked:
       raise
   else:

@@ -12,7 +12,6 @@ import json
 import math
 import re
 import threading
-from typing import NamedTuple
 
 from vibethinker_jax.verify import asserts, outcome
 from vibethinker_jax.verify.outcome import Limits

@@ -68,7 +68,7 @@ def main() -> None:
       # now, so that no answer's time-out pays for importing sympy
       from vibethinker_jax.verify import symbolic
       symbolic.warm()
-  except Exception:  # pylint: disable=broad-except
+  except Exception:  # a user's module may raise anything; the pool shows the traceback. pylint: disable=broad-except
     frames.write_all(replies, frames.pack([-1, 'raise', 'ImportError', traceback.format_exc()[-2000:]]))
     return
   frames.write_all(replies, frames.pack([0, 'ready']))

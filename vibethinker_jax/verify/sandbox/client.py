@@ -5,7 +5,6 @@ import contextlib
 import json
 import os
 import platform
-import struct
 import subprocess
 import sys
 import threading
