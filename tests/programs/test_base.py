@@ -1,6 +1,5 @@
 """A recipe that starts from a Hugging Face directory and reads files in every stage, as the real ones do."""
 
-import importlib.util
 import json
 
 import jax

@@ -1,6 +1,5 @@
 """Offline self-distillation: what is kept and why, the score, what a restart keeps, and SFT on what was written."""
 
-import importlib.util
 import json
 
 import jax

@@ -1,6 +1,5 @@
 """Difficulty filtering: what goes for which reason, what a restart keeps, and SFT on what was written."""
 
-import importlib.util
 import json
 
 import pytest

@@ -1,6 +1,5 @@
 """The whole recipe at toy size: every stage, its results, a second start, and kill -9 in the middle."""
 
-import importlib.util
 import json
 import pathlib
 import signal
