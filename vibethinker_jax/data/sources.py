@@ -13,7 +13,7 @@ from typing import Any, Iterator, NamedTuple
 
 import tqdm
 
-from vibethinker_jax.data import rows as rows_lib, synthetic
+from vibethinker_jax.data import layouts, rows as rows_lib, synthetic
 
 # Found automatically: the first of these paths that a row has.
 PROMPT = 'prompt|problem|question'
@@ -127,7 +127,7 @@ def read_problems(options: DataOptions | str) -> list[dict]:
   """Problems to answer.
 
   Each row has a prompt, and an answer, or `tests` for code (see verify.code; also a list of cases, or lists `inputs`
-  and `outputs`), or `constraints` (see verify.constraints). `id` is optional, further fields are kept for your own verifier.
+  and `outputs`), or `constraints` (see verify.constraints), or is in a layout that data.layouts knows. `id` is optional, further fields are kept for your own verifier.
 
   Args:
     options: or just their `files`.
@@ -144,8 +144,8 @@ def read_problems(options: DataOptions | str) -> list[dict]:
   rows = rows_lib.Rows(rows_lib.paths(options.files))
   problems = []
   for i in _bar(len(rows), 'reading data'):
-    row = rows[i]
     with _at(rows, i, PROBLEM):
+      row = layouts.known(rows[i])
       found = _problem(row, options, rows, i)
       if not found['answer'] and found['tests'] is None and not row.get('constraints'):
         raise _wrong(row, 'answer', options.answer or ANSWER, 'text or a number', None)
