@@ -231,6 +231,35 @@ def tests(row: dict) -> dict | None:
   return found or None
 
 
+def texts(rows: rows_lib.Rows, i: int, fields: list[str], remedy: str) -> list[str]:
+  """The texts of a row's fields; of chat messages those of all but the system, which says the same in every row.
+
+  Args:
+    fields: as of a field option; 'prompt' and 'response' are found. remedy: the end of an error's line.
+
+  Raises:
+    ValueError: a field that is no text.
+  """
+  row, found = rows[i], []
+  for name in fields:
+    try:
+      if name == 'prompt':
+        value = prompt(row, DataOptions())
+      elif name == 'response':
+        value = field(row, RESPONSE) or conversation(row)[1] or []
+      else:
+        value = field(row, name)
+    except ValueError as error:
+      raise ValueError(f'{rows.location(i)}: {error}; {remedy}') from error
+    values = [x.get('content') if isinstance(x, dict) else x for x in (value if isinstance(value, list) else [value])
+              if not (isinstance(x, dict) and x.get('role') == 'system')]
+    if not all(isinstance(v, str) for v in values):
+      raise ValueError(f'{rows.location(i)}: the field {name!r} must be text, texts or chat messages; found '
+                       f'{", ".join(row)}; {remedy}')
+    found += values
+  return found
+
+
 def _problem(row: dict, options: DataOptions, rows: rows_lib.Rows, i: int) -> dict:
   (file, number), own, domain = rows.place(i), row.get('id'), field(row, options.domain or DOMAIN)
   if domain is None and options.domain:
