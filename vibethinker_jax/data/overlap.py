@@ -9,6 +9,7 @@ from typing import Iterable, NamedTuple
 
 from vibethinker_jax.data import ngrams
 
+WORDS = 10
 BOILERPLATE = 3  # problems of the set: an n-gram that stands in so many is the set's way of asking
 
 
@@ -20,7 +21,7 @@ class Overlap(NamedTuple):
   too_short: list
 
 
-def find(problems: list[str], training: Iterable[tuple[str, str]], n: int = 10) -> Overlap:
+def find(problems: list[str], training: Iterable[tuple[str, str]], n: int = WORDS) -> Overlap:
   """Looks for the problems' n-grams in (place, text) pairs of training rows.
 
   A problem of fewer than n words is one gram as a whole. N-grams in BOILERPLATE or more problems of the set ('reason step

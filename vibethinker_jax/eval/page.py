@@ -1,0 +1,2 @@
+def write(*a): pass
+def write_comparison(*a): pass
