@@ -164,7 +164,8 @@ def sample(path: str, output: pathlib.Path, chosen: list[sets_lib.Set], pool: Po
     futures, lacking = {}, {s.name: collect.missing(s.name, s.rows, s.samples, journal) for s in chosen}
     total = sum(s.samples * len(s.rows) for s in chosen)
     bar = stage.progress(total, pathlib.Path(path).name, total - sum(map(len, lacking.values())), 'response')
-    journal.start(devices=mesh.size, device=jax.devices()[0].device_kind, slots=SLOTS.value)
+    if any(lacking.values()):
+      journal.start(devices=mesh.size, device=jax.devices()[0].device_kind, slots=SLOTS.value)
     for s in chosen:
       options = engine.Options(s.max_tokens, s.temperature, s.top_p, slots=SLOTS.value)
       futures |= collect.sample(model, s.name, s.rows, s.samples, options, key=jax.random.key(SEED.value), mesh=mesh,

@@ -55,7 +55,7 @@ class Journal:
       self._file.write(line)
       self._file.flush()
       self.known[row['set'], row['id'], row['sample']] = row
-      if self._sessions and self._started:
+      if self._started:
         session = self._sessions[-1]
         session['responses'] += 1
         session['tokens'] += row['tokens'] or 0
@@ -70,7 +70,8 @@ class Journal:
   def stop(self) -> None:
     """Ends it."""
     with self._lock:
-      self._note()
+      if self._started:
+        self._note()
       self._started = 0.0
 
   def timing(self) -> dict:
