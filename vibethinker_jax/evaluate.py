@@ -199,7 +199,8 @@ def rescore(output: pathlib.Path, pool: Pool) -> None:
   most = {s.name: max((x['sample'] + 1 for x in found.lines if x['set'] == s.name), default=0) for s in chosen}
   if idle := [name for name, n in most.items() if not n]:
     raise ValueError(f'{RESPONSES.value} has no response to any problem of {", ".join(idle)}')
-  chosen = [s._replace(samples=min(SAMPLES.value or most[s.name], most[s.name])) for s in chosen]
+  chosen = [s._replace(samples=min(SAMPLES.value or most[s.name], most[s.name]), temperature=TEMPERATURE.value,
+                       top_p=TOP_P.value, max_tokens=MAX_TOKENS.value) for s in chosen]  # known only if they are given
   output.mkdir(parents=True, exist_ok=True)
   own = (output / 'responses.jsonl').resolve()
   if own in [pathlib.Path(path).resolve() for path in rows_lib.paths(RESPONSES.value)]:

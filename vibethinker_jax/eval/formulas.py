@@ -21,7 +21,7 @@ _BRACED = r'\{(?:[^{}\n]|\{(?:[^{}\n]|\{(?:[^{}\n]|\{[^{}\n]*\})*\})*\})*\}'
 # A single $ opens before and closes after what is not a space, and does not close before a digit: '$5 and $6' is money.
 _SEGMENT = re.compile(
     r'\$\$(?P<a>[^$]+?)\$\$|\\\[(?P<b>.+?)\\\]|\\\((?P<c>.+?)\\\)|(?<![\\$])\$(?P<d>(?! )[^$\n]+?)(?<![ \\])\$(?![\d$])'
-    r'|(?P<e>\\begin\{(?P<name>align|equation|gather)\*?\}.+?\\end\{(?P=name)\*?\})|(?P<f>\\boxed' + _BRACED + ')', re.DOTALL)
+    r'|(?P<e>\\begin\{(?P<name>align|equation|gather)\*?\}.+?\\end\{(?P=name)\*?\})|(?P<f>\\boxed(?!\{\s*\})' + _BRACED + ')', re.DOTALL)
 _TAGS = set('math mrow mi mn mo ms mtext mspace msup msub msubsup mfrac msqrt mroot mover munder munderover mtable mtr mtd '
             'mstyle mpadded mphantom menclose mmultiscripts mprescripts'.split())
 _ATTRIBUTES = set('display stretchy fence form accent displaystyle scriptlevel linethickness columnalign mathvariant '

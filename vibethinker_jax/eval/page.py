@@ -64,14 +64,14 @@ def charts(score: dict, lines: list[dict]) -> dict[str, str]:
   if len(ks) > 1:
     plot = Plot((0, math.log2(ks[-1])), (0.0, 1.0))
     bounds = [(math.log2(k), score['pass@k'][str(k)]['ci95']) for k in ks]
-    body = _percent_frame(plot, [(math.log2(k), str(k)) for k in _few(ks)], 'k')
+    body = _frame(plot, [(math.log2(k), str(k)) for k in _few(ks)], 'k', as_percent=True)
     body += report.path(plot, [(x, b[0]) for x, b in bounds] + [(x, b[1]) for x, b in bounds[::-1]], 'band c1')
     points = [(math.log2(k), score['pass@k'][str(k)]['value']) for k in ks]
     body += report.path(plot, points, 'line c1') + ''.join(
         report.path(plot, [p], 'line dot c1', f'Pass@{k}: {terminal.percent(p[1])}%') for k, p in zip(ks, points))
     found['pass@k'] = report.svg(body, 'Pass@k over k')
   solved = [p['avg'] for p in score['per_problem'] if p['avg'] is not None]
-  if len(solved) > 1:
+  if len(solved) > 1 and score['samples'][1] > 1:
     found['difficulty'] = _difficulty(solved, score['samples'][1])
   unit = 'tokens' if score['tokens'] else 'characters'
   sizes = [(len(x['response']) if unit == 'characters' else x['tokens'], x['status']) for x in lines
@@ -87,12 +87,12 @@ def _few(ks: list[int]) -> list[int]:
   return ks if len(ks) <= 8 else ks[::2] + ks[-1:] * (len(ks) % 2 == 0)
 
 
-def _percent_frame(plot: Plot, marks: list[tuple[float, str]], x_label: str) -> str:
-  """Grid from 0 to 100%, and marks of its own on the x axis."""
+def _frame(plot: Plot, marks: list[tuple[float, str]], x_label: str, as_percent: bool = False) -> str:
+  """Grid, and marks of its own on the x axis; as_percent: quarters from 0 to 100%."""
   base, parts = plot.top + plot.height, []
-  for t in (0.0, 0.25, 0.5, 0.75, 1.0):
+  for t in (0.0, 0.25, 0.5, 0.75, 1.0) if as_percent else report.ticks(*plot.y):
     parts.append(f'<path class="grid" d="M{plot.left} {plot.py(t):.1f}h{plot.width}"/>')
-    parts.append(report.text(plot.left - 6, plot.py(t) + 4, f'{100 * t:.0f}%', 'end'))
+    parts.append(report.text(plot.left - 6, plot.py(t) + 4, f'{100 * t:.0f}%' if as_percent else f'{t:,.10g}', 'end'))
   for x, words in marks:
     parts.append(f'<path class="axis" d="M{plot.px(x):.1f} {base}v4"/>' + report.text(plot.px(x), base + 16, words))
   parts.append(f'<path class="axis" d="M{plot.left} {base}h{plot.width}"/>')
@@ -120,7 +120,8 @@ def _difficulty(solved: list[float], samples: int) -> str:
   plot = Plot((-0.5 / bins, 1 + 0.5 / bins), (0.0, 1.06 * max(counts)))
   half = 0.42 / bins
   columns = [(i / bins - half, i / bins + half, [n], f'{100 * i / bins:.0f}% correct: {n} problems') for i, n in enumerate(counts)]
-  return report.svg(report.frame(plot, 'share of correct responses (100 x)') + _bars(plot, columns, ['c0']),
+  marks = [(t, f'{100 * t:.0f}%') for t in (0, 0.25, 0.5, 0.75, 1)]
+  return report.svg(_frame(plot, marks, 'of the responses are right') + _bars(plot, columns, ['c0']),
                     'how many problems are how hard')
 
 
@@ -149,8 +150,9 @@ def browser(result: dict, chosen: list[sets_lib.Set], by_problem: dict) -> dict:
     nonlocal spent
     found = []
     for piece in formulas.split(text) if maths else [text]:
-      if isinstance(piece, str):
-        found.append(piece)
+      if isinstance(piece, str):  # a formula on a line of its own ends that line itself
+        after = found and isinstance(found[-1], int) and table[found[-1]][2]
+        found.append(piece.removeprefix('\n') if after else piece)
         continue
       if piece not in index:
         made = formulas.mathml(*piece[:2]) if spent < MATHML_BYTES else None
@@ -205,7 +207,7 @@ def comparison_charts(s: dict) -> dict[str, str]:
   ks = sorted({int(k) for curve in s['pass@k'].values() for k in curve})
   if len(ks) > 1:
     plot = Plot((0, math.log2(ks[-1])), (0.0, 1.0))
-    body = _percent_frame(plot, [(math.log2(k), str(k)) for k in _few(ks)], 'k')
+    body = _frame(plot, [(math.log2(k), str(k)) for k in _few(ks)], 'k', as_percent=True)
     for i, model in enumerate(models):
       points = [(math.log2(int(k)), v['value']) for k, v in s['pass@k'][model].items()]
       body += report.path(plot, points, f'line c{i % 6}')

@@ -22,7 +22,7 @@ class Set(NamedTuple):
   Attributes:
     name: of the preset or the file. preset: its name, '' if none. files: as given.
     rows: problems with id, prompt (what the model is asked), problem (the bare text), subject, and answer or tests.
-    samples, temperature, top_p, max_tokens: the protocol.
+    samples, temperature, top_p, max_tokens: the protocol; None where stored responses do not tell.
   """
   name: str
   preset: str
@@ -45,7 +45,8 @@ class Set(NamedTuple):
     if self.preset:
       wanted = presets.find(self.preset)
       found += [f'{name}={getattr(self, name)} where the protocol has {getattr(wanted, name)}'
-                for name in ('samples', 'temperature', 'top_p', 'max_tokens') if getattr(self, name) != getattr(wanted, name)]
+                for name in ('samples', 'temperature', 'top_p', 'max_tokens')
+                if getattr(self, name) not in (None, getattr(wanted, name))]
       if len(self.rows) != wanted.problems:
         found.append(f'{len(self.rows)} problems where the benchmark has {wanted.problems}')
     public = sum(row.get('tests_are') == 'public' for row in self.rows)
