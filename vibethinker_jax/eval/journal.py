@@ -14,7 +14,7 @@ import time
 from vibethinker_jax import config as config_lib
 
 NAME, TIMING = 'responses.jsonl', 'timing.json'
-EVERY = 5.0  # seconds between two notes of the time spent
+EVERY = 1.0  # seconds between two notes of the time spent
 
 
 class Journal:
