@@ -129,6 +129,8 @@ def read_sets(data: str) -> list[sets_lib.Set]:
     return [sets_lib.synthetic_set(DOMAINS.value, PROBLEMS.value, SEED.value, tuple(map(int, LEVELS.value)),
                                    tuple(TEMPLATES.value), *protocol)]
   entries = rows_lib.entries(data)
+  for name in PRESET.value:
+    presets.find(name)
   files = [data] if len(PRESET.value) == 1 else entries
   if PRESET.value and len(PRESET.value) != len(files):
     raise ValueError(f'--preset names {len(PRESET.value)} protocols for {len(entries)} entries of --data: give one for '
@@ -147,19 +149,20 @@ def distinct(found: list[sets_lib.Set]) -> list[sets_lib.Set]:
 
 def sample(path: str, output: pathlib.Path, chosen: list[sets_lib.Set], pool: Pool) -> None:
   """Evaluates one model: samples what is missing, verifies, writes everything."""
-  import jax
+  import jax  # here and below: 2 s that stored responses do not need
   from vibethinker_jax import sharding
   from vibethinker_jax.eval import collect
   from vibethinker_jax.programs import stage
   from vibethinker_jax.sampler import engine
 
+  identity = {'seed': SEED.value, 'model': stage.fingerprint(pathlib.Path(path))}
+  check_same(output / 'config.json', identity, chosen)
   mesh = sharding.make_mesh()
   with jax.set_mesh(mesh):
     model = stage.load(pathlib.Path(path), mesh, progress=True)
-    identity = {'seed': SEED.value, 'model': stage.fingerprint(pathlib.Path(path))}
     for s in chosen:
       collect.check_room(model.config, collect.prompts(model.tokenizer, s.rows), s.max_tokens)
-    check_same(output / 'config.json', identity, chosen)
+    remember(output / 'config.json', identity, chosen)
     journal = Journal(output)
     futures, lacking = {}, {s.name: collect.missing(s.name, s.rows, s.samples, journal) for s in chosen}
     total = sum(s.samples * len(s.rows) for s in chosen)
@@ -211,8 +214,8 @@ def rescore(output: pathlib.Path, pool: Pool) -> None:
   conclude(output, chosen, journal, pool, {'responses': RESPONSES.value}, found)
 
 
-def check_same(path: pathlib.Path, identity: dict, chosen: list[sets_lib.Set]) -> None:
-  """Remembers what decides the responses in a directory; raises ValueError where it is not that of an earlier start."""
+def check_same(path: pathlib.Path, identity: dict, chosen: list[sets_lib.Set]) -> dict:
+  """What decides the responses in a directory, {'seed', 'model', 'sets'}; raises ValueError where an earlier start had others."""
   config = json.loads(json.dumps(identity | {'sets': {s.name: s.settings() for s in chosen}}))
   old = json.loads(path.read_text()) if path.exists() else {'sets': {}}
   changed = [line for name in identity for line in config_lib.differences(
@@ -222,7 +225,12 @@ def check_same(path: pathlib.Path, identity: dict, chosen: list[sets_lib.Set]) -
   if changed:
     raise ValueError(f'{path.parent} holds the responses of another evaluation:\n  ' + '\n  '.join(changed) +
                      '\nGive another --output, or the old values')
-  config_lib.write_json(path, config | {'sets': old['sets'] | config['sets']})
+  return config | {'sets': old['sets'] | config['sets']}
+
+
+def remember(path: pathlib.Path, identity: dict, chosen: list[sets_lib.Set]) -> None:
+  """Writes it, once nothing else can be wrong."""
+  config_lib.write_json(path, check_same(path, identity, chosen))
 
 
 def conclude(output: pathlib.Path, chosen: list[sets_lib.Set], journal: Journal, pool: Pool, facts: dict,

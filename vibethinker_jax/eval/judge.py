@@ -33,8 +33,11 @@ def score(chosen: sets.Set, judged_P: list[list[Judged]], pool: Pool) -> dict:
   ballots = [[(j.answer, j.status == 'correct') for j in judged if j.status != 'invalid'] for judged in judged_P]
   cons = iter(votes.cons_of([b for b, a in zip(ballots, asked) if a], [r for r, a in zip(chosen.rows, asked) if a], pool))
   found = scores.of_set(chosen.rows, judged_P, [next(cons) if a else None for a in asked])
+  silent = found['reasons'].get('no_answer', 0)
+  unheard = [f'{silent} of {found["responses"]} responses have no answer that can be judged (a box; a python block)'
+             ] if 2 * silent > found['responses'] else []
   return {'score': chosen.score_name(chosen.samples), 'files': chosen.files, **chosen.settings(),
-          'samples_asked': chosen.samples, 'notes': chosen.notes(), **found}
+          'samples_asked': chosen.samples, 'notes': chosen.notes() + unheard, **found}
 
 
 def lines_of(chosen: sets.Set, judged_P: list[list[Judged]]) -> list[dict]:

@@ -6,8 +6,8 @@ import pathlib
 
 import jinja2
 
-from vibethinker_jax.eval import formulas, report, sets as sets_lib, terminal
-from vibethinker_jax.eval.report import Plot
+from vibethinker_jax.eval import drawing, formulas, sets as sets_lib, terminal
+from vibethinker_jax.eval.drawing import Plot
 
 TEXT_BYTES = 2_000_000  # of prompts and responses in the page; all of them are in responses.jsonl
 MATHML_BYTES = 3_000_000
@@ -43,7 +43,7 @@ def _write(path: pathlib.Path, template: str, values: dict) -> None:
   environment = jinja2.Environment(
       loader=jinja2.FileSystemLoader(pathlib.Path(__file__).parent), autoescape=True,
       undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-  environment.filters |= {'percent': terminal.percent, 'duration': report.duration, 'interval': terminal.with_interval}
+  environment.filters |= {'percent': terminal.percent, 'duration': drawing.duration, 'interval': terminal.with_interval}
   temporary = path.with_name(path.name + '.tmp')
   try:
     temporary.write_text(environment.get_template(template).render(**values), encoding='utf-8')
@@ -65,11 +65,11 @@ def charts(score: dict, lines: list[dict]) -> dict[str, str]:
     plot = Plot((0, math.log2(ks[-1])), (0.0, 1.0))
     bounds = [(math.log2(k), score['pass@k'][str(k)]['ci95']) for k in ks]
     body = _frame(plot, [(math.log2(k), str(k)) for k in _few(ks)], 'k', as_percent=True)
-    body += report.path(plot, [(x, b[0]) for x, b in bounds] + [(x, b[1]) for x, b in bounds[::-1]], 'band c1')
+    body += drawing.path(plot, [(x, b[0]) for x, b in bounds] + [(x, b[1]) for x, b in bounds[::-1]], 'band c1')
     points = [(math.log2(k), score['pass@k'][str(k)]['value']) for k in ks]
-    body += report.path(plot, points, 'line c1') + ''.join(
-        report.path(plot, [p], 'line dot c1', f'Pass@{k}: {terminal.percent(p[1])}%') for k, p in zip(ks, points))
-    found['pass@k'] = report.svg(body, 'Pass@k over k')
+    body += drawing.path(plot, points, 'line c1') + ''.join(
+        drawing.path(plot, [p], 'line dot c1', f'Pass@{k}: {terminal.percent(p[1])}%') for k, p in zip(ks, points))
+    found['pass@k'] = drawing.svg(body, 'Pass@k over k')
   solved = [p['avg'] for p in score['per_problem'] if p['avg'] is not None]
   if len(solved) > 1 and score['samples'][1] > 1:
     found['difficulty'] = _difficulty(solved, score['samples'][1])
@@ -90,13 +90,13 @@ def _few(ks: list[int]) -> list[int]:
 def _frame(plot: Plot, marks: list[tuple[float, str]], x_label: str, as_percent: bool = False) -> str:
   """Grid, and marks of its own on the x axis; as_percent: quarters from 0 to 100%."""
   base, parts = plot.top + plot.height, []
-  for t in (0.0, 0.25, 0.5, 0.75, 1.0) if as_percent else report.ticks(*plot.y):
+  for t in (0.0, 0.25, 0.5, 0.75, 1.0) if as_percent else drawing.ticks(*plot.y):
     parts.append(f'<path class="grid" d="M{plot.left} {plot.py(t):.1f}h{plot.width}"/>')
-    parts.append(report.text(plot.left - 6, plot.py(t) + 4, f'{100 * t:.0f}%' if as_percent else f'{t:,.10g}', 'end'))
+    parts.append(drawing.text(plot.left - 6, plot.py(t) + 4, f'{100 * t:.0f}%' if as_percent else f'{t:,.10g}', 'end'))
   for x, words in marks:
-    parts.append(f'<path class="axis" d="M{plot.px(x):.1f} {base}v4"/>' + report.text(plot.px(x), base + 16, words))
+    parts.append(f'<path class="axis" d="M{plot.px(x):.1f} {base}v4"/>' + drawing.text(plot.px(x), base + 16, words))
   parts.append(f'<path class="axis" d="M{plot.left} {base}h{plot.width}"/>')
-  return ''.join(parts) + report.text(plot.left + plot.width / 2, base + 33, x_label)
+  return ''.join(parts) + drawing.text(plot.left + plot.width / 2, base + 33, x_label)
 
 
 def _bars(plot: Plot, columns: list, colours: list[str]) -> str:
@@ -106,7 +106,7 @@ def _bars(plot: Plot, columns: list, colours: list[str]) -> str:
     below = 0.0
     for height, colour in zip(heights, colours):
       corners = [(left, below), (left, below + height), (right, below + height), (right, below)]
-      drawn.append(report.path(plot, corners, f'bar {colour}', words) if height else '')
+      drawn.append(drawing.path(plot, corners, f'bar {colour}', words) if height else '')
       below += height
   return ''.join(drawn)
 
@@ -121,7 +121,7 @@ def _difficulty(solved: list[float], samples: int) -> str:
   half = 0.42 / bins
   columns = [(i / bins - half, i / bins + half, [n], f'{100 * i / bins:.0f}% correct: {n} problems') for i, n in enumerate(counts)]
   marks = [(t, f'{100 * t:.0f}%') for t in (0, 0.25, 0.5, 0.75, 1)]
-  return report.svg(_frame(plot, marks, 'of the responses are right') + _bars(plot, columns, ['c0']),
+  return drawing.svg(_frame(plot, marks, 'of the responses are right') + _bars(plot, columns, ['c0']),
                     'how many problems are how hard')
 
 
@@ -135,7 +135,7 @@ def _lengths(right: list[int], wrong: list[int], unit: str) -> str:
   plot = Plot((0, len(counts) * size), (0.0, 1.06 * max(map(sum, counts))))
   columns = [((i + 0.06) * size, (i + 0.94) * size, pair, f'{i * size} to {(i + 1) * size - 1} {unit}: {pair[0]} right, {pair[1]} wrong')
              for i, pair in enumerate(counts)]
-  return report.svg(report.frame(plot, f'{unit} of a response') + _bars(plot, columns, ['c2', 'c1']), f'{unit} of right and wrong responses')
+  return drawing.svg(drawing.frame(plot, f'{unit} of a response') + _bars(plot, columns, ['c2', 'c1']), f'{unit} of right and wrong responses')
 
 
 def browser(result: dict, chosen: list[sets_lib.Set], by_problem: dict) -> dict:
@@ -173,10 +173,10 @@ def browser(result: dict, chosen: list[sets_lib.Set], by_problem: dict) -> dict:
       kept = _kinds(lines, max(2, share // limit))
       left_out += len(lines) - len(kept)
       problems.append(numbers[row['id']] | {
-          'prompt': pieces(report.cut(_asked(row['prompt']), RESPONSE_CHARS)),
+          'prompt': pieces(drawing.cut(_asked(row['prompt']), RESPONSE_CHARS)),
           'gold': pieces(f'${row["answer"]}$' if _is_latex(row) else str(row['answer'] or '')), 'shared': shared.get(row['id']),
           'responses': [{
-              'sample': x['sample'], 'text': pieces(report.cut(x['response'], limit), not code), 'status': x['status'],
+              'sample': x['sample'], 'text': pieces(drawing.cut(x['response'], limit), not code), 'status': x['status'],
               'reason': x['reason'], 'answer': x['answer'], 'tokens': x['tokens'], 'cut_off': x['cut_off']} for x in kept]})
     found.append({'name': s.name, 'problems': problems})
   return {'sets': found, 'formulas': table, 'left_out': left_out}
@@ -210,9 +210,9 @@ def comparison_charts(s: dict) -> dict[str, str]:
     body = _frame(plot, [(math.log2(k), str(k)) for k in _few(ks)], 'k', as_percent=True)
     for i, model in enumerate(models):
       points = [(math.log2(int(k)), v['value']) for k, v in s['pass@k'][model].items()]
-      body += report.path(plot, points, f'line c{i % 6}')
-      body += ''.join(report.path(plot, [p], f'line dot c{i % 6}', f'{model}: {terminal.percent(p[1])}%') for p in points)
-    found['pass@k'] = report.svg(body, 'Pass@k of every model')
+      body += drawing.path(plot, points, f'line c{i % 6}')
+      body += ''.join(drawing.path(plot, [p], f'line dot c{i % 6}', f'{model}: {terminal.percent(p[1])}%') for p in points)
+    found['pass@k'] = drawing.svg(body, 'Pass@k of every model')
   return found
 
 

@@ -24,7 +24,10 @@ def problems(options: sources.DataOptions) -> list[dict]:
     ValueError: a row without prompt, or without answer and tests.
   """
   rows = sources.read_problems(options._replace(answer=options.answer or ANSWER))
-  return list({_text(row['prompt']): row for row in reversed(rows)}.values())[::-1]
+  first = {}
+  for row in rows:
+    first.setdefault(_text(row['prompt']), row)
+  return list(first.values())
 
 
 def read(files: str, names: list[str], rows_by_set: dict, options: sources.DataOptions, verdict_field: str = '',
