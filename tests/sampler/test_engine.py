@@ -25,10 +25,12 @@ def generate(tiny, params, prompts, mesh1, vocab_size):
   """engine.generate with defaults of these tests."""
 
   def run(prompts=prompts, group=GROUP, mesh=mesh1, params=params, stop_ids=STOPS, key=0,
-          vocab_size=vocab_size, prompt_ids=None, response_offset=0, on_finished=lambda *_: None, **options):
+          vocab_size=vocab_size, prompt_ids=None, response_offset=0, on_finished=lambda *_: None, earlier=None, wanted=None,
+          **options):
     return engine.generate(tiny, params, prompts, group, engine.Options(**{**OPTIONS, **options}), mesh=mesh,
                            key=jax.random.key(key), stop_ids=stop_ids, vocab_size=vocab_size,
-                           prompt_ids=prompt_ids, response_offset=response_offset, on_finished=on_finished)
+                           prompt_ids=prompt_ids, response_offset=response_offset, on_finished=on_finished, earlier=earlier,
+                           wanted=wanted)
   return run
 
 

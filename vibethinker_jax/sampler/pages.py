@@ -130,12 +130,8 @@ def attend(q_BHh, k_BKh, v_BKh, layer, cache: Pages, place):
   Returns:
     (o_BHh, the updated layer).
   """
-  page_B, offset_B, lengths_B, work = place
-  new = quantised(k_BKh, v_BKh) if len(layer) == 4 else (k_BKh, v_BKh)
-  pools = tuple(pool.at[:, page_B, offset_B].set(x.swapaxes(0, 1).astype(pool.dtype)) for pool, x in zip(layer, new))
-  scales = tuple(pool.at[page_B, :, offset_B].set(x) for pool, x in zip(layer[2:], new[2:]))
-  layer = pools[:2] + scales
-  return page_attention(q_BHh, layer, cache.table_BM, lengths_B, work), layer
+  new = quantised(k_BKh, v_BKh) if len(layer) == 4 else (k_BKh.astype(layer[0].dtype), v_BKh.astype(layer[1].dtype))
+  return page_attention(q_BHh, new, layer, cache.table_BM, place)
 
 
 def quantised(k, v):
