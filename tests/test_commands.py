@@ -47,11 +47,12 @@ def test_sample_is_reproducible_and_says_where_it_was_cut(stage):
 
 
 def evaluate(stage, output, *arguments, rows=(('3 apples', '3'), ('4 apples', '4'), ('5 apples', '5'))):
-  """Evaluates on rows of (prompt, answer), 2 samples of 8 tokens; returns (the finished process, the output's reader)."""
+  """Evaluates on rows of (prompt, answer), 8 tokens each; returns (the finished process, a reader of its output)."""
   data = output.parent / 'mine.jsonl'
   data.write_text(''.join(json.dumps({'prompt': prompt, 'answer': answer}) + '\n' for prompt, answer in rows))
   given = '--samples=2' if not any(a.startswith('--samples') for a in arguments) else '--slots=64'
-  done = command('evaluate', f'--checkpoint={stage}', f'--data={data}', given, '--max_tokens=8', f'--output={output}', *arguments)
+  done = command('evaluate', f'--checkpoint={stage}', f'--data={data}', given, '--max_tokens=8', f'--output={output}',
+                 *arguments)
   return done, lambda name: json.loads((output / name).read_text())
 
 
@@ -68,7 +69,7 @@ def test_evaluate_scores_and_keeps_every_response(stage, tmp_path):
   assert all(r['tokens'] <= 8 and r['cut_off'] in (True, False) for r in responses)
   assert score['avg']['value'] == sum(r['status'] == 'correct' for r in responses) / 6
   assert read('timing.json')['responses'] == 6 and read('result.json')['model']['sha256']
-  assert 'mine, avg@2' in done.stdout and 'What is' not in done.stderr and '3 apples' in (tmp_path / 'out/report.html').read_text()
+  assert 'mine, avg@2' in done.stdout and '3 apples' in (tmp_path / 'out/report.html').read_text()
 
 
 def test_a_stopped_evaluation_goes_on_and_takes_more_samples(stage, tmp_path):
@@ -123,8 +124,8 @@ def test_stored_responses_are_scored_without_a_model(tmp_path):
                                       'answer': str(2 * i)}) + '\n' for i in range(3)))
   theirs.write_text(''.join(json.dumps({'id': str(i + 1), 'output': f'so \\boxed{{{answer}}}', 'ok': True}) + '\n'
                             for i, answer in ((0, 0), (1, 2), (2, 5), (0, 0), (1, 3), (2, 5))))
-  arguments = [f'--responses={theirs}', f'--data={data}', '--preset=gsm8k', '--verdict_field=ok', f'--trained_on={data}',
-               '--train_fields=prompt']
+  arguments = [f'--responses={theirs}', f'--data={data}', '--preset=gsm8k', '--verdict_field=ok',
+               f'--trained_on={data}', '--train_fields=prompt']
   results = []
   for name in ('one', 'two'):
     done = command('evaluate', *arguments, f'--output={tmp_path / name}')

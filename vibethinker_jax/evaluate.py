@@ -3,12 +3,12 @@ r"""Scores models on benchmarks by the papers' protocol, or stored responses wit
   python -m vibethinker_jax.evaluate --checkpoint=my-model --preset=aime24,math500 \\
       --data=aime24.parquet,math500.jsonl --output=runs/eval
   python -m vibethinker_jax.evaluate --checkpoint=runs/tiny/merge,runs/tiny/rl_code --output=runs/eval
-  python -m vibethinker_jax.evaluate --responses=theirs.jsonl.gz --preset=math500 --data=math500.jsonl --output=runs/theirs
+  python -m vibethinker_jax.evaluate --responses=theirs.jsonl --preset=math500 --data=math500.jsonl --output=runs/theirs
   python -m vibethinker_jax.evaluate --compare=runs/eval,runs/theirs --output=runs/compared
 
-OUTPUT gets result.json (the numbers: a function of the settings alone), responses.jsonl (a line for every response, with
-its verdict), timing.json, and report.html, one page with everything. A stopped evaluation goes on with the same command;
-a finished one takes more --samples.
+OUTPUT gets result.json (the numbers: a function of the settings alone), responses.jsonl (a line for every response,
+with its verdict), timing.json, and report.html, one page with everything. A stopped evaluation goes on with the same
+command; a finished one takes more --samples.
 """
 
 from vibethinker_jax import startup
@@ -35,10 +35,11 @@ CHECKPOINT = flags.DEFINE_list('checkpoint', [], 'Stage directories of a workdir
 PRESET = flags.DEFINE_list('preset', [], f'Protocols: {", ".join(presets.PRESETS)}. One for all of --data, or one for '
                            'each of its entries.')
 DATA = flags.DEFINE_string(
-    'data', '', 'Files of problems with answers or tests, paths and globs with commas between (JSON lines or arrays, CSV, '
-    ".gz too, parquet, ArrayRecord), or 'synthetic': held-out synthetic problems, the default with a checkpoint. Without "
-    '--preset every entry is a set of its own.')
-LIMIT = flags.DEFINE_integer('limit', 0, 'Only so many problems from the start of each set of files; 0 is all.', lower_bound=0)
+    'data', '', 'Files of problems with answers or tests, paths and globs with commas between (JSON lines or arrays, '
+    "CSV, .gz too, parquet, ArrayRecord), or 'synthetic': held-out synthetic problems, the default with a checkpoint. "
+    'Without --preset every entry is a set of its own.')
+LIMIT = flags.DEFINE_integer('limit', 0, 'Only so many problems from the start of each set of files; 0 is all.',
+                             lower_bound=0)
 PROMPT_FIELD = flags.DEFINE_string(
     'prompt_field', '', "Field of the prompt in --data, or a template: '{problem} Put the answer in \\boxed{{}}.' "
     'Default: found (prompt, problem, question), and worded as the preset says.')
@@ -56,19 +57,21 @@ TOP_P = flags.DEFINE_float('top_p', None, 'Nucleus; 1 keeps all tokens. Default:
                            lower_bound=0.0, upper_bound=1.0)
 MAX_TOKENS = flags.DEFINE_integer('max_tokens', None, 'Response tokens at most. Default: the preset\'s, else 256.',
                                   lower_bound=1)
-SLOTS = flags.DEFINE_integer('slots', 64, 'Responses in flight, over all devices; changes the speed alone.', lower_bound=1)
+SLOTS = flags.DEFINE_integer('slots', 64, 'Responses in flight, over all devices; changes the speed alone.',
+                             lower_bound=1)
 SEED = flags.DEFINE_integer('seed', 0, 'Of the draws, and of the synthetic problems.')
-RESPONSES = flags.DEFINE_string('responses', '', 'Score these stored responses (JSON lines, of anybody) without a model. Their '
-                                'problems are those of --data, found by id or prompt, or stand in the file itself.')
+RESPONSES = flags.DEFINE_string(
+    'responses', '', 'Score these stored responses (JSON lines, of anybody) without a model. Their problems are those '
+    'of --data, found by id or prompt, or stand in the file itself.')
 RESPONSE_FIELD = flags.DEFINE_string('response_field', '', 'Field of the response in --responses. Default: found.')
-VERDICT_FIELD = flags.DEFINE_string('verdict_field', '', 'Field of the verdict in --responses: the result says how far it '
-                                    'agrees with ours, and lists every disagreement.')
+VERDICT_FIELD = flags.DEFINE_string('verdict_field', '', 'Field of the verdict in --responses: the result says how far '
+                                    'it agrees with ours, and lists every disagreement.')
 TOKENIZER = flags.DEFINE_string('tokenizer', '', 'Counts the tokens of --responses, where the file does not say.')
-TRAINED_ON = flags.DEFINE_string('trained_on', '', 'Training files: which problems share 10 words in a row with them, and '
-                                 'the scores with and without those problems.')
+TRAINED_ON = flags.DEFINE_string('trained_on', '', 'Training files: which problems share 10 words in a row with them, '
+                                 'and the scores with and without those problems.')
 TRAIN_FIELDS = flags.DEFINE_list('train_fields', ['prompt', 'response'], 'Fields of --trained_on that are compared.')
-COMPARE = flags.DEFINE_list('compare', [], 'Directories of finished evaluations to compare on one page; the first is what '
-                            'the others are compared with.')
+COMPARE = flags.DEFINE_list('compare', [], 'Directories of finished evaluations to compare on one page; the first is '
+                            'what the others are compared with.')
 OUTPUT = flags.DEFINE_string('output', None, 'Directory for the results.')
 
 
@@ -215,7 +218,11 @@ def rescore(output: pathlib.Path, pool: Pool) -> None:
 
 
 def check_same(path: pathlib.Path, identity: dict, chosen: list[sets_lib.Set]) -> dict:
-  """What decides the responses in a directory, {'seed', 'model', 'sets'}; raises ValueError where an earlier start had others."""
+  """What decides the responses in a directory: {'seed', 'model', 'sets'}.
+
+  Raises:
+    ValueError: an earlier start had others.
+  """
   config = json.loads(json.dumps(identity | {'sets': {s.name: s.settings() for s in chosen}}))
   old = json.loads(path.read_text()) if path.exists() else {'sets': {}}
   changed = [line for name in identity for line in config_lib.differences(

@@ -15,8 +15,10 @@ MBPP = {'text': 'Add two numbers.', 'code': 'def add(a, b):\r\n  return a + b', 
         'test_list': ['assert add(2, 3) == 5', 'assert add(0, 0) == 0'], 'challenge_test_list': []}
 LEETCODE = {'problem': 'Complete this.\n```python\nclass Solution:\n```', 'solutions':
             'class Solution:\n  def add(self, a: int, b: int) -> int:\n    return a + b\n',
-            'tests': {'functional': 'def check(candidate):\n  assert candidate(a = 2, b = 3) == 5\n\ncheck(Solution().add)'}}
-WRONG = '```python\ndef add(*a, **k): return 987654321\nclass Solution:\n  def add(self, *a, **k): return 987654321\n```'
+            'tests': {'functional': 'def check(candidate):\n  assert candidate(a = 2, b = 3) == 5\n\n'
+                                    'check(Solution().add)'}}
+WRONG = ('```python\ndef add(*a, **k): return 987654321\nclass Solution:\n  def add(self, *a, **k): return 987654321\n'
+         '```')
 HOSTILE = ('```python\nimport os\nclass Yes:\n  def __eq__(self, other): return True\ndef add(*a, **k): return Yes()\n'
            'class Solution:\n  def add(self, *a, **k): return Yes()\nprint("ok")\n```')
 
@@ -61,7 +63,8 @@ def test_csv(tmp_path):
       'Record ID,Question,Correct Answer,Incorrect Answer 1,Incorrect Answer 2,Incorrect Answer 3\n'
       'r1,"Two, or\nthree?",two,three,four,five\n')
   row, = sources.read_problems(str(tmp_path / '*.csv'))
-  assert row['problem'] == 'Two, or\nthree?' and row['choices']['ABCD'.index(row['answer'])] == 'two' and row['id'] == 'r1'
+  assert row['problem'] == 'Two, or\nthree?' and row['id'] == 'r1'
+  assert row['choices']['ABCD'.index(row['answer'])] == 'two'
 
 
 def test_numbered_choices(tmp_path):

@@ -12,7 +12,8 @@ from vibethinker_jax.data import livecodebench, presets, sources
 from vibethinker_jax.verify import code
 
 STDIN = [{'input': '1 2\n', 'output': '3\n', 'testtype': 'stdin'}]
-PRIVATE = [{'input': '5 6\n', 'output': '11\n', 'testtype': 'stdin'}, {'input': '0 0\n', 'output': '0\n', 'testtype': 'stdin'}]
+PRIVATE = [{'input': '5 6\n', 'output': '11\n', 'testtype': 'stdin'},
+           {'input': '0 0\n', 'output': '0\n', 'testtype': 'stdin'}]
 CALLS = [{'input': '5\n[[2, 4], [0, 2]]', 'output': '[3, 2]', 'testtype': 'functional'}]
 STARTER = 'class Solution:\n    def f(self, n: int, q: List[List[int]]) -> List[int]:\n        '
 
@@ -25,7 +26,8 @@ def packed(value) -> str:
 def row(**changes) -> dict:
   return {'question_title': 'Sum', 'question_content': 'Print a + b.', 'platform': 'atcoder', 'question_id': 'abc1_a',
           'contest_id': 'abc1', 'contest_date': '2025-03-01T00:00:00', 'starter_code': '', 'difficulty': 'easy',
-          'public_test_cases': json.dumps(STDIN), 'private_test_cases': packed(json.dumps(PRIVATE)), 'metadata': '{}'} | changes
+          'public_test_cases': json.dumps(STDIN), 'private_test_cases': packed(json.dumps(PRIVATE)),
+          'metadata': '{}'} | changes
 
 
 def read(tmp_path, *rows) -> list[dict]:
@@ -81,7 +83,8 @@ def test_a_pickle_cannot_run_code(tmp_path, monkeypatch):
     read(tmp_path, row(private_test_cases=packed(Evil())))
 
 
-@pytest.mark.parametrize('broken', ['!!!', base64.b64encode(b'x').decode(), packed(PRIVATE), packed('{'), packed('[1]')[:-8]])
+@pytest.mark.parametrize('broken', ['!!!', base64.b64encode(b'x').decode(), packed(PRIVATE), packed('{'),
+                                    packed('[1]')[:-8]])
 def test_other_damage_is_an_error(broken):
   with pytest.raises(ValueError):
     livecodebench.decode_cases(broken)

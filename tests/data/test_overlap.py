@@ -14,7 +14,8 @@ def find(problems, *training, n=10):
 def test_ten_words_in_a_row():
   nine, ten = ' '.join(FIRST.split()[:9]), ' '.join(FIRST.split()[:10])
   assert find([FIRST, SECOND], f'Once {nine} of them').shared == {}
-  found = find([FIRST, SECOND], 'nothing', f'Once A Train, leaves the old station at NINE with {FIRST.split()[9]} {FIRST.split()[10]}', ten)
+  shouted = f'Once A Train, leaves the old station at NINE with {" ".join(FIRST.split()[9:11])}'
+  found = find([FIRST, SECOND], 'nothing', shouted, ten)
   assert found.shared == {0: (ten, 'line 2')}
 
 

@@ -30,13 +30,15 @@ def test_fractions_roots_and_tables():
   ElementTree.fromstring(made)
 
 
-@pytest.mark.parametrize('latex', [r'\frac{', r'\unknowncommand{3}', '{' * 3000, 'x^{' * 900 + '1' + '}' * 900, r'\left('])
+@pytest.mark.parametrize('latex', [
+    r'\frac{', r'\unknowncommand{3}', '{' * 3000, 'x^{' * 900 + '1' + '}' * 900, r'\left('])
 def test_what_cannot_be_converted_stays(latex):
   assert formulas.mathml(latex) is None
 
 
-@pytest.mark.parametrize('latex', [r'\href{javascript:alert(1)}{x}', r'\text{<script>alert(1)</script>}', r'\style{color:red}{x}',
-                                   r'\class{a}{x}', r'\text{<img src=x onerror=alert(1)>}', r'\color{red}{x}'])
+@pytest.mark.parametrize('latex', [
+    r'\href{javascript:alert(1)}{x}', r'\text{<script>alert(1)</script>}',
+    r'\style{color:red}{x}', r'\class{a}{x}', r'\text{<img src=x onerror=alert(1)>}', r'\color{red}{x}'])
 def test_nothing_but_mathml(latex):
   made = formulas.mathml(latex)
   for element in ElementTree.fromstring(made or '<math/>').iter():

@@ -39,7 +39,8 @@ def embedded(text: str) -> dict:
 def test_page_of_hostile_text(tmp_path, chosen):
   result, lines = result_of(chosen, ['cw', 'ww', 'ci', 'cc'], EVIL, agreement={
       'field': 'f', 'agree': 0, 'responses': 1, 'ours_correct': 0, 'theirs_correct': 1, 'disagreements': [
-          {'set': 's', 'id': EVIL, 'sample': 0, 'status': 'wrong', 'reason': 'r', 'answer': EVIL, 'theirs': 'correct'}]})
+          {'set': 's', 'id': EVIL, 'sample': 0, 'status': 'wrong', 'reason': 'r', 'answer': EVIL,
+           'theirs': 'correct'}]})
   page.write(tmp_path, result, [chosen], lines, TIMING)
   text = (tmp_path / 'report.html').read_text()
   assert '<script>alert' not in text and '<img src=x' not in text and "default-src 'none'" in text
@@ -72,7 +73,7 @@ def test_much_text_is_shortened(tmp_path, chosen, monkeypatch):
   data = embedded(text)
   assert len(text) < 100_000 and data['left_out'] == 4 * 5
   kept = [r['status'] for r in data['sets'][0]['problems'][0]['responses']]
-  assert kept == ['correct', 'correct', 'wrong'] or kept == ['correct', 'wrong', 'correct']  # one wrong of eight is there
+  assert sorted(kept) == ['correct', 'correct', 'wrong']  # the one of eight that is wrong is there
 
 
 def test_terminal(chosen):

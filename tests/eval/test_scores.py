@@ -8,8 +8,9 @@ import pytest
 from vibethinker_jax.eval import scores
 from vibethinker_jax.eval.scores import Judged
 
-ROWS = [{'id': 'a', 'subject': 'x'}, {'id': 'b', 'subject': 'x'}, {'id': 'c', 'subject': 'y'}, {'id': 'd', 'subject': 'y'}]
-LETTERS = {'c': ('correct', 'equal'), 'w': ('wrong', 'different'), 'n': ('wrong', 'no_answer'), 'i': ('invalid', 'fault')}
+ROWS = [{'id': name, 'subject': subject} for name, subject in zip('abcd', 'xxyy')]
+LETTERS = {'c': ('correct', 'equal'), 'w': ('wrong', 'different'), 'n': ('wrong', 'no_answer'),
+           'i': ('invalid', 'fault')}
 
 
 def judged(letters: str, tokens: int = 10) -> list[Judged]:
@@ -67,7 +68,8 @@ def test_without_some_problems():
 def test_difference_is_paired():
   a, b = of_set('cccc', 'ccww', 'wwww', 'iiii'), of_set('cccc', 'cccw', 'cwww', 'cccc')
   found = scores.difference(a, b)
-  assert found['value'] == pytest.approx(0.5 / 3) and (found['problems'], found['better'], found['worse'], found['equal']) == (3, 2, 0, 1)
+  assert found['value'] == pytest.approx(0.5 / 3)
+  assert [found[name] for name in ('problems', 'better', 'worse', 'equal')] == [3, 2, 0, 1]
   assert scores.difference(b, a)['value'] == pytest.approx(-0.5 / 3)
 
 
@@ -75,7 +77,8 @@ def test_interval_of_differences_covers_and_is_narrower():
   """Two models on problems of very different difficulty: the pairs know more than the scores do."""
   rng, held, widths = np.random.default_rng(0), [], []
   rows = [{'id': str(i), 'subject': ''} for i in range(60)]
-  table = lambda p: {'per_problem': [{'id': row['id'], 'avg': float(v)} for row, v in zip(rows, rng.binomial(8, p) / 8)]}
+  table = lambda p: {'per_problem': [
+      {'id': row['id'], 'avg': float(v)} for row, v in zip(rows, rng.binomial(8, p) / 8)]}
   for _ in range(150):
     p = rng.beta(0.5, 0.5, 60)
     found = scores.difference(table(p), table(np.clip(p + 0.1 * (p < 0.9), 0, 1)))

@@ -19,9 +19,11 @@ def read(files, preset='', *protocol, **options):
 
 def test_a_preset_says_how(tmp_path):
   found = read(write(tmp_path / 'x.jsonl', [{'problem': 'p?', 'answer': '1', 'subject': 'algebra'}]), 'math500')
-  assert (found.name, found.samples, found.temperature, found.top_p, found.max_tokens) == ('math500', 64, 1.0, 0.95, 40_960)
+  protocol = found.name, found.samples, found.temperature, found.top_p, found.max_tokens
+  assert protocol == ('math500', 64, 1.0, 0.95, 40_960)
   row, = found.rows
-  assert row['problem'] == 'p?' and row['prompt'].startswith("p? Let's think step by step") and row['subject'] == 'algebra'
+  assert row['problem'] == 'p?' and row['subject'] == 'algebra'
+  assert row['prompt'].startswith("p? Let's think step by step")
   assert found.notes() == ['1 problems where the benchmark has 500'] and found.score_name(64) == 'avg@64'
 
 

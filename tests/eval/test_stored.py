@@ -27,7 +27,8 @@ def read(tmp_path, maths, rows, options=sources.DataOptions(), **more):
 def test_by_prompt_by_id_and_lists(tmp_path, maths):
   found = read(tmp_path, maths, [
       {'problem': 'What is 2*3?', 'output': 'a'}, {'id': 'own', 'responses': ['b', 'c'], 'finish_reason': 'length'},
-      {'id': '1', 'completion': 'd', 'completion_tokens': 9}, {'set': 'maths', 'id': 'own', 'sample': 7, 'response': 'e'}])
+      {'id': '1', 'completion': 'd', 'completion_tokens': 9},
+      {'set': 'maths', 'id': 'own', 'sample': 7, 'response': 'e'}])
   assert [(x['id'], x['sample'], x['response'], x['tokens'], x['cut_off']) for x in found.lines] == [
       ('own', 0, 'a', None, None), ('own', 1, 'b', None, True), ('own', 2, 'c', None, True), ('1', 0, 'd', 9, None),
       ('own', 7, 'e', None, None)]
@@ -62,7 +63,8 @@ def test_problems_in_the_file_itself(tmp_path):
 def test_agreement(tmp_path, maths):
   found = read(tmp_path, maths, [{'id': '1', 'output': 'x', 'ok': True}, {'id': 'own', 'output': 'y', 'ok': 0.0},
                                  {'id': 'own', 'output': 'z', 'ok': [True]}], verdict_field='ok')
-  judged = [x | {'status': s, 'reason': 'r', 'answer': None} for x, s in zip(found.lines, ('correct', 'correct', 'invalid'))]
+  statuses = ('correct', 'correct', 'invalid')
+  judged = [x | {'status': s, 'reason': 'r', 'answer': None} for x, s in zip(found.lines, statuses)]
   agreed = stored.agreement(found.theirs, judged)
   assert (agreed['responses'], agreed['agree'], agreed['ours_correct'], agreed['theirs_correct']) == (2, 1, 2, 1)
   assert agreed['disagreements'][0]['id'] == 'own' and agreed['disagreements'][0]['theirs'] == 'wrong'

@@ -42,8 +42,8 @@ def test_equal_answers_are_one(pool):
 
 def test_multiple_choice_votes_by_letter(pool):
   row = {'answer': 'B', 'choices': ['3 m', '5 m']}
-  assert [votes.answer(text, row) for text in ('\\boxed{(b)}', '\\boxed{5\\text{ m}}', '\\boxed{A}', '\\boxed{7}', 'B')] == [
-      'B', 'B', 'A', None, None]
+  said = {'\\boxed{(b)}': 'B', '\\boxed{5\\text{ m}}': 'B', '\\boxed{A}': 'A', '\\boxed{7}': None, 'B': None}
+  assert {text: votes.answer(text, row) for text in said} == said
   assert not votes.same_by(pool, row)('A', 'B')
 
 

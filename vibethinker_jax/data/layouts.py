@@ -64,8 +64,9 @@ def _gpqa(row: dict) -> dict:
   options = [right] + [row[f'Incorrect Answer {i}'].strip() for i in (1, 2, 3)]
   digest = hashlib.sha256(row['Question'].encode()).hexdigest()
   random.Random(digest).shuffle(options)
-  return {'problem': row['Question'].strip(), 'choices': options, 'answer': string.ascii_uppercase[options.index(right)],
-          'id': row.get('Record ID') or digest[:16], 'subject': row.get('High-level domain') or row.get('Subdomain')}
+  return {'problem': row['Question'].strip(), 'choices': options,
+          'answer': string.ascii_uppercase[options.index(right)], 'id': row.get('Record ID') or digest[:16],
+          'subject': row.get('High-level domain') or row.get('Subdomain')}
 
 
 def reference(row: dict) -> str | None:

@@ -106,5 +106,5 @@ def public(row: dict) -> dict:
   """Fields of a row of `tests` with `testtype`, the form in which the public tests alone are handed around."""
   starter = row.get('starter_code') or ''
   return {'starter_code': starter, 'tests': tests(row['tests'], [], starter), 'tests_are': 'public', 'answer': None,
-          'id': row.get('id') or row.get('question_id') or row.get('title'), 'date': str(row.get('contest_date') or '')[:10],
-          'subject': 'method' if starter else 'standard input'}
+          'id': row.get('id') or row.get('question_id') or row.get('title'),
+          'date': str(row.get('contest_date') or '')[:10], 'subject': 'method' if starter else 'standard input'}

@@ -24,8 +24,8 @@ class Overlap(NamedTuple):
 def find(problems: list[str], training: Iterable[tuple[str, str]], n: int = WORDS) -> Overlap:
   """Looks for the problems' n-grams in (place, text) pairs of training rows.
 
-  A problem of fewer than n words is one gram as a whole. N-grams in BOILERPLATE or more problems of the set ('reason step
-  by step ...') say nothing about a problem and do not count.
+  A problem of fewer than n words is one gram as a whole. N-grams in BOILERPLATE or more problems of the set ('reason
+  step by step ...') say nothing about a problem and do not count.
   """
   owners, short, sizes = collections.defaultdict(set), [], set()
   for p, text in enumerate(problems):

@@ -11,14 +11,15 @@ from typing import NamedTuple
 MATHS = "{problem} Let's think step by step and output the final answer within \\boxed{{}}."
 CHOICE = ("{problem}\n\n{options}\n\nLet's think step by step and output the letter of the right option within "
           '\\boxed{{}}.')
-STDIN = ('You will be given a question (problem specification) and will generate a correct Python program that matches '
-         'the specification and passes all tests.\n\nQuestion: {problem}\n\nRead the inputs from stdin solve the problem '
-         'and write the answer to stdout (do not directly test on the sample inputs). Enclose your code within delimiters '
-         'as follows. Ensure that when the python program runs, it reads the inputs, runs the algorithm and writes output '
-         'to STDOUT.\n```python\n# YOUR CODE HERE\n```\n\n')
-STARTER = ('You will be given a question (problem specification) and will generate a correct Python program that matches '
-           'the specification and passes all tests.\n\nQuestion: {problem}\n\nYou will use the following starter code to '
-           'write the solution to the problem and enclose your code within delimiters.\n```python\n{starter_code}\n```\n\n')
+_TASK = ('You will be given a question (problem specification) and will generate a correct Python program that matches '
+         'the specification and passes all tests.\n\nQuestion: {problem}\n\n')
+STDIN = _TASK + (
+    'Read the inputs from stdin solve the problem and write the answer to stdout (do not directly test on the sample '
+    'inputs). Enclose your code within delimiters as follows. Ensure that when the python program runs, it reads the '
+    'inputs, runs the algorithm and writes output to STDOUT.\n```python\n# YOUR CODE HERE\n```\n\n')
+STARTER = _TASK + (
+    'You will use the following starter code to write the solution to the problem and enclose your code within '
+    'delimiters.\n```python\n{starter_code}\n```\n\n')
 COMPLETE = ('Complete this Python function. Answer with the whole function, with what it imports, in one ```python '
             'block.\n\n```python\n{starter_code}```')
 FUNCTION = '{problem}\nAnswer with the whole Python code in one ```python block.'

@@ -4,7 +4,7 @@
   rows[7], rows.location(7)      # a dict, 'more.jsonl.gz, line 3'
 
 Rows stay on disk: of a million of them memory holds 8 MB of offsets. JSON lines and ArrayRecord are read where they
-are; compressed files, JSON arrays, CSV and parquet are unpacked once into an unnamed temporary file (its folder: TMPDIR).
+are; compressed files, JSON arrays, CSV and parquet are unpacked once into an unnamed temporary file (folder: TMPDIR).
 """
 
 import array

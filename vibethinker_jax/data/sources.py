@@ -127,7 +127,8 @@ def read_problems(options: DataOptions | str) -> list[dict]:
   """Problems to answer.
 
   Each row has a prompt, and an answer, or `tests` for code (see verify.code; also a list of cases, or lists `inputs`
-  and `outputs`), or `constraints` (see verify.constraints), or is in a layout that data.layouts knows. `id` is optional, further fields are kept for your own verifier.
+  and `outputs`), or `constraints` (see verify.constraints), or is in a layout that data.layouts knows.
+  `id` is optional, further fields are kept for your own verifier.
 
   Args:
     options: or just their `files`.

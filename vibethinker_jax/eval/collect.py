@@ -26,11 +26,11 @@ def check_room(config, prompts: list[list[int]], max_tokens: int) -> None:
 
 def sample(model, name: str, rows: list[dict], samples: int, options: engine.Options, *, key, mesh, journal: Journal,
            pool, on_response=lambda tokens: None) -> dict:
-  """Samples every missing response of a set in one call of the engine; each is in the journal as soon as it is complete.
+  """Samples every missing response of a set in one call of the engine; each is in the journal as soon as it ends.
 
-  Each response is a group of its own, drawn by its problem's id and its number: then any of them can be missing, after a
-  kill or because more are wanted, and those that are sampled are always the same. (A group of G would share the prefill
-  of its prompt, a hundredth of the work where responses are long, but what a kill leaves is no whole group.)
+  Each response is a group of its own, drawn by its problem's id and its number: then any of them can be missing,
+  after a kill or because more are wanted, and those that are sampled are always the same. (A group of G would share the
+  prefill of its prompt, a hundredth of the work where responses are long, but what a kill leaves is no whole group.)
 
   Args:
     model: config, params, tokenizer. rows: with id, prompt, and what judges. on_response: told each one's tokens.

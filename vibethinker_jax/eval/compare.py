@@ -31,8 +31,8 @@ def read(directories: list[pathlib.Path], names: list[str]) -> list[Evaluation]:
 
 
 def result(evaluations: list[Evaluation]) -> dict:
-  """{'models', 'sets': {set: {'score', 'scores', 'differences', 'pass@k', 'notes', 'per_problem'}}} of the sets that two
-  or more have. Differences are to the first that has the set, over the problems that both have.
+  """{'models', 'sets': {set: {'score', 'scores', 'differences', 'pass@k', 'notes', 'per_problem'}}} of the sets that
+  two or more have. Differences are to the first that has the set, over the problems that both have.
 
   Raises:
     ValueError: no common set, or sets of one name whose problems differ.
@@ -61,7 +61,8 @@ def result(evaluations: list[Evaluation]) -> dict:
         'per_problem': {e: {p['id']: p['avg'] for p in score['per_problem']} for e, score in having}}
   if not found:
     raise ValueError(f'no set is in two of the evaluations: {", ".join(names)}')
-  return {'models': [e.name for e in evaluations], 'directories': [str(e.directory) for e in evaluations], 'sets': found}
+  return {'models': [e.name for e in evaluations], 'directories': [str(e.directory) for e in evaluations],
+          'sets': found}
 
 
 def write(output: pathlib.Path, evaluations: list[Evaluation], compared: dict) -> None:

@@ -1,7 +1,7 @@
 """Charts of the pages as SVG, and short words for numbers; no JAX.
 
-SVG made here, not by matplotlib: panels as narrow as a phone wrap without shrinking their text, their colours follow the
-light or dark theme, and a page takes milliseconds.
+SVG made here, not by matplotlib: panels as narrow as a phone wrap without shrinking their text, their colours follow
+the light or dark theme, and a page takes milliseconds.
 """
 
 import html

@@ -3,7 +3,7 @@ r"""LaTeX in prompts and responses as MathML, which browsers show without a scri
   split('so $x^2$ is') == ['so ', ('x^2', False, '$x^2$'), ' is']
 
 What cannot be converted (or all of it, where latex2mathml is not installed) stays the LaTeX that it is. The text is
-written by models: the MathML is rebuilt from known elements and attributes, so no link, style or script gets into a page.
+written by models: the MathML is rebuilt from known elements and attributes, so no link, style or script gets through.
 """
 
 import functools
@@ -21,9 +21,10 @@ _BRACED = r'\{(?:[^{}\n]|\{(?:[^{}\n]|\{(?:[^{}\n]|\{[^{}\n]*\})*\})*\})*\}'
 # A single $ opens before and closes after what is not a space, and does not close before a digit: '$5 and $6' is money.
 _SEGMENT = re.compile(
     r'\$\$(?P<a>[^$]+?)\$\$|\\\[(?P<b>.+?)\\\]|\\\((?P<c>.+?)\\\)|(?<![\\$])\$(?P<d>(?! )[^$\n]+?)(?<![ \\])\$(?![\d$])'
-    r'|(?P<e>\\begin\{(?P<name>align|equation|gather)\*?\}.+?\\end\{(?P=name)\*?\})|(?P<f>\\boxed(?!\{\s*\})' + _BRACED + ')', re.DOTALL)
-_TAGS = set('math mrow mi mn mo ms mtext mspace msup msub msubsup mfrac msqrt mroot mover munder munderover mtable mtr mtd '
-            'mstyle mpadded mphantom menclose mmultiscripts mprescripts'.split())
+    r'|(?P<e>\\begin\{(?P<name>align|equation|gather)\*?\}.+?\\end\{(?P=name)\*?\})'
+    r'|(?P<f>\\boxed(?!\{\s*\})' + _BRACED + ')', re.DOTALL)
+_TAGS = set('math mrow mi mn mo ms mtext mspace msup msub msubsup mfrac msqrt mroot mover munder munderover mtable '
+            'mtr mtd mstyle mpadded mphantom menclose mmultiscripts mprescripts'.split())
 _ATTRIBUTES = set('display stretchy fence form accent displaystyle scriptlevel linethickness columnalign mathvariant '
                   'minsize maxsize width notation separator movablelimits lspace rspace largeop columnspacing'.split())
 _ALIGNED = re.compile(r'\\(begin|end)\{(?:aligned|split|gathered|gather\*?|align|equation\*?|eqnarray\*?)\}')

@@ -41,8 +41,8 @@ class Journal:
         row = json.loads(line)
         self.known[row['set'], row['id'], row['sample']] = row
       except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f'{self.path}, line {number + 1}: not a line of an evaluation ({error}); give another --output, '
-                         'or move the file away') from error
+        raise ValueError(f'{self.path}, line {number + 1}: not a line of an evaluation ({error}); give another '
+                         '--output, or move the file away') from error
       whole += len(line)
     self._file.truncate(whole)
     self._file.seek(0, os.SEEK_END)
@@ -65,7 +65,8 @@ class Journal:
   def start(self, **facts) -> None:
     """Begins to count time and tokens; facts: of the machine."""
     self._started = self._noted = time.monotonic()
-    self._sessions.append({'started': time.strftime('%Y-%m-%d %H:%M:%S'), 'seconds': 0.0, 'responses': 0, 'tokens': 0} | facts)
+    now = time.strftime('%Y-%m-%d %H:%M:%S')
+    self._sessions.append({'started': now, 'seconds': 0.0, 'responses': 0, 'tokens': 0} | facts)
 
   def stop(self) -> None:
     """Ends it."""

@@ -21,18 +21,23 @@ def judged(chosen: sets.Set, lines: dict, pool: Pool, futures: dict | None = Non
     found.append([])
     for line, future in pairs:
       verdict = future.result()
-      vote = votes.answer(line['response'], row) if row.get('tests') is None and row.get('constraints') is None else None
-      found[-1].append(Judged(line['sample'], line['response'], verdict.status, verdict.reason, vote, line.get('tokens'),
-                              line.get('cut_off')))
+      vote = votes.answer(line['response'], row) if has_answer(row) else None
+      found[-1].append(Judged(line['sample'], line['response'], verdict.status, verdict.reason, vote,
+                              line.get('tokens'), line.get('cut_off')))
   return found
+
+
+def has_answer(row: dict) -> bool:
+  """Whether responses can vote on an answer: not where programs or constraints are judged."""
+  return row.get('tests') is None and row.get('constraints') is None
 
 
 def score(chosen: sets.Set, judged_P: list[list[Judged]], pool: Pool) -> dict:
   """scores.of_set with the set's settings, name of the score, and notes."""
-  asked = [row.get('tests') is None and row.get('constraints') is None for row in chosen.rows]
+  voting = [i for i, row in enumerate(chosen.rows) if has_answer(row)]
   ballots = [[(j.answer, j.status == 'correct') for j in judged if j.status != 'invalid'] for judged in judged_P]
-  cons = iter(votes.cons_of([b for b, a in zip(ballots, asked) if a], [r for r, a in zip(chosen.rows, asked) if a], pool))
-  found = scores.of_set(chosen.rows, judged_P, [next(cons) if a else None for a in asked])
+  cons = dict(zip(voting, votes.cons_of([ballots[i] for i in voting], [chosen.rows[i] for i in voting], pool)))
+  found = scores.of_set(chosen.rows, judged_P, [cons.get(i) for i in range(len(chosen.rows))])
   silent = found['reasons'].get('no_answer', 0)
   unheard = [f'{silent} of {found["responses"]} responses have no answer that can be judged (a box; a python block)'
              ] if 2 * silent > found['responses'] else []

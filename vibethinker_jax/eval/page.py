@@ -32,7 +32,8 @@ def write(output: pathlib.Path, result: dict, chosen: list[sets_lib.Set], lines:
 
 def write_comparison(output: pathlib.Path, pages: list[tuple[str, pathlib.Path]], compared: dict) -> None:
   """Writes comparison.html; pages: (model, directory of its evaluation)."""
-  links = [(name, os.path.relpath(path / 'report.html', output)) for name, path in pages if (path / 'report.html').exists()]
+  links = [(name, os.path.relpath(path / 'report.html', output)) for name, path in pages
+           if (path / 'report.html').exists()]
   _write(output / 'comparison.html', 'comparison.html', {
       'title': ', '.join(compared['models']), 'compared': compared, 'links': dict(links), 'listed': LISTED,
       'charts': {name: comparison_charts(s) for name, s in compared['sets'].items()},
@@ -119,7 +120,8 @@ def _difficulty(solved: list[float], samples: int) -> str:
     counts[round(value * bins)] += 1
   plot = Plot((-0.5 / bins, 1 + 0.5 / bins), (0.0, 1.06 * max(counts)))
   half = 0.42 / bins
-  columns = [(i / bins - half, i / bins + half, [n], f'{100 * i / bins:.0f}% correct: {n} problems') for i, n in enumerate(counts)]
+  columns = [(i / bins - half, i / bins + half, [n], f'{100 * i / bins:.0f}% right: {n} problems')
+             for i, n in enumerate(counts)]
   marks = [(t, f'{100 * t:.0f}%') for t in (0, 0.25, 0.5, 0.75, 1)]
   return drawing.svg(_frame(plot, marks, 'of the responses are right') + _bars(plot, columns, ['c0']),
                     'how many problems are how hard')
@@ -133,9 +135,11 @@ def _lengths(right: list[int], wrong: list[int], unit: str) -> str:
     for n in values:
       counts[n // size][kind] += 1
   plot = Plot((0, len(counts) * size), (0.0, 1.06 * max(map(sum, counts))))
-  columns = [((i + 0.06) * size, (i + 0.94) * size, pair, f'{i * size} to {(i + 1) * size - 1} {unit}: {pair[0]} right, {pair[1]} wrong')
+  columns = [((i + 0.06) * size, (i + 0.94) * size, pair,
+              f'{i * size} to {(i + 1) * size - 1} {unit}: {pair[0]} right, {pair[1]} wrong')
              for i, pair in enumerate(counts)]
-  return drawing.svg(drawing.frame(plot, f'{unit} of a response') + _bars(plot, columns, ['c2', 'c1']), f'{unit} of right and wrong responses')
+  return drawing.svg(drawing.frame(plot, f'{unit} of a response') + _bars(plot, columns, ['c2', 'c1']),
+                     f'{unit} of right and wrong responses')
 
 
 def browser(result: dict, chosen: list[sets_lib.Set], by_problem: dict) -> dict:
@@ -174,10 +178,11 @@ def browser(result: dict, chosen: list[sets_lib.Set], by_problem: dict) -> dict:
       left_out += len(lines) - len(kept)
       problems.append(numbers[row['id']] | {
           'prompt': pieces(drawing.cut(_asked(row['prompt']), RESPONSE_CHARS)),
-          'gold': pieces(f'${row["answer"]}$' if _is_latex(row) else str(row['answer'] or '')), 'shared': shared.get(row['id']),
-          'responses': [{
+          'gold': pieces(f'${row["answer"]}$' if _is_latex(row) else str(row['answer'] or '')),
+          'shared': shared.get(row['id']), 'responses': [{
               'sample': x['sample'], 'text': pieces(drawing.cut(x['response'], limit), not code), 'status': x['status'],
-              'reason': x['reason'], 'answer': x['answer'], 'tokens': x['tokens'], 'cut_off': x['cut_off']} for x in kept]})
+              'reason': x['reason'], 'answer': x['answer'], 'tokens': x['tokens'], 'cut_off': x['cut_off']}
+              for x in kept]})
     found.append({'name': s.name, 'problems': problems})
   return {'sets': found, 'formulas': table, 'left_out': left_out}
 
@@ -198,7 +203,8 @@ def _asked(prompt) -> str:
 
 
 def _is_latex(row: dict) -> bool:
-  return bool(row['answer']) and not row.get('choices') and any(c in str(row['answer']) for c in '\\^_') and '$' not in str(row['answer'])
+  text = str(row['answer'] or '')
+  return not row.get('choices') and '$' not in text and any(c in text for c in '\\^_')
 
 
 def comparison_charts(s: dict) -> dict[str, str]:
@@ -211,7 +217,8 @@ def comparison_charts(s: dict) -> dict[str, str]:
     for i, model in enumerate(models):
       points = [(math.log2(int(k)), v['value']) for k, v in s['pass@k'][model].items()]
       body += drawing.path(plot, points, f'line c{i % 6}')
-      body += ''.join(drawing.path(plot, [p], f'line dot c{i % 6}', f'{model}: {terminal.percent(p[1])}%') for p in points)
+      body += ''.join(drawing.path(plot, [p], f'line dot c{i % 6}', f'{model}: {terminal.percent(p[1])}%')
+                      for p in points)
     found['pass@k'] = drawing.svg(body, 'Pass@k of every model')
   return found
 

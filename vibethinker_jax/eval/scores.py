@@ -80,7 +80,8 @@ def of_set(rows: list[dict], judged_P: list[list[Judged]], cons_P: list) -> dict
   for p, row in enumerate(rows):
     subjects[row['subject']].append(p)
   return {
-      'problems': len(rows), 'responses': len(every), 'samples': [int(n.min(initial=len(every))), int(n.max(initial=0))],
+      'problems': len(rows), 'responses': len(every),
+      'samples': [int(n.min(initial=len(every))), int(n.max(initial=0))],
       'avg': mean_with_interval(accuracy[n > 0]), 'pass@k': curve(n[n > 0], c[n > 0]),
       'cons': mean_with_interval(voted) if voted else None,
       'cut_off': float(np.mean(cut)) if cut else None, 'tokens': tokens(every),
@@ -88,9 +89,10 @@ def of_set(rows: list[dict], judged_P: list[list[Judged]], cons_P: list) -> dict
       'tokens_wrong': tokens([j for j in every if j.status == 'wrong']),
       'characters': amounts([len(j.text) for j in every]),
       'invalid': {'responses': sum(j.status == 'invalid' for j in every), 'problems': int((n == 0).sum()),
-                  'reasons': dict(sorted(collections.Counter(j.reason for j in every if j.status == 'invalid').items()))},
-      'reasons': dict(sorted(collections.Counter(j.reason for j in every if j.status != 'invalid').items())),
-      'subjects': {name: mean_with_interval(accuracy[[p for p in members if n[p]]]) for name, members in subjects.items()},
+                  'reasons': _counts(j.reason for j in every if j.status == 'invalid')},
+      'reasons': _counts(j.reason for j in every if j.status != 'invalid'),
+      'subjects': {name: mean_with_interval(accuracy[[p for p in members if n[p]]])
+                   for name, members in subjects.items()},
       'per_problem': [{
           'id': row['id'], 'subject': row['subject'], 'samples': int(n[p]), 'correct': int(c[p]),
           'avg': float(accuracy[p]) if n[p] else None, 'cons': cons_P[p] if n[p] else None,
@@ -101,7 +103,8 @@ def of_set(rows: list[dict], judged_P: list[list[Judged]], cons_P: list) -> dict
 def without(score: dict, ids: set) -> dict:
   """{'with', 'without', 'only'}: the mean score of all problems, without those of the ids, and of those alone."""
   every = [p for p in score['per_problem'] if p['avg'] is not None]
-  chosen = {'with': every, 'without': [p for p in every if p['id'] not in ids], 'only': [p for p in every if p['id'] in ids]}
+  chosen = {'with': every, 'without': [p for p in every if p['id'] not in ids],
+            'only': [p for p in every if p['id'] in ids]}
   return {name: mean_with_interval([p['avg'] for p in problems]) for name, problems in chosen.items()}
 
 
@@ -119,6 +122,10 @@ def difference(first: dict, second: dict) -> dict:
   change = np.array([b[name] - a[name] for name in a if name in b])
   return mean_with_interval(change) | {
       'better': int((change > 0).sum()), 'worse': int((change < 0).sum()), 'equal': int((change == 0).sum())}
+
+
+def _counts(names) -> dict[str, int]:
+  return dict(sorted(collections.Counter(names).items()))
 
 
 def _mean(values: list) -> float | None:

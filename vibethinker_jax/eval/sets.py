@@ -35,7 +35,8 @@ class Set(NamedTuple):
 
   def settings(self) -> dict:
     """What decides the responses and verdicts, the number of samples aside; digest: of prompts, answers and tests."""
-    asked = [{name: row.get(name) for name in ('id', 'prompt', 'answer', 'tests', 'choices', 'constraints')} for row in self.rows]
+    asked = [{name: row.get(name) for name in ('id', 'prompt', 'answer', 'tests', 'choices', 'constraints')}
+             for row in self.rows]
     return {'preset': self.preset, 'problems': len(self.rows), 'temperature': self.temperature, 'top_p': self.top_p,
             'max_tokens': self.max_tokens, 'digest': digest(asked)}
 
@@ -78,7 +79,8 @@ def read(options: sources.DataOptions, preset: str, samples: int, temperature: f
   rows = sources.read_problems(options)
   if preset:
     rows = presets.select(rows, presets.find(preset))
-  return make(preset or name_of(options.files), preset, options, rows[:limit or None], samples, temperature, top_p, max_tokens)
+  return make(preset or name_of(options.files), preset, options, rows[:limit or None], samples, temperature, top_p,
+              max_tokens)
 
 
 def name_of(files: str) -> str:
@@ -134,16 +136,15 @@ def versions() -> dict:
   package, every = pathlib.Path(__file__).parent.parent, hashlib.sha256()
   for path in sorted(package.rglob('*.py')):
     every.update(str(path.relative_to(package)).encode() + b'\0' + path.read_bytes())
-  return {'vibethinker_jax': metadata.version('vibethinker_jax') if _installed() else None, 'sources': every.hexdigest()[:16],
-          'commit': _commit(package.parent), 'python': platform.python_version(),
-          'math_verify': metadata.version('math-verify')}
+  return {'vibethinker_jax': _installed(), 'sources': every.hexdigest()[:16], 'commit': _commit(package.parent),
+          'python': platform.python_version(), 'math_verify': metadata.version('math-verify')}
 
 
-def _installed() -> bool:
+def _installed() -> str | None:
   try:
-    return bool(metadata.version('vibethinker_jax'))
+    return metadata.version('vibethinker_jax')
   except metadata.PackageNotFoundError:
-    return False
+    return None
 
 
 def _commit(root: pathlib.Path) -> str | None:

@@ -83,8 +83,8 @@ def _owner(row, location, names, by_id, by_text, options) -> tuple[str, str]:
       found = found or by_id.get(str(row.get(name)), []) if row.get('set') in (None, *names) else []
   if len(found) != 1:
     raise ValueError(f'{location}: the response belongs to {"no problem" if not found else "several problems"} of '
-                     f'{", ".join(names)}: a line needs "id" (and "set" where there are several), or the prompt as it is '
-                     'in the data')
+                     f'{", ".join(names)}: a line needs "id" (and "set" where there are several), or the prompt as it '
+                     'is in the data')
   return found[0]
 
 

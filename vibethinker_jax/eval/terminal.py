@@ -23,7 +23,8 @@ def tail(score: dict) -> str:
 
 
 def line(cells: list, widths=(WIDTH, 9, 22, 14, 8, 9, 9)) -> str:
-  return (str(cells[0])[:WIDTH - 1].ljust(WIDTH) + ''.join(str(c).rjust(w) for c, w in zip(cells[1:], widths[1:]))).rstrip()
+  rest = ''.join(str(c).rjust(w) for c, w in zip(cells[1:], widths[1:]))
+  return (str(cells[0])[:WIDTH - 1].ljust(WIDTH) + rest).rstrip()
 
 
 def table(result: dict, timing: dict) -> str:
@@ -34,7 +35,8 @@ def table(result: dict, timing: dict) -> str:
     found.append(line([f'{name}, {s["score"]}', s['avg']['problems'], with_interval(s['avg']), tail(s),
                        percent(s['cons'] and s['cons']['value']), percent(s['cut_off']), tokens or '-']))
     subjects = list(s['subjects'].items()) if len(s['subjects']) > 1 else []
-    found += [line([f'  {subject or "(none)"}', x['problems'], with_interval(x)]) for subject, x in subjects[:SHOWN_SUBJECTS]]
+    found += [line([f'  {subject or "(none)"}', x['problems'], with_interval(x)])
+              for subject, x in subjects[:SHOWN_SUBJECTS]]
     if len(subjects) > SHOWN_SUBJECTS:
       found.append(f'  ... {len(subjects) - SHOWN_SUBJECTS} more subjects in result.json')
     found += [f'  note: {note}' for note in s['notes']]
@@ -43,12 +45,13 @@ def table(result: dict, timing: dict) -> str:
       found.append(f'  {s["invalid"]["responses"]} responses got no verdict ({reasons}) and count nowhere')
     if 'overlap' in s:
       o = s['overlap']
-      found.append(f'  {len(o["shared"])} of {s["problems"]} problems share {o["ngram"]} words in a row with {o["trained_on"]}; '
-                   f'without them {with_interval(o["without"])}, they alone {with_interval(o["only"])}')
+      found.append(f'  {len(o["shared"])} of {s["problems"]} problems share {o["ngram"]} words in a row with '
+                   f'{o["trained_on"]}; without them {with_interval(o["without"])}, they alone '
+                   f'{with_interval(o["only"])}')
   if 'agreement' in result:
     a = result['agreement']
-    found.append(f'{a["agree"]} of {a["responses"]} verdicts are those of {a["field"]}: {a["ours_correct"]} correct here, '
-                 f'{a["theirs_correct"]} there; the {len(a["disagreements"])} others are in result.json')
+    found.append(f'{a["agree"]} of {a["responses"]} verdicts are those of {a["field"]}: {a["ours_correct"]} correct '
+                 f'here, {a["theirs_correct"]} there; the {len(a["disagreements"])} others are in result.json')
   if timing['tokens_per_second']:
     found.append(f'{timing["responses"]} responses, {timing["tokens"]} tokens in {timing["seconds"]:.0f} s: '
                  f'{timing["tokens_per_second"]:.0f} tokens/s')
@@ -62,7 +65,7 @@ def comparison(result: dict) -> str:
     found.append(f'{name}, {s["score"]}, percent [95% over problems]')
     for model, score in s['scores'].items():
       change = s['differences'].get(model)
-      words = '' if not change else (f'  {with_interval(change, "+")} than {first}; {change["better"]} problems better, '
-                                     f'{change["worse"]} worse')
+      words = '' if not change else (f'  {with_interval(change, "+")} than {first}; {change["better"]} problems '
+                                     f'better, {change["worse"]} worse')
       found.append(f'  {model:<28}{with_interval(score):>22}{words}')
   return '\n'.join(found)

@@ -52,7 +52,7 @@ def cons(votes: list[tuple[str | None, bool]], same: Callable[[str, str], bool])
 
 
 def same_by(pool: Pool, row: dict) -> Callable[[str, str], bool]:
-  """The verifier's equality of answers to a row, in either direction: a response of one, judged with the other as gold."""
+  """The verifier's equality of answers to a row, in either direction: one as response, the other as gold."""
   if row.get('choices'):
     return lambda a, b: a == b
   boxed = lambda a, b: pool.submit(f'\\boxed{{{a}}}', {'answer': b})

@@ -113,8 +113,8 @@ def fingerprint(path: pathlib.Path) -> dict:
   """What tells one model from another: a digest of its weights, configuration and tokenizer, whatever its path."""
   path, found = pathlib.Path(path), hashlib.sha256()
   if path.is_file() or hf.is_model(path):
-    files = [path] if path.is_file() else sorted(p for p in path.iterdir() if p.suffix in ('.safetensors', '.json', '.model',
-                                                                                           '.jinja'))
+    kinds = ('.safetensors', '.json', '.model', '.jinja')
+    files = [path] if path.is_file() else sorted(p for p in path.iterdir() if p.suffix in kinds)
     for file in files:
       found.update(file.name.encode() if path.is_dir() else b'')
       with file.open('rb') as opened:
