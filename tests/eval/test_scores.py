@@ -60,9 +60,17 @@ def test_curve_ends_at_n():
 
 def test_without_some_problems():
   found = scores.without(of_set('cccc', 'ccww', 'wwww', 'iiii'), {'a', 'd'})
-  assert found['with']['value'] == 0.5 and found['only'] == {'value': 1.0, 'ci95': [1.0, 1.0], 'problems': 1}
+  assert found['with']['value'] == 0.5 and found['only'] == {'value': 1.0, 'ci95': [0.025, 1.0], 'problems': 1}
   assert found['without']['value'] == 0.25 and found['without']['problems'] == 2
   assert scores.without(of_set('cccc', 'ccww', 'wwww', 'iiii'), set())['only']['value'] is None
+
+
+def test_nothing_solved_is_not_certain():
+  """A model that solves 1 of 40 problems is often seen to solve none of 30."""
+  low, high = scores.mean_with_interval([0.0] * 30)['ci95']
+  assert low == 0 and (1 - high) ** 30 == pytest.approx(0.025)
+  assert scores.mean_with_interval([1.0] * 30)['ci95'] == pytest.approx([1 - high, 1.0])
+  assert scores.difference(of_set('cc', 'cc', 'ww', 'ww'), of_set('cc', 'cc', 'ww', 'ww'))['ci95'] == [0.0, 0.0]
 
 
 def test_difference_is_paired():

@@ -37,16 +37,22 @@ def curve(n_P, c_P) -> dict:
   found = {}
   for k in ks:
     values = passk.pass_at_k(n[n >= k], c[n >= k], k)
-    found[str(k)] = {'value': float(values.mean()), 'ci95': list(passk.interval(values)), 'problems': len(values)}
+    found[str(k)] = mean_with_interval(values)
   return found
 
 
 def mean_with_interval(values_P) -> dict:
-  """{'value', 'ci95', 'problems'}; None where there is no problem."""
+  """{'value', 'ci95', 'problems'} of shares from 0 to 1; None where there is no problem.
+
+  Where no problem, or every one, is solved, no resampling can tell how far off that is: then the interval is the exact
+  one of so many coins (Clopper and Pearson 1934).
+  """
   values = np.asarray(values_P, float)
   if not len(values):
     return {'value': None, 'ci95': [None, None], 'problems': 0}
-  return {'value': float(values.mean()), 'ci95': list(passk.interval(values)), 'problems': len(values)}
+  bound = 0.025 ** (1 / len(values))
+  exact = {0.0: [0.0, 1 - bound], 1.0: [bound, 1.0]}.get(values[0]) if np.ptp(values) == 0 else None
+  return {'value': float(values.mean()), 'ci95': exact or list(passk.interval(values)), 'problems': len(values)}
 
 
 def amounts(values: list) -> dict | None:
@@ -120,7 +126,9 @@ def difference(first: dict, second: dict) -> dict:
   of = lambda score: {p['id']: p['avg'] for p in score['per_problem'] if p['avg'] is not None}
   a, b = of(first), of(second)
   change = np.array([b[name] - a[name] for name in a if name in b])
-  return mean_with_interval(change) | {
+  return {
+      'value': float(change.mean()) if len(change) else None,
+      'ci95': list(passk.interval(change)) if len(change) else [None, None], 'problems': len(change),
       'better': int((change > 0).sum()), 'worse': int((change < 0).sum()), 'equal': int((change == 0).sum())}
 
 

@@ -1,7 +1,9 @@
 """What an evaluation and a comparison print."""
 
+import functools
+
 SHOWN_SUBJECTS = 12
-WIDTH = 34  # of the first column
+WIDTH = 34  # of the first column, where no name is longer
 
 
 def percent(x: float | None) -> str:
@@ -22,13 +24,15 @@ def tail(score: dict) -> str:
   return f'{percent(score["pass@k"][str(k)]["value"])} (k={k})' if k > 1 else '-'
 
 
-def line(cells: list, widths=(WIDTH, 9, 22, 14, 8, 9, 9)) -> str:
-  rest = ''.join(str(c).rjust(w) for c, w in zip(cells[1:], widths[1:]))
-  return (str(cells[0])[:WIDTH - 1].ljust(WIDTH) + rest).rstrip()
+def _line(cells: list, width: int, widths=(9, 22, 14, 8, 9, 9)) -> str:
+  rest = ''.join(str(c).rjust(w) for c, w in zip(cells[1:], widths))
+  return (str(cells[0]).ljust(width) + rest).rstrip()
 
 
 def table(result: dict, timing: dict) -> str:
   """A line for every set with its score, and one for each of its subjects."""
+  width = max([WIDTH, *(len(f'{name}, {s["score"]}') + 1 for name, s in result['sets'].items())])
+  line = functools.partial(_line, width=width)
   found = [line(['percent [95% over problems]', 'problems', 'score', 'Pass@k', 'cons@n', 'cut off', 'tokens'])]
   for name, s in result['sets'].items():
     tokens = s['tokens'] and f'{s["tokens"]["mean"]:.0f}'
