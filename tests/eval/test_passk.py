@@ -60,12 +60,12 @@ def test_interval_covers_the_truth():
 
 
 def test_interval_of_a_small_set_covers_the_truth():
-  """8 problems: plain percentile intervals hold the truth in 87%."""
+  """8 problems: plain percentile intervals hold the truth in 91%."""
   rng, held = np.random.default_rng(2), []
   for i in range(600):
     low, high = interval(rng.binomial(8, rng.beta(0.6, 1.0, 8)) / 8, resamples=400, seed=i)
     held.append(low <= 0.375 <= high)
-  assert 0.91 <= np.mean(held) <= 0.975
+  assert 0.93 <= np.mean(held) <= 0.975
 
 
 def test_interval_of_problems_not_of_samples():
