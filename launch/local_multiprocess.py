@@ -23,7 +23,7 @@ PROCESSES = flags.DEFINE_integer('processes', 2, 'JAX processes.', lower_bound=1
 DEVICES = flags.DEFINE_integer('devices', 4, 'Fake devices of each process.', lower_bound=1)
 GRACE = flags.DEFINE_float('grace', 10.0, 'Seconds that the others have to end by themselves, then after SIGTERM.',
                            lower_bound=0.0)
-NOISE = ('[Gloo] Rank ',)  # lines that the CPU collectives print at every start
+NOISE = 'peer ranks. Expected number of connected'  # the CPU collectives print that at every start, in pieces
 
 
 def environment(process: int, processes: int, devices: int, port: int) -> dict[str, str]:
@@ -60,7 +60,7 @@ def run(command: list[str], processes: int, devices: int, grace: float) -> int:
   for number in (signal.SIGINT, signal.SIGTERM):
     signal.signal(number, lambda number, _: asked.append(number))
   status, deadline, kill = 0, None, signal.SIGTERM
-  while any(p.poll() is None for p in running):
+  while None in [p.poll() for p in running]:
     time.sleep(0.05)
     while asked:
       send(running, asked.pop(0))
@@ -89,7 +89,7 @@ def send(running: list[subprocess.Popen], number: int) -> None:
 def copy(process: int, source, target) -> None:
   """Copies lines with the number of the process before them."""
   for line in source:
-    if not line.startswith(NOISE):
+    if NOISE not in line and line.strip():
       target.write(f'[{process}] {line}' if line.endswith('\n') else f'[{process}] {line}\n')
       target.flush()
 

@@ -149,6 +149,11 @@ def gather(value: Any, what: str = 'a gathering') -> list:
   return [json.loads(text) for text in _exchange(what, json.dumps(value), range(count()))]
 
 
+def barrier(what: str) -> None:
+  """Waits for all hosts."""
+  gather(None, what)
+
+
 def _exchange(what: str, text: str | None, speakers) -> list[str]:
   """The texts of the hosts that give one, on every host."""
   reach(what)

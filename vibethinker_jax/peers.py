@@ -4,6 +4,7 @@ Every process tells the coordinator's key-value store once a second where it is;
 judge host 0. JAX's own heartbeat ends the others later, in words of its own, and sees no process that hangs in Python.
 """
 
+import contextlib
 import faulthandler
 import json
 import os
@@ -90,11 +91,11 @@ class Peers:
       leave(status)
 
   def _publish(self, host: int, name: str, text: str) -> None:
-    try:
-      value = json.dumps({'host': host, 'name': name, 'text': text})
-      hosts.client().key_value_set(f'{FAILED}{hosts.index()}', value, allow_overwrite=True)
-    except jax.errors.JaxRuntimeError:
-      pass  # the coordinator is gone as well
+    """Tells the others, in a thread: a coordinator that is stopped does not answer."""
+    value = json.dumps({'host': host, 'name': name, 'text': text})
+    thread = threading.Thread(target=_set, args=(f'{FAILED}{hosts.index()}', value), daemon=True)
+    thread.start()
+    thread.join(2 * PERIOD)
 
   def _talk(self) -> None:
     number = 0
@@ -128,7 +129,7 @@ class Peers:
       if late > PAUSED:
         self._heard, self._beats = now, {}
       elif now - self._heard > SILENT:
-        self._end(0, '', f'the coordinator, does not answer for {now - self._heard:.0f} s: it died, was stopped, or the '
+        self._end(0, 'the coordinator', f'does not answer for {now - self._heard:.0f} s: it died, was stopped, or the '
                   'network is down')
       for host, beat in list(self._beats.items()):
         if trouble := beat.trouble(now):
@@ -145,6 +146,11 @@ class Peers:
       if hosts.first():
         time.sleep(3 * PERIOD)
       leave(1)
+
+
+def _set(key: str, value: str) -> None:
+  with contextlib.suppress(jax.errors.JaxRuntimeError):  # the coordinator is gone as well
+    hosts.client().key_value_set(key, value, allow_overwrite=True)
 
 
 def _name() -> str:
