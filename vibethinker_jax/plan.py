@@ -19,7 +19,7 @@ from absl import app, flags
 from ml_collections import config_flags
 
 from vibethinker_jax import config as config_lib
-from vibethinker_jax.aot import planning, table
+from vibethinker_jax.aot import budget, planning, table
 from vibethinker_jax.programs import recipe as recipe_lib
 
 CONFIG = config_flags.DEFINE_config_file(
@@ -27,7 +27,7 @@ CONFIG = config_flags.DEFINE_config_file(
 TOPOLOGY = flags.DEFINE_string('topology', None, 'TPU slice: v4, v5e, v5p, v6e or tpu7x with its shape: v5e:4x4, v5p:2x2x2.')
 STAGES = flags.DEFINE_list('stages', [], 'Only these stages of the recipe. Default: all.')
 JSON = flags.DEFINE_bool('json', False, 'Print everything as JSON instead of the tables.')
-DOLLARS = flags.DEFINE_float("dollars_per_chip_hour", 0.0, "For the cost; 0 prints none.", lower_bound=0.0)
+DOLLARS = flags.DEFINE_float('dollars_per_chip_hour', 0.0, 'Price of a chip, for the cost; 0 prints none.', lower_bound=0.0)
 CACHE = flags.DEFINE_string('cache', '~/.cache/vibethinker_jax/plan', "Directory of what was compiled before; '' keeps nothing.")
 
 
@@ -38,7 +38,7 @@ def main(argv) -> None:
   try:
     config = config_lib.plain(CONFIG.value.to_dict())
     cache = str(pathlib.Path(CACHE.value).expanduser()) if CACHE.value else ''
-    plan = planning.run(config, TOPOLOGY.value, tuple(STAGES.value), cache)
+    plan = planning.run(config, TOPOLOGY.value, tuple(STAGES.value), cache, budget.Assumptions(DOLLARS.value))
   except ValueError as error:
     raise SystemExit(f'error: {error}') from (error if os.environ.get('VIBETHINKER_TRACEBACK') else None)
   print(json.dumps(plan, indent=1) if JSON.value else table.plan(plan))

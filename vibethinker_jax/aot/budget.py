@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from vibethinker_jax import config as config_lib
 from vibethinker_jax.aot import shapes
+
 PAPER = {'hours': 3900, 'device': 'H800', 'dollars': 7800}  # VibeThinker-1.5B, the whole recipe
 
 
@@ -25,17 +26,23 @@ class Assumptions(NamedTuple):
 
 def plan(recipe: config_lib.Recipe, options: dict, model: shapes.Shape, results: list[dict], chips: int,
          assumptions: Assumptions) -> dict:
-  """{'stages': {name: {'hours': [low, high], 'parts': ...}}, 'hours', 'chip_hours', 'dollars', 'paper'}."""
+  """{stages: {name: {hours: [low, high], parts}}, hours, chip_hours, dollars, assumptions, notes, paper}."""
   stages = {}
   for name, values in options.items():
     mine = {x['program']: x for x in results if x['stage'] == name}
     parts = _parts(values, mine, assumptions)
     if parts:
-      hours = [sum(part['seconds'][i] for part in parts.values()) / 3600 for i in (0, 1)]
-      stages[name] = {'parts': parts, 'hours': sorted(hours)}
+      hours = sorted(sum(part['seconds'][i] for part in parts.values()) / 3600 for i in (0, 1))
+      stages[name] = {'parts': parts, 'hours': hours}
   hours = [sum(stage['hours'][i] for stage in stages.values()) for i in (0, 1)]
-  return {'assumptions': assumptions._asdict(), 'stages': stages, 'hours': hours, 'chip_hours': [x * chips for x in hours],
-          'dollars': [x * chips * assumptions.dollars for x in hours], 'paper': PAPER}
+  return {'assumptions': assumptions._asdict(), 'notes': notes(assumptions), 'stages': stages, 'hours': hours,
+          'chip_hours': [x * chips for x in hours], 'dollars': [x * chips * assumptions.dollars for x in hours],
+          'paper': PAPER}
+
+
+def notes(assumptions: Assumptions) -> list[str]:
+  """The assumptions as lines."""
+  return ['the papers do not publish their budget of tokens: steps, batches and lengths are those of the config']
 
 
 def _parts(options, programs: dict, assumptions: Assumptions) -> dict:

@@ -48,3 +48,49 @@ def span(low: float, high: float, digits: int = 3) -> str:
   """'1.2-1.5', or one number where they are the same to the digits shown."""
   show = lambda x: f'{x:.{digits}g}'
   return show(low) if show(low) == show(high) else f'{show(low)}-{show(high)}'
+
+
+def plan(values: dict) -> str:
+  """The whole plan."""
+  devices = f'{values["chips"]} chips' + (f', {values["devices"]} devices' if values['devices'] != values['chips'] else '')
+  parts = [f'{values["topology"]}: {devices}; {values["versions"]}; model: {values["model"]}', memory(values['programs']),
+           work(values['programs']), NOTE]
+  if values['budget']['stages']:
+    parts.append(budget(values['budget'], values['chips']))
+  wrong = [x for x in values['programs'] if not x['fits']]
+  parts.append('Everything fits.' if not wrong else '\n'.join(
+      f'{x["stage"]} {x["program"]} does not fit: {shortage(x)}' for x in wrong))
+  return '\n\n'.join(parts)
+
+
+NOTE = ('Estimates from the compiler\'s schedule, nothing was measured: its cycles for matrix products, HBM traffic for the rest, '
+        'and the\nattention kernel at 40% and at 60% of peak. MFU counts each operation of the model once, on full rows.')
+
+
+def shortage(one: dict) -> str:
+  """What a program that does not fit lacks."""
+  hbm = one['hbm']
+  if hbm['total'] > hbm['capacity']:
+    return f'it needs {hbm["total"] / GIB:.2f} GiB per device of {hbm["capacity"] / GIB:.2f}'
+  return one['error']
+
+
+def budget(values: dict, chips: int) -> str:
+  """Hours and cost per stage, what they assume, and what the paper's recipe took."""
+  assumed = values['assumptions']
+  price = assumed['dollars']
+  rows = [['stage', 'tokens', 'hours', 'chip hours', *(['dollars'] if price else [])]]
+  for name, stage in values['stages'].items():
+    for part, one in stage['parts'].items():
+      hours = sorted(x / 3600 for x in one['seconds'])
+      rows.append([f'{name} {part}', f'{one["tokens"]:.2e}', *_cost(hours, chips, price)])
+  rows.append(['sum', '', *_cost(values['hours'], chips, price)])
+  paper = values['paper']
+  return align(rows) + (
+      f'\nVibeThinker-1.5B, the paper: {paper["hours"]:,} {paper["device"]} hours, ${paper["dollars"]:,}.\n'
+      + '\n'.join(f'* {line}' for line in values['notes']))
+
+
+def _cost(hours: list[float], chips: int, price: float) -> list[str]:
+  cells = [span(*hours), span(*(x * chips for x in hours))]
+  return cells + ([span(*(x * chips * price for x in hours))] if price else [])
