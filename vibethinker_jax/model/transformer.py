@@ -42,29 +42,6 @@ def matmul(x, w):
   return (x.reshape(-1, x.shape[-1]) @ w).reshape(*x.shape[:-1], w.shape[-1])
 
 
-@jax.custom_vjp
-def swiglu(gate, up):
-  """silu(gate) * up, kept apart from the matrix products that read it.
-
-  XLA:TPU would compute it, and its gradients, again for every tile of those products (2.2 times their time on v5e).
-  """
-  return _swiglu(gate, up)[0]
-
-
-def _swiglu(gate, up):
-  return jax.lax.optimization_barrier(jax.nn.silu(gate) * up), (gate, up)
-
-
-def _swiglu_backward(saved, d):
-  gate, up = (x.astype(jnp.float32) for x in saved)
-  d, s = d.astype(jnp.float32), jax.nn.sigmoid(gate)
-  d_gate, d_up = d * up * s * (1 + gate * (1 - s)), d * gate * s
-  return jax.lax.optimization_barrier((d_gate.astype(saved[0].dtype), d_up.astype(saved[1].dtype)))
-
-
-swiglu.defvjp(_swiglu, _swiglu_backward)
-
-
 class Block(nn.Module):
   """One layer. `attend(q, k, v) -> (o, extra)` decides what attention reads: the sequence itself, or a cache."""
   config: ModelConfig
@@ -105,9 +82,9 @@ class Block(nn.Module):
       x = x + matmul(o.reshape(*x.shape[:-1], -1), w.reshape(-1, c.hidden_size))
     with jax.named_scope('mlp'):
       y = rms_norm(x, norm('mlp_norm'), c.rms_norm_eps)
-      gate = matmul(y, weight('gate', (c.hidden_size, c.intermediate_size)))
+      gate = jax.nn.silu(matmul(y, weight('gate', (c.hidden_size, c.intermediate_size))))
       up = matmul(y, weight('up', (c.hidden_size, c.intermediate_size)))
-      x = x + matmul(swiglu(gate, up), weight('down', (c.intermediate_size, c.hidden_size), out))
+      x = x + matmul(gate * up, weight('down', (c.intermediate_size, c.hidden_size), out))
     return x, extra
 
 
