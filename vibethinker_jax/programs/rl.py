@@ -96,9 +96,7 @@ def run(stage: Stage, options: Options) -> dict:
   _check(stage, options)
   started = time.time()
   model = open_model(stage, options.init_from)
-  schedule = lambda step: options.learning_rate * jnp.minimum(1.0, (step + 1) / (options.warmup_steps + 1))
-  optimizer = optimizer_lib.adamw(schedule, beta2=options.beta2, weight_decay=options.weight_decay,
-                                  clip_norm=options.clip_norm)
+  optimizer, schedule = make_optimizer(options)
   state = state_lib.init(model.config, optimizer, stage.mesh, params=model.params)
   rows = starting_prompts(stage, options, model)
   reference = jax.tree.map(jnp.copy, model.params) if options.loss.kl else None
@@ -175,6 +173,13 @@ def run(stage: Stage, options: Options) -> dict:
             'strength': options.loss.strength, 'target': options.loss.target, 'seconds': round(time.time() - started, 1)}
   finish(stage, result)
   return result
+
+
+def make_optimizer(options: Options):
+  """(AdamW, its schedule of learning rates)."""
+  schedule = lambda step: options.learning_rate * jnp.minimum(1.0, (step + 1) / (options.warmup_steps + 1))
+  return optimizer_lib.adamw(schedule, beta2=options.beta2, weight_decay=options.weight_decay,
+                             clip_norm=options.clip_norm), schedule
 
 
 @functools.lru_cache
