@@ -29,8 +29,7 @@ def case(H, K, h, dtype, int8=False):
 
   def pool(x):
     blocks = x.reshape(B * M, PAGE, *x.shape[2:]).swapaxes(1, 2)
-    out = jnp.full((F, *blocks.shape[1:]), 77, x.dtype).at[table.reshape(-1)].set(blocks)
-    return out.swapaxes(0, 1) if x.ndim == 4 else out
+    return jnp.full((F, *blocks.shape[1:]), 77, x.dtype).at[table.reshape(-1)].set(blocks)
 
   after = [pool(x) for x in stored]
   before = tuple(pool(x.at[rows, at].set(77)) for x in stored)

@@ -6,6 +6,8 @@ advantages -> packed rows -> update. On-policy by default: one update per rollou
 
 import functools
 import json
+import os
+import pathlib
 import time
 from typing import NamedTuple
 
@@ -13,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from vibethinker_jax import checkpoint, config as config_lib, metrics, sharding
+from vibethinker_jax import checkpoint, config as config_lib, hosts, metrics, sharding, watch
 from vibethinker_jax.data import sources
 from vibethinker_jax.eval import benchmarks
 from vibethinker_jax.model import transformer
@@ -94,18 +96,17 @@ def run(stage: Stage, options: Options) -> dict:
   _check(stage, options)
   started = time.time()
   model = open_model(stage, options.init_from)
-  schedule = lambda step: options.learning_rate * jnp.minimum(1.0, (step + 1) / (options.warmup_steps + 1))
-  optimizer = optimizer_lib.adamw(schedule, beta2=options.beta2, weight_decay=options.weight_decay,
-                                  clip_norm=options.clip_norm)
+  optimizer, schedule = make_optimizer(options)
   state = state_lib.init(model.config, optimizer, stage.mesh, params=model.params)
   rows = starting_prompts(stage, options, model)
   reference = jax.tree.map(jnp.copy, model.params) if options.loss.kl else None
 
   abstract = state_lib.abstract(model.config, optimizer, stage.mesh)
-  with checkpoint.Checkpoints(stage.directory / 'checkpoints', keep=2, model=model.saved()) as checkpoints:
+  directory = stage.directory / 'checkpoints'
+  with checkpoint.Checkpoints(directory, keep=2, model=model.saved()) as checkpoints, watch.deferred():
     restored = checkpoints.restore_newest(abstract.params, {'step': abstract.step, 'opt_state': abstract.opt_state,
                                                             'skipped': abstract.skipped})
-    cursor, step, histogram = 0, 0, np.zeros(options.group + 1, int)
+    cursor, step, histogram, stop = 0, 0, np.zeros(options.group + 1, int), False
     if restored:
       step, params, train, position = restored
       state, cursor = state_lib.TrainState(params=params, **train), position['cursor']
@@ -119,6 +120,7 @@ def run(stage: Stage, options: Options) -> dict:
     bar = progress(options.steps, stage.name, step)
 
     while step < options.steps:
+      hosts.reach(f'{stage.name} step {step + 1}')
       clock = [time.perf_counter()]
       rollout, cursor = collect(stage, options, model._replace(params=state.params), rows, cursor, step)
       clock.append(time.perf_counter())
@@ -156,16 +158,28 @@ def run(stage: Stage, options: Options) -> dict:
       bar.set_postfix_str(f'accuracy {rollout.sampled["accuracy"]:.2f}, {rollout.sampled["mean_length"]:.0f} tokens, '
                           f'{tokens / rollout.sampled["seconds"][0]:,.0f} tok/s', refresh=False)
       bar.update(1)
-      if step % options.checkpoint_steps == 0 or step == options.steps:
+      stop = watch.preempted(step)
+      if step % options.checkpoint_steps == 0 or step == options.steps or stop:
         checkpoints.save(step, state.params, {'step': state.step, 'opt_state': state.opt_state, 'skipped': state.skipped},
                          {'cursor': cursor, 'histogram': histogram.tolist()})
+      if stop:
+        break
     bar.close()
     writer.close()
     examples.close()
+    if stop:
+      raise watch.Preempted(stage.name, step)
   result = {'steps': step, 'prompts': len(rows), 'group_accuracy_histogram': histogram.tolist(),
             'strength': options.loss.strength, 'target': options.loss.target, 'seconds': round(time.time() - started, 1)}
   finish(stage, result)
   return result
+
+
+def make_optimizer(options: Options):
+  """(AdamW, its schedule of learning rates)."""
+  schedule = lambda step: options.learning_rate * jnp.minimum(1.0, (step + 1) / (options.warmup_steps + 1))
+  return optimizer_lib.adamw(schedule, beta2=options.beta2, weight_decay=options.weight_decay,
+                             clip_norm=options.clip_norm), schedule
 
 
 @functools.lru_cache
@@ -200,12 +214,13 @@ def starting_prompts(stage: Stage, options: Options, model: Model) -> list[dict]
   if not options.filter_samples:
     return rows
   path = stage.directory / 'prompts.json'
-  if not path.exists():
+  accuracy = hosts.agreed(lambda: json.loads(path.read_text())['accuracy'] if path.exists() else None)
+  if accuracy is None:
     scored = benchmarks.sample_and_verify(
         model.config, model.params, model.tokenizer, rows, options.filter_samples, options.sampler,
         key=jax.random.fold_in(stage_key(stage), 0), mesh=stage.mesh, pool=stage.pool)
-    config_lib.write_json(path, {'accuracy': _accuracy(scored)})
-  accuracy = json.loads(path.read_text())['accuracy']
+    accuracy = _accuracy(scored)
+    hosts.agreed(lambda: config_lib.write_json(path, {'accuracy': accuracy}))
   kept = curriculum.keep_uncertain(accuracy)
   if len(kept) < options.prompts:
     raise ValueError(f'stage {stage.name!r}: only {len(kept)} of {len(rows)} prompts have an accuracy between 0 and 1 '
@@ -279,15 +294,17 @@ def _micro_batches(stage: Stage, options: Options, rollout: Rollout, advantages_
   placed = sharding.batch_sharding(stage.mesh)
   micros = []
   for start in range(0, len(packed['tokens']), options.micro_batch):
-    micro = {name: jax.device_put(x[start:start + options.micro_batch], placed) for name, x in packed.items()}
+    micro = {name: sharding.place(x[start:start + options.micro_batch], placed) for name, x in packed.items()}
     micros.append(micro | {'advantages': spread(advantages_PG, micro['responses'], micro['mask'])})
   return micros
 
 
 class _Examples:
-  """examples.jsonl: some groups as text, for the report; goes on where a restored checkpoint stands."""
+  """examples.jsonl of host 0: some groups as text, for the report; goes on where a restored checkpoint stands."""
 
   def __init__(self, path, step: int):
+    if not hosts.first():
+      path = pathlib.Path(os.devnull)
     kept = [x for x in path.read_text().splitlines() if metrics.line_step(x) <= step] if path.exists() else []
     path.write_text(''.join(line + '\n' for line in kept))
     self._file = path.open('a')

@@ -92,11 +92,14 @@ GOES_ON, STOPPED, CUT_OFF, PUT_BACK = 0, 1, 2, 3
 
 @functools.partial(jax.jit, static_argnums=0, static_argnames='mesh')
 def rollout_weights(config: ModelConfig, params, *, mesh) -> dict:
-  """Weights as decoding wants them: compute dtype, one dict per layer, whole on every device; gathered once."""
+  """Weights as decoding wants them: compute dtype, one dict per layer, q, k, v and o as matrices (with heads apart, TPU
+  would keep a second copy in another layout), whole on every device; gathered once."""
   whole = NamedSharding(mesh, P())
+  D = config.hidden_size
+  matrices = lambda layer: layer | {n: layer[n].reshape(D, -1) for n in 'qkv'} | {'o': layer['o'].reshape(-1, D)}
   cast = lambda path, x: x if 'norm' in jax.tree_util.keystr(path) else x.astype(compute_dtype())
   weights = jax.tree_util.tree_map_with_path(cast, params)
-  layers = [jax.tree.map(lambda x: x[i], weights['layers']) for i in range(config.num_hidden_layers)]
+  layers = [matrices(jax.tree.map(lambda x: x[i], weights['layers'])) for i in range(config.num_hidden_layers)]
   return jax.lax.with_sharding_constraint(weights | {'layers': layers}, whole)
 
 
@@ -127,17 +130,12 @@ def empty_slots(config: ModelConfig, layout: Layout, slots: int, columns: int, *
   else:
     cache = ring.empty(config, mesh.size, slots, columns, compute_dtype())
   free = Slots(cache, jnp.zeros(mesh.size, jnp.int32), zeros, zeros, zeros + 1, zeros, zeros, keys, zeros > 0)
-  return jax.tree.map(lambda x, spec: jax.lax.with_sharding_constraint(x, NamedSharding(mesh, spec)), free, _specs(free))
+  return _split(mesh, free)
 
 
 def _kv(cache):
   """The functions of a cache's layout."""
   return pages if isinstance(cache, pages.Pages) else ring
-
-
-def _specs(slots: Slots) -> Slots:
-  rest = jax.tree.map(lambda _: P(AXES), slots._replace(cache=None))
-  return rest._replace(cache=_kv(slots.cache).specs(slots.cache))
 
 
 def take(slots: Slots, index_B, alive_B, *, mesh) -> Slots:
@@ -155,7 +153,7 @@ def smaller(slots: Slots, index_B, alive_B, *, mesh) -> Slots:
     cache = _kv(slots.cache).take(slots.cache, index)
     rest = jax.tree.map(lambda x: x[index], slots._replace(cache=None, head_D=None))
     return rest._replace(cache=cache, head_D=slots.head_D, alive_B=alive)
-  return _on_each_device(mesh, each, (_specs(slots), P(AXES), P(AXES)), _specs(slots))(slots, index_B, alive_B)
+  return _on_each_device(mesh, each, (P(AXES), P(AXES), P(AXES)), P(AXES))(slots, index_B, alive_B)
 
 
 @functools.partial(jax.jit, donate_argnums=0, static_argnames='mesh')
@@ -165,13 +163,13 @@ def drop(slots: Slots, gone_B, *, mesh) -> Slots:
     gone &= slots.alive_B
     cache = _kv(slots.cache).release(slots.cache, gone, slots.lengths_B - 1)
     return slots._replace(cache=cache, alive_B=slots.alive_B & ~gone)
-  return _on_each_device(mesh, each, (_specs(slots), P(AXES)), _specs(slots))(slots, gone_B)
+  return _on_each_device(mesh, each, (P(AXES), P(AXES)), P(AXES))(slots, gone_B)
 
 
 @functools.partial(jax.jit, donate_argnums=0, static_argnames='mesh')
 def fill(slots: Slots, queue: Queue, limit, *, mesh) -> Slots:
   """Idle slots take from the queue, without a step."""
-  return _on_each_device(mesh, _refill, (_specs(slots), P(AXES), P()), _specs(slots))(slots, queue, limit)
+  return _on_each_device(mesh, _refill, (P(AXES), P(AXES), P()), P(AXES))(slots, queue, limit)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1), donate_argnums=3,
@@ -206,8 +204,8 @@ def decode(config: ModelConfig, steps: int, weights, slots: Slots, queue: Queue,
     t, slots, out = jax.lax.while_loop(go_on, step, (jnp.int32(0), _refill(slots, queue, limit), out))
     return slots, Steps(*out, t[None], slots.alive_B, slots.head_D)
 
-  into = (P(), _specs(slots), P(AXES), P(), P(), P())
-  return _on_each_device(mesh, run, into, (_specs(slots), P(AXES)))(weights, slots, queue, limit, floor, stop_ids)
+  into = (P(), P(AXES), P(AXES), P(), P(), P())
+  return _on_each_device(mesh, run, into, (P(AXES), P(AXES)))(weights, slots, queue, limit, floor, stop_ids)
 
 
 def _step(config, weights, slots: Slots, stop_ids, temperature, top_p, vocab_size):
@@ -220,7 +218,9 @@ def _step(config, weights, slots: Slots, stop_ids, temperature, top_p, vocab_siz
   layers = []
   for layer, layer_cache in zip(weights['layers'], cache.layers):
     attend = lambda q, k, v: kv.attend(q, k, v, layer_cache, cache, place)
-    x, updated = transformer.Block(config).apply({'params': layer}, x, rope, attend)
+    heads = {name: layer[name].reshape(x.shape[1], -1, config.head_dim) for name in 'qkv'}
+    heads['o'] = layer['o'].reshape(-1, config.head_dim, x.shape[1])
+    x, updated = transformer.Block(config).apply({'params': layer | heads}, x, rope, attend)
     layers.append(updated)
   x = transformer.rms_norm(x, weights['final_norm'], config.rms_norm_eps)
   head = transformer.head_weight(config, weights)

@@ -1,6 +1,6 @@
 """Attention of one new token per slot over a paged cache: a Pallas kernel for TPU, JAX's own for GPU, plain XLA elsewhere.
 
-All take the layout of sampler.pages: pools [K, F, page, h], scales [F, K, page], a table [B, M] of pages per slot.
+All take the layout of sampler.pages: pools [F, K, page, h], scales [F, K, page], a table [B, M] of pages per slot.
 """
 
 import functools
@@ -36,8 +36,7 @@ def page_attention(q_BHh, new, layer, table_BM, place):
 
 def written(layer, new, page_B, offset_B):
   """The pools with one token more per slot."""
-  pools = tuple(pool.at[:, page_B, offset_B].set(x.swapaxes(0, 1)) for pool, x in zip(layer[:2], new[:2]))
-  return pools + tuple(pool.at[page_B, :, offset_B].set(x) for pool, x in zip(layer[2:], new[2:]))
+  return tuple(pool.at[page_B, :, offset_B].set(x) for pool, x in zip(layer, new))
 
 
 def work_list(table_BM, lengths_B, page: int):
@@ -56,15 +55,15 @@ def xla(q_BHh, new, layer, table_BM, place):
   """Any device: one page of all slots at a time with a running softmax, up to the longest slot."""
   page_B, offset_B, lengths_B, _ = place
   layer = written(layer, new, page_B, offset_B)
-  K, _, page, h = layer[0].shape
+  _, K, page, h = layer[0].shape
   B, H, _ = q_BHh.shape
   q_BKGh = (q_BHh * h**-0.5).reshape(B, K, H // K, h)
 
   def one(m, carry):
     o, top, total = carry
     ids_B = jax.lax.dynamic_index_in_dim(table_BM, m, 1, keepdims=False)
-    k, v = (pool[:, ids_B].astype(q_BHh.dtype) for pool in layer[:2])
-    scores = jnp.einsum('BKGh,KBSh->BKGS', q_BKGh, k, preferred_element_type=jnp.float32)
+    k, v = (pool[ids_B].astype(q_BHh.dtype) for pool in layer[:2])
+    scores = jnp.einsum('BKGh,BKSh->BKGS', q_BKGh, k, preferred_element_type=jnp.float32)
     if len(layer) == 4:
       scores *= layer[2][ids_B][:, :, None]
     on = m * page + jnp.arange(page) < lengths_B[:, None]
@@ -73,7 +72,7 @@ def xla(q_BHh, new, layer, table_BM, place):
     p, shrink = jnp.exp(scores - new_top[..., None]), jnp.exp(top - new_top)
     total = total * shrink + jnp.sum(p, -1)
     p = p * layer[3][ids_B][:, :, None] if len(layer) == 4 else p
-    o = o * shrink[..., None] + jnp.einsum('BKGS,KBSh->BKGh', p.astype(v.dtype), v, preferred_element_type=jnp.float32)
+    o = o * shrink[..., None] + jnp.einsum('BKGS,BKSh->BKGh', p.astype(v.dtype), v, preferred_element_type=jnp.float32)
     return o, new_top, total
 
   zeros = jnp.zeros(q_BKGh.shape[:3], jnp.float32)
@@ -83,15 +82,20 @@ def xla(q_BHh, new, layer, table_BM, place):
 
 
 def gpu(q_BHh, new, layer, table_BM, place, interpret: bool = False):
-  """JAX's Pallas-Triton kernel."""
+  """JAX's Pallas-Triton kernel, to which every key/value head of a slot is a sequence of its own: its pools have the
+  heads in front, and to move them there would copy the cache."""
   page_B, offset_B, lengths_B, _ = place
   layer = written(layer, new, page_B, offset_B)
-  pad = -table_BM.shape[1] % GPU_SPLITS
-  per_split = (table_BM.shape[1] + pad) // GPU_SPLITS
-  table_BM = jnp.pad(table_BM, ((0, 0), (0, pad)))
-  scales = [x.swapaxes(0, 1) for x in layer[2:]]
-  return gpu_kernel(q_BHh * q_BHh.shape[-1]**-0.5, *layer[:2], table_BM, lengths_B.astype(jnp.int32), *scales,
-                    k_splits=GPU_SPLITS, pages_per_compute_block=2 - per_split % 2, interpret=interpret), layer
+  F, K, page, h = layer[0].shape
+  B, H, _ = q_BHh.shape
+  table = (table_BM[:, None] * K + jnp.arange(K)[None, :, None]).reshape(B * K, -1)
+  pad = -table.shape[1] % GPU_SPLITS
+  per_split = (table.shape[1] + pad) // GPU_SPLITS
+  o = gpu_kernel((q_BHh * h**-0.5).reshape(B * K, H // K, h), *(x.reshape(1, F * K, page, h) for x in layer[:2]),
+                 jnp.pad(table, ((0, 0), (0, pad))), jnp.repeat(lengths_B.astype(jnp.int32), K),
+                 *(x.reshape(1, F * K, page) for x in layer[2:]), k_splits=GPU_SPLITS,
+                 pages_per_compute_block=2 - per_split % 2, interpret=interpret)
+  return o.reshape(B, H, h), layer
 
 
 def tpu(q_BHh, new, layer, table_BM, place, interpret: bool = False):
@@ -102,21 +106,19 @@ def tpu(q_BHh, new, layer, table_BM, place, interpret: bool = False):
   to fetch and less to compute.
   """
   page_B, _, lengths_B, (slot, pages, m, count) = place
-  K, _, page, h = layer[0].shape
+  _, K, page, h = layer[0].shape
   B, H, _ = q_BHh.shape
   G = H // K
   rows, tile = -(-G // SUBLANES) * SUBLANES, min(page, SUBLANES * 4 // layer[0].dtype.itemsize)
   q = jnp.pad((q_BHh * h**-0.5).astype(q_BHh.dtype).reshape(B, K, G, h), ((0, 0), (0, 0), (0, rows - G), (0, 0)))
   new = [x.reshape(B, K, 1, -1) for x in new]
   of_slot = lambda *block: pl.BlockSpec((1, K, *block), lambda t, slot, *_: (slot[t], 0, 0, 0))
-  of_page = pl.BlockSpec((K, 1, page, h), lambda t, slot, pages, *_: (0, pages[t], 0, 0))
+  of_page = pl.BlockSpec((1, K, page, h), lambda t, slot, pages, *_: (pages[t], 0, 0, 0))
   scale = pl.BlockSpec((1, K, page), lambda t, slot, pages, *_: (pages[t], 0, 0))
 
-  def newest(t, slot, pages, m, lengths, last):  # the tile, or with one block a page the page, of the newest token
-    return last[slot[t]], (lengths[slot[t]] - 1) % page // tile
-
-  tiles = pl.BlockSpec((K, 1, tile, h), lambda *args: (0, *newest(*args), 0))
-  new_scale = pl.BlockSpec((1, K, page), lambda *args: (newest(*args)[0], 0, 0))
+  newest = pl.BlockSpec((1, K, tile, h), lambda t, slot, pages, m, lengths, last: (
+      last[slot[t]], 0, (lengths[slot[t]] - 1) % page // tile, 0))
+  new_scale = pl.BlockSpec((1, K, page), lambda t, slot, pages, m, lengths, last: (last[slot[t]], 0, 0))
   pools, prefetched = len(layer), 5
   o, *layer = pl.pallas_call(
       functools.partial(_tpu_kernel, page=page, tile=tile, pools=pools), interpret=interpret, name='page_attention',
@@ -124,7 +126,7 @@ def tpu(q_BHh, new, layer, table_BM, place, interpret: bool = False):
       grid_spec=pltpu.PrefetchScalarGridSpec(
           num_scalar_prefetch=prefetched, grid=(count,),
           in_specs=[of_slot(rows, h)] + [of_slot(1, x.shape[3]) for x in new] + [of_page] * 2 + [scale] * (pools - 2),
-          out_specs=[of_slot(rows, h)] + [tiles] * 2 + [new_scale] * (pools - 2),
+          out_specs=[of_slot(rows, h)] + [newest] * 2 + [new_scale] * (pools - 2),
           scratch_shapes=[pltpu.VMEM((K, rows, LANES), jnp.float32)] * 2 + [pltpu.VMEM((K, rows, h), jnp.float32)]),
       input_output_aliases={prefetched + 1 + pools + i: 1 + i for i in range(pools)},
       compiler_params=pltpu.CompilerParams(dimension_semantics=('arbitrary',)))(
@@ -148,8 +150,8 @@ def _tpu_kernel(slot, pages, ms, lengths, last, q, *refs, page: int, tile: int, 
 
   here_S = jax.lax.broadcasted_iota(jnp.int32, (1, page), 1)
   here_T = jax.lax.broadcasted_iota(jnp.int32, (page, 1), 0)
-  for i in range(k.shape[0]):
-    keys, values = (jnp.where(here_T == at, new[0, i], pool[i, 0]).astype(q.dtype) for new, pool in zip(news, (k, v)))
+  for i in range(k.shape[1]):
+    keys, values = (jnp.where(here_T == at, new[0, i], pool[0, i]).astype(q.dtype) for new, pool in zip(news, (k, v)))
     scale = [jnp.where(here_S == at, new[0, i], pool[0, i:i + 1]) for new, pool in zip(news[2:], scales)]
     scores = jax.lax.dot_general(q[0, i], keys, (((1,), (1,)), ((), ())), preferred_element_type=jnp.float32)
     scores = scores * scale[0] if scale else scores
@@ -169,8 +171,8 @@ def _tpu_kernel(slot, pages, ms, lengths, last, q, *refs, page: int, tile: int, 
     start = pl.multiple_of(at // tile * tile, tile)
     mine = jax.lax.broadcasted_iota(jnp.int32, (tile, 1), 0) == at - start
     for out, pool, new in zip((k_out, v_out), (k, v), news):
-      for i in range(k.shape[0]):
-        out[i, 0] = jnp.where(mine, new[0, i], pool[i, 0, pl.ds(start, tile), :])
+      for i in range(k.shape[1]):
+        out[0, i] = jnp.where(mine, new[0, i], pool[0, i, pl.ds(start, tile), :])
     for out, pool, new in zip(scales_out, scales, news[2:]):
-      for i in range(k.shape[0]):
+      for i in range(k.shape[1]):
         out[0, i:i + 1] = jnp.where(here_S == at, new[0, i], pool[0, i:i + 1])

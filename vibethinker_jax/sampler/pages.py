@@ -12,16 +12,15 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.sharding import PartitionSpec as P
 
 from vibethinker_jax.model.config import ModelConfig
 from vibethinker_jax.sampler.page_attention import page_attention, work_list
-from vibethinker_jax.sharding import AXES, platform
+from vibethinker_jax.sharding import platform
 
 
 class Pages(NamedTuple):
   """Attributes:
-    layers: (k, v) of each, [K, F, page, h]; as int8 (k, v, k_scales, v_scales), the scales float32 [F, K, page].
+    layers: (k, v) of each, [F, K, page, h]; as int8 (k, v, k_scales, v_scales), the scales float32 [F, K, page].
     table_BM: int32, the page of each slot's m-th `page` tokens.
     free_F: int32, a stack of unused pages, of which the first count_D[0] are there.
     count_D: int32, one number per device.
@@ -47,7 +46,7 @@ def empty(config: ModelConfig, devices: int, slots: int, columns: int, tokens: i
   longest = -(-columns // page)
   count = 1 + (-(-tokens // page) if tokens else longest * (slots // devices))
   K, h = config.num_key_value_heads, config.head_dim
-  pool = lambda: jnp.zeros((K, devices * count, page, h), dtype)
+  pool = lambda: jnp.zeros((devices * count, K, page, h), dtype)
   scales = lambda: jnp.zeros((devices * count, K, page), jnp.float32)
   int8 = jnp.dtype(dtype) == jnp.int8
   layers = tuple((pool(), pool(), scales(), scales()) if int8 else (pool(), pool())
@@ -55,12 +54,6 @@ def empty(config: ModelConfig, devices: int, slots: int, columns: int, tokens: i
   stack = jnp.tile(jnp.arange(count, 0, -1, dtype=jnp.int32) % count, devices)  # its last entry, page 0, is not counted
   return Pages(layers, jnp.zeros((slots, longest), jnp.int32), jnp.roll(stack.reshape(devices, -1), -1, 1).reshape(-1),
                jnp.full(devices, count - 1, jnp.int32))
-
-
-def specs(cache: Pages) -> Pages:
-  """How the arrays are divided over devices."""
-  layers = tuple(tuple(P(None, AXES) if x.ndim == 4 else P(AXES) for x in layer) for layer in cache.layers)
-  return Pages(layers, P(AXES), P(AXES), P(AXES))
 
 
 def _page(cache: Pages) -> int:
@@ -163,16 +156,13 @@ def insert(cache: Pages, prompts, row, slot, length) -> Pages:
   m = jnp.arange(min(prompts[0][0].shape[1], cache.table_BM.shape[1]))
   ids = jnp.where(m < count, cache.free_F[jnp.clip(cache.count_D[0] - 1 - m, 0)], 0)
 
-  def put(pool, prompt, axis):
+  def put(pool, prompt):
     chunks = jax.lax.dynamic_index_in_dim(prompt, row, 0, keepdims=False).astype(pool.dtype)
     for i in range(len(m)):
-      start = [jnp.int32(0)] * pool.ndim
-      start[axis] = ids[i]
-      pool = jax.lax.dynamic_update_slice(pool, jnp.expand_dims(chunks[i], axis), start)
+      pool = jax.lax.dynamic_update_slice_in_dim(pool, chunks[i:i + 1], ids[i], 0)
     return pool
 
-  layers = tuple(tuple(put(pool, prompt, 1 if pool.ndim == 4 else 0) for pool, prompt in zip(*both))
-                 for both in zip(cache.layers, prompts))
+  layers = tuple(tuple(put(*one) for one in zip(*both)) for both in zip(cache.layers, prompts))
   table = jax.lax.dynamic_update_slice(cache.table_BM, ids[None], (slot, 0))
   return cache._replace(layers=layers, table_BM=table, count_D=cache.count_D - count)
 

@@ -9,10 +9,8 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.sharding import PartitionSpec as P
 
 from vibethinker_jax.model.config import ModelConfig
-from vibethinker_jax.sharding import AXES
 
 MASKED = -1e30
 COLUMNS = (3, 2)  # where the columns are, in keys and in values
@@ -30,11 +28,6 @@ def empty(config: ModelConfig, devices: int, slots: int, columns: int, dtype) ->
   layers = tuple((jnp.zeros((slots, K, h, columns), dtype), jnp.zeros((slots, K, columns, h), dtype))
                  for _ in range(config.num_hidden_layers))
   return Ring(layers, jnp.zeros(devices, jnp.int32))
-
-
-def specs(cache: Ring) -> Ring:
-  """How the arrays are divided over devices."""
-  return jax.tree.map(lambda _: P(AXES), cache)
 
 
 def fits(cache: Ring, length, alive_B):
