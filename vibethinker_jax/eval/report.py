@@ -12,7 +12,6 @@ from typing import NamedTuple
 import jinja2
 from jinja2.utils import htmlsafe_json_dumps
 
-from vibethinker_jax import metrics
 from vibethinker_jax.eval.drawing import Plot, cut, duration, finite, frame, path, spread, svg, text
 
 RL_PANELS = ('accuracy', 'response_tokens', 'entropy', 'useful_groups', 'grad_norm', 'logp_gap')
@@ -98,8 +97,13 @@ def read_run(workdir: pathlib.Path, config: dict) -> list[Stage]:
 
 def read_lines(path: pathlib.Path) -> list[dict]:
   """The whole lines of a JSON lines file; a killed process may have left half of one."""
-  lines = path.read_text().splitlines() if path.exists() else []
-  return [json.loads(line) for line in lines if metrics.line_step(line) < math.inf]
+  found = []
+  for line in path.read_text().splitlines() if path.exists() else []:
+    try:
+      found.append(json.loads(line))
+    except ValueError:
+      continue
+  return found
 
 
 def of(run: list[Stage], program: str) -> list[Stage]:
