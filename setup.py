@@ -1,4 +1,5 @@
-"""Installs vibethinker_jax. Extras: tpu, cuda (accelerator builds of jax), gguf (import of such files), test."""
+"""Installs vibethinker_jax. Extras: tpu, cuda (accelerator builds of jax), gguf (import of such files), plan (the
+TPU compiler, without a TPU), test."""
 
 import setuptools
 
@@ -9,7 +10,7 @@ setuptools.setup(
     license='Apache-2.0',
     python_requires='>=3.11',
     packages=setuptools.find_packages(include=['vibethinker_jax*']),
-    package_data={'vibethinker_jax.eval': ['*.html']},
+    package_data={'vibethinker_jax.eval': ['*.html', '*.css', '*.js']},
     install_requires=[
         'absl-py',
         'array-record; sys_platform != "win32"',
@@ -17,6 +18,7 @@ setuptools.setup(
         'grain',
         'jax>=0.10',
         'jinja2',
+        'latex2mathml',
         'math-verify[antlr4_13_2]',
         'ml-collections',
         'numpy',
@@ -33,6 +35,7 @@ setuptools.setup(
         'tpu': ['jax[tpu]'],
         'cuda': ['jax[cuda13]'],
         'gguf': ['gguf'],
+        'plan': ['libtpu; platform_machine == "x86_64" and sys_platform == "linux"'],
         # torch and transformers (accelerate for GGUF) are the references that the model is compared with.
         'test': ['accelerate', 'gguf', 'pyseccomp', 'pytest', 'sympy', 'torch==2.13.0', 'transformers'],
     },
