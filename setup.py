@@ -1,4 +1,5 @@
-"""Installs vibethinker_jax. Extras: tpu, cuda (accelerator builds of jax), gguf (import of such files), test."""
+"""Installs vibethinker_jax. Extras: tpu, cuda (accelerator builds of jax), gguf (import of such files), plan (the
+TPU compiler, without a TPU), test."""
 
 import setuptools
 
@@ -33,6 +34,7 @@ setuptools.setup(
         'tpu': ['jax[tpu]'],
         'cuda': ['jax[cuda13]'],
         'gguf': ['gguf'],
+        'plan': ['libtpu; platform_machine == "x86_64" and sys_platform == "linux"'],
         # torch and transformers (accelerate for GGUF) are the references that the model is compared with.
         'test': ['accelerate', 'gguf', 'pyseccomp', 'pytest', 'sympy', 'torch==2.13.0', 'transformers'],
     },

@@ -21,14 +21,13 @@ from ml_collections import config_flags
 
 from vibethinker_jax import config as config_lib, hosts, sharding, watch
 from vibethinker_jax.eval import report
-from vibethinker_jax.programs import distill, evaluate, filter as filter_lib, inputs, merge, probe, rl, sft
+from vibethinker_jax.programs import inputs
+from vibethinker_jax.programs.recipe import PROGRAMS, bind
 from vibethinker_jax.programs.stage import Stage, finished
 from vibethinker_jax.verify.pool import Pool
 from vibethinker_jax.verify.sandbox.client import SandboxUnavailable
 
 LOG = logging.getLogger('vibethinker_jax')
-PROGRAMS = {'filter': filter_lib, 'sft': sft, 'probe': probe, 'merge': merge, 'rl': rl, 'distill': distill,
-            'evaluate': evaluate}
 
 CONFIG = config_flags.DEFINE_config_file(
     'config', None, 'Config file of the recipe; fields can be set: --config.rl_code.steps=10')
@@ -46,42 +45,6 @@ def main(argv) -> None:
       run(CONFIG.value.to_dict(), pathlib.Path(WORKDIR.value), tuple(STAGES.value))
     except (ValueError, FloatingPointError, SandboxUnavailable) as error:
       raise SystemExit(f'error: {error}') from (error if os.environ.get('VIBETHINKER_TRACEBACK') else None)
-
-
-def parse(argv):
-  """absl's parsing; what ml_collections raises for an unknown field or file as one line."""
-  try:
-    return app.parse_flags_with_usage(argv)
-  except (AttributeError, KeyError, TypeError, ValueError, OSError) as error:
-    lines = str(error.args[-1] if error.args else error).replace("\\'", "'").strip('"\'').splitlines()
-    raise SystemExit(f'error: command line: no such config field, config file or value: {" ".join(lines)}') from None
-
-
-def bind(config: dict, only: tuple[str, ...] = ()):
-  """(Recipe, {stage: options}) with every field checked.
-
-  Raises:
-    ValueError: unknown stages, programs or fields, missing or mistyped fields.
-  """
-  config = config_lib.plain(config)
-  top = {name: config[name] for name in config_lib.Recipe._fields if name in config}
-  recipe = config_lib.bind(config_lib.Recipe, top, 'config')
-  extra = sorted(set(config) - set(top) - set(recipe.stages))
-  if extra:
-    raise ValueError(f'config: {extra} are neither top-level fields ({", ".join(config_lib.Recipe._fields)}) nor '
-                     f'stages {list(recipe.stages)}')
-  unknown = sorted(set(only) - set(recipe.stages))
-  if unknown:
-    raise ValueError(f'--stages: {unknown} are not stages of this recipe; it has {", ".join(recipe.stages)}')
-  options = {}
-  for name in recipe.stages:
-    if name not in config:
-      raise ValueError(f'config: stage {name!r} has no sub-config of that name')
-    program = config[name].get('program')
-    if program not in PROGRAMS:
-      raise ValueError(f'{name}.program={program!r}: choose from {", ".join(PROGRAMS)}')
-    options[name] = config_lib.bind(PROGRAMS[program].Options, config[name], name)
-  return recipe, options
 
 
 def check_early(recipe: config_lib.Recipe, options: dict) -> None:
@@ -158,4 +121,4 @@ def run(config: dict, workdir: pathlib.Path, only: tuple[str, ...] = ()) -> None
 
 if __name__ == '__main__':
   flags.mark_flags_as_required(['config', 'workdir'])
-  app.run(main, flags_parser=parse)
+  app.run(main, flags_parser=startup.parse_flags)

@@ -4,6 +4,8 @@ import logging
 import os
 import sys
 
+from absl import app
+
 HUGE_PAGES = 'glibc.malloc.hugetlb=1'
 
 
@@ -33,6 +35,15 @@ def plain_logs() -> None:
   ours.setLevel(logging.INFO)
   ours.propagate = False
   ours.handlers = [logging.StreamHandler(sys.stderr)]
+
+
+def parse_flags(argv):
+  """absl's parsing; what ml_collections raises for an unknown field or file as one line."""
+  try:
+    return app.parse_flags_with_usage(argv)
+  except (AttributeError, KeyError, TypeError, ValueError, OSError) as error:
+    lines = str(error.args[-1] if error.args else error).replace("\\'", "'").strip('"\'').splitlines()
+    raise SystemExit(f'error: command line: no such config field, config file or value: {" ".join(lines)}') from None
 
 
 def _accelerator() -> bool:

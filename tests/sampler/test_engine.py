@@ -25,10 +25,12 @@ def generate(tiny, params, prompts, mesh1, vocab_size):
   """engine.generate with defaults of these tests."""
 
   def run(prompts=prompts, group=GROUP, mesh=mesh1, params=params, stop_ids=STOPS, key=0,
-          vocab_size=vocab_size, prompt_ids=None, response_offset=0, on_finished=lambda *_: None, **options):
+          vocab_size=vocab_size, prompt_ids=None, response_offset=0, on_finished=lambda *_: None, earlier=None, wanted=None,
+          **options):
     return engine.generate(tiny, params, prompts, group, engine.Options(**{**OPTIONS, **options}), mesh=mesh,
                            key=jax.random.key(key), stop_ids=stop_ids, vocab_size=vocab_size,
-                           prompt_ids=prompt_ids, response_offset=response_offset, on_finished=on_finished)
+                           prompt_ids=prompt_ids, response_offset=response_offset, on_finished=on_finished, earlier=earlier,
+                           wanted=wanted)
   return run
 
 
@@ -105,7 +107,7 @@ def test_the_stop_token_may_be_the_last_allowed(generate, base):
 def test_permuted_prompts(generate, prompts, base):
   order = np.array([3, 0, 4, 1, 2])
   found = generate([prompts[i] for i in order], prompt_ids=order)
-  same(found, base._replace(**{f: getattr(base, f)[order] for f in base._fields[:4]}))
+  same(found, base._replace(**{f: getattr(base, f)[order] for f in base._fields[:5]}))
   other = generate([prompts[i] for i in order])  # other names, other draws
   assert (other.tokens_PGL != found.tokens_PGL).any()
 
@@ -130,7 +132,7 @@ def test_just_enough_columns_with_default_prompt_columns(generate, base):
 
 def test_split_group(generate, base):
   first, rest = generate(group=1), generate(group=2, response_offset=1)
-  same(engine.Responses(*(np.concatenate([a, b], axis=1) for a, b in zip(first[:4], rest[:4])), 0), base)
+  same(engine.Responses(*(np.concatenate([a, b], axis=1) for a, b in zip(first[:5], rest[:5])), 0), base)
 
 
 @pytest.mark.parametrize('sizes', [(1, 8, 1, 1), (2, 2, 2, 1)], ids=str)
@@ -202,8 +204,8 @@ def test_slots_are_used(long_tail):
 
 def test_nothing_is_compiled_after_the_first_call(long_tail):
   run, first = long_tail
-  before = [f._cache_size() for f in (decode.decode, decode.prefill, decode.take, decode.empty_slots)]
+  before = [f._cache_size() for f in (decode.decode, decode.prefill, decode.smaller, decode.empty_slots)]
   assert before[0] >= 4  # 8, 4, 2 and 1 slots
   second = run(7)
   assert (second.tokens_PGL != first.tokens_PGL).any()
-  assert [f._cache_size() for f in (decode.decode, decode.prefill, decode.take, decode.empty_slots)] == before
+  assert [f._cache_size() for f in (decode.decode, decode.prefill, decode.smaller, decode.empty_slots)] == before

@@ -2,12 +2,13 @@
 
 import functools
 import time
-from typing import NamedTuple
+from typing import Callable, NamedTuple
 
 import jax
 
 from vibethinker_jax import checkpoint, hosts, metrics, sharding, watch
 from vibethinker_jax.data import loader, sources
+from vibethinker_jax.model.config import ModelConfig
 from vibethinker_jax.programs import inputs
 from vibethinker_jax.programs.stage import Stage, check_finite, finish, open_model, progress
 from vibethinker_jax.train import loss, optimizer as optimizer_lib, state as state_lib, step as step_lib
@@ -63,10 +64,7 @@ class Options(NamedTuple):
 def run(stage: Stage, options: Options) -> dict:
   """Trains and returns the result: steps, tokens, final loss, seconds."""
   model = open_model(stage, options.init_from)
-  schedule = optimizer_lib.schedule(options.learning_rate, options.final_learning_rate,
-                                    round(options.steps * options.warmup_percent / 100), options.steps)
-  optimizer = optimizer_lib.adamw(schedule, beta2=options.beta2, weight_decay=options.weight_decay,
-                                  clip_norm=options.clip_norm)
+  optimizer, schedule = make_optimizer(options)
   data = inputs.resolve(stage, options.data)
   examples = sources.examples(data) if data.files else [sources.SyntheticExamples(
       options.domains, options.levels, stage.recipe.seed, options.problems, stage.recipe.templates)]
@@ -88,10 +86,7 @@ def run(stage: Stage, options: Options) -> dict:
         raise ValueError(f'stage {stage.name}: its data has {sizes} examples now, {position["examples"]} when it was '
                          'started: bring the old files back, or delete the stage to run it anew')
       batches.set_state(position['batches'])
-    train_step = step_lib.jit_train_step(
-        state, optimizer=optimizer, micro_batches=options.micro_batches,
-        loss=functools.partial(loss.sft, model.config, remat=options.remat, attention=options.attention,
-                               unroll=options.unroll))
+    train_step = make_step(model.config, state, optimizer, options)
 
     first = step = int(state.step)
     writer = metrics.Writer(stage.directory, step)
@@ -128,6 +123,21 @@ def run(stage: Stage, options: Options) -> dict:
             'tokens_this_process': tokens, 'seconds': round(time.time() - started, 1), 'resumed_at': first}
   finish(stage, result)
   return result
+
+
+def make_optimizer(options: Options):
+  """(AdamW, its schedule of learning rates)."""
+  schedule = optimizer_lib.schedule(options.learning_rate, options.final_learning_rate,
+                                    round(options.steps * options.warmup_percent / 100), options.steps)
+  return optimizer_lib.adamw(schedule, beta2=options.beta2, weight_decay=options.weight_decay,
+                             clip_norm=options.clip_norm), schedule
+
+
+def make_step(config: ModelConfig, state: state_lib.TrainState, optimizer, options: Options) -> Callable:
+  """The jitted update (state, batch) -> (state, metrics); of `state` (it may be abstract) only the shardings count."""
+  return step_lib.jit_train_step(
+      state, optimizer=optimizer, micro_batches=options.micro_batches,
+      loss=functools.partial(loss.sft, config, remat=options.remat, attention=options.attention, unroll=options.unroll))
 
 
 def _train(state: state_lib.TrainState) -> dict:

@@ -3,20 +3,24 @@
 The sampler knows token ids only. Each device runs its own loop of up to `steps_per_call` decode steps and gives a slot whose
 response ended to the next one that waits, inside that loop; the host prefills prompts (once per group), hands out queues
 of waiting responses and takes tokens out. At the end the last long responses move into smaller batches.
+
+With several processes each calls `generate` with all prompts and gets all responses; all decide alike.
 """
 
+import collections
 import functools
 from typing import Callable, NamedTuple
 
 import jax
+from jax.experimental import multihost_utils
 from jax.sharding import NamedSharding, PartitionSpec
 import jax.numpy as jnp
 import numpy as np
 
 from vibethinker_jax.model.config import ModelConfig
-from vibethinker_jax.sampler import decode
+from vibethinker_jax.sampler import decode, pages
 from vibethinker_jax.sampler.sampling import response_keys
-from vibethinker_jax.sharding import AXES
+from vibethinker_jax.sharding import AXES, platform
 
 SMALLEST = 8  # the last responses run in half the slots, a quarter, and so on down to slots / SMALLEST
 
@@ -28,13 +32,15 @@ class Responses(NamedTuple):
     tokens_PGL: int32, the stop token included.
     logps_PGL: float32, log-probability of each token under the distribution it was drawn from.
     lengths_PG: int32, tokens of each response.
-    stopped_PG: bool, True: ended by a stop token; False: cut off at max_tokens.
+    stopped_PG: bool, True: ended by a stop token; False: cut off at max_tokens, or not ended.
+    ended_PG: bool, False: given up while it was being sampled, see `wanted` of generate.
     row_steps: decode row-steps computed, useful or not.
   """
   tokens_PGL: np.ndarray
   logps_PGL: np.ndarray
   lengths_PG: np.ndarray
   stopped_PG: np.ndarray
+  ended_PG: np.ndarray
   row_steps: int
 
 
@@ -46,6 +52,13 @@ class Options(NamedTuple):
     slots: sequences in flight, over all devices. steps_per_call: decode steps between two contacts with the host.
     columns: cache positions per slot, at least the longest prompt + max_tokens (0: just that, rounded up to 128; a fixed
       number saves recompilation between stages). prompt_columns: positions of a prefilled prompt (0: as needed).
+    cache: 'ring' (contiguous, every slot has room for the longest response), 'pages' (memory follows the tokens that
+      exist), or 'auto': pages on accelerators, ring on CPU.
+    cache_dtype: of pages: 'auto' (as the products), or 'int8' (half the memory and traffic; the sampled distribution then
+      differs a little from the trainer's: use it with loss.importance_cap).
+    cache_tokens: tokens that the pages of each device hold; 0: enough for all slots at their longest. With fewer, more
+      slots fit; a response that finds no room is sampled again later.
+    page: tokens of a page; 0: 512 on TPU, else 64.
   """
   max_tokens: int
   temperature: float = 1.0
@@ -54,10 +67,39 @@ class Options(NamedTuple):
   steps_per_call: int = 16
   columns: int = 0
   prompt_columns: int = 0
+  cache: str = 'auto'
+  cache_dtype: str = 'auto'
+  cache_tokens: int = 0
+  page: int = 0
+
+
+class _Row(NamedTuple):
+  """A prompt to prefill, of `responses` that wait for a slot; `made`: tokens of the one response that goes on."""
+  prompt: int
+  responses: list
+  made: int = 0
+
+
+class _Work(NamedTuple):
+  """What a call of generate samples: its arguments, checked, and the sizes that follow from them."""
+  config: ModelConfig
+  params: dict
+  prompts: list
+  prompt_ids: np.ndarray
+  group: int
+  response_offset: int
+  key: jax.Array
+  mesh: jax.sharding.Mesh
+  layout: decode.Layout
+  columns: int
+  prompt_columns: int
+  slots: int  # of each device
+  chunk: int  # prompts of each device prefilled at once: about one batch of slots
 
 
 def generate(config: ModelConfig, params, prompts: list[list[int]], group: int, options: Options, *, key, mesh,
              stop_ids: tuple[int, ...], vocab_size: int, prompt_ids=None, response_offset: int = 0,
+             earlier: Responses | None = None, wanted: Callable[[], np.ndarray] | None = None,
              on_finished: Callable[[int, int, np.ndarray], None] = lambda p, g, tokens: None,
              on_tokens: Callable[[int, int, np.ndarray], None] = lambda p, g, tokens: None) -> Responses:
   """Samples `group` responses to every prompt.
@@ -68,12 +110,62 @@ def generate(config: ModelConfig, params, prompts: list[list[int]], group: int, 
     prompt_ids: integers that name the prompts for the random draws; default their indices.
     response_offset: index of the first response, to add more samples to earlier ones.
     vocab_size: the tokenizer's; padded ids beyond it are never drawn.
-    on_finished: called as (prompt, response, tokens) as soon as a response is complete, in the order of completion.
+    earlier: responses of an earlier call to the same prompts: those that ended are returned as they are, the others go
+      on after their tokens (perhaps of another policy; those keep their log-probabilities).
+    wanted: called every steps_per_call steps, gives bool [P]; responses to prompts that are no longer wanted are given
+      up as they are. Must give the same in all processes.
+    on_finished: called as (prompt, response, tokens) as soon as a response is complete, in the order of completion; with
+      several processes in the one whose device sampled it.
     on_tokens: called as (prompt, response, new tokens) after every steps_per_call steps, to stream.
 
   Raises:
-    ValueError: empty prompts, or a prompt that does not fit.
+    ValueError: empty prompts, a prompt that does not fit, or options that contradict each other.
   """
+  work = _work(config, params, prompts, group, options, key, mesh, prompt_ids, response_offset)
+  P, T, devices, B = len(prompts), options.max_tokens, mesh.size, work.slots
+  out = _start(P, group, T, earlier)
+  weights = decode.rollout_weights(config, params, mesh=mesh)
+  slots = decode.empty_slots(config, work.layout, B * devices, work.columns, mesh=mesh)
+  limit = jnp.int32(T)
+  run = functools.partial(decode.decode, config, options.steps_per_call, weights, limit=limit, vocab_size=vocab_size,
+                          stop_ids=jnp.asarray(stop_ids, jnp.int32), temperature=options.temperature,
+                          top_p=options.top_p, mesh=mesh)
+  here = [d.process_index == jax.process_index() for d in mesh.devices.flat]
+  rows = collections.deque(
+      _Row(p, fresh) for p in range(P)
+      if (fresh := [g for g in range(group) if not out.ended_PG[p, g] and not out.lengths_PG[p, g]]))
+  slots, alive, refused = _go_on(work, slots, out, limit)
+  rows.extendleft(reversed(refused))
+  queue, taken, head, row_steps = None, [[]] * devices, np.zeros(devices, int), 0
+  while True:
+    if wanted is not None and not (keep := np.asarray(wanted())).all():
+      rows = collections.deque(row for row in rows if keep[row.prompt])
+      waiting = [entry for entries, h in zip(taken, head) for entry in entries[h:]]
+      if not all(keep[p] for p, _ in waiting):
+        rows.extendleft(_Row(p, [g]) for p, g in reversed(waiting) if keep[p])
+        queue, taken = queue._replace(count_D=_put(head.astype(np.int32), mesh)), [entries[:h] for entries, h in zip(taken, head)]
+      gone = alive & ~keep[host_array(slots.owner_B) // group].reshape(alive.shape)
+      slots, alive = decode.drop(slots, _put(gone.reshape(-1), mesh), mesh=mesh), alive & ~gone
+    waiting = sum(map(len, taken)) - head.sum()
+    if not rows and not waiting and not alive.any():
+      return out._replace(row_steps=row_steps)
+    if queue is None or (rows and not waiting):
+      batch = [rows.popleft() for _ in range(min(len(rows), work.chunk * devices))]
+      queue, taken = _queue(work, batch, work.prompt_columns, work.chunk, group)
+      slots, head = slots._replace(head_D=_put(np.zeros(devices, np.int32), mesh)), np.zeros(devices, int)
+    elif not waiting and alive.sum(axis=1).max() <= _smaller(alive.shape[1], B) < alive.shape[1]:
+      slots, alive = _shrink(slots, alive, _smaller(alive.shape[1], B), mesh)
+    size = alive.shape[1]
+    smaller = _smaller(size, B)
+    floor = size - 1 if rows else smaller if smaller < size else 0
+    slots, steps = run(slots=slots, queue=queue, floor=jnp.int32(floor))
+    steps = decode.Steps(*host_array(steps))
+    alive, head = steps.alive_B.reshape(devices, -1), steps.head_D
+    row_steps += size * int(steps.steps_D.sum())
+    rows.extendleft(_collect(out, steps, group, np.repeat(here, size), on_finished, on_tokens))
+
+
+def _work(config, params, prompts, group, options, key, mesh, prompt_ids, response_offset) -> _Work:
   longest = max((len(p) for p in prompts), default=0)
   if not prompts or min(len(p) for p in prompts) == 0:
     raise ValueError('generate needs at least one prompt, and no empty ones')
@@ -82,44 +174,48 @@ def generate(config: ModelConfig, params, prompts: list[list[int]], group: int, 
   if longest > prompt_columns or longest + options.max_tokens > columns:
     raise ValueError(f'a prompt of {longest} tokens with max_tokens={options.max_tokens} needs {columns=} and '
                      f'{prompt_columns=} to be larger: set them to 0 to fit, or shorten the prompts')
-  P, T = len(prompts), options.max_tokens
-  prompt_ids = np.arange(P) if prompt_ids is None else np.asarray(prompt_ids)
-  devices = mesh.size
-  B = -(-options.slots // devices)  # of each device
-  chunk = max(1, B // group)  # prompts of each device prefilled at once: about one batch of slots
+  slots = -(-options.slots // mesh.size)
+  prompt_ids = np.arange(len(prompts)) if prompt_ids is None else np.asarray(prompt_ids)
+  return _Work(config, params, prompts, prompt_ids, group, response_offset, key, mesh, layout(options, columns), columns,
+               prompt_columns, slots, max(1, slots // group))
 
-  out = Responses(np.zeros((P, group, T), np.int32), np.zeros((P, group, T), np.float32),
-                  np.zeros((P, group), np.int32), np.zeros((P, group), bool), 0)
-  weights = decode.rollout_weights(config, params, mesh=mesh)
-  slots = decode.empty_slots(config, B * devices, columns, mesh=mesh)
-  stops, limit = jnp.asarray(stop_ids, jnp.int32), jnp.int32(T)
-  run = functools.partial(decode.decode, config, options.steps_per_call, weights, limit=limit, stop_ids=stops,
-                          temperature=options.temperature, top_p=options.top_p, vocab_size=vocab_size, mesh=mesh)
-  next_prompt, row_steps, waiting = 0, 0, np.zeros(devices, int)
-  alive = np.zeros((devices, B), bool)
-  while True:
-    if not waiting.any() and next_prompt < P:
-      named = range(next_prompt, min(next_prompt + chunk * devices, P))
-      next_prompt = named.stop
-      queue = _queue(config, params, prompts, named, chunk, group, prompt_columns, prompt_ids, response_offset, key, mesh)
-      slots = slots._replace(head_D=jnp.zeros_like(slots.head_D))
-    elif not waiting.any() and alive.sum(axis=1).max() <= _smaller(alive.shape[1], B) < alive.shape[1]:
-      small = _smaller(alive.shape[1], B)
-      live = [np.resize(np.flatnonzero(row), small) if row.any() else np.zeros(small, int) for row in alive]
-      kept = np.arange(small) < alive.sum(axis=1)[:, None]
-      slots = decode.take(slots, jnp.asarray(np.concatenate(live), jnp.int32), mesh=mesh)
-      slots = slots._replace(alive_B=jax.device_put(kept.reshape(-1), slots.alive_B.sharding))
-      alive = kept
-    size = alive.shape[1]
-    smaller = _smaller(size, B)
-    floor = size - 1 if next_prompt < P else smaller if smaller < size else 0
-    slots, host = run(slots=slots, queue=queue, floor=jnp.int32(floor))
-    steps = decode.Steps(*jax.device_get(host))
-    alive, waiting = steps.alive_B.reshape(devices, -1), steps.waiting_D
-    row_steps += size * int(steps.steps_D.sum())
-    _collect(out, steps, group, on_finished, on_tokens)
-    if next_prompt == P and not waiting.any() and not alive.any():
-      return out._replace(row_steps=row_steps)
+
+def layout(options: Options, columns: int) -> decode.Layout:
+  """How the cache lies in memory.
+
+  Raises:
+    ValueError: options that contradict each other, or a cache that is too small for one response.
+  """
+  if options.cache not in ('auto', 'ring', 'pages') or options.cache_dtype not in ('auto', 'int8'):
+    raise ValueError(f"sampler: cache={options.cache!r} must be 'auto', 'ring' or 'pages', "
+                     f"cache_dtype={options.cache_dtype!r} 'auto' or 'int8'")
+  paged = options.cache == 'pages' or (options.cache == 'auto' and platform() != 'cpu')
+  if not paged and (options.cache_dtype != 'auto' or options.cache_tokens or options.page):
+    raise ValueError("sampler: cache_dtype, cache_tokens and page are of cache='pages'; this is a ring (the default on CPU)")
+  if not paged:
+    return decode.Layout()
+  if 0 < options.cache_tokens < columns:
+    raise ValueError(f'sampler.cache_tokens={options.cache_tokens} cannot hold one response of {columns} tokens with its '
+                     'prompt: raise it, or lower max_tokens')
+  return decode.Layout(pages.page_tokens(options.page), options.cache_dtype == 'int8', options.cache_tokens)
+
+
+def _start(P: int, group: int, T: int, earlier: Responses | None) -> Responses:
+  """Arrays to fill, with what an earlier call sampled."""
+  out = Responses(np.zeros((P, group, T), np.int32), np.zeros((P, group, T), np.float32), np.zeros((P, group), np.int32),
+                  np.zeros((P, group), bool), np.zeros((P, group), bool), 0)
+  if earlier is not None:
+    if earlier.lengths_PG.shape != (P, group) or earlier.lengths_PG.max(initial=0) > T:
+      raise ValueError(f'earlier responses of shape {earlier.lengths_PG.shape} with up to '
+                       f'{earlier.lengths_PG.max(initial=0)} tokens do not fit {P} prompts x {group} of max_tokens={T}')
+    n = min(T, earlier.tokens_PGL.shape[2])
+    for new, old in zip(out[:2], earlier[:2]):
+      new[..., :n] = old[..., :n]
+    for new, old in zip(out[2:5], earlier[2:5]):
+      new[:] = old
+    cut = out.lengths_PG == T
+    out.ended_PG[cut] = True
+  return out
 
 
 def _smaller(size: int, slots: int) -> int:
@@ -127,31 +223,82 @@ def _smaller(size: int, slots: int) -> int:
   return size if size <= -(-slots // SMALLEST) else -(-size // 2)
 
 
-def _queue(config, params, prompts, named, chunk, group, columns, prompt_ids, response_offset, key, mesh) -> decode.Queue:
-  """Prefills the prompts in `named` and queues all their responses, dealt out evenly over the devices."""
-  devices = mesh.size
+def _shrink(slots, alive, small: int, mesh):
+  """The live slots of each device in a batch of `small`: (slots, alive)."""
+  live = [np.resize(np.flatnonzero(row), small) if row.any() else np.zeros(small, int) for row in alive]
+  kept = np.arange(small) < alive.sum(axis=1)[:, None]
+  index = np.concatenate(live).astype(np.int32)
+  return decode.take(slots, _put(index, mesh), _put(kept.reshape(-1), mesh), mesh=mesh), kept
+
+
+def _go_on(work: _Work, slots, out: Responses, limit):
+  """Puts the responses that were begun into slots, longest first: (slots, alive, rows of those that found no room).
+
+  The latter start again; so do those of a cache that became too small.
+  """
+  devices = work.mesh.size
+  begun = [(p, g) for p, g in np.argwhere(~out.ended_PG & (out.lengths_PG > 0))]
+  begun.sort(key=lambda pg: (-out.lengths_PG[*pg], *pg))
+  begun, refused = begun[:work.slots * devices], begun[work.slots * devices:]
+  for i in range(0, len(begun), devices):
+    batch = [_Row(int(p), [int(g)], int(out.lengths_PG[p, g])) for p, g in begun[i:i + devices]]
+    longest = max(len(work.prompts[row.prompt]) + row.made for row in batch)
+    L = work.prompt_columns
+    while L < longest:
+      L = min(2 * L, work.columns)
+    queue, taken = _queue(work, batch, L, 1, 1, out)
+    slots = slots._replace(head_D=_put(np.zeros(devices, np.int32), work.mesh))
+    slots = decode.fill(slots, queue, limit, mesh=work.mesh)
+    refused += [pg for entries, h in zip(taken, host_array(slots.head_D)) for pg in entries[h:]]
+  rows = []
+  for p, g in refused:
+    _start_again(out, p, g)
+    rows.append(_Row(int(p), [int(g)]))
+  return slots, host_array(slots.alive_B).reshape(devices, -1), rows
+
+
+def _start_again(out: Responses, p: int, g: int) -> None:
+  for x in (out.tokens_PGL, out.logps_PGL, out.lengths_PG):
+    x[p, g] = 0
+
+
+def _queue(work: _Work, rows: list[_Row], columns: int, chunk: int, group: int, out: Responses | None = None):
+  """Prefills up to `chunk` rows for each device and queues their responses: (queue, (prompt, response)s of each device).
+
+  Args:
+    columns: positions of a row. out: where the tokens of responses that go on are.
+  """
+  devices = work.mesh.size
   tokens, lengths = np.zeros((devices, chunk, columns), np.int32), np.zeros((devices, chunk), np.int32)
-  count = np.zeros(devices, np.int32)
-  entries = np.zeros((4, devices, chunk * group), np.int32)  # owner, row, last token, length
+  entries = np.zeros((5, devices, chunk * group), np.int32)  # owner, row, last token, length, made
   names = np.zeros((2, devices, chunk * group), np.uint32)  # prompt id, response index
-  for i, p in enumerate(named):
+  taken = [[] for _ in range(devices)]
+  for i, (p, responses, made) in enumerate(rows):
     row, d = divmod(i, devices)
-    lengths[d, row] = len(prompts[p]) - 1
-    tokens[d, row, columns - lengths[d, row]:] = prompts[p][:-1]
-    for g in range(group):
-      entries[:, d, count[d]] = p * group + g, row, prompts[p][-1], len(prompts[p])
-      names[:, d, count[d]] = prompt_ids[p], response_offset + g
-      count[d] += 1
-  kv = decode.prefill(config, params, jnp.asarray(tokens.reshape(-1, columns)), jnp.asarray(lengths.reshape(-1)), mesh=mesh)
-  split = NamedSharding(mesh, PartitionSpec(AXES))
-  put = lambda x: jax.device_put(x.reshape(-1), split)
-  return decode.Queue(kv, put(count), *(put(x) for x in entries), jax.device_put(_keys(key, *names.reshape(2, -1)), split))
+    ids = work.prompts[p] + (out.tokens_PGL[p, responses[0], :made].tolist() if made else [])
+    lengths[d, row] = n = len(ids) - 1
+    at = slice(n) if work.layout.page else slice(columns - n, columns)
+    tokens[d, row, at] = ids[:-1]
+    for g in responses:
+      entry = len(taken[d])
+      entries[:, d, entry] = p * work.group + g, row, ids[-1], len(ids), made
+      names[:, d, entry] = work.prompt_ids[p], work.response_offset + g
+      taken[d].append((p, g))
+  prompts = decode.prefill(work.config, work.layout, work.params, tokens.reshape(-1, columns), lengths.reshape(-1),
+                           mesh=work.mesh)
+  count = _put(np.array([len(x) for x in taken], np.int32), work.mesh)
+  keys = _keys(work.key, *names.reshape(2, -1), mesh=work.mesh)
+  return decode.Queue(prompts, count, *(_put(x.reshape(-1), work.mesh) for x in entries), keys), taken
 
 
-def _collect(out: Responses, steps: decode.Steps, group: int, on_finished, on_tokens) -> None:
-  """Moves the tokens of a run of steps to their responses and tells who finished, in the order in which they did."""
+def _collect(out: Responses, steps: decode.Steps, group: int, here_B, on_finished, on_tokens) -> list[_Row]:
+  """Moves the tokens of a run of steps to their responses and tells who finished, in the order in which they did.
+
+  Returns:
+    those that were put back, to start again.
+  """
   lengths, T = out.lengths_PG.reshape(-1), out.tokens_PGL.shape[2]
-  real = steps.owner_BT >= 0
+  real = steps.place_BT >= 0
   owner, place = steps.owner_BT[real], steps.place_BT[real]
   out.tokens_PGL.reshape(-1, T)[owner, place] = steps.tokens_BT[real]
   out.logps_PGL.reshape(-1, T)[owner, place] = steps.logps_BT[real]
@@ -160,10 +307,32 @@ def _collect(out: Responses, steps: decode.Steps, group: int, on_finished, on_to
   for r in np.flatnonzero(lengths > starts):
     p, g = divmod(int(r), group)
     on_tokens(p, g, out.tokens_PGL[p, g, starts[r]:lengths[r]])
+  again = []
   for t, slot in np.argwhere(steps.end_BT.T != decode.GOES_ON):
     p, g = divmod(int(steps.owner_BT[slot, t]), group)
-    out.stopped_PG[p, g] = steps.end_BT[slot, t] == decode.STOPPED
-    on_finished(p, g, out.tokens_PGL[p, g, :out.lengths_PG[p, g]])
+    if steps.end_BT[slot, t] == decode.PUT_BACK:
+      _start_again(out, p, g)
+      again.append(_Row(p, [g]))
+      continue
+    out.ended_PG[p, g], out.stopped_PG[p, g] = True, steps.end_BT[slot, t] == decode.STOPPED
+    if here_B[slot]:
+      on_finished(p, g, out.tokens_PGL[p, g, :out.lengths_PG[p, g]])
+  return again
 
 
-_keys = jax.jit(response_keys)
+def host_array(tree):
+  """Arrays that may lie on devices of several processes, whole, as numpy in all of them."""
+  if jax.process_count() == 1:
+    return jax.device_get(tree)
+  return multihost_utils.process_allgather(tree, tiled=True)
+
+
+def _put(x: np.ndarray, mesh):
+  """One part to each device, by the first axis."""
+  return jax.make_array_from_callback(x.shape, NamedSharding(mesh, PartitionSpec(AXES)), lambda index: x[index])
+
+
+@functools.partial(jax.jit, static_argnames='mesh')
+def _keys(key, prompt_ids, response_ids, *, mesh):
+  split = NamedSharding(mesh, PartitionSpec(AXES))
+  return jax.lax.with_sharding_constraint(response_keys(key, prompt_ids, response_ids), split)

@@ -3,6 +3,8 @@
 import jax
 import jax.numpy as jnp
 
+from vibethinker_jax.sharding import platform
+
 MASKED = -1e30
 
 
@@ -58,7 +60,11 @@ def sample(logits_BV, keys_B, *, temperature: float = 1.0, top_p: float = 1.0, v
     kept = probs > top_p_threshold(probs, top_p)
     logits = jnp.where(kept, logits, MASKED)
     probs = jnp.where(kept, probs, 0.0)
-  # Inverse of the cumulative distribution: one uniform number a row instead of Gumbel noise for every id.
+  if platform() != 'cpu':  # on TPU a cumulative sum over 151 936 ids takes 5 times as long as noise for each of them
+    noise = jax.vmap(lambda key: jax.random.gumbel(key, (V,)))(keys_B)
+    tokens = jnp.argmax(logits + noise, axis=-1)
+    return tokens.astype(jnp.int32), _logp(logits, tokens)
+  # Inverse of the cumulative distribution: one uniform number a row.
   mass = jnp.cumsum(probs, axis=-1)
   uniform = jax.vmap(jax.random.uniform)(keys_B)[:, None] * mass[:, -1:]
   tokens = jnp.minimum(jnp.sum(mass <= uniform, axis=-1), V - 1)

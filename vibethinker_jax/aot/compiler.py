@@ -1,0 +1,88 @@
+"""Compiles one program ahead of time and keeps what the compiler wrote: memory, or how much is missing, and the HLO text."""
+
+import gzip
+import hashlib
+import json
+import pathlib
+import re
+import time
+from typing import NamedTuple
+
+import jax
+
+from vibethinker_jax.aot import topology as topology_lib
+
+MISSING = (r'Used ([\d.]+)([KMGT]) of [\d.]+[KMGT] hbm', r'Total hbm usage >= ([\d.]+)([KMGT])',
+           r'allocating ([\d.]+)([KMGT]) which exceeds available HBM')
+UNITS = {'K': 2.0**10, 'M': 2.0**20, 'G': 2.0**30, 'T': 2.0**40}
+
+
+class Compiled(NamedTuple):
+  """What is known of a compiled program.
+
+  Attributes:
+    memory: bytes per device: arguments, outputs, shared (outputs in the place of donated arguments), temporaries, code;
+      empty if the program does not fit.
+    needed: bytes per device. error: of a program that does not compile, else ''. text: scheduled HLO.
+    seconds: of compiling. cached: it was on disk.
+  """
+  memory: dict
+  needed: float
+  error: str
+  text: str
+  seconds: float
+  cached: bool
+
+
+def compile_program(lowered: jax.stages.Lowered, topology: str, cache: pathlib.Path | None) -> Compiled:
+  """Compiles, or reads what was compiled before: the key is the program's text, the versions and the topology.
+
+  Raises:
+    jax.errors.JaxRuntimeError: the compiler fails for another reason than memory.
+  """
+  options = topology_lib.chip_of(topology).options
+  key = hashlib.sha256('\n'.join([lowered.as_text(), topology_lib.version(), topology, json.dumps(options)]).encode())
+  path = cache / key.hexdigest()[:32] if cache else None
+  if path and path.with_suffix('.json').exists():
+    values = json.loads(path.with_suffix('.json').read_text())
+    text = '' if values['error'] else gzip.decompress(path.with_suffix('.hlo.gz').read_bytes()).decode()
+    return Compiled(**values, text=text, cached=True)
+  started = time.perf_counter()
+  try:
+    compiled = lowered.compile(compiler_options=options or None)
+  except jax.errors.JaxRuntimeError as error:
+    if 'RESOURCE_EXHAUSTED' not in str(error):
+      raise
+    result = Compiled({}, _needed(str(error)), _first_line(str(error)), '', time.perf_counter() - started, False)
+  else:
+    stats = compiled.memory_analysis()
+    memory = {'arguments': stats.argument_size_in_bytes, 'outputs': stats.output_size_in_bytes,
+              'shared': stats.alias_size_in_bytes, 'temporaries': stats.temp_size_in_bytes,
+              'code': stats.generated_code_size_in_bytes}
+    needed = sum(memory.values()) - 2 * memory['shared']
+    result = Compiled(memory, needed, '', compiled.as_text(), time.perf_counter() - started, False)
+  if path:
+    _store(path, result)
+  return result
+
+
+def _store(path: pathlib.Path, result: Compiled) -> None:
+  """The text first: a .json says that both are whole."""
+  path.parent.mkdir(parents=True, exist_ok=True)
+  values = {name: value for name, value in result._asdict().items() if name not in ('text', 'cached')}
+  for suffix, content in (('.hlo.gz', gzip.compress(result.text.encode(), 6)), ('.json', json.dumps(values).encode())):
+    temporary = path.with_suffix(suffix + '.tmp')
+    temporary.write_bytes(content)
+    temporary.replace(path.with_suffix(suffix))
+
+
+def _needed(message: str) -> float:
+  """Bytes that a program which does not fit would take; 0 if the compiler does not say."""
+  for pattern in MISSING:
+    if found := re.search(pattern, message):
+      return float(found.group(1)) * UNITS[found.group(2)]
+  return 0.0
+
+
+def _first_line(message: str) -> str:
+  return message.strip().splitlines()[0][:300]

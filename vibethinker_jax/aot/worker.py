@@ -1,0 +1,73 @@
+"""What a plan asks of one program, as plain values. It runs in a process of its own: a crash of the compiler costs that
+process alone."""
+
+import pathlib
+
+import jax
+
+from vibethinker_jax.aot import compiler, estimate, hlo, programs as programs_lib, topology as topology_lib
+from vibethinker_jax.programs import recipe as recipe_lib
+
+GIB = topology_lib.GIB
+
+
+def names(config: dict, topology: str, stage: str) -> list[str]:
+  """Of the programs of a stage.
+
+  Raises:
+    ValueError: the stage cannot run on this slice.
+  """
+  mesh, programs = _open(config, topology, stage)
+  return [program.name for program in programs]
+
+
+def _open(config: dict, topology: str, stage: str):
+  recipe, options = recipe_lib.bind(config, (stage,))
+  mesh = topology_lib.make_mesh(topology, recipe.mesh)
+  with jax.set_mesh(mesh):
+    return mesh, programs_lib.stage_programs(recipe, options[stage], mesh)
+
+
+def run(config: dict, topology: str, stage: str, name: str, cache: str) -> dict:
+  """Compiles a program of a stage and returns everything that a plan prints of it (see the keys below), JSON-ready."""
+  chip = topology_lib.chip_of(topology)
+  mesh, programs = _open(config, topology, stage)
+  program = next(p for p in programs if p.name == name)
+  with jax.set_mesh(mesh):
+    compiled = compiler.compile_program(program.lower(), topology, pathlib.Path(cache) if cache else None)
+  result = {'stage': stage, 'program': name, 'devices': mesh.size, 'rows_per_device': program.rows, 'tokens': program.tokens,
+            'compile_seconds': round(compiled.seconds, 1), 'cached': compiled.cached}
+  module = hlo.parse(compiled.text) if compiled.text else None
+  memory = _memory(program, compiled, module)
+  total = compiled.needed + sum(program.held.values())
+  result |= {'fits': not compiled.error and total <= chip.memory, 'error': compiled.error,
+             'hbm': {'total': total, 'capacity': chip.memory, **memory}}
+  if module is None:
+    return result
+  cost = estimate.cost(module, chip)
+  return result | {'collectives': hlo.by_kind(hlo.collectives(module)), 'estimate': _estimate(program, cost, chip, mesh.size)}
+
+
+def _memory(program: programs_lib.Program, compiled: compiler.Compiled, module) -> dict:
+  """Bytes per device by class. Loops carry gradients and saved activations; what is left of the temporaries is work space."""
+  parts = dict(program.arguments)
+  for name, size in program.held.items():
+    parts[f'held_{name}'] = size
+  if module:
+    temporaries = compiled.memory['temporaries']
+    saved = min(temporaries, hlo.carried(module)) if program.trains else 0.0
+    parts |= {'gradients_and_activations': saved, 'temporaries': temporaries - saved, 'code': compiled.memory['code'],
+              'outputs': compiled.memory['outputs'] - compiled.memory['shared']}
+  return parts
+
+
+def _estimate(program: programs_lib.Program, cost: estimate.Cost, chip, devices: int) -> dict:
+  """Seconds and MFU with the attention kernel at the lower and the higher efficiency."""
+  bracket = [cost.seconds(x) for x in estimate.EFFICIENCIES]
+  values = {'seconds': bracket, 'mxu_seconds': cost.mxu, 'other_seconds': cost.other, 'kernel_seconds_at_peak': cost.kernels,
+            'exposed_collective_seconds': cost.exposed, 'hidden_collective_seconds': cost.hidden,
+            'unknown_loops': list(cost.unknown_loops)}
+  if program.flops:
+    ideal = program.flops / devices / chip.flops
+    values |= {'model_flops_per_device': program.flops / devices, 'mfu': [ideal / x for x in bracket]}
+  return values

@@ -1,0 +1,50 @@
+"""Compiles every program of a recipe for a TPU slice that is not there: does it fit, how fast would it be, what would it cost?
+
+  python -m vibethinker_jax.plan --config=configs/vibethinker_1p5b.py --topology=v5e:4x4 --dollars_per_chip_hour=1.2
+
+Needs libtpu (pip install -e '.[plan]'), no TPU. Times are estimates from the compiler's schedule, not measurements.
+"""
+
+from vibethinker_jax import startup
+
+if __name__ == '__main__':
+  startup.prepare()
+
+import json
+import os
+import pathlib
+import sys
+
+from absl import app, flags
+from ml_collections import config_flags
+
+from vibethinker_jax import config as config_lib
+from vibethinker_jax.aot import budget, planning, table
+from vibethinker_jax.programs import recipe as recipe_lib
+
+CONFIG = config_flags.DEFINE_config_file(
+    'config', None, 'Config file of the recipe; fields can be set: --config.sft.micro_batches=4')
+TOPOLOGY = flags.DEFINE_string('topology', None, 'TPU slice: v4, v5e, v5p, v6e or tpu7x with its shape: v5e:4x4, v5p:2x2x2.')
+STAGES = flags.DEFINE_list('stages', [], 'Only these stages of the recipe. Default: all.')
+JSON = flags.DEFINE_bool('json', False, 'Print everything as JSON instead of the tables.')
+DOLLARS = flags.DEFINE_float('dollars_per_chip_hour', 0.0, 'Price of a chip, for the cost; 0 prints none.', lower_bound=0.0)
+CACHE = flags.DEFINE_string('cache', '~/.cache/vibethinker_jax/plan', "Directory of what was compiled before; '' keeps nothing.")
+
+
+def main(argv) -> None:
+  if len(argv) > 1:
+    raise app.UsageError(f'unknown arguments {argv[1:]}')
+  startup.plain_logs()
+  try:
+    config = config_lib.plain(CONFIG.value.to_dict())
+    cache = str(pathlib.Path(CACHE.value).expanduser()) if CACHE.value else ''
+    plan = planning.run(config, TOPOLOGY.value, tuple(STAGES.value), cache, budget.Assumptions(DOLLARS.value))
+  except ValueError as error:
+    raise SystemExit(f'error: {error}') from (error if os.environ.get('VIBETHINKER_TRACEBACK') else None)
+  print(json.dumps(plan, indent=1) if JSON.value else table.plan(plan))
+  sys.exit(0 if plan['fits'] else 1)
+
+
+if __name__ == '__main__':
+  flags.mark_flags_as_required(['config', 'topology'])
+  app.run(main, flags_parser=startup.parse_flags)
