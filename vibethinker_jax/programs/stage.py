@@ -1,5 +1,6 @@
 """What every program gets, and how a model is opened: from scratch, from an earlier stage, from a checkpoint."""
 
+import hashlib
 import json
 import logging
 import pathlib
@@ -107,6 +108,26 @@ def _load(path: pathlib.Path, mesh, tokenizer, progress: bool) -> Model:
                         sharding.tree_shardings(mesh, shapes))
   return Model(config, checkpoint.read_params(directory, target, saved['digests']),
                tokenizer or tokenizer_lib.from_files(saved['tokenizer']))
+
+
+def fingerprint(path: pathlib.Path) -> dict:
+  """What tells one model from another: a digest of its weights, configuration and tokenizer, whatever its path."""
+  path, found = pathlib.Path(path), hashlib.sha256()
+  if path.is_file() or hf.is_model(path):
+    kinds = ('.safetensors', '.json', '.model', '.jinja')
+    files = [path] if path.is_file() else sorted(p for p in path.iterdir() if p.suffix in kinds)
+    for file in files:
+      found.update(file.name.encode() if path.is_dir() else b'')
+      with file.open('rb') as opened:
+        found.update(hashlib.file_digest(opened, 'sha256').digest())
+    return {'sha256': found.hexdigest()}
+  directory = checkpoint.find(path)
+  saved = checkpoint.read_model(directory)
+  weights = {name: value for name, value in saved['digests'].items() if name.startswith('params')}
+  found.update(json.dumps([weights, saved['config']], sort_keys=True).encode())
+  for name, content in sorted(saved['tokenizer'].items()):
+    found.update(name.encode() + b'\0' + content)
+  return {'sha256': found.hexdigest(), 'step': directory.name}
 
 
 def base(stage: Stage) -> Model:
