@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import sys
@@ -46,28 +47,60 @@ def position(workdir, step):
     return reader.restore((workdir / 'sft' / 'checkpoints' / str(step) / 'extra').absolute())['position']
 
 
-@pytest.fixture(scope='module')
-def one(tmp_path_factory):
-  workdir = tmp_path_factory.mktemp('one')
-  done = one_host(workdir, 'sft')
-  assert done.returncode == 0, done.stderr
-  return workdir
+STAGES = 'sft', 'probe', 'merge', 'rl_math_16k', 'rl_math_32k', 'rl_code', 'evaluate'
 
 
 @pytest.fixture(scope='module')
-def two(tmp_path_factory):
-  workdir = tmp_path_factory.mktemp('two')
-  done = two_hosts(workdir, 'sft')
-  assert done.returncode == 0, done.stderr
-  assert done.stdout.count('report:') == 1  # one of them prints
-  return workdir
+def runs(tmp_path_factory):
+  """{hosts: (workdir of the whole recipe, how many responses each host judged)}"""
+  found = {}
+  for count, run in ((1, one_host), (2, two_hosts)):
+    workdir = tmp_path_factory.mktemp(f'hosts{count}')
+    done = run(workdir, ','.join(STAGES))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count('report:') == 1  # one of them prints
+    found[count] = workdir, [int(n) for n in re.findall(r'judged (\d+)', done.stderr)]
+  return found
 
 
-def test_the_numbers_are_those_of_one_host(one, two):
-  for a, b in zip(lines(one), lines(two), strict=True):
-    assert a['count'] == b['count'] and a['step'] == b['step']  # the same tokens
-    for name in ('loss', 'entropy', 'grad_norm'):
-      assert abs(a[name] - b[name]) < 1e-5, (a['step'], name)
+@pytest.fixture(scope='module')
+def one(runs):
+  return runs[1][0]
+
+
+@pytest.fixture(scope='module')
+def two(runs):
+  return runs[2][0]
+
+
+def test_each_host_verifies_its_own_responses(runs):
+  (_, alone), (_, shared) = runs[1], runs[2]
+  assert len(alone) == 1 and len(shared) == 2 and sum(shared) == alone[0] and min(shared) > alone[0] / 4
+
+
+@pytest.mark.parametrize('stage', [name for name in STAGES if name.startswith(('sft', 'rl'))])
+def test_the_numbers_are_those_of_one_host(one, two, stage):
+  """Tokens, and what follows from them alone, to the bit; sums of floats in another order to 1e-5."""
+  timed = lambda name: name == 'time' or 'second' in name
+  for a, b in zip(lines(one, stage), lines(two, stage), strict=True):
+    assert a.keys() == b.keys()
+    assert all(a[name] == b[name] for name in ('step', 'accuracy', 'response_tokens', 'useful_groups', 'invalid') if name in a)
+    for name in a:
+      assert timed(name) or a[name] == b[name] or abs(a[name] - b[name]) < 1e-5, (a['step'], name)
+  if stage != 'sft':
+    for name in ('examples.jsonl', 'prompts.json'):
+      assert (one / stage / name).read_text() == (two / stage / name).read_text()
+
+
+@pytest.mark.parametrize('stage', ['probe', 'merge', 'evaluate'])
+def test_the_scores_are_those_of_one_host(one, two, stage):
+  clean = lambda value: ({k: clean(v) for k, v in value.items() if k != 'seconds'} if isinstance(value, dict) else value)
+  for name in {path.name for path in (one / stage).glob('*.json')}:
+    a, b = (clean(json.loads((workdir / stage / name).read_text())) for workdir in (one, two))
+    assert a == b, name
+
+
+def test_the_data_stands_at_the_same_place(one, two):
   assert position(one, 4) == position(two, 4)  # of all the data's streams
   tokens = [json.loads((workdir / 'sft/result.json').read_text())['tokens_this_process'] for workdir in (one, two)]
   assert 0 < tokens[1] < tokens[0]  # a host reads its own rows only
