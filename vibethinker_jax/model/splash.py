@@ -13,6 +13,9 @@ from vibethinker_jax.sharding import BATCH, platform
 
 # Queries and keys of a tile, as far as they divide the row: the compiler's schedule on v5e and v6e was best with these.
 BLOCK_Q, BLOCK_KV, BLOCK_KV_COMPUTE = 512, 1024, 512
+# The fused backward kernel writes a partial gradient of all queries for each of these: at 32K of 1024 they are 3.2 GB a
+# layer and as much traffic again to add them up. Larger ones compute more above the diagonal (2048: 3% at 32K).
+BLOCK_KV_BACKWARD = 2048
 LANES = 128  # the kernel wants rows and head widths that are multiples of this
 
 
@@ -54,9 +57,10 @@ def _local(q_BLHh, k_BLKh, v_BLKh, segment_ids_BL, *, name, interpret):
 
 def _kernel(length: int, group: int, name: str, interpret: bool):
   """The kernel of one key/value head and its `group` query heads."""
-  q, kv, compute = (math.gcd(length, block) for block in (BLOCK_Q, BLOCK_KV, BLOCK_KV_COMPUTE))
+  q, kv, compute, backward = (math.gcd(length, block)
+                            for block in (BLOCK_Q, BLOCK_KV, BLOCK_KV_COMPUTE, BLOCK_KV_BACKWARD))
   blocks = kernel.BlockSizes(
-      block_q=q, block_kv=kv, block_kv_compute=compute, block_q_dkv=q, block_kv_dkv=kv, block_kv_dkv_compute=compute,
+      block_q=q, block_kv=kv, block_kv_compute=compute, block_q_dkv=q, block_kv_dkv=backward, block_kv_dkv_compute=compute,
       use_fused_bwd_kernel=True)
   mask = masks.MultiHeadMask([masks.CausalMask((length, length))] * group)
   return kernel.make_splash_mqa_single_device(mask, block_sizes=blocks, residual_checkpoint_name=name, interpret=interpret)
