@@ -10,7 +10,7 @@ setuptools.setup(
     license='Apache-2.0',
     python_requires='>=3.11',
     packages=setuptools.find_packages(include=['vibethinker_jax*']),
-    package_data={'vibethinker_jax.eval': ['*.html']},
+    package_data={'vibethinker_jax.eval': ['*.html', '*.css', '*.js']},
     install_requires=[
         'absl-py',
         'array-record; sys_platform != "win32"',
@@ -18,6 +18,7 @@ setuptools.setup(
         'grain',
         'jax>=0.10',
         'jinja2',
+        'latex2mathml',
         'math-verify[antlr4_13_2]',
         'ml-collections',
         'numpy',

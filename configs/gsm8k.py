@@ -28,7 +28,7 @@ def get_config(arg=''):
   data = dict(files='gsm8k/train.jsonl', weights=(), prompt=TASK, response='', answer='', domain='')
   config.sft = config_dict.ConfigDict(dict(
       program='sft', init_from='base', data=data | dict(response='solution|answer'), domains=(), levels=(), problems=0,
-      steps=4 if local else 700, batch_size=2 if local else 16, length=512 if local else 1024, too_long='error',
+      steps=4 if local else 700, batch_size=2 if local else 16, length=512 if local else 1024, too_long='error', streams=1,
       micro_batches=1, learning_rate=1e-4, final_learning_rate=1e-6, warmup_percent=5.0, beta2=0.95, weight_decay=0.0,
       clip_norm=1.0, checkpoint_steps=2 if local else 175, log_steps=1 if local else 10, remat='none', attention='auto', unroll=False,
       max_skipped=10))

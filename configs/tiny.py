@@ -33,7 +33,7 @@ def get_config():
   # Spectrum: SFT on several worked styles of each problem, with checkpoints to choose specialists from.
   config.sft = config_dict.ConfigDict(dict(
       program='sft', init_from='scratch', data=data, domains=maths * 3 + ('code',), levels=(1,), problems=1_000_000,
-      steps=2000, batch_size=16, length=160, too_long='error', micro_batches=1, learning_rate=4e-3,
+      steps=2000, batch_size=16, length=160, too_long='error', streams=1, micro_batches=1, learning_rate=4e-3,
       final_learning_rate=2e-4, warmup_percent=5.0, beta2=0.95, weight_decay=0.01, clip_norm=1.0,
       checkpoint_steps=400, log_steps=10, remat='none', attention='auto', unroll=True, max_skipped=10))
   # All stages sample with the same cache shape, so that decoding is compiled once.

@@ -28,7 +28,7 @@ def get_config():
   # warm-up, 5 epochs. steps = epochs x tokens of the set / (128 x 32 768); 3 000 are 2.5 billion tokens five times.
   config.sft = config_dict.ConfigDict(dict(
       program='sft', init_from='base', data=data | dict(files='data/sft_*.jsonl.gz'), domains=(), levels=(), problems=0,
-      steps=3000, batch_size=128, length=32_768, too_long='drop', micro_batches=8, learning_rate=5e-5,
+      steps=3000, batch_size=128, length=32_768, too_long='drop', streams=16, micro_batches=8, learning_rate=5e-5,
       final_learning_rate=8e-8, warmup_percent=5.0, beta2=0.95, weight_decay=0.0, clip_norm=1.0, checkpoint_steps=200,
       log_steps=1, remat='attention', attention='auto', unroll=False, max_skipped=10))
   # Four subdomains, Pass@K, argmax per subdomain, 1/N each (1.5B §3.3). K, n and the sizes are not published.

@@ -28,8 +28,8 @@ def get_config():
   # 3B §2.1: packed, global batch 128, 5e-5 -> 8e-8 cosine, 5% linear warm-up; 5 epochs broad, then 2 epochs hard.
   # steps = epochs x tokens of the set / (128 x 65 536).
   sft = dict(
-      program='sft', domains=(), levels=(), problems=0, batch_size=128, length=65_536, too_long='drop', micro_batches=16,
-      learning_rate=5e-5, final_learning_rate=8e-8, warmup_percent=5.0, beta2=0.95, weight_decay=0.0, clip_norm=1.0,
+      program='sft', domains=(), levels=(), problems=0, batch_size=128, length=65_536, too_long='drop', streams=16,
+      micro_batches=16, learning_rate=5e-5, final_learning_rate=8e-8, warmup_percent=5.0, beta2=0.95, weight_decay=0.0, clip_norm=1.0,
       checkpoint_steps=200, log_steps=1, remat='attention', attention='auto', unroll=False, max_skipped=10)
   broad = data | dict(files='data/sft_*.jsonl.gz')
   config.sft = config_dict.ConfigDict(sft | dict(init_from='base', data=broad, steps=3000))

@@ -1,8 +1,12 @@
 """`sample` and `evaluate` as a user calls them, on a checkpoint of a random model."""
 
 import json
+import os
+import random
+import signal
 import subprocess
 import sys
+import time
 
 import jax
 import jax.numpy as jnp
@@ -42,18 +46,104 @@ def test_sample_is_reproducible_and_says_where_it_was_cut(stage):
   assert 'Traceback' not in calls[0].stderr and 'arning' not in calls[0].stderr
 
 
+def evaluate(stage, output, *arguments, rows=(('3 apples', '3'), ('4 apples', '4'), ('5 apples', '5'))):
+  """Evaluates on rows of (prompt, answer), 8 tokens each; returns (the finished process, a reader of its output)."""
+  data = output.parent / 'mine.jsonl'
+  data.write_text(''.join(json.dumps({'prompt': prompt, 'answer': answer}) + '\n' for prompt, answer in rows))
+  given = '--samples=2' if not any(a.startswith('--samples') for a in arguments) else '--slots=64'
+  done = command('evaluate', f'--checkpoint={stage}', f'--data={data}', given, '--max_tokens=8', f'--output={output}',
+                 *arguments)
+  return done, lambda name: json.loads((output / name).read_text())
+
+
+def lines(path):
+  return [json.loads(line) for line in path.read_text().splitlines()]
+
+
 def test_evaluate_scores_and_keeps_every_response(stage, tmp_path):
-  data = tmp_path / 'mine.jsonl'
-  data.write_text(''.join(json.dumps({'prompt': f'{i} apples', 'answer': str(i)}) + '\n' for i in range(3)))
-  done = command('evaluate', f'--checkpoint={stage}', f'--data={data}', '--samples=2', '--max_tokens=8',
-                 f'--output={tmp_path}/out')
+  done, read = evaluate(stage, tmp_path / 'out')
   assert done.returncode == 0, done.stderr
-  result = json.loads((tmp_path / 'out/result.json').read_text())
-  responses = [json.loads(line) for line in (tmp_path / 'out/responses.jsonl').read_text().splitlines()]
-  assert result['scores']['all']['problems'] == 3 and result['scores']['all']['samples'] == 2
-  assert len(responses) == 6 and all(r['tokens'] <= 8 for r in responses)
-  assert result['scores']['all']['pass@1'] == sum(r['correct'] for r in responses) / 6
-  assert 'mine.jsonl' in done.stdout
+  score, responses = read('result.json')['sets']['mine'], lines(tmp_path / 'out/responses.jsonl')
+  assert (score['problems'], score['samples'], score['score']) == (3, [2, 2], 'avg@2')
+  assert [(r['id'], r['sample']) for r in responses] == [(i, g) for i in '123' for g in (0, 1)]
+  assert all(r['tokens'] <= 8 and r['cut_off'] in (True, False) for r in responses)
+  assert score['avg']['value'] == sum(r['status'] == 'correct' for r in responses) / 6
+  assert read('timing.json')['responses'] == 6 and read('result.json')['model']['sha256']
+  assert 'mine, avg@2' in done.stdout and '3 apples' in (tmp_path / 'out/report.html').read_text()
+
+
+def test_a_stopped_evaluation_goes_on_and_takes_more_samples(stage, tmp_path):
+  """What a kill leaves: some responses, in any order, and half a line. Then the same result, byte for byte."""
+  whole, killed = tmp_path / 'whole', tmp_path / 'killed'
+  for directory, samples in ((whole, 3), (killed, 2)):
+    done, _ = evaluate(stage, directory, f'--samples={samples}')
+    assert done.returncode == 0, done.stderr
+  kept = lines(killed / 'responses.jsonl')
+  text = ''.join(json.dumps(kept[i]) + '\n' for i in (4, 0, 3))
+  (killed / 'responses.jsonl').write_text(text + json.dumps(kept[1])[:30])
+  done, read = evaluate(stage, killed, '--samples=3', '--slots=8')
+  assert done.returncode == 0, done.stderr
+  for name in ('result.json', 'responses.jsonl'):
+    assert (killed / name).read_bytes() == (whole / name).read_bytes()
+  assert [s['responses'] for s in read('timing.json')['sessions']] == [6, 6]  # three were there
+  done, _ = evaluate(stage, killed, '--seed=1')
+  assert done.returncode == 1 and 'another evaluation' in done.stderr and 'seed: 0 -> 1' in done.stderr
+
+
+@pytest.mark.slow  # 60 s
+def test_killed_five_times(stage, tmp_path):
+  rows = [(f'{i} apples', str(i)) for i in range(100)]
+  assert evaluate(stage, tmp_path / 'whole', '--slots=8', rows=rows)[0].returncode == 0
+  path, random_ = tmp_path / 'killed/responses.jsonl', random.Random(5)
+  for kill in range(5):
+    started = subprocess.Popen(
+        [sys.executable, '-m', 'vibethinker_jax.evaluate', f'--checkpoint={stage}', f'--data={tmp_path}/mine.jsonl',
+         '--samples=2', '--max_tokens=8', '--slots=8', f'--output={tmp_path}/killed'], start_new_session=True)
+    goal = random_.randrange(40 * kill, 40 * kill + 40)
+    while started.poll() is None and (path.read_bytes().count(b'\n') if path.exists() else 0) <= goal:
+      time.sleep(0.005)
+    if started.poll() is None:
+      os.killpg(started.pid, signal.SIGKILL)
+    started.wait()
+  assert evaluate(stage, tmp_path / 'killed', '--slots=8', rows=rows)[0].returncode == 0
+  for name in ('result.json', 'responses.jsonl'):
+    assert (tmp_path / 'killed' / name).read_bytes() == (tmp_path / 'whole' / name).read_bytes()
+
+
+def test_several_models_and_a_comparison(stage, tmp_path):
+  done, read = evaluate(f'{stage},{stage}/checkpoints/3', tmp_path / 'out')
+  assert done.returncode == 0, done.stderr
+  compared = read('comparison.json')['sets']['mine']
+  assert len(compared['scores']) == 2 and [d['value'] for d in compared['differences'].values()] == [0.0]
+  assert (tmp_path / 'out/comparison.html').exists() and 'problems better' in done.stdout
+
+
+def test_stored_responses_are_scored_without_a_model(tmp_path):
+  data, theirs = tmp_path / 'p.jsonl', tmp_path / 'r.jsonl'
+  data.write_text(''.join(json.dumps({'problem': f'What is {i} and {i} apples together, if one counts them by hand?',
+                                      'answer': str(2 * i)}) + '\n' for i in range(3)))
+  theirs.write_text(''.join(json.dumps({'id': str(i + 1), 'output': f'so \\boxed{{{answer}}}', 'ok': True}) + '\n'
+                            for i, answer in ((0, 0), (1, 2), (2, 5), (0, 0), (1, 3), (2, 5))))
+  arguments = [f'--responses={theirs}', f'--data={data}', '--preset=gsm8k', '--verdict_field=ok',
+               f'--trained_on={data}', '--train_fields=prompt']
+  results = []
+  for name in ('one', 'two'):
+    done = command('evaluate', *arguments, f'--output={tmp_path / name}')
+    assert done.returncode == 0, done.stderr
+    results.append((tmp_path / name / 'result.json').read_bytes())
+  assert results[0] == results[1]
+  result = json.loads(results[0])
+  score = result['sets']['gsm8k']
+  assert score['avg']['value'] == 0.5 and score['cons']['value'] == 0.5 and score['temperature'] is None
+  assert (result['agreement']['responses'], result['agreement']['agree']) == (6, 3)
+  assert len(score['overlap']['shared']) == 3 or score['overlap']['boilerplate']
+
+
+def test_scoring_stored_responses_does_not_import_jax():
+  heavy = ('jax', 'jaxlib', 'flax', 'torch')
+  code = f'import sys, vibethinker_jax.evaluate; sys.exit(str([m for m in {heavy} if m in sys.modules] or ""))'
+  done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, timeout=300)
+  assert done.stderr.strip() == '', done.stderr
 
 
 def test_evaluate_reads_parquet_with_fields_by_name(stage, tmp_path):
@@ -63,10 +153,20 @@ def test_evaluate_reads_parquet_with_fields_by_name(stage, tmp_path):
                  '--answer_field=gold.value', '--domain_field=kind', '--samples=1', '--max_tokens=4',
                  f'--output={tmp_path}/out')
   assert done.returncode == 0, done.stderr
-  result = json.loads((tmp_path / 'out/result.json').read_text())
-  assert result['scores'].keys() == {'kind0', 'kind1', 'all'} and result['settings']['prompt_field'] == '{q}?'
+  score = json.loads((tmp_path / 'out/result.json').read_text())['sets']['set']
+  assert score['subjects'].keys() == {'kind0', 'kind1'} and 'kind1' in done.stdout
   done = command('evaluate', f'--checkpoint={stage}', f'--data={tmp_path}/*.parquet', f'--output={tmp_path}/out')
   assert done.returncode == 1 and 'mine.parquet, row 1: a problem needs' in done.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize('arguments, part', [
+    ((), 'give one of --checkpoint'), (('--responses=x', '--checkpoint=y'), 'give one of'),
+    (('--checkpoint=y', '--preset=aime24'), 'needs the files of the benchmark'),
+    (('--checkpoint=y', '--preset=aime99', '--data=tests/test_commands.py'), 'aime99'),
+    (('--responses=nope.jsonl',), 'no such data file'), (('--compare=a,b',), 'no finished evaluation')])
+def test_mistakes_of_evaluate(arguments, part, tmp_path):
+  done = command('evaluate', *arguments, f'--output={tmp_path}/out')
+  assert done.returncode == 1 and part in done.stderr and 'Traceback' not in done.stderr, done.stderr
 
 
 def test_errors_are_one_line(stage, tmp_path):

@@ -112,3 +112,14 @@ def test_batches_are_split_over_rows_and_positions(mesh_of):
   assert sharding.batch_sharding(mesh).shard_shape((8, 6)) == (2, 3)
   assert sharding.batch_sharding(mesh, 3).shard_shape((8, 6, 5)) == (2, 3, 5)
   assert sharding.batch_sharding(mesh, 1).shard_shape((8,)) == (2,)
+
+
+def test_rows_of_a_batch_are_placed_from_what_a_host_has(mesh_of):
+  """One process has them all; what several have is in tests/launch."""
+  mesh = mesh_of(2, 2, 1, 2)
+  split = sharding.batch_sharding(mesh)
+  assert sharding.rows_here(split, 8) == list(range(8))
+  x = np.arange(48).reshape(8, 6)
+  found = sharding.place_rows(x[::-1], list(range(8))[::-1], split, 8)
+  assert found.sharding == split and (np.asarray(found) == x).all()
+  assert (np.asarray(sharding.place(x, split)) == x).all() and sharding.place(x, split).sharding == split

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import orbax.checkpoint as ocp
 
+from vibethinker_jax import hosts
 from vibethinker_jax.sharding import path_name
 
 
@@ -59,8 +60,9 @@ class Checkpoints:
       position: JSON values: where data and random draws go on.
     """
     extra = {'position': position, 'model': self._model, 'digests': digests({'params': params, 'train': train})}
-    self._manager.save(step, args=ocp.args.Composite(
-        params=ocp.args.StandardSave(params), train=ocp.args.StandardSave(train), extra=ocp.args.JsonSave(extra)))
+    with hosts.busy('saving a checkpoint'):  # waits for the save before, if that is still being written
+      self._manager.save(step, args=ocp.args.Composite(
+          params=ocp.args.StandardSave(params), train=ocp.args.StandardSave(train), extra=ocp.args.JsonSave(extra)))
 
   def restore_newest(self, params, train: dict):
     """(step, params, train, position) of the newest checkpoint that is whole, or None.
@@ -70,31 +72,42 @@ class Checkpoints:
 
     A damaged step (unreadable, or with a wrong digest) is set aside as `damaged-<step>` with a warning.
     """
-    for step in sorted(self._manager.all_steps(), reverse=True):
+    for step in hosts.agreed(lambda: sorted(self._manager.all_steps(), reverse=True)):
+      found, reason = None, ''
       try:
-        found = self._manager.restore(step, args=ocp.args.Composite(
-            params=ocp.args.StandardRestore(params), train=ocp.args.StandardRestore(train),
-            extra=ocp.args.JsonRestore()))
-        wrong = _wrong(found['extra']['digests'], {'params': found['params'], 'train': found['train']})
-        if not wrong:
-          return step, found['params'], found['train'], found['extra']['position']
-        reason = f'wrong digest of {", ".join(wrong[:3])}'
+        with hosts.busy('restoring a checkpoint'):
+          found = self._manager.restore(step, args=ocp.args.Composite(
+              params=ocp.args.StandardRestore(params), train=ocp.args.StandardRestore(train),
+              extra=ocp.args.JsonRestore()))
       # Orbax and TensorStore raise anything, a plain Exception too, for cut, lost or broken files.
       except Exception as error:  # pylint: disable=broad-except
         reason = f'{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ""}'
-      logging.getLogger('vibethinker_jax').warning('checkpoint %s/%d is damaged (%s): trying the one before',
-                                                   self._directory, step, reason)
-      (self._directory / str(step)).rename(self._directory / f'damaged-{step}')
+      reasons = [r for r in hosts.gather(reason) if r]  # a file may be broken that only one host reads
+      if not reasons:
+        wrong = _wrong(found['extra']['digests'], {'params': found['params'], 'train': found['train']})
+        if not wrong:
+          return step, found['params'], found['train'], found['extra']['position']
+        reasons = [f'wrong digest of {", ".join(wrong[:3])}']
+      if hosts.first():
+        logging.getLogger('vibethinker_jax').warning('checkpoint %s/%d is damaged (%s): trying the one before',
+                                                     self._directory, step, reasons[0])
+      hosts.agreed(lambda: self._set_aside(step))
       self._manager.close()
       self._manager = _manager(self._directory, self._keep)
     return None
 
+  def _set_aside(self, step: int) -> None:
+    (self._directory / str(step)).rename(self._directory / f'damaged-{step}')
+
   def __enter__(self):
     return self
 
-  def __exit__(self, *_) -> None:
-    self._manager.wait_until_finished()  # raises what a save raised
-    self._manager.close()
+  def __exit__(self, kind, *_) -> None:
+    if kind is not None and hosts.count() > 1 and not issubclass(kind, SystemExit):
+      return  # a save needs all hosts, and the others may never come; the newest whole checkpoint counts
+    with hosts.busy('saving a checkpoint'):
+      self._manager.wait_until_finished()  # raises what a save raised
+      self._manager.close()
 
 
 def _wrong(expected: dict, tree) -> list[str]:

@@ -31,6 +31,7 @@ AGAINST_FIELDS = flags.DEFINE_list('against_fields', ['prompt'], FIELDS_HELP)
 IGNORE_COMMON = flags.DEFINE_integer(
     'ignore_common', 0, 'N-grams in more than so many training rows are boilerplate and do not count; they are listed '
     'in the report. 0: all count.', lower_bound=0)
+FLAGS_NAME = '--train_fields and --against_fields name others'
 SHOWN = 10  # lines of each list on the screen; the report has all
 
 
@@ -58,7 +59,7 @@ def run(train: str, against: str, output: str, n: int, train_fields: list[str], 
   evaluation = rows_lib.Rows(rows_lib.paths(against))
   owners, found = [], []  # evaluation row of each text
   for i in range(len(evaluation)):
-    for text in texts(evaluation, i, against_fields):
+    for text in sources.texts(evaluation, i, against_fields, FLAGS_NAME):
       owners.append(i)
       found.append(text)
   index = ngrams.Index(found, n)
@@ -67,7 +68,7 @@ def run(train: str, against: str, output: str, n: int, train_fields: list[str], 
 
   shared = {}  # training row -> its hits
   for i in _bar(len(rows)):
-    hits = {hit.gram: hit for text in texts(rows, i, train_fields) for hit in index.shared(text)}
+    hits = {hit.gram: hit for text in sources.texts(rows, i, train_fields, FLAGS_NAME) for hit in index.shared(text)}
     if hits:
       shared[i] = list(hits.values())
   counts = collections.Counter(hit.gram for hits in shared.values() for hit in hits)
@@ -98,28 +99,6 @@ def run(train: str, against: str, output: str, n: int, train_fields: list[str], 
     raise ValueError(f'all {len(rows)} rows share an n-gram with an evaluation row, nothing was written; '
                      f'{output}.report.json says which')
   return report
-
-
-def texts(rows: rows_lib.Rows, i: int, fields: list[str]) -> list[str]:
-  """The texts of a row's fields; of chat messages those of all but the system, which says the same in every row."""
-  row, found = rows[i], []
-  for name in fields:
-    try:
-      if name == 'prompt':
-        value = sources.prompt(row, sources.DataOptions())
-      elif name == 'response':
-        value = sources.field(row, sources.RESPONSE) or sources.conversation(row)[1] or []
-      else:
-        value = sources.field(row, name)
-    except ValueError as error:
-      raise ValueError(f'{rows.location(i)}: {error}; --train_fields and --against_fields name others') from error
-    values = [x.get('content') if isinstance(x, dict) else x for x in (value if isinstance(value, list) else [value])
-              if not (isinstance(x, dict) and x.get('role') == 'system')]
-    if not all(isinstance(v, str) for v in values):
-      raise ValueError(f'{rows.location(i)}: the field {name!r} must be text, texts or chat messages; found '
-                       f'{", ".join(row)}; --train_fields and --against_fields name others')
-    found += values
-  return found
 
 
 def summary(report: dict) -> str:

@@ -1,7 +1,14 @@
-"""Scores a checkpoint on problems: Pass@1 with its interval, Pass@K, and every response kept.
+r"""Scores models on benchmarks by the papers' protocol, or stored responses without a model; every response is kept.
 
-  python -m vibethinker_jax.evaluate --checkpoint=runs/tiny/rl_code --output=runs/eval
-  python -m vibethinker_jax.evaluate --checkpoint=runs/tiny/rl_code --data=mine.jsonl --output=runs/mine
+  python -m vibethinker_jax.evaluate --checkpoint=my-model --preset=aime24,math500 \\
+      --data=aime24.parquet,math500.jsonl --output=runs/eval
+  python -m vibethinker_jax.evaluate --checkpoint=runs/tiny/merge,runs/tiny/rl_code --output=runs/eval
+  python -m vibethinker_jax.evaluate --responses=theirs.jsonl --preset=math500 --data=math500.jsonl --output=runs/theirs
+  python -m vibethinker_jax.evaluate --compare=runs/eval,runs/theirs --output=runs/compared
+
+OUTPUT gets result.json (the numbers: a function of the settings alone), responses.jsonl (a line for every response,
+with its verdict), timing.json, and report.html, one page with everything. A stopped evaluation goes on with the same
+command; a finished one takes more --samples.
 """
 
 from vibethinker_jax import startup
@@ -13,40 +20,59 @@ import json
 import os
 import pathlib
 
-from absl import app, flags
-import jax
-import numpy as np
 
-from vibethinker_jax import config as config_lib, sharding
-from vibethinker_jax.data import sources, synthetic
-from vibethinker_jax.eval import benchmarks, passk
-from vibethinker_jax.programs import stage
-from vibethinker_jax.sampler import engine
+from absl import app, flags
+
+from vibethinker_jax import config as config_lib
+from vibethinker_jax.data import overlap, presets, rows as rows_lib, sources, synthetic, tokenizer as tokenizer_lib
+from vibethinker_jax.eval import compare, judge, page, scores, sets as sets_lib, stored, terminal
+from vibethinker_jax.eval.journal import Journal
 from vibethinker_jax.verify.pool import Pool
 from vibethinker_jax.verify.sandbox.client import SandboxUnavailable
 
-CHECKPOINT = flags.DEFINE_string('checkpoint', None, 'Stage directory of a workdir, one of our checkpoints, a '
-                                 'Hugging Face directory, or a GGUF file.')
+CHECKPOINT = flags.DEFINE_list('checkpoint', [], 'Stage directories of a workdir, our checkpoints, Hugging Face '
+                               'directories, or GGUF files; several are evaluated one after the other and compared.')
+PRESET = flags.DEFINE_list('preset', [], f'Protocols: {", ".join(presets.PRESETS)}. One for all of --data, or one for '
+                           'each of its entries.')
 DATA = flags.DEFINE_string(
-    'data', 'synthetic', 'Files of problems with answers or tests, paths and globs with commas between (JSON lines or '
-    "arrays, .gz too, parquet, ArrayRecord), or 'synthetic': held-out synthetic problems.")
+    'data', '', 'Files of problems with answers or tests, paths and globs with commas between (JSON lines or arrays, '
+    "CSV, .gz too, parquet, ArrayRecord), or 'synthetic': held-out synthetic problems, the default with a checkpoint. "
+    'Without --preset every entry is a set of its own.')
+LIMIT = flags.DEFINE_integer('limit', 0, 'Only so many problems from the start of each set of files; 0 is all.',
+                             lower_bound=0)
 PROMPT_FIELD = flags.DEFINE_string(
     'prompt_field', '', "Field of the prompt in --data, or a template: '{problem} Put the answer in \\boxed{{}}.' "
-    'Default: found (prompt, problem, question).')
+    'Default: found (prompt, problem, question), and worded as the preset says.')
 ANSWER_FIELD = flags.DEFINE_string(
     'answer_field', '', 'Field of the answer in --data. Default: found (answer, reward_model.ground_truth).')
 DOMAIN_FIELD = flags.DEFINE_string(
-    'domain_field', '', "Field by which --data is divided in the table. Default: 'domain', or the file's name.")
+    'domain_field', '', 'Field by which a set is divided in its table. Default: domain, subject, type, difficulty.')
 DOMAINS = flags.DEFINE_list('domains', list(synthetic.DOMAINS), 'Domains of the synthetic problems.')
 PROBLEMS = flags.DEFINE_integer('problems', 100, 'Problems per domain of the synthetic problems.', lower_bound=1)
 TEMPLATES = flags.DEFINE_list('templates', [], 'Only these templates of the synthetic problems; default: all.')
 LEVELS = flags.DEFINE_list('levels', ['1'], 'Difficulty levels of the synthetic problems: 1, 2, 3.')
-SAMPLES = flags.DEFINE_integer('samples', 4, 'Responses per problem.', lower_bound=1)
-TEMPERATURE = flags.DEFINE_float('temperature', 1.0, '0 is greedy.', lower_bound=0.0)
-TOP_P = flags.DEFINE_float('top_p', 0.95, 'Nucleus; 1 keeps all tokens.', lower_bound=0.0, upper_bound=1.0)
-MAX_TOKENS = flags.DEFINE_integer('max_tokens', 256, 'Response tokens at most.', lower_bound=1)
+SAMPLES = flags.DEFINE_integer('samples', None, 'Responses per problem. Default: the preset\'s, else 4.', lower_bound=1)
+TEMPERATURE = flags.DEFINE_float('temperature', None, '0 is greedy. Default: the preset\'s, else 1.', lower_bound=0.0)
+TOP_P = flags.DEFINE_float('top_p', None, 'Nucleus; 1 keeps all tokens. Default: the preset\'s, else 0.95.',
+                           lower_bound=0.0, upper_bound=1.0)
+MAX_TOKENS = flags.DEFINE_integer('max_tokens', None, 'Response tokens at most. Default: the preset\'s, else 256.',
+                                  lower_bound=1)
+SLOTS = flags.DEFINE_integer('slots', 64, 'Responses in flight, over all devices; changes the speed alone.',
+                             lower_bound=1)
 SEED = flags.DEFINE_integer('seed', 0, 'Of the draws, and of the synthetic problems.')
-OUTPUT = flags.DEFINE_string('output', None, 'Directory for result.json and responses.jsonl.')
+RESPONSES = flags.DEFINE_string(
+    'responses', '', 'Score these stored responses (JSON lines, of anybody) without a model. Their problems are those '
+    'of --data, found by id or prompt, or stand in the file itself.')
+RESPONSE_FIELD = flags.DEFINE_string('response_field', '', 'Field of the response in --responses. Default: found.')
+VERDICT_FIELD = flags.DEFINE_string('verdict_field', '', 'Field of the verdict in --responses: the result says how far '
+                                    'it agrees with ours, and lists every disagreement.')
+TOKENIZER = flags.DEFINE_string('tokenizer', '', 'Counts the tokens of --responses, where the file does not say.')
+TRAINED_ON = flags.DEFINE_string('trained_on', '', 'Training files: which problems share 10 words in a row with them, '
+                                 'and the scores with and without those problems.')
+TRAIN_FIELDS = flags.DEFINE_list('train_fields', ['prompt', 'response'], 'Fields of --trained_on that are compared.')
+COMPARE = flags.DEFINE_list('compare', [], 'Directories of finished evaluations to compare on one page; the first is '
+                            'what the others are compared with.')
+OUTPUT = flags.DEFINE_string('output', None, 'Directory for the results.')
 
 
 def main(argv) -> None:
@@ -54,57 +80,217 @@ def main(argv) -> None:
     raise app.UsageError(f'unknown arguments {argv[1:]}')
   startup.plain_logs()
   try:
-    if DATA.value == 'synthetic':
-      levels = tuple(int(level) for level in LEVELS.value)
-      rows = [row for domain in DOMAINS.value
-              for row in synthetic.problems(domain, 'evaluate', PROBLEMS.value, SEED.value, levels,
-                                             tuple(TEMPLATES.value))]
-    else:
-      rows = sources.read_problems(sources.DataOptions(
-          DATA.value, prompt=PROMPT_FIELD.value, answer=ANSWER_FIELD.value, domain=DOMAIN_FIELD.value))
-    run(rows, pathlib.Path(OUTPUT.value))
+    run(pathlib.Path(OUTPUT.value))
   except (ValueError, SandboxUnavailable) as error:
     raise SystemExit(f'error: {error}') from None
+  except KeyboardInterrupt:
+    raise SystemExit(f'stopped; what was sampled is in {OUTPUT.value}, the same command goes on') from None
 
 
-def run(rows: list[dict], output: pathlib.Path) -> None:
-  """Samples, verifies, writes both files and prints the table."""
+def run(output: pathlib.Path) -> None:
+  """One of the four things that the examples above do."""
+  modes = [name for name in ('checkpoint', 'responses', 'compare') if flags.FLAGS[name].value]
+  if len(modes) != 1:
+    raise ValueError('give one of --checkpoint (sample and score), --responses (score what is stored), --compare')
+  if COMPARE.value:
+    compared([pathlib.Path(path) for path in COMPARE.value], output)
+    return
   with Pool(workers=os.cpu_count() or 2) as pool:
-    mesh = sharding.make_mesh()
-    with jax.set_mesh(mesh):
-      model = stage.load(pathlib.Path(CHECKPOINT.value), mesh)
-      scored = benchmarks.sample_and_verify(
-          model.config, model.params, model.tokenizer, rows, SAMPLES.value,
-          engine.Options(MAX_TOKENS.value, TEMPERATURE.value, TOP_P.value), key=jax.random.key(SEED.value), mesh=mesh,
-          pool=pool)
-  ks = [k for k in (1, 2, 4, 8, 16, 32, 64) if k <= SAMPLES.value]
-  names = np.array([row['domain'] for row in rows])
-  scores = {name: passk.summary(scored.correct_PG[names == name], ks) for name in dict.fromkeys(names.tolist())}
-  scores['all'] = passk.summary(scored.correct_PG, ks)
-  lengths, stopped = scored.responses.lengths_PG, scored.responses.stopped_PG
+    if RESPONSES.value:
+      rescore(output, pool)
+      return
+    chosen = read_sets(DATA.value or 'synthetic')
+    names = labels(CHECKPOINT.value)
+    directories = [output / name if len(names) > 1 else output for name in names]
+    for path, directory in zip(CHECKPOINT.value, directories):
+      sample(path, directory, chosen, pool)
+  if len(directories) > 1:
+    compared(directories, output)
+
+
+def labels(paths: list[str]) -> list[str]:
+  """Short different names of checkpoints: as many of the last parts of their paths as that takes."""
+  parts = [pathlib.Path(path).resolve().parts for path in paths]
+  for n in range(1, max(map(len, parts)) + 1):
+    names = ['-'.join(p[-n:]).strip('-/') for p in parts]
+    if len(set(names)) == len(names):
+      return names
+  raise ValueError(f'--checkpoint names the same model twice: {", ".join(paths)}')
+
+
+def read_sets(data: str) -> list[sets_lib.Set]:
+  """The sets of --data with their presets.
+
+  Raises:
+    ValueError: presets that do not fit the files, or bad files.
+  """
+  given = lambda flag, default: flag.value if flag.value is not None else -1 if PRESET.value else default
+  protocol = given(SAMPLES, 4), given(TEMPERATURE, 1.0), given(TOP_P, 0.95), given(MAX_TOKENS, 256)
+  if data == 'synthetic':
+    if PRESET.value:
+      raise ValueError(f'--preset={",".join(PRESET.value)} needs the files of the benchmark: --data=FILES')
+    return [sets_lib.synthetic_set(DOMAINS.value, PROBLEMS.value, SEED.value, tuple(map(int, LEVELS.value)),
+                                   tuple(TEMPLATES.value), *protocol)]
+  entries = rows_lib.entries(data)
+  for name in PRESET.value:
+    presets.find(name)
+  files = [data] if len(PRESET.value) == 1 else entries
+  if PRESET.value and len(PRESET.value) != len(files):
+    raise ValueError(f'--preset names {len(PRESET.value)} protocols for {len(entries)} entries of --data: give one for '
+                     'all, or one for each')
+  options = sources.DataOptions('', prompt=PROMPT_FIELD.value, answer=ANSWER_FIELD.value, domain=DOMAIN_FIELD.value)
+  found = [sets_lib.read(options._replace(files=entry), preset, *protocol, LIMIT.value)
+           for entry, preset in zip(files, PRESET.value or [''] * len(files))]
+  return distinct(found)
+
+
+def distinct(found: list[sets_lib.Set]) -> list[sets_lib.Set]:
+  """The sets under names of their own."""
+  names = [s.name for s in found]
+  return [s._replace(name=f'{s.name}-{i + 1}') if names.count(s.name) > 1 else s for i, s in enumerate(found)]
+
+
+def sample(path: str, output: pathlib.Path, chosen: list[sets_lib.Set], pool: Pool) -> None:
+  """Evaluates one model: samples what is missing, verifies, writes everything."""
+  import jax  # here and below: 2 s that stored responses do not need
+  from vibethinker_jax import sharding
+  from vibethinker_jax.eval import collect
+  from vibethinker_jax.programs import stage
+  from vibethinker_jax.sampler import engine
+
+  identity = {'seed': SEED.value, 'model': stage.fingerprint(pathlib.Path(path))}
+  check_same(output / 'config.json', identity, chosen)
+  mesh = sharding.make_mesh()
+  with jax.set_mesh(mesh):
+    model = stage.load(pathlib.Path(path), mesh, progress=True)
+    for s in chosen:
+      collect.check_room(model.config, collect.prompts(model.tokenizer, s.rows), s.max_tokens)
+    remember(output / 'config.json', identity, chosen)
+    journal = Journal(output)
+    futures, lacking = {}, {s.name: collect.missing(s.name, s.rows, s.samples, journal) for s in chosen}
+    total = sum(s.samples * len(s.rows) for s in chosen)
+    bar = stage.progress(total, pathlib.Path(path).name, total - sum(map(len, lacking.values())), 'response')
+    if any(lacking.values()):
+      journal.start(devices=mesh.size, device=jax.devices()[0].device_kind, slots=SLOTS.value)
+    for s in chosen:
+      options = engine.Options(s.max_tokens, s.temperature, s.top_p, slots=SLOTS.value)
+      futures |= collect.sample(model, s.name, s.rows, s.samples, options, key=jax.random.key(SEED.value), mesh=mesh,
+                                journal=journal, pool=pool, on_response=lambda tokens: bar.update(1))
+    journal.stop()
+    bar.close()
+  facts = {'model': {'path': path} | identity['model'], 'jax': jax.__version__, 'seed': SEED.value}
+  conclude(output, chosen, journal, pool, facts, futures=futures)
+
+
+def rescore(output: pathlib.Path, pool: Pool) -> None:
+  """Scores --responses."""
+  options = sources.DataOptions('', prompt=PROMPT_FIELD.value, answer=ANSWER_FIELD.value, response=RESPONSE_FIELD.value,
+                                domain=DOMAIN_FIELD.value)
+  if DATA.value:
+    chosen = read_sets(DATA.value)
+  elif len(PRESET.value) > 1:
+    raise ValueError('several presets need their problems: --data=FILES')
+  else:
+    inside, preset = options._replace(files=RESPONSES.value), (PRESET.value or [''])[0]
+    name = preset or sets_lib.name_of(RESPONSES.value)
+    rows = stored.problems(inside)
+    rows = presets.select(rows, presets.find(preset)) if preset else rows
+    chosen = [sets_lib.make(name, preset, inside, rows, 1, *((-1,) * 3 if preset else (1.0, 1.0, 0)))]
+  count = None
+  if TOKENIZER.value:
+    encode = tokenizer_lib.load(TOKENIZER.value).encode
+    count = lambda text: len(encode(text))
+  found = stored.read(RESPONSES.value, [s.name for s in chosen], {s.name: s.rows for s in chosen}, options,
+                      VERDICT_FIELD.value, count)
+  most = {s.name: max((x['sample'] + 1 for x in found.lines if x['set'] == s.name), default=0) for s in chosen}
+  if idle := [name for name, n in most.items() if not n]:
+    raise ValueError(f'{RESPONSES.value} has no response to any problem of {", ".join(idle)}')
+  chosen = [s._replace(samples=min(SAMPLES.value or most[s.name], most[s.name]), temperature=TEMPERATURE.value,
+                       top_p=TOP_P.value, max_tokens=MAX_TOKENS.value) for s in chosen]  # known only if they are given
   output.mkdir(parents=True, exist_ok=True)
-  with (output / 'responses.jsonl').open('w') as file:
-    for p, row in enumerate(rows):
-      for g, text in enumerate(scored.texts_PG[p]):
-        file.write(json.dumps({
-            'id': row['id'], 'sample': g, 'response': text, 'correct': bool(scored.correct_PG[p, g]),
-            'reason': scored.reasons_PG[p][g], 'tokens': int(lengths[p, g]), 'cut_off': not stopped[p, g]}) + '\n')
-  settings = {name: flags.FLAGS[name].value for name in (
-      'checkpoint', 'data', 'prompt_field', 'answer_field', 'domain_field', 'domains', 'problems', 'levels',
-      'templates', 'samples', 'temperature', 'top_p', 'max_tokens', 'seed')}
-  config_lib.write_json(output / 'result.json', {
-      'scores': scores, 'settings': settings, 'jax': jax.__version__, 'cut_off': float(1 - stopped.mean()),
-      'mean_tokens': float(lengths.mean()), 'invalid': int((~scored.valid_PG).sum()),
-      'seconds': round(sum(scored.seconds[:2]), 1)})
-  print(f'{"set":<14}{"problems":>9}{"Pass@1":>8}  {"95% interval":<16}' + ''.join(f'{f"Pass@{k}":>9}' for k in ks[1:]))
-  for name, score in scores.items():
-    low, high = score['ci95']
-    print(f'{name:<14}{score["problems"]:>9}{100 * score["pass@1"]:>8.1f}  [{100 * low:.1f}, {100 * high:.1f}]'.ljust(49)
-          + ''.join(f'{100 * score["pass@k"][str(k)]:>9.1f}' for k in ks[1:]))
-  print(f'{lengths.mean():.0f} tokens a response, {100 * (1 - stopped.mean()):.1f}% cut off at {MAX_TOKENS.value}; '
-        f'{output}/result.json, responses.jsonl')
+  own = (output / 'responses.jsonl').resolve()
+  if own in [pathlib.Path(path).resolve() for path in rows_lib.paths(RESPONSES.value)]:
+    raise ValueError(f'{own} is what --output would overwrite: give another --output')
+  own.unlink(missing_ok=True)
+  journal = Journal(output)
+  journal.known.update({(x['set'], x['id'], x['sample']): x for x in found.lines})
+  conclude(output, chosen, journal, pool, {'responses': RESPONSES.value}, found)
+
+
+def check_same(path: pathlib.Path, identity: dict, chosen: list[sets_lib.Set]) -> dict:
+  """What decides the responses in a directory: {'seed', 'model', 'sets'}.
+
+  Raises:
+    ValueError: an earlier start had others.
+  """
+  config = json.loads(json.dumps(identity | {'sets': {s.name: s.settings() for s in chosen}}))
+  old = json.loads(path.read_text()) if path.exists() else {'sets': {}}
+  changed = [line for name in identity for line in config_lib.differences(
+      {name: old.get(name, config[name])}, {name: config[name]})]
+  changed += [line for name in config['sets'] if name in old['sets'] for line in config_lib.differences(
+      old['sets'][name], config['sets'][name], name)]
+  if changed:
+    raise ValueError(f'{path.parent} holds the responses of another evaluation:\n  ' + '\n  '.join(changed) +
+                     '\nGive another --output, or the old values')
+  return config | {'sets': old['sets'] | config['sets']}
+
+
+def remember(path: pathlib.Path, identity: dict, chosen: list[sets_lib.Set]) -> None:
+  """Writes it, once nothing else can be wrong."""
+  config_lib.write_json(path, check_same(path, identity, chosen))
+
+
+def conclude(output: pathlib.Path, chosen: list[sets_lib.Set], journal: Journal, pool: Pool, facts: dict,
+             found: stored.Stored | None = None, futures: dict | None = None) -> None:
+  """Verdicts, numbers, and all files."""
+  names, results, lines = {s.name for s in chosen}, {}, []
+  overlaps = trained_on(chosen) if TRAINED_ON.value else {}
+  for s in chosen:
+    judged = judge.judged(s, journal.known, pool, futures)
+    results[s.name] = judge.score(s, judged, pool)
+    lines += judge.lines_of(s, judged)
+    if s.name in overlaps:
+      results[s.name]['overlap'] = overlaps[s.name] | scores.without(results[s.name], set(overlaps[s.name]['shared']))
+  result = facts | {'versions': sets_lib.versions(), 'sets': results}
+  if found and found.theirs:
+    result['agreement'] = {'field': VERDICT_FIELD.value} | stored.agreement(found.theirs, lines)
+  counted = {(x['set'], x['id'], x['sample']) for x in lines}
+  kept = [x for key, x in sorted(journal.known.items(), key=lambda item: item[0]) if key not in counted]
+  journal.finish(lines + kept)
+  journal.close()
+  config_lib.write_json(output / 'result.json', result)
+  page.write(output, result, chosen, lines, journal.timing())
+  print(terminal.table(result, journal.timing()))
+  print(f'{output}/report.html, result.json, responses.jsonl')
+
+
+def trained_on(chosen: list[sets_lib.Set]) -> dict:
+  """{set: {'trained_on', 'training_rows', 'ngram', 'shared': {id: [n-gram, place]}, 'boilerplate', 'too_short'}}."""
+  rows = rows_lib.Rows(rows_lib.paths(TRAINED_ON.value))
+  texts = lambda: ((rows.location(i), text) for i in range(len(rows)) for text in sources.texts(
+      rows, i, TRAIN_FIELDS.value, '--train_fields names others'))
+  found = {}
+  for s in chosen:
+    hit = overlap.find([row['problem'] for row in s.rows], texts())
+    found[s.name] = {'trained_on': TRAINED_ON.value, 'training_rows': len(rows), 'ngram': overlap.WORDS,
+                     'shared': {s.rows[p]['id']: list(why) for p, why in hit.shared.items()},
+                     'boilerplate': hit.boilerplate, 'too_short': [s.rows[p]['id'] for p in hit.too_short]}
+  return found
+
+
+def compared(directories: list[pathlib.Path], output: pathlib.Path) -> None:
+  """result.json and report.html of a comparison, and its table on the screen."""
+  evaluations = compare.read(directories, labels([str(path) for path in directories]))
+  result = compare.result(evaluations)
+  output.mkdir(parents=True, exist_ok=True)
+  if any(path.resolve() == output.resolve() for path in directories):
+    raise ValueError(f'--output={output} is one of the compared directories: give another')
+  config_lib.write_json(output / 'comparison.json', result)
+  compare.write(output, evaluations, result)
+  print(terminal.comparison(result))
+  print(f'{output}/comparison.html, comparison.json')
 
 
 if __name__ == '__main__':
-  flags.mark_flags_as_required(['checkpoint', 'output'])
+  flags.mark_flags_as_required(['output'])
   app.run(main)

@@ -19,7 +19,7 @@ from absl import app, flags
 import jax
 from ml_collections import config_flags
 
-from vibethinker_jax import config as config_lib, sharding
+from vibethinker_jax import config as config_lib, hosts, sharding, watch
 from vibethinker_jax.eval import report
 from vibethinker_jax.programs import inputs
 from vibethinker_jax.programs.recipe import PROGRAMS, bind
@@ -39,10 +39,12 @@ def main(argv) -> None:
   if len(argv) > 1:
     raise app.UsageError(f'unknown arguments {argv[1:]}')
   startup.plain_logs()
-  try:
-    run(CONFIG.value.to_dict(), pathlib.Path(WORKDIR.value), tuple(STAGES.value))
-  except (ValueError, FloatingPointError, SandboxUnavailable) as error:
-    raise SystemExit(f'error: {error}') from (error if os.environ.get('VIBETHINKER_TRACEBACK') else None)
+  hosts.connect()
+  with watch.guard():
+    try:
+      run(CONFIG.value.to_dict(), pathlib.Path(WORKDIR.value), tuple(STAGES.value))
+    except (ValueError, FloatingPointError, SandboxUnavailable) as error:
+      raise SystemExit(f'error: {error}') from (error if os.environ.get('VIBETHINKER_TRACEBACK') else None)
 
 
 def check_early(recipe: config_lib.Recipe, options: dict) -> None:
@@ -83,32 +85,38 @@ def forget_unstarted(workdir: pathlib.Path, stages: tuple) -> None:
       (workdir / name).unlink(missing_ok=True)
 
 
-def run(config: dict, workdir: pathlib.Path, only: tuple[str, ...] = ()) -> None:
-  """Runs the stages that are not done, in order, and writes `workdir/report.html` after each."""
-  config = config_lib.plain(config)
-  recipe, options = bind(config, only)
-  check_early(recipe, {name: options[name] for name in only or recipe.stages if not finished(workdir, name)})
+def prepare(config: dict, recipe: config_lib.Recipe, workdir: pathlib.Path, only: tuple[str, ...]) -> None:
+  """Compares the config with that of an earlier start, and keeps it in the workdir."""
   forget_unstarted(workdir, recipe.stages)
   shared = {name: value for name, value in recipe._asdict().items() if name not in ('stages', 'mesh')}
   config_lib.check_unchanged(workdir / 'config.json', shared, 'this workdir')
   for name in only or recipe.stages:
     if (workdir / name).is_dir():
       config_lib.check_unchanged(workdir / name / 'config.json', config[name], f'stage {name!r}')
+
+
+def run(config: dict, workdir: pathlib.Path, only: tuple[str, ...] = ()) -> None:
+  """Runs the stages that are not done, in order, and writes `workdir/report.html` after each."""
+  config = config_lib.plain(config)
+  recipe, options = bind(config, only)
+  check_early(recipe, {name: options[name] for name in only or recipe.stages if not finished(workdir, name)})
+  hosts.agreed(lambda: prepare(config, recipe, workdir, only))
   # The verifiers are started before JAX touches a device: they are fresh processes without it.
   with Pool(workers=os.cpu_count() or 2, verifier=recipe.verifier) as pool:
     mesh = sharding.make_mesh(**recipe.mesh)
     with jax.set_mesh(mesh):
       for name in (n for n in recipe.stages if not only or n in only):
-        if finished(workdir, name):
+        if hosts.agreed(lambda: finished(workdir, name) is not None):
           LOG.info('stage %s: done before', name)
           continue
         start = time.time()
-        config_lib.check_unchanged(workdir / name / 'config.json', config[name], f'stage {name!r}')
+        hosts.agreed(lambda: config_lib.check_unchanged(
+            workdir / name / 'config.json', config[name], f'stage {name!r}'))
         stage = Stage(name, workdir / name, workdir, config, recipe, mesh, pool)
         PROGRAMS[config[name]['program']].run(stage, options[name])
         LOG.info('stage %s: done in %.0f s', name, time.time() - start)
-        report.write(workdir, config)
-  print(f'report: {workdir / "report.html"}')
+        hosts.agreed(lambda: report.write(workdir, config), 'the report')
+  hosts.say(f'report: {workdir / "report.html"}')
 
 
 if __name__ == '__main__':

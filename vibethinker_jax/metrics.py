@@ -6,9 +6,11 @@ import time
 
 import tensorboardX
 
+from vibethinker_jax import hosts
+
 
 class Writer:
-  """Appends one line per step to `metrics.jsonl` and the same scalars to TensorBoard.
+  """Appends one line per step to `metrics.jsonl` and the same scalars to TensorBoard; on host 0, on others it does nothing.
 
   Args:
     directory: of the stage.
@@ -16,6 +18,9 @@ class Writer:
   """
 
   def __init__(self, directory: pathlib.Path, step: int = 0):
+    self._on = hosts.first()
+    if not self._on:
+      return
     directory.mkdir(parents=True, exist_ok=True)
     self._path = directory / 'metrics.jsonl'
     if self._path.exists():
@@ -26,6 +31,8 @@ class Writer:
 
   def write(self, step: int, scalars: dict) -> None:
     """One line: step, unix time, scalars (floats; None and NaN stand as null)."""
+    if not self._on:
+      return
     values = {name: _number(value) for name, value in scalars.items()}
     self._file.write(json.dumps({'step': step, 'time': round(time.time(), 3), **values}) + '\n')
     self._file.flush()
@@ -34,8 +41,9 @@ class Writer:
         self._board.add_scalar(name, value, step)
 
   def close(self) -> None:
-    self._file.close()
-    self._board.close()
+    if self._on:
+      self._file.close()
+      self._board.close()
 
 
 def _number(value) -> float | None:

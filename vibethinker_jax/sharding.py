@@ -104,6 +104,29 @@ def gathered(name: str, weight: jax.Array) -> jax.Array:
   return jax.lax.with_sharding_constraint(weight, P(*(a if a == 'tensor' else None for a in axes)))
 
 
+def place(x, sharding: NamedSharding) -> jax.Array:
+  """A host array that is the same on every host, onto the devices; each host moves only its own part."""
+  if sharding.is_fully_addressable:
+    return jax.device_put(x, sharding)
+  x = np.asarray(x)
+  return jax.make_array_from_callback(x.shape, sharding, lambda index: x[index])
+
+
+def rows_here(sharding: NamedSharding, rows: int) -> list[int]:
+  """Which rows of a [rows, ...] batch lie, wholly or in part, on devices of this host."""
+  indices = NamedSharding(sharding.mesh, P(*sharding.spec[:1])).addressable_devices_indices_map((rows,)).values()
+  return sorted({row for index, in indices for row in range(*index.indices(rows))})
+
+
+def place_rows(x, rows: list[int], sharding: NamedSharding, total: int) -> jax.Array:
+  """The global [total, ...] array from the rows of this host, x[i] being row rows[i]."""
+  x, where = np.asarray(x), {row: i for i, row in enumerate(rows)}
+  def part(index):
+    local = [where[row] for row in range(*index[0].indices(total))]
+    return x[(local, *index[1:])]
+  return jax.make_array_from_callback((total, *x.shape[1:]), sharding, part)
+
+
 def batch_sharding(mesh: Mesh, ndim: int = 2) -> NamedSharding:
   """Sharding of [B, L, ...] batches: rows over data and fsdp, positions over context."""
   return NamedSharding(mesh, P(BATCH, 'context', *(None,) * (ndim - 2)) if ndim > 1 else P(BATCH))

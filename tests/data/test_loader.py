@@ -129,12 +129,37 @@ def test_state_is_json(tokenizer):
   assert equal(take(fresh, 3), take(whole, 3))
 
 
-def test_shards_are_disjoint_and_complete(tokenizer):
-  source = Source(42)
-  shards = [{tuple(ids) for ids, _ in documents(take(batches(
-      tokenizer, source, shard_index=i, shard_count=3, shuffle=False), 5))} for i in range(3)]
-  assert [len(s) for s in shards] == [14, 14, 14]
-  assert len(set.union(*shards)) == 42
+def some_rows(batch, rows):
+  return {name: x[list(rows)] for name, x in batch.items()}
+
+
+def test_streams_are_disjoint_and_complete(tokenizer):
+  found = take(batches(tokenizer, Source(42), streams=3, batch_size=3, shuffle=False), 20)
+  streams = [{tuple(ids) for ids, _ in documents([some_rows(b, [i]) for b in found])} for i in range(3)]
+  assert [len(s) for s in streams] == [14, 14, 14]
+  assert len(set.union(*streams)) == 42
+
+
+@pytest.mark.parametrize('streams, hosts', [
+    (1, [range(4)]), (4, [range(2), range(2, 4)]), (2, [[0], [1], [2], [3]]), (2, [[0, 2], [1, 3]]), (1, [[3], [0, 1, 2]])],
+                         ids=str)
+def test_hosts_read_the_rows_of_one_batch(tokenizer, streams, hosts):
+  """The same batches for any number of hosts, and a host reads only the streams of its rows."""
+  expected = take(batches(tokenizer, streams=streams), 4)
+  for rows in hosts:
+    mine = batches(tokenizer, streams=streams, rows=rows)
+    assert equal(take(mine, 4), [some_rows(batch, rows) for batch in expected])
+    assert set(mine.get_state()) == {str(row * streams // ROWS) for row in rows}
+
+
+def test_another_number_of_hosts_resumes_exactly(tokenizer):
+  two = [batches(tokenizer, streams=4, rows=rows) for rows in ([0, 1], [2, 3])]
+  for host in two:
+    take(host, 3)
+  state = json.loads(json.dumps(two[0].get_state() | two[1].get_state()))
+  one = batches(tokenizer, streams=4)
+  one.set_state(state)
+  assert equal(take(one, 3), take(batches(tokenizer, streams=4), 6)[3:])
 
 
 def test_too_long_an_example(tokenizer):
@@ -216,22 +241,25 @@ def test_a_mix_resumes_in_a_fresh_iterator(tokenizer, after):
   assert equal(take(fresh, 5), expected)
 
 
-def test_shards_of_a_mix_are_disjoint_and_complete(tokenizer, monkeypatch):
+def test_streams_of_a_mix_are_disjoint_and_complete(tokenizer, monkeypatch):
   monkeypatch.setattr(loader, 'PACKING_BINS', 1)
-  shards = []
+  found = take(mixed(tokenizer, (30, 30), weights=(1, 1), streams=2, batch_size=2), 24)
+  streams = []
   for i in range(2):
-    found = drawn(tokenizer, take(mixed(tokenizer, (30, 30), weights=(1, 1), shard_index=i, shard_count=2), 6))
-    shards.append({name: [j for n, j in found if n == name][:15] for name in 'ab'})
+    seen = drawn(tokenizer, [some_rows(batch, [i]) for batch in found])
+    streams.append({name: [j for n, j in seen if n == name][:15] for name in 'ab'})
   for name in 'ab':
-    assert sorted(shards[0][name] + shards[1][name]) == list(range(30)), name
+    assert sorted(streams[0][name] + streams[1][name]) == list(range(30)), name
 
 
 def test_wrong_weights_and_too_small_sources(tokenizer):
   for weights in ((), (1.0,), (1.0, 2.0, 3.0)):
     with pytest.raises(ValueError, match='2 sources with weights'):
       mixed(tokenizer, weights=weights)
-  with pytest.raises(ValueError, match='has 2 examples for 3 hosts'):
-    batches(tokenizer, Source(2), shard_count=3)
+  with pytest.raises(ValueError, match='has 2 examples for 4 streams'):
+    batches(tokenizer, Source(2), streams=4)
+  with pytest.raises(ValueError, match='batch_size=4 must be a multiple of streams=3'):
+    batches(tokenizer, streams=3)
 
 
 def test_synthetic_source(tokenizer):

@@ -248,15 +248,6 @@ def test_weight_is_that_of_the_paper():
   assert report.weight(0.25, 2.0, 0.4) == pytest.approx(math.exp(-2 * kl))
 
 
-@pytest.mark.parametrize('low, high, log, expected', [
-    (0, 900, False, [0, 200, 400, 600, 800]), (0.28, 5.3, True, [0.5, 1, 2, 5]), (1e-7, 5e-7, False, 5),
-    (0.001, 900, True, 6), (3.5, 4.4, True, [3.6, 3.8, 4, 4.2, 4.4])])
-def test_ticks(low, high, log, expected):
-  found = report.ticks(low, high, log)
-  assert all(low - 1e-12 <= t <= high + 1e-12 for t in found)
-  assert found == pytest.approx(expected) if isinstance(expected, list) else len(found) == expected
-
-
 def test_report_does_not_need_jax():
   code = 'import sys; import vibethinker_jax.eval.report; sys.exit(bool({"jax", "scipy"} & set(sys.modules)))'
   assert subprocess.run([sys.executable, '-c', code]).returncode == 0

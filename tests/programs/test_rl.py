@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from vibethinker_jax.data.sources import DataOptions
-from vibethinker_jax.programs import rl
+from vibethinker_jax.programs import rl, rollouts
 from vibethinker_jax.rl.loss import LossOptions
-from vibethinker_jax.sampler.engine import Responses
+from vibethinker_jax.sampler.engine import Options, Responses
 
 GROUP = 4
 
@@ -25,19 +25,20 @@ def collect(monkeypatch):
       correct = np.array([np.arange(samples) < correct_of[row['id']] for row in rows])
       shape = (len(rows), samples)
       tokens = np.broadcast_to(np.array([row['id'] for row in rows])[:, None, None], (*shape, 2))
-      responses = Responses(tokens, np.zeros((*shape, 2)), np.full(shape, 2), np.ones(shape, bool), 0)
+      responses = Responses(tokens, np.zeros((*shape, 2)), np.full(shape, 2), *[np.ones(shape, bool)] * 2, 0)
       return types.SimpleNamespace(
           responses=responses, correct_PG=correct, valid_PG=np.ones(shape, bool),
           texts_PG=[[''] * samples] * len(rows), prompts=[[row['id']] for row in rows], seconds=(1.0, 0.0, 0.5))
 
-    monkeypatch.setattr(rl.benchmarks, 'sample_and_verify', sample_and_verify)
+    monkeypatch.setattr(rollouts.benchmarks, 'sample_and_verify', sample_and_verify)
     recipe = types.SimpleNamespace(seed=0, stages=('rl',))
     stage = types.SimpleNamespace(recipe=recipe, name='rl', mesh=None, pool=None)
-    options = types.SimpleNamespace(prompts=prompts, max_rounds=max_rounds, group=GROUP, sampler=None,
-                                    loss=LossOptions(long2short=long2short))
+    options = types.SimpleNamespace(prompts=prompts, max_rounds=max_rounds, group=GROUP, sampler=Options(2),
+                                    loss=LossOptions(long2short=long2short), oversample=1.0, carry=0)
     model = types.SimpleNamespace(config=None, params=None, tokenizer=None)
     rows = [{'id': i} for i in range(len(correct_of))]
-    rollout, cursor = rl.collect(stage, options, model, rows, cursor, 0)
+    rollout, cursor, carried = rollouts.collect(stage, options, model, rows, cursor, 0, rollouts.nothing(options))
+    assert not carried.indices_P.size
     return rollout, cursor, picked
   return run
 

@@ -1,6 +1,8 @@
 """configs/tiny.py at toy size with a verifier that flips a coin; also a process that can be killed.
 
-  python tests/programs/toy.py WORKDIR STAGES [STAGE:STEP]   STAGES: comma-separated; STAGE:STEP: die there
+  python tests/programs/toy.py WORKDIR STAGES [STAGE:STEP[:HOST:FAULT]]
+
+STAGES: comma-separated. STAGE:STEP: die there. FAULT: what that host does before the step, see `fault`.
 """
 
 from concurrent.futures import Future
@@ -45,7 +47,7 @@ def config() -> dict:
                  head_dim=8, intermediate_size=24)
   c.tokenizer.update(vocab_size=400, problems=300)
   sampler = dict(max_tokens=12, slots=32, steps_per_call=6, columns=160, prompt_columns=144)
-  c.sft.update(problems=1000, steps=6, batch_size=8, length=256, checkpoint_steps=2, log_steps=1)
+  c.sft.update(problems=1000, steps=6, batch_size=8, streams=2, length=256, checkpoint_steps=2, log_steps=1)
   c.probe.update(problems=3, samples=2, k=2)
   for name in ('rl_math_16k', 'rl_math_32k', 'rl_code'):
     c[name].update(problems=8, steps=5, prompts=4, group=4, filter_samples=4, row_length=160, micro_batch=8,
@@ -72,13 +74,37 @@ def die_at(stage: str, step: int) -> None:
   metrics.Writer.write = deadly
 
 
+def fault(kind: str) -> None:
+  if kind == 'raise':
+    raise RuntimeError('the cat ate it')
+  os.kill(os.getpid(), {'kill': signal.SIGKILL, 'stop': signal.SIGSTOP, 'term': signal.SIGTERM}[kind])
+
+
+def fail_at(stage: str, step: int, host: int, kind: str) -> None:
+  from vibethinker_jax import hosts
+  reach = hosts.reach
+
+  def faulty(what):
+    if (what, hosts.index()) == (f'{stage} step {step}', host):
+      fault(kind)
+    reach(what)
+
+  hosts.reach = faulty
+
+
 if __name__ == '__main__':
   os.environ['JAX_PLATFORMS'] = 'cpu'
   import jax
-  jax.config.update('jax_num_cpu_devices', 2)
+  jax.config.update('jax_num_cpu_devices', int(os.environ.get('JAX_NUM_CPU_DEVICES', 2)))
   jax.config.update('jax_disable_most_optimizations', True)
-  from vibethinker_jax import main
+  from vibethinker_jax import hosts, main, watch
+  hosts.connect()
   main.Pool = CoinPool
   for at in sys.argv[3:]:
-    die_at(at.split(':')[0], int(at.split(':')[1]))
-  main.run(config(), pathlib.Path(sys.argv[1]), tuple(sys.argv[2].split(',')))
+    stage, step, *who = at.split(':')
+    if who:
+      fail_at(stage, int(step), int(who[0]), who[1])
+    else:
+      die_at(stage, int(step))
+  with watch.guard():
+    main.run(config(), pathlib.Path(sys.argv[1]), tuple(sys.argv[2].split(',')))

@@ -24,32 +24,73 @@ def encode(tokenizer: Tokenizer, example: dict) -> dict:
           'mask': np.array(mask[1:], np.int32)}
 
 
+class Batches:
+  """Endless iterator of packed batches, the rows of one host; `get_state` and `set_state` resume it exactly.
+
+  The data is cut into `streams` of examples, each packed by itself into an equal part of every batch. A host reads the
+  streams that its rows come from: what a batch holds depends on the number of streams, not on the number of hosts.
+  """
+
+  def __init__(self, streams: dict[int, grain.DatasetIterator], per_stream: int, rows: Sequence[int]):
+    self._streams, self._per_stream, self._rows = streams, per_stream, rows
+
+  def __iter__(self):
+    return self
+
+  def __next__(self) -> dict[str, np.ndarray]:
+    found = {(s, i): next(stream) for s, stream in self._streams.items() for i in range(self._per_stream)}
+    rows = [found[divmod(row, self._per_stream)] for row in self._rows]
+    return {name: np.stack([row[name] for row in rows]) for name in rows[0]}
+
+  def get_state(self) -> dict[str, dict]:
+    """The positions of the streams that this host reads; those of all hosts together are the position of the data."""
+    return {str(s): stream.get_state() for s, stream in self._streams.items()}
+
+  def set_state(self, state: dict[str, dict]) -> None:
+    """Takes a position of the data, whatever the number of hosts was."""
+    for s, stream in self._streams.items():
+      stream.set_state(state[str(s)])
+
+
 def sft_batches(sources: Sequence[Any], tokenizer: Tokenizer, *, batch_size: int, length: int, seed: int,
-                weights: Sequence[float] = (), shuffle: bool = True, too_long: str = 'error', shard_index: int = 0,
-                shard_count: int = 1) -> grain.DatasetIterator:
-  """Endless iterator of packed batches; `get_state` and `set_state` resume it exactly.
+                weights: Sequence[float] = (), shuffle: bool = True, too_long: str = 'error', streams: int = 1,
+                rows: Sequence[int] | None = None) -> Batches:
+  """Packed batches.
 
   Args:
     sources: random access, items {'prompt', 'response'}; each has epochs of its own.
-    batch_size: rows of this shard's batch.
+    batch_size: rows of a batch, over all hosts.
     length: positions of a row, L.
     weights: of each source, what share of the examples comes from it; needed where there are several.
     shuffle: a new deterministic order in each epoch.
     too_long: what to do with an example that does not fit a row: 'error', or 'drop' with warnings that count them.
-    shard_index, shard_count: this host's share of every source; shards are disjoint.
+    streams: see Batches; batch_size is a multiple of it.
+    rows: those that this host needs; default all.
 
   Yields:
-    dict of int32 [batch_size, L]: tokens, targets, mask (1 on response tokens), segment_ids (from 1; 0 padding),
+    dict of int32 [rows, L]: tokens, targets, mask (1 on response tokens), segment_ids (from 1; 0 padding),
     positions (restarting in each document).
 
   Raises:
-    ValueError: a source with fewer examples than shards, another too_long, weights that do not fit the sources.
+    ValueError: a source with fewer examples than streams, streams that do not divide the batch, another too_long, weights
+      that do not fit the sources.
   """
   if too_long not in TOO_LONG:
     raise ValueError(f'too_long={too_long!r}: choose from {", ".join(TOO_LONG)}')
   if len(weights or sources) != len(sources) or (len(sources) > 1 and not weights):
     raise ValueError(f'{len(sources)} sources with weights={tuple(weights)}: one weight for each is needed')
-  parts = [_share(source, (seed + i * SEED_STRIDE) % 2**32 if shuffle else None, shard_index, shard_count)
+  if streams < 1 or batch_size % streams:
+    raise ValueError(f'batch_size={batch_size} must be a multiple of streams={streams}')
+  rows = range(batch_size) if rows is None else rows
+  per_stream = batch_size // streams
+  needed = sorted({row // per_stream for row in rows})
+  return Batches({s: _stream(sources, tokenizer, length, seed, weights, shuffle, too_long, s, streams) for s in needed},
+                 per_stream, rows)
+
+
+def _stream(sources, tokenizer, length, seed, weights, shuffle, too_long, index, count) -> grain.DatasetIterator:
+  """Packed rows of one stream."""
+  parts = [_share(source, (seed + i * SEED_STRIDE) % 2**32 if shuffle else None, index, count)
            for i, source in enumerate(sources)]
   examples = parts[0] if len(parts) == 1 else grain.MapDataset.mix(parts, weights)
   examples = examples.map(_Encoder(tokenizer, length, too_long == 'drop', sum(map(len, sources))))
@@ -57,16 +98,16 @@ def sft_batches(sources: Sequence[Any], tokenizer: Tokenizer, *, batch_size: int
   rows = experimental.BestFitPackIterDataset(
       examples.to_iter_dataset(grain.ReadOptions(num_threads=1, prefetch_buffer_size=64)),
       length_struct={'tokens': length, 'targets': length, 'mask': length}, num_packing_bins=PACKING_BINS, seed=seed)
-  return iter(rows.map(_rename).batch(batch_size))
+  return iter(rows.map(_rename))
 
 
-def _share(source, seed: int | None, shard_index: int, shard_count: int) -> grain.MapDataset:
-  """One shard of a source, repeated without end, in a new order in each epoch."""
-  if len(source) < shard_count:
-    raise ValueError(f'{source!r} has {len(source)} examples for {shard_count} hosts')
+def _share(source, seed: int | None, index: int, count: int) -> grain.MapDataset:
+  """One stream's share of a source, repeated without end, in a new order in each epoch."""
+  if len(source) < count:
+    raise ValueError(f'{source!r} has {len(source)} examples for {count} streams')
   examples = grain.MapDataset.source(source)
   examples = examples if seed is None else examples.shuffle(seed=seed)
-  return examples[shard_index::shard_count].repeat()
+  return examples[index::count].repeat()
 
 
 class _Encoder:

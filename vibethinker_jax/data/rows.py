@@ -1,14 +1,15 @@
-"""Rows of data files, by index: JSON lines and JSON arrays (.gz too), parquet, ArrayRecord.
+"""Rows of data files, by index: JSON lines and JSON arrays (.gz too), CSV, parquet, ArrayRecord.
 
   rows = Rows(paths('train/*.parquet,more.jsonl.gz'))
   rows[7], rows.location(7)      # a dict, 'more.jsonl.gz, line 3'
 
 Rows stay on disk: of a million of them memory holds 8 MB of offsets. JSON lines and ArrayRecord are read where they
-are; compressed files, JSON arrays and parquet are unpacked once into an unnamed temporary file (its folder: TMPDIR).
+are; compressed files, JSON arrays, CSV and parquet are unpacked once into an unnamed temporary file (folder: TMPDIR).
 """
 
 import array
 import bisect
+import csv
 import glob
 import gzip
 import itertools
@@ -117,6 +118,8 @@ def _open(path: str, spool) -> File:
     file = _array_record(path)
   elif plain.endswith('.json') and _is_array(path):
     file = File(path, 'row', *_spooled(_json_array(path), spool))
+  elif plain.endswith('.csv'):
+    file = File(path, 'row', *_spooled(_csv(path), spool))
   elif name.endswith('.gz'):
     file = File(path, 'line', *_spooled(_gzip_lines(path), spool))
   else:
@@ -178,6 +181,17 @@ def _json_array(path: str) -> Iterator[bytes]:
       raise ValueError(f'{path}: not a JSON array ({error})') from error
   for value in values:
     yield json.dumps(value).encode()
+
+
+def _csv(path: str) -> Iterator[bytes]:
+  """Rows as objects of text by the header's names."""
+  opened = gzip.open if path.lower().endswith('.gz') else open
+  try:
+    with opened(path, 'rt', encoding='utf-8-sig', newline='') as file:
+      for row in csv.DictReader(file, restkey='more columns than the header has'):
+        yield json.dumps(row).encode()
+  except (csv.Error, UnicodeError, OSError, EOFError, zlib.error) as error:
+    raise ValueError(f'{path} cannot be read as CSV: {error}') from error
 
 
 def _parquet(path: str) -> Iterator[bytes]:

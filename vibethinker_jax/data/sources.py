@@ -13,7 +13,7 @@ from typing import Any, Iterator, NamedTuple
 
 import tqdm
 
-from vibethinker_jax.data import rows as rows_lib, synthetic
+from vibethinker_jax.data import layouts, rows as rows_lib, synthetic
 
 # Found automatically: the first of these paths that a row has.
 PROMPT = 'prompt|problem|question'
@@ -127,7 +127,8 @@ def read_problems(options: DataOptions | str) -> list[dict]:
   """Problems to answer.
 
   Each row has a prompt, and an answer, or `tests` for code (see verify.code; also a list of cases, or lists `inputs`
-  and `outputs`), or `constraints` (see verify.constraints). `id` is optional, further fields are kept for your own verifier.
+  and `outputs`), or `constraints` (see verify.constraints), or is in a layout that data.layouts knows.
+  `id` is optional, further fields are kept for your own verifier.
 
   Args:
     options: or just their `files`.
@@ -144,8 +145,8 @@ def read_problems(options: DataOptions | str) -> list[dict]:
   rows = rows_lib.Rows(rows_lib.paths(options.files))
   problems = []
   for i in _bar(len(rows), 'reading data'):
-    row = rows[i]
     with _at(rows, i, PROBLEM):
+      row = layouts.known(rows[i])
       found = _problem(row, options, rows, i)
       if not found['answer'] and found['tests'] is None and not row.get('constraints'):
         raise _wrong(row, 'answer', options.answer or ANSWER, 'text or a number', None)
@@ -229,6 +230,35 @@ def tests(row: dict) -> dict | None:
     pairs = zip(found['inputs'], found['outputs'], strict=True)
     return {'cases': [{'input': given, 'output': output} for given, output in pairs]}
   return found or None
+
+
+def texts(rows: rows_lib.Rows, i: int, fields: list[str], remedy: str) -> list[str]:
+  """The texts of a row's fields; of chat messages those of all but the system, which says the same in every row.
+
+  Args:
+    fields: as of a field option; 'prompt' and 'response' are found. remedy: the end of an error's line.
+
+  Raises:
+    ValueError: a field that is no text.
+  """
+  row, found = rows[i], []
+  for name in fields:
+    try:
+      if name == 'prompt':
+        value = prompt(row, DataOptions())
+      elif name == 'response':
+        value = field(row, RESPONSE) or conversation(row)[1] or []
+      else:
+        value = field(row, name)
+    except ValueError as error:
+      raise ValueError(f'{rows.location(i)}: {error}; {remedy}') from error
+    values = [x.get('content') if isinstance(x, dict) else x for x in (value if isinstance(value, list) else [value])
+              if not (isinstance(x, dict) and x.get('role') == 'system')]
+    if not all(isinstance(v, str) for v in values):
+      raise ValueError(f'{rows.location(i)}: the field {name!r} must be text, texts or chat messages; found '
+                       f'{", ".join(row)}; {remedy}')
+    found += values
+  return found
 
 
 def _problem(row: dict, options: DataOptions, rows: rows_lib.Rows, i: int) -> dict:

@@ -1,12 +1,14 @@
 """Sampling responses to problems and having them verified while the others are still being decoded."""
 
+import itertools
 import threading
 import time
 import zlib
-from typing import NamedTuple
+from typing import Callable, NamedTuple
 
 import numpy as np
 
+from vibethinker_jax import hosts
 from vibethinker_jax.data import chat
 from vibethinker_jax.data.tokenizer import Tokenizer
 from vibethinker_jax.model.config import ModelConfig
@@ -19,7 +21,8 @@ class Scored(NamedTuple):
 
   Attributes:
     responses: sampler.engine.Responses.
-    correct_PG: bool. valid_PG: bool, False where the verifier failed (no verdict: leave the sample out).
+    correct_PG: bool. valid_PG: bool, False where there is no verdict (the verifier failed, or the response was given up:
+      leave the sample out).
     reasons_PG: the verdict's reason.
     texts_PG: list of lists of str. prompts: token ids of each prompt.
     seconds: (decoding, waiting for the last verdicts, verifying while others were being decoded).
@@ -62,25 +65,73 @@ def prompt_id(row: dict) -> int:
 
 
 def sample_and_verify(config: ModelConfig, params, tokenizer: Tokenizer, rows: list[dict], samples: int,
-                      options: engine.Options, *, key, mesh, pool: Pool, response_offset: int = 0) -> Scored:
-  """Samples `samples` responses to every row and verifies them in the pool as they finish."""
+                      options: engine.Options, *, key, mesh, pool: Pool, response_offset: int = 0,
+                      earlier: engine.Responses | None = None, enough: Callable | None = None) -> Scored:
+  """Samples `samples` responses to every row and verifies them in the pool as they finish.
+
+  With several processes each verifies the responses of its own devices; all get all verdicts.
+
+  Args:
+    earlier: responses that were begun, see engine.generate; those that ended are verified too.
+    enough: (correct_PG, valid_PG, ended_P) -> whether the responses that are still being sampled may be given up. Asked
+      at every contact with the device, of the verdicts of what had finished at the contact before: which responses these
+      are depends on tokens alone, not on how fast the verifier is.
+  """
   prompts = [chat.encode_prompt(tokenizer, row['prompt']) for row in rows]
   texts = [[''] * samples for _ in rows]
-  verdicts = [[None] * samples for _ in rows]
-
+  verdicts = _Verdicts(len(rows), samples)
   clock = _Clock()
 
   def on_finished(p, g, tokens):
-    text = tokenizer.decode(tokens)
-    texts[p][g], verdicts[p][g] = text, clock.watch(pool.submit(text, rows[p]))
+    texts[p][g] = tokenizer.decode(tokens)
+    verdicts.futures[p, g] = clock.watch(pool.submit(texts[p][g], rows[p]))
+
+  if earlier is not None:
+    for p, g in np.argwhere(earlier.ended_PG):
+      if (p * samples + g) % hosts.count() == hosts.index():
+        on_finished(int(p), int(g), earlier.tokens_PGL[p, g, :earlier.lengths_PG[p, g]])
+
+  def wanted():
+    status_PG = verdicts.known()
+    ended_P = (status_PG != '').all(axis=1)
+    stop = enough(status_PG == 'correct', (status_PG != '') & (status_PG != 'invalid'), ended_P)
+    return ended_P | (not stop)
 
   start = time.perf_counter()
   responses = engine.generate(
       config, params, prompts, samples, options, key=key, mesh=mesh, stop_ids=tokenizer.stop_ids,
       vocab_size=tokenizer.vocab_size, prompt_ids=[prompt_id(row) for row in rows], response_offset=response_offset,
-      on_finished=on_finished)
+      earlier=earlier, wanted=wanted if enough else None, on_finished=on_finished)
   decoded, overlapped = time.perf_counter(), clock.seconds()
-  verdicts = [[future.result() for future in group] for group in verdicts]
-  status = np.array([[v.status for v in group] for group in verdicts])
-  return Scored(responses, status == 'correct', status != 'invalid', [[v.reason for v in group] for group in verdicts],
-                texts, prompts, (decoded - start, time.perf_counter() - decoded, overlapped))
+  verdicts.gather(list(verdicts.futures))
+  for p, g in np.argwhere(responses.lengths_PG > 0):
+    texts[p][g] = texts[p][g] or tokenizer.decode(responses.tokens_PGL[p, g, :responses.lengths_PG[p, g]])
+  status = verdicts.status_PG
+  return Scored(responses, status == 'correct', (status != 'invalid') & (status != ''), verdicts.reasons_PG, texts, prompts,
+                (decoded - start, time.perf_counter() - decoded, overlapped))
+
+
+class _Verdicts:
+  """futures: of this process, by (prompt, response). status_PG, reasons_PG: those that all processes know; '' where none
+  is known yet."""
+
+  def __init__(self, P: int, samples: int):
+    self.futures, self._before = {}, []
+    self.status_PG = np.full((P, samples), '', object)
+    self.reasons_PG = [[''] * samples for _ in range(P)]
+
+  def known(self) -> np.ndarray:
+    """status_PG of all that had finished at the call before."""
+    self.gather(self._before)
+    self._before = list(self.futures)
+    return self.status_PG
+
+  def gather(self, which: list) -> None:
+    """Waits for the verdicts of `which` and tells them to all processes."""
+    new = []
+    for p, g in which:
+      if not self.status_PG[p, g]:
+        verdict = self.futures[p, g].result()
+        new.append((p, g, verdict.status, verdict.reason))
+    for p, g, status, reason in itertools.chain(*hosts.gather(new, 'verdicts')):
+      self.status_PG[p, g], self.reasons_PG[p][g] = status, reason

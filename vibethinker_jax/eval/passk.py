@@ -28,11 +28,17 @@ def pass_at_k(n, c, k):
 
 
 def interval(values_P, confidence: float = 0.95, resamples: int = 2000, seed: int = 0) -> tuple[float, float]:
-  """Percentile bootstrap interval of the mean over problems (the problems are resampled, not the samples)."""
+  """Percentile bootstrap interval of the mean over problems (the problems are resampled, not the samples).
+
+  Widened for small sets (Hesterberg 2015, "expanded percentile": Student's quantile, and n - 1 instead of n): of plain
+  percentile intervals of 95% for 30 problems 92 to 94% hold the truth in simulations, of these 93 to 96%.
+  """
   values = np.asarray(values_P, float)
-  if len(values) < 2 or np.ptp(values) == 0:
+  n = len(values)
+  if n < 2 or np.ptp(values) == 0:
     return float(values.mean()), float(values.mean())
-  result = scipy.stats.bootstrap((values,), np.mean, confidence_level=confidence, n_resamples=resamples, batch=200,
+  widened = 1 - 2 * scipy.stats.norm.cdf(scipy.stats.t.ppf((1 - confidence) / 2, n - 1) * np.sqrt(n / (n - 1)))
+  result = scipy.stats.bootstrap((values,), np.mean, confidence_level=widened, n_resamples=resamples, batch=200,
                                  method='percentile', rng=np.random.default_rng(seed))
   return float(result.confidence_interval.low), float(result.confidence_interval.high)
 

@@ -1,10 +1,8 @@
 """What a person sees of a run: the table in the terminal and report.html, which needs nothing but a browser.
 
-Charts are SVG made here, not by matplotlib: panels as narrow as a phone wrap without shrinking their text,
-their colours follow the light or dark theme, and the page takes milliseconds. Words are in the template.
+Words are in the template, charts are drawing.py's.
 """
 
-import html
 import itertools
 import json
 import math
@@ -14,7 +12,7 @@ from typing import NamedTuple
 import jinja2
 from jinja2.utils import htmlsafe_json_dumps
 
-from vibethinker_jax import metrics
+from vibethinker_jax.eval.drawing import Plot, cut, duration, finite, frame, path, spread, svg, text
 
 RL_PANELS = ('accuracy', 'response_tokens', 'entropy', 'useful_groups', 'grad_norm', 'logp_gap')
 EXAMPLES_BYTES = 1_200_000  # of sampled responses in the page; the rest of it is small
@@ -99,8 +97,13 @@ def read_run(workdir: pathlib.Path, config: dict) -> list[Stage]:
 
 def read_lines(path: pathlib.Path) -> list[dict]:
   """The whole lines of a JSON lines file; a killed process may have left half of one."""
-  lines = path.read_text().splitlines() if path.exists() else []
-  return [json.loads(line) for line in lines if metrics.line_step(line) < math.inf]
+  found = []
+  for line in path.read_text().splitlines() if path.exists() else []:
+    try:
+      found.append(json.loads(line))
+    except ValueError:
+      continue
+  return found
 
 
 def of(run: list[Stage], program: str) -> list[Stage]:
@@ -128,10 +131,6 @@ def parameters(config: dict) -> str:
   return f'about {size} parameters ({m["num_hidden_layers"]} layers, width {m["hidden_size"]})'
 
 
-def finite(x) -> bool:
-  return x is not None and math.isfinite(x)
-
-
 def mean(values: list) -> float | None:
   values = [v for v in values if finite(v)]
   return sum(values) / len(values) if values else None
@@ -157,12 +156,6 @@ def percent(x: float | None) -> str:
 def interval(scores: dict, domain: str, k: int = 0) -> str:
   low, high = bounds(scores, domain, k)
   return f' [{percent(low)}, {percent(high)}]' if finite(low) else ''
-
-
-def duration(seconds: float) -> str:
-  if seconds < 90:
-    return f'{seconds:.0f} s' if seconds >= 10 else f'{seconds:.2g} s'
-  return f'{seconds / 60:.1f} min' if seconds < 5400 else f'{seconds / 3600:.1f} h'
 
 
 def domains_of(models: dict) -> tuple[list[str], list[str]]:
@@ -278,80 +271,6 @@ def histogram(stage: Stage) -> str:
   return svg(body, f'{stage.name}: histogram of group accuracies and the entropy-deviation weight')
 
 
-class Plot(NamedTuple):
-  """A rectangle of a drawing and the ranges of data that it shows; log: of the y axis."""
-  x: tuple
-  y: tuple
-  log: bool = False
-  left: float = 48
-  top: float = 8
-  width: float = 292
-  height: float = 150
-
-  def px(self, v: float) -> float:
-    return self.left + self.width * (v - self.x[0]) / (self.x[1] - self.x[0])
-
-  def py(self, v: float) -> float:
-    low, high, v = (math.log(u) for u in (*self.y, v)) if self.log else (*self.y, v)
-    return self.top + self.height * (high - v) / (high - low)
-
-  def at(self, x: float, y: float) -> str:
-    return f'{self.px(x):.1f} {self.py(y):.1f}'
-
-
-def spread(values, zero: bool = False, log: bool = False) -> tuple[float, float]:
-  """The range of an axis that shows the values (none of them negative), never empty; zero: from 0 on."""
-  values = [v for v in values if finite(v)] or [0.0, 1.0]
-  low, high = 0.0 if zero else min(values), max(values)
-  if log:
-    return low / 1.1, high * 1.1
-  pad = 0.06 * (high - low) or 0.1 * abs(high) or 0.5
-  return 0.0 if zero else max(0.0, low - pad), high + pad
-
-
-def ticks(low: float, high: float, log: bool = False) -> list[float]:
-  """Round numbers, about five."""
-  if log:
-    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)))
-    every = [(m, m * 10.0 ** e) for e in decades for m in (1, 2, 5) if low <= m * 10.0 ** e <= high]
-    if len(every) >= 3:
-      return [t for m, t in every if len(every) <= 7 or m == 1]
-  step = 10.0 ** math.floor(math.log10((high - low) / 5))
-  step *= next(m for m in (1, 2, 5, 10) if (high - low) / (step * m) <= 5)
-  return [i * step for i in range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1)]
-
-
-def frame(plot: Plot, x_label: str, as_percent: bool = False) -> str:
-  """Grid, ticks and labels."""
-  base, parts = plot.top + plot.height, []
-  number = lambda v: f'{v:,.0f}' if abs(v) >= 1000 else f'{v:.3g}'
-  for t in ticks(*plot.y, plot.log):
-    parts.append(f'<path class="grid" d="M{plot.left} {plot.py(t):.1f}h{plot.width}"/>')
-    parts.append(text(plot.left - 6, plot.py(t) + 4, f'{100 * t:.3g}%' if as_percent else number(t), 'end'))
-  for t in ticks(*plot.x):
-    parts.append(f'<path class="axis" d="M{plot.px(t):.1f} {base}v4"/>')
-    parts.append(text(plot.px(t), base + 16, number(t)))
-  parts.append(f'<path class="axis" d="M{plot.left} {base}h{plot.width}"/>')
-  return ''.join(parts) + text(plot.left + plot.width / 2, base + 33, x_label)
-
-
-def path(plot: Plot, points, classes: str, title: str = '') -> str:
-  """A line with gaps where there is no value; a value between two gaps becomes a dot."""
-  groups = itertools.groupby(points, lambda p: finite(p[1]))
-  runs = [[plot.at(*p) for p in run] for known, run in groups if known]
-  drawn = ''.join('M' + 'L'.join(r if len(r) > 1 else r * 2) for r in runs)
-  hover = f'<title>{html.escape(title)}</title>' if title else ''
-  return f'<path class="{classes}" d="{drawn}">{hover}</path>' if drawn else ''
-
-
-def text(x: float, y: float, words: str, anchor: str = 'middle', classes: str = '') -> str:
-  return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" class="{classes}">{html.escape(words)}</text>'
-
-
-def svg(body: str, description: str) -> str:
-  return f'<svg viewBox="0 0 360 198" role="img" aria-label="{html.escape(description)}">{body}</svg>'
-
-
 def read_examples(workdir: pathlib.Path, run: list[Stage]) -> dict[str, list[dict]]:
   """{where from: groups} of the RL stages and of the evaluated models, in the order of the recipe."""
   sources = {}
@@ -389,11 +308,3 @@ def shown(source: str, group: dict, chars: int) -> dict:
   return {'source': source, 'step': group.get('step'), 'domain': group['domain'], 'answer': group['answer'],
           'prompt': cut(group['prompt'], limit), 'accuracy': accuracy if finite(accuracy) else None,
           'weight': group['weight'] if finite(group.get('weight')) else None, 'responses': responses}
-
-
-def cut(words: str, limit: int) -> str:
-  """The beginning and the end of a long text."""
-  if len(words) <= limit:
-    return words
-  head, tail = words[:limit * 2 // 3], words[len(words) - limit // 3:]
-  return f'{head}\n[... {len(words) - len(head) - len(tail):,} characters left out ...]\n{tail}'

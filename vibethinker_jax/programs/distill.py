@@ -16,7 +16,7 @@ from typing import Iterable, Iterator, NamedTuple
 import jax
 import numpy as np
 
-from vibethinker_jax import sharding
+from vibethinker_jax import hosts, sharding
 from vibethinker_jax.data import chat, sources
 from vibethinker_jax.eval import benchmarks
 from vibethinker_jax.programs import inputs
@@ -129,7 +129,7 @@ def run(stage: Stage, options: Options) -> dict:
          'score': round(kept[i].score, 6)}
       for i, trace in enumerate(_responses(path, problems)) if i in kept))
   result |= {'seconds': round(time.time() - started, 1)}
-  print(f'{stage.name}: {len(kept)} of {result["sampled"]} responses kept; dropped: '
+  hosts.say(f'{stage.name}: {len(kept)} of {result["sampled"]} responses kept; dropped: '
         + ', '.join(f'{number} {reason}' for reason, number in result['dropped'].items()))
   finish(stage, result)
   return result
@@ -153,7 +153,8 @@ def sample(stage: Stage, options: Options, problems: dict[str, dict[str, dict]])
   There is a line for each model and problem. A draw depends on those two alone: chunks and restarts change nothing.
   """
   path = stage.directory / 'samples.jsonl'
-  known = {(line['domain'], line['model'], line['problem']) for line in inputs.whole_lines(path)}
+  known = set(map(tuple, hosts.agreed(
+      lambda: [(line['domain'], line['model'], line['problem']) for line in inputs.whole_lines(path)])))
   jobs = [(domain, model) for domain, teacher in options.teachers.items() for model in teacher.models]
   left = [[row for name, row in problems[domain].items() if (domain, model, name) not in known]
           for domain, model in jobs]
@@ -180,6 +181,7 @@ def sample(stage: Stage, options: Options, problems: dict[str, dict[str, dict]])
         file.flush()
         bar.update(len(rows))
   bar.close()
+  hosts.barrier('all samples are written')
   return path
 
 
@@ -189,7 +191,7 @@ def score(stage: Stage, options: Options, student: Model, traces: Iterator[Encod
   Chunks of traces are appended to scores.jsonl under a digest of what was scored.
   """
   path, scored = stage.directory / 'scores.jsonl', []
-  known = {line['chunk']: line['scores'] for line in inputs.whole_lines(path)}
+  known = hosts.agreed(lambda: {line['chunk']: line['scores'] for line in inputs.whole_lines(path)})
   logps = _scorer(student.config)
   placed = sharding.batch_sharding(stage.mesh)
   bar = progress(0, f'{stage.name}, scoring', unit='trace')
@@ -224,7 +226,7 @@ def _score_chunk(student: Model, logps, placed, chunk: list[Encoded], options: O
   total = np.zeros(len(chunk))
   for start in range(0, len(packed['tokens']), options.micro_batch):
     rows = {name: x[start:start + options.micro_batch] for name, x in packed.items()}
-    there = {name: jax.device_put(rows[name], placed) for name in ('tokens', 'targets', 'positions', 'segment_ids')}
+    there = {name: sharding.place(rows[name], placed) for name in ('tokens', 'targets', 'positions', 'segment_ids')}
     values = -np.asarray(logps(student.params, there), float) * rows['token_weights']
     total += np.bincount(rows['responses'].ravel(), values.ravel(), minlength=len(chunk))
   return total.tolist()

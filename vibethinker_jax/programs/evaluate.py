@@ -7,7 +7,7 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from vibethinker_jax import config as config_lib
+from vibethinker_jax import config as config_lib, hosts
 from vibethinker_jax.data import sources, synthetic
 from vibethinker_jax.eval import benchmarks, passk, report
 from vibethinker_jax.programs import inputs
@@ -46,16 +46,16 @@ def run(stage: Stage, options: Options) -> dict:
   bar = progress(len(options.models), stage.name, unit='model')
   for name in options.models:
     path = stage.directory / f'scores_{name}.json'
-    if not path.exists():
-      model = open_model(stage, 'base' if name == 'init' else name)
-      config_lib.write_json(path, score_model(stage, options, model, rows))
-    models[name] = json.loads(path.read_text())
+    models[name] = hosts.agreed(lambda: json.loads(path.read_text()) if path.exists() else None)
+    if models[name] is None:
+      found = score_model(stage, options, open_model(stage, 'base' if name == 'init' else name), rows)
+      models[name] = hosts.agreed(lambda: config_lib.write_json(path, found) or found)
     bar.update(1)
   bar.close()
   result = {'models': {name: scores['domains'] for name, scores in models.items()},
             'lengths': {name: scores['lengths'] for name, scores in models.items()},
             'seconds': round(time.time() - started, 1)}
-  print(report.table(result['models'], max(options.ks)))
+  hosts.say(report.table(result['models'], max(options.ks)))
   finish(stage, result)
   return result
 

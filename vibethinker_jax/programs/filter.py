@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import jax
 
+from vibethinker_jax import hosts
 from vibethinker_jax.data import ngrams, sources
 from vibethinker_jax.eval import benchmarks
 from vibethinker_jax.programs import inputs
@@ -86,7 +87,7 @@ def run(stage: Stage, options: Options) -> dict:
   inputs.write_data(stage, kept)
   result = {'traces': count, 'kept': len(kept), 'dropped': dropped, 'problems_sampled': len(rates),
             'seconds': round(time.time() - started, 1)}
-  print(f'{stage.name}: {len(kept)} of {count} traces kept; dropped: '
+  hosts.say(f'{stage.name}: {len(kept)} of {count} traces kept; dropped: '
         + ', '.join(f'{number} {reason}' for reason, number in dropped.items()))
   finish(stage, result)
   return result
@@ -99,7 +100,7 @@ def error_rates(stage: Stage, options: Options, model: Model, problems: dict[str
   change nothing.
   """
   path = stage.directory / 'error_rates.jsonl'
-  known = {line['problem']: line for line in inputs.whole_lines(path)}
+  known = hosts.agreed(lambda: {line['problem']: line for line in inputs.whole_lines(path)})
   todo = [row for name, row in problems.items() if name not in known]
   bar = progress(len(problems), stage.name, len(problems) - len(todo), unit='problem')
   with inputs.reopen(path) as file:

@@ -6,10 +6,12 @@ And how a stage writes such data: whole or not at all, from chunks that survive 
 import hashlib
 import json
 import logging
+import os
 import pathlib
 import random
 from typing import Iterable, Iterator
 
+from vibethinker_jax import hosts
 from vibethinker_jax.data import rows, sources, synthetic
 from vibethinker_jax.programs.stage import Stage
 
@@ -26,7 +28,7 @@ def resolve(stage: Stage, options: sources.DataOptions) -> sources.DataOptions:
   for entry in rows.entries(options.files):
     if entry in stage.recipe.stages:
       path = stage.workdir / entry / WRITTEN
-      if not path.exists():
+      if not hosts.agreed(path.exists):
         raise ValueError(f'stage {stage.name!r} reads the data of {entry!r}, which has written none in {path} yet: run '
                          f'that stage first (--stages={entry})')
       entry = str(path)
@@ -91,7 +93,10 @@ def whole_lines(path: pathlib.Path) -> Iterator[dict]:
 
 
 def reopen(path: pathlib.Path):
-  """Opens such a file to append, without the half line that a killed process may have left."""
+  """Opens such a file to append, without the half line that a killed process may have left; on host 0, others write to
+  nowhere."""
+  if not hosts.first():
+    return open(os.devnull, 'wb')
   file = path.open('ab+')
   file.seek(0)
   file.truncate(sum(len(line) for line in file if line.endswith(b'\n')))
@@ -103,7 +108,11 @@ def append(file, row: dict) -> None:
 
 
 def write_data(stage: Stage, kept: Iterable[dict]) -> None:
-  """Writes the stage's WRITTEN, whole or not at all."""
+  """Writes the stage's WRITTEN, whole or not at all, on host 0."""
+  hosts.agreed(lambda: _write_data(stage, kept), 'writing data')
+
+
+def _write_data(stage: Stage, kept: Iterable[dict]) -> None:
   path = stage.directory / WRITTEN
   temporary = path.with_suffix('.tmp')
   with temporary.open('w') as file:

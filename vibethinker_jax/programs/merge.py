@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 
-from vibethinker_jax import checkpoint, config as config_lib, trees
+from vibethinker_jax import checkpoint, config as config_lib, hosts, trees
 from vibethinker_jax.programs import probe
 from vibethinker_jax.programs.stage import Stage, finish, finished, open_model
 
@@ -26,7 +26,7 @@ class Options(NamedTuple):
 def run(stage: Stage, options: Options) -> dict:
   """Averages, saves, and evaluates the merged model on the probing sets beside every single checkpoint."""
   started = time.time()
-  probed = finished(stage.workdir, options.probe)
+  probed = hosts.agreed(lambda: finished(stage.workdir, options.probe))
   if probed is None:
     raise ValueError(f'stage {stage.name!r} needs the result of {options.probe!r}: run --stages={options.probe} first')
   chosen = probed['chosen']
@@ -39,14 +39,14 @@ def run(stage: Stage, options: Options) -> dict:
   models = [open_model(stage, f'{options.init_from}@{step}') for step in by_step]
   merged = models[0]._replace(params=trees.weighted_average([m.params for m in models], list(by_step.values())))
   with checkpoint.Checkpoints(stage.directory / 'checkpoints', keep=None, model=merged.saved()) as checkpoints:
-    if not checkpoint.steps(stage.directory / 'checkpoints'):
+    if not hosts.agreed(lambda: checkpoint.steps(stage.directory / 'checkpoints')):
       checkpoints.save(0, merged.params, {'step': jnp.int32(0)}, {})
 
   probing = config_lib.bind(probe.Options, stage.config[options.probe], options.probe)
   scores = probe.probe_model(stage, probing, merged)
   result = {'specialists': chosen, 'weights': dict(zip(chosen, weights)), 'merged': scores, 'k': probed['k'],
             'seconds': round(time.time() - started, 1)}
-  print(table(result, probed))
+  hosts.say(table(result, probed))
   finish(stage, result)
   return result
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from vibethinker_jax import checkpoint, config as config_lib, metrics
+from vibethinker_jax import checkpoint, config as config_lib, hosts, metrics
 from vibethinker_jax.data import sources
 from vibethinker_jax.eval import benchmarks, passk
 from vibethinker_jax.programs import inputs
@@ -38,7 +38,7 @@ class Options(NamedTuple):
 def run(stage: Stage, options: Options) -> dict:
   """Scores every checkpoint and picks `argmax_t P_i(t)` per subdomain (the earliest of equals)."""
   started = time.time()
-  steps = checkpoint.steps(stage.workdir / options.init_from / 'checkpoints')
+  steps = hosts.agreed(lambda: checkpoint.steps(stage.workdir / options.init_from / 'checkpoints'))
   if not steps:
     raise ValueError(f'stage {stage.name!r} probes the checkpoints of {options.init_from!r}, which has none: '
                      f'run --stages={options.init_from} first')
@@ -49,14 +49,14 @@ def run(stage: Stage, options: Options) -> dict:
   scores = {}
   for step in steps:
     path = stage.directory / f'scores_{step}.json'  # a checkpoint probed before a restart is not probed again
-    if not path.exists():
-      model = open_model(stage, f'{options.init_from}@{step}')
-      config_lib.write_json(path, probe_model(stage, options, model))
-    scores[step] = json.loads(path.read_text())
+    scores[step] = hosts.agreed(lambda: json.loads(path.read_text()) if path.exists() else None)
+    if scores[step] is None:
+      found = probe_model(stage, options, open_model(stage, f'{options.init_from}@{step}'))
+      scores[step] = hosts.agreed(lambda: config_lib.write_json(path, found) or found)
     best = str(options.k)
     writer.write(step, {f'{domain}/pass_1': s['pass@1'] for domain, s in scores[step].items()} | {
         f'{domain}/pass_{best}': s['pass@k'][best] for domain, s in scores[step].items()})
-    bar.write(f'  checkpoint {step}: pass@{options.k} ' + ', '.join(
+    hosts.first() and bar.write(f'  checkpoint {step}: pass@{options.k} ' + ', '.join(
         f'{domain} {s["pass@k"][str(options.k)]:.3f}' for domain, s in scores[step].items()))
     bar.update(1)
   bar.close()
@@ -65,7 +65,7 @@ def run(stage: Stage, options: Options) -> dict:
             for domain in scores[steps[0]]}
   result = {'k': options.k, 'scores': {str(t): s for t, s in scores.items()}, 'chosen': chosen,
             'seconds': round(time.time() - started, 1)}
-  print(table(result))
+  hosts.say(table(result))
   finish(stage, result)
   return result
 

@@ -6,6 +6,8 @@ advantages -> packed rows -> update. On-policy by default: one update per rollou
 
 import functools
 import json
+import os
+import pathlib
 import time
 from typing import NamedTuple
 
@@ -13,11 +15,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from vibethinker_jax import checkpoint, config as config_lib, metrics, sharding
+from vibethinker_jax import checkpoint, config as config_lib, hosts, metrics, sharding, watch
 from vibethinker_jax.data import sources
 from vibethinker_jax.eval import benchmarks
 from vibethinker_jax.model import transformer
-from vibethinker_jax.programs import inputs
+from vibethinker_jax.programs import inputs, rollouts
 from vibethinker_jax.programs.stage import Model, Stage, check_finite, finish, open_model, progress, stage_key
 from vibethinker_jax.rl import batch as batch_lib, curriculum
 from vibethinker_jax.rl.loss import LossOptions, mgpo_loss, spread, weighted_advantages
@@ -38,6 +40,10 @@ class Options(NamedTuple):
       are dropped. 0: no filter.
     sampler: how to sample; temperature and top_p must be 1, else the ratio is biased.
     loss: variants of the objective.
+    oversample: with 1.5, half as many prompts again are sampled at once, and the step goes on as soon as `prompts` groups are
+      useful (which favours groups of short responses unless the others are carried on). 1: waits for all.
+    carry: for how many updates unfinished or surplus groups are kept and go on; 0: they are given up. Tokens of an
+      earlier policy keep their log-probabilities: the clipped ratio is theirs.
     updates: gradient updates per rollout batch; 1 is on-policy.
     row_length, micro_batch: packed training rows, and how many of them go through the model at once.
     learning_rate (constant after warmup_steps), beta2, weight_decay, clip_norm: of AdamW.
@@ -62,6 +68,8 @@ class Options(NamedTuple):
   learning_rate: float
   checkpoint_steps: int
   max_rounds: int = 3
+  oversample: float = 1.0
+  carry: int = 0
   filter_samples: int = 8
   updates: int = 1
   warmup_steps: int = 0
@@ -76,19 +84,6 @@ class Options(NamedTuple):
   max_skipped: int = 5
 
 
-class Rollout(NamedTuple):
-  """The groups of one step: `rows` and what benchmarks.Scored holds of them, plus counts of all that was sampled."""
-  rows: list
-  prompts: list
-  tokens: np.ndarray
-  logps: np.ndarray
-  lengths: np.ndarray
-  correct: np.ndarray
-  valid: np.ndarray
-  texts: list
-  sampled: dict
-
-
 def run(stage: Stage, options: Options) -> dict:
   """Trains and returns the result: steps, prompts kept, histogram of group accuracies, first and last metrics."""
   _check(stage, options)
@@ -100,14 +95,17 @@ def run(stage: Stage, options: Options) -> dict:
   reference = jax.tree.map(jnp.copy, model.params) if options.loss.kl else None
 
   abstract = state_lib.abstract(model.config, optimizer, stage.mesh)
-  with checkpoint.Checkpoints(stage.directory / 'checkpoints', keep=2, model=model.saved()) as checkpoints:
+  directory = stage.directory / 'checkpoints'
+  with checkpoint.Checkpoints(directory, keep=2, model=model.saved()) as checkpoints, watch.deferred():
     restored = checkpoints.restore_newest(abstract.params, {'step': abstract.step, 'opt_state': abstract.opt_state,
                                                             'skipped': abstract.skipped})
-    cursor, step, histogram = 0, 0, np.zeros(options.group + 1, int)
+    cursor, step, histogram, stop = 0, 0, np.zeros(options.group + 1, int), False
+    carried = rollouts.nothing(options)
     if restored:
       step, params, train, position = restored
       state, cursor = state_lib.TrainState(params=params, **train), position['cursor']
       histogram = np.array(position['histogram'])
+      carried = rollouts.load(stage.directory, step, options) if options.carry else carried
 
     accumulate, score, advantages = _jitted(
         model.config, stage.mesh, options.loss, options.remat, options.attention, options.unroll)
@@ -117,8 +115,10 @@ def run(stage: Stage, options: Options) -> dict:
     bar = progress(options.steps, stage.name, step)
 
     while step < options.steps:
+      hosts.reach(f'{stage.name} step {step + 1}')
       clock = [time.perf_counter()]
-      rollout, cursor = collect(stage, options, model._replace(params=state.params), rows, cursor, step)
+      rollout, cursor, carried = rollouts.collect(stage, options, model._replace(params=state.params), rows, cursor,
+                                                  step, carried)
       clock.append(time.perf_counter())
       advantages_PG, accuracy_P, weight_P = advantages(*_padded(rollout, options))
       micros = _micro_batches(stage, options, rollout, advantages_PG)
@@ -142,7 +142,8 @@ def run(stage: Stage, options: Options) -> dict:
       tokens = rollout.sampled['tokens']
       writer.write(step, {
           **trained, 'accuracy': rollout.sampled['accuracy'], 'useful_groups': len(rollout.rows),
-          'sampled_groups': rollout.sampled['groups'], 'invalid': rollout.sampled['invalid'],
+          'sampled_groups': rollout.sampled['groups'], 'given_up_groups': rollout.sampled['given_up'],
+          'carried_groups': len(carried.indices_P), 'stale_tokens': rollout.sampled['stale'], 'invalid': rollout.sampled['invalid'],
           'response_tokens': rollout.sampled['mean_length'], 'truncated': rollout.sampled['truncated'],
           'weight': np.mean(jax.device_get(weight_P)[:len(rollout.rows)]) if rollout.rows else None,
           'seconds/rollout': rollout.sampled['seconds'][0], 'seconds/verify': rollout.sampled['seconds'][1],
@@ -154,12 +155,19 @@ def run(stage: Stage, options: Options) -> dict:
       bar.set_postfix_str(f'accuracy {rollout.sampled["accuracy"]:.2f}, {rollout.sampled["mean_length"]:.0f} tokens, '
                           f'{tokens / rollout.sampled["seconds"][0]:,.0f} tok/s', refresh=False)
       bar.update(1)
-      if step % options.checkpoint_steps == 0 or step == options.steps:
+      stop = watch.preempted(step)
+      if step % options.checkpoint_steps == 0 or step == options.steps or stop:
+        if options.carry:
+          rollouts.save(stage.directory, step, carried)
         checkpoints.save(step, state.params, {'step': state.step, 'opt_state': state.opt_state, 'skipped': state.skipped},
                          {'cursor': cursor, 'histogram': histogram.tolist()})
+      if stop:
+        break
     bar.close()
     writer.close()
     examples.close()
+    if stop:
+      raise watch.Preempted(stage.name, step)
   result = {'steps': step, 'prompts': len(rows), 'group_accuracy_histogram': histogram.tolist(),
             'strength': options.loss.strength, 'target': options.loss.target, 'seconds': round(time.time() - started, 1)}
   finish(stage, result)
@@ -190,6 +198,12 @@ def _check(stage: Stage, options: Options) -> None:
                      f'{options.sampler.temperature} and {options.sampler.top_p} the policy ratio would be biased')
   if options.group < 2:
     raise ValueError(f'{stage.name}.group={options.group}: a group needs at least 2 responses to have an advantage')
+  if options.oversample < 1 or options.carry < 0 or (options.carry and options.oversample == 1):
+    raise ValueError(f'{stage.name}: oversample={options.oversample} must be at least 1 and carry={options.carry} at least 0; '
+                     'carry needs oversample > 1, else every group is finished in its step')
+  if options.sampler.cache_dtype == 'int8' and not options.loss.importance_cap:
+    raise ValueError(f"{stage.name}.sampler.cache_dtype='int8': what is sampled then differs from what is trained; set "
+                     f'{stage.name}.loss.importance_cap (2.0 is usual) to correct for it')
   longest = options.sampler.prompt_columns + options.sampler.max_tokens
   if options.sampler.prompt_columns and options.row_length < longest:
     raise ValueError(f'{stage.name}.row_length={options.row_length} must be at least sampler.prompt_columns + max_tokens = '
@@ -205,12 +219,13 @@ def starting_prompts(stage: Stage, options: Options, model: Model) -> list[dict]
   if not options.filter_samples:
     return rows
   path = stage.directory / 'prompts.json'
-  if not path.exists():
+  accuracy = hosts.agreed(lambda: json.loads(path.read_text())['accuracy'] if path.exists() else None)
+  if accuracy is None:
     scored = benchmarks.sample_and_verify(
         model.config, model.params, model.tokenizer, rows, options.filter_samples, options.sampler,
         key=jax.random.fold_in(stage_key(stage), 0), mesh=stage.mesh, pool=stage.pool)
-    config_lib.write_json(path, {'accuracy': _accuracy(scored)})
-  accuracy = json.loads(path.read_text())['accuracy']
+    accuracy = rollouts.accuracy(scored.correct_PG, scored.valid_PG)
+    hosts.agreed(lambda: config_lib.write_json(path, {'accuracy': accuracy}))
   kept = curriculum.keep_uncertain(accuracy)
   if len(kept) < options.prompts:
     raise ValueError(f'stage {stage.name!r}: only {len(kept)} of {len(rows)} prompts have an accuracy between 0 and 1 '
@@ -219,54 +234,7 @@ def starting_prompts(stage: Stage, options: Options, model: Model) -> list[dict]
   return [rows[i] for i in kept]
 
 
-def collect(stage: Stage, options: Options, model: Model, rows: list[dict], cursor: int, step: int):
-  """Samples groups until `prompts` of them have unequal rewards, in at most max_rounds rounds.
-
-  Returns:
-    (Rollout of at most `prompts` useful groups, the cursor after the prompts used).
-  """
-  useful, parts, seen = [], [], set()
-  key = jax.random.fold_in(stage_key(stage), 1 + step)
-  for round_ in range(options.max_rounds):
-    wanted = min(options.prompts - len(useful), len(rows) - len(seen))
-    picked = []
-    while len(picked) < wanted:  # a prompt drawn twice in a step (two epochs meet) would give the same responses
-      index = curriculum.prompt_at(cursor, len(rows), stage.recipe.seed)
-      cursor += 1
-      if index not in seen:
-        seen.add(index)
-        picked.append(rows[index])
-    if not picked:
-      break
-    scored = benchmarks.sample_and_verify(
-        model.config, model.params, model.tokenizer, picked, options.group, options.sampler,
-        key=jax.random.fold_in(key, round_), mesh=stage.mesh, pool=stage.pool)
-    parts.append(scored)
-    kept = curriculum.useful_groups(_accuracy(scored), options.loss.long2short)
-    useful += [(scored, i, picked[i]) for i in np.flatnonzero(kept)]
-    if len(useful) >= options.prompts:
-      break
-  take = lambda name: np.array([getattr(s.responses, name)[i] for s, i, _ in useful])
-  correct, valid = (np.concatenate([getattr(s, name) for s in parts]) for name in ('correct_PG', 'valid_PG'))
-  lengths = np.concatenate([s.responses.lengths_PG for s in parts])
-  sampled = {
-      'groups': len(correct), 'accuracy': float(correct[valid].mean()), 'invalid': int((~valid).sum()),
-      'tokens': int(lengths.sum()), 'mean_length': float(lengths.mean()),
-      'truncated': float(1 - np.concatenate([s.responses.stopped_PG for s in parts]).mean()),
-      'histogram': np.bincount(correct.sum(axis=1), minlength=options.group + 1),
-      'seconds': np.sum([s.seconds for s in parts], axis=0)}
-  return Rollout([row for _, _, row in useful], [s.prompts[i] for s, i, _ in useful], take('tokens_PGL'),
-                 take('logps_PGL'), take('lengths_PG'), np.array([s.correct_PG[i] for s, i, _ in useful]),
-                 np.array([s.valid_PG[i] for s, i, _ in useful]), [s.texts_PG[i] for s, i, _ in useful],
-                 sampled), cursor
-
-
-def _accuracy(scored: benchmarks.Scored) -> list[float]:
-  """Share of correct responses among those with a verdict, per prompt; 0 where none has one."""
-  return [float(c[v].mean()) if v.any() else 0.0 for c, v in zip(scored.correct_PG, scored.valid_PG)]
-
-
-def _padded(rollout: Rollout, options: Options):
+def _padded(rollout: rollouts.Rollout, options: Options):
   """Rewards, lengths and validity as [prompts, G] of one shape in every step; missing groups are all-invalid."""
   shape = (options.prompts, options.group)
   rewards, lengths, valid = np.zeros(shape, np.float32), np.ones(shape, np.int32), np.zeros(shape, bool)
@@ -275,7 +243,7 @@ def _padded(rollout: Rollout, options: Options):
   return rewards, lengths, valid
 
 
-def _micro_batches(stage: Stage, options: Options, rollout: Rollout, advantages_PG) -> list[dict]:
+def _micro_batches(stage: Stage, options: Options, rollout: rollouts.Rollout, advantages_PG) -> list[dict]:
   """Packed rows on the devices, with the advantage of each position's response gathered there."""
   if not rollout.rows:
     return []
@@ -284,20 +252,22 @@ def _micro_batches(stage: Stage, options: Options, rollout: Rollout, advantages_
   placed = sharding.batch_sharding(stage.mesh)
   micros = []
   for start in range(0, len(packed['tokens']), options.micro_batch):
-    micro = {name: jax.device_put(x[start:start + options.micro_batch], placed) for name, x in packed.items()}
+    micro = {name: sharding.place(x[start:start + options.micro_batch], placed) for name, x in packed.items()}
     micros.append(micro | {'advantages': spread(advantages_PG, micro['responses'], micro['mask'])})
   return micros
 
 
 class _Examples:
-  """examples.jsonl: some groups as text, for the report; goes on where a restored checkpoint stands."""
+  """examples.jsonl of host 0: some groups as text, for the report; goes on where a restored checkpoint stands."""
 
   def __init__(self, path, step: int):
+    if not hosts.first():
+      path = pathlib.Path(os.devnull)
     kept = [x for x in path.read_text().splitlines() if metrics.line_step(x) <= step] if path.exists() else []
     path.write_text(''.join(line + '\n' for line in kept))
     self._file = path.open('a')
 
-  def write(self, step: int, rollout: Rollout, weight_P, groups: int = 2) -> None:
+  def write(self, step: int, rollout: rollouts.Rollout, weight_P, groups: int = 2) -> None:
     for p in range(min(groups, len(rollout.rows))):
       row = rollout.rows[p]
       self._file.write(json.dumps({

@@ -5,9 +5,8 @@ import time
 from typing import Callable, NamedTuple
 
 import jax
-import numpy as np
 
-from vibethinker_jax import checkpoint, metrics, sharding
+from vibethinker_jax import checkpoint, hosts, metrics, sharding, watch
 from vibethinker_jax.data import loader, sources
 from vibethinker_jax.model.config import ModelConfig
 from vibethinker_jax.programs import inputs
@@ -26,6 +25,8 @@ class Options(NamedTuple):
     steps: updates. batch_size: packed rows per update; length: positions per row.
     micro_batches: rows are processed in that many parts.
     too_long: of an example that does not fit a row: 'error', or 'drop' with a warning.
+    streams: independent parts of the data, as many as hosts or a multiple: each host then reads only its own
+      (data.loader.Batches).
     learning_rate, final_learning_rate: peak and end of the cosine; warmup_percent: of the steps, linear.
     beta2, weight_decay, clip_norm: of AdamW.
     checkpoint_steps: a checkpoint every so many updates (and at the end); all are kept, for probing.
@@ -48,6 +49,7 @@ class Options(NamedTuple):
   warmup_percent: float
   checkpoint_steps: int
   too_long: str = 'error'
+  streams: int = 1
   micro_batches: int = 1
   beta2: float = 0.95
   weight_decay: float = 0.0
@@ -67,13 +69,15 @@ def run(stage: Stage, options: Options) -> dict:
   examples = sources.examples(data) if data.files else [sources.SyntheticExamples(
       options.domains, options.levels, stage.recipe.seed, options.problems, stage.recipe.templates)]
   sizes = [len(source) for source in examples]
+  placed = sharding.batch_sharding(stage.mesh)
+  rows = sharding.rows_here(placed, options.batch_size)
   batches = loader.sft_batches(
-      examples, model.tokenizer, batch_size=options.batch_size // jax.process_count(), length=options.length,
-      seed=stage.recipe.seed, weights=data.weights, too_long=options.too_long, shard_index=jax.process_index(),
-      shard_count=jax.process_count())
+      examples, model.tokenizer, batch_size=options.batch_size, length=options.length, seed=stage.recipe.seed,
+      weights=data.weights, too_long=options.too_long, streams=options.streams, rows=rows)
   state = state_lib.init(model.config, optimizer, stage.mesh, params=model.params)
   abstract = state_lib.abstract(model.config, optimizer, stage.mesh)
-  with checkpoint.Checkpoints(stage.directory / 'checkpoints', keep=None, model=model.saved()) as checkpoints:
+  directory = stage.directory / 'checkpoints'
+  with checkpoint.Checkpoints(directory, keep=None, model=model.saved()) as checkpoints, watch.deferred():
     restored = checkpoints.restore_newest(abstract.params, _train(abstract))
     if restored:
       step, params, train, position = restored
@@ -86,13 +90,13 @@ def run(stage: Stage, options: Options) -> dict:
 
     first = step = int(state.step)
     writer = metrics.Writer(stage.directory, step)
-    rows = sharding.batch_sharding(stage.mesh)
     bar = progress(options.steps, stage.name, step)
-    started, since, since_step, fetched, tokens = time.time(), time.time(), step, None, 0
+    started, since, since_step, fetched, tokens, stop = time.time(), time.time(), step, None, 0, False
     while step < options.steps:
       batch = next(batches)
       tokens += int((batch['segment_ids'] > 0).sum())
-      batch = {name: jax.make_array_from_process_local_data(rows, np.asarray(x)) for name, x in batch.items()}
+      batch = {name: sharding.place_rows(x, rows, placed, options.batch_size) for name, x in batch.items()}
+      hosts.reach(f'{stage.name} step {step + 1}')
       previous, (state, fetched) = fetched, train_step(state, batch)
       step += 1
       if previous is not None:  # one step late: fetching this step's numbers would stall the device
@@ -105,11 +109,17 @@ def run(stage: Stage, options: Options) -> dict:
         writer.write(step, {**values, 'learning_rate': schedule(step), 'tokens_per_second': rate})
         bar.set_postfix_str(f'loss {values["loss"]:.3f}, {rate:,.0f} tok/s', refresh=False)
       bar.update(1)
-      if step % options.checkpoint_steps == 0 or step == options.steps:
-        checkpoints.save(step, state.params, _train(state), {'batches': batches.get_state(), 'examples': sizes})
+      stop = watch.preempted(step)
+      if step % options.checkpoint_steps == 0 or step == options.steps or stop:
+        position = {name: state for part in hosts.gather(batches.get_state()) for name, state in part.items()}
+        checkpoints.save(step, state.params, _train(state), {'batches': position, 'examples': sizes})
+      if stop:
+        break
     bar.close()
     writer.close()
-  result = {'steps': step, 'final_loss': metrics.read(stage.directory)[-1]['loss'],
+    if stop:
+      raise watch.Preempted(stage.name, step)
+  result = {'steps': step, 'final_loss': hosts.agreed(lambda: metrics.read(stage.directory)[-1]['loss']),
             'tokens_this_process': tokens, 'seconds': round(time.time() - started, 1), 'resumed_at': first}
   finish(stage, result)
   return result

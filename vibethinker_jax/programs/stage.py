@@ -1,5 +1,6 @@
 """What every program gets, and how a model is opened: from scratch, from an earlier stage, from a checkpoint."""
 
+import hashlib
 import json
 import logging
 import pathlib
@@ -9,7 +10,7 @@ from typing import Any, NamedTuple
 import jax
 import tqdm
 
-from vibethinker_jax import checkpoint, config as config_lib, sharding
+from vibethinker_jax import checkpoint, config as config_lib, hosts, sharding
 from vibethinker_jax.data import hub_tokenizer, sources, tokenizer as tokenizer_lib
 from vibethinker_jax.model import config as model_config, gguf_file, hf, transformer
 from vibethinker_jax.verify.pool import Pool
@@ -64,7 +65,7 @@ def open_model(stage: Stage, source: str) -> Model:
     return base(stage)
   name, _, step = source.partition('@')
   path = stage.workdir / name if name in stage.recipe.stages else pathlib.Path(name)
-  if name in stage.recipe.stages and not checkpoint.steps(path / 'checkpoints'):
+  if name in stage.recipe.stages and not hosts.agreed(lambda: checkpoint.steps(path / 'checkpoints')):
     raise ValueError(f'stage {stage.name!r} starts from {name!r}, which has no checkpoint in {path} yet: run that stage '
                      f'first (--stages={name})')
   return load(path / 'checkpoints' / step if step else path, stage.mesh)
@@ -85,7 +86,8 @@ def load(path: pathlib.Path, mesh, *, tokenizer=None, progress: bool = False) ->
     raise ValueError(f'{path}: there is no such file or directory. Give a stage directory, one of our checkpoints, a Hugging '
                      'Face directory or a GGUF file on this machine; nothing is downloaded')
   try:
-    return _load(path, mesh, tokenizer, progress)
+    with hosts.busy(f'opening {path}'):
+      return _load(path, mesh, tokenizer, progress and hosts.first())
   except (ValueError, OSError) as error:
     raise error if str(path) in str(error) else ValueError(f'{path}: damaged or not a model: {error}') from error
 
@@ -98,7 +100,7 @@ def _load(path: pathlib.Path, mesh, tokenizer, progress: bool) -> Model:
   if hf.is_model(path):
     tokenizer = tokenizer or tokenizer_lib.load(path)
     return _checked(Model(*hf.load(path, mesh=mesh, progress=progress), tokenizer), path)
-  directory = checkpoint.find(path)
+  directory = pathlib.Path(hosts.agreed(lambda: str(checkpoint.find(path))))
   saved = checkpoint.read_model(directory)
   config = model_config.from_dict(saved['config'])
   shapes = transformer.shapes(config)
@@ -106,6 +108,26 @@ def _load(path: pathlib.Path, mesh, tokenizer, progress: bool) -> Model:
                         sharding.tree_shardings(mesh, shapes))
   return Model(config, checkpoint.read_params(directory, target, saved['digests']),
                tokenizer or tokenizer_lib.from_files(saved['tokenizer']))
+
+
+def fingerprint(path: pathlib.Path) -> dict:
+  """What tells one model from another: a digest of its weights, configuration and tokenizer, whatever its path."""
+  path, found = pathlib.Path(path), hashlib.sha256()
+  if path.is_file() or hf.is_model(path):
+    kinds = ('.safetensors', '.json', '.model', '.jinja')
+    files = [path] if path.is_file() else sorted(p for p in path.iterdir() if p.suffix in kinds)
+    for file in files:
+      found.update(file.name.encode() if path.is_dir() else b'')
+      with file.open('rb') as opened:
+        found.update(hashlib.file_digest(opened, 'sha256').digest())
+    return {'sha256': found.hexdigest()}
+  directory = checkpoint.find(path)
+  saved = checkpoint.read_model(directory)
+  weights = {name: value for name, value in saved['digests'].items() if name.startswith('params')}
+  found.update(json.dumps([weights, saved['config']], sort_keys=True).encode())
+  for name, content in sorted(saved['tokenizer'].items()):
+    found.update(name.encode() + b'\0' + content)
+  return {'sha256': found.hexdigest(), 'step': directory.name}
 
 
 def base(stage: Stage) -> Model:
@@ -151,17 +173,20 @@ def _tokenizer(stage: Stage, options: TokenizerOptions) -> tokenizer_lib.Tokeniz
   if options.path:
     return tokenizer_lib.load(options.path)
   path = stage.workdir / 'tokenizer.model'
-  if not path.exists():
-    logging.getLogger('vibethinker_jax').info('training a tokenizer of %d pieces on %d synthetic problems',
-                                              options.vocab_size, options.problems)
-    examples = sources.SyntheticExamples(stage.recipe.domains, options.levels, stage.recipe.seed, options.problems,
-                                         stage.recipe.templates)
-    texts = (text for i in range(len(examples)) for text in ('user', 'assistant', *examples[i].values()))
-    trained = tokenizer_lib.train(texts, options.vocab_size)
-    temporary = path.with_suffix('.tmp')
-    trained.save(temporary)
-    temporary.replace(path)
+  hosts.agreed(lambda: None if path.exists() else _train_tokenizer(stage, options, path), 'training a tokenizer')
   return tokenizer_lib.load(path)
+
+
+def _train_tokenizer(stage: Stage, options: TokenizerOptions, path: pathlib.Path) -> None:
+  logging.getLogger('vibethinker_jax').info('training a tokenizer of %d pieces on %d synthetic problems',
+                                            options.vocab_size, options.problems)
+  examples = sources.SyntheticExamples(stage.recipe.domains, options.levels, stage.recipe.seed, options.problems,
+                                       stage.recipe.templates)
+  texts = (text for i in range(len(examples)) for text in ('user', 'assistant', *examples[i].values()))
+  trained = tokenizer_lib.train(texts, options.vocab_size)
+  temporary = path.with_suffix('.tmp')
+  trained.save(temporary)
+  temporary.replace(path)
 
 
 def stage_key(stage: Stage) -> jax.Array:
@@ -170,15 +195,15 @@ def stage_key(stage: Stage) -> jax.Array:
 
 
 def progress(total: int, description: str, initial: int = 0, unit: str = 'step') -> tqdm.tqdm:
-  """A progress bar on stderr; a line every 20 s where that is not a terminal."""
+  """A progress bar on stderr of host 0; a line every 20 s where that is not a terminal."""
   terminal = sys.stderr.isatty()
   return tqdm.tqdm(total=total, desc=description, initial=initial, unit=unit, dynamic_ncols=True,
-                   mininterval=0.2 if terminal else 20, smoothing=0.1)
+                   mininterval=0.2 if terminal else 20, smoothing=0.1, disable=not hosts.first())
 
 
 def finish(stage: Stage, result: dict) -> None:
   """Marks the stage as done."""
-  config_lib.write_json(stage.directory / 'result.json', result)
+  hosts.agreed(lambda: config_lib.write_json(stage.directory / 'result.json', result))
 
 
 def finished(workdir: pathlib.Path, name: str) -> dict | None:

@@ -1,0 +1,101 @@
+"""responses.jsonl: every response as a line as soon as it is complete; whoever stops an evaluation loses none of them.
+
+While responses come in, the file grows in the order in which they end. When all are there and judged, it is replaced by
+the same lines in the order of the problems, with their verdicts: then it depends on the settings alone, not on when and
+how often the evaluation was stopped.
+"""
+
+import json
+import os
+import pathlib
+import threading
+import time
+
+from vibethinker_jax import config as config_lib
+
+NAME, TIMING = 'responses.jsonl', 'timing.json'
+EVERY = 1.0  # seconds between two notes of the time spent
+
+
+class Journal:
+  """Appends responses of one evaluation and remembers which are there.
+
+  A line: set, id (of the problem), sample, response, tokens, cut_off.
+
+  Raises:
+    ValueError: a line in the middle of the file that is none of ours.
+  """
+
+  def __init__(self, directory: pathlib.Path):
+    directory.mkdir(parents=True, exist_ok=True)
+    self.path, self._timing = directory / NAME, directory / TIMING
+    self.known = {}  # (set, id, sample) -> line
+    self._lock, self._started, self._noted = threading.Lock(), 0.0, 0.0
+    self._file = self.path.open('ab+')
+    self._file.seek(0)
+    whole = 0
+    for number, line in enumerate(self._file):
+      if not line.endswith(b'\n'):
+        break  # half a line: the process was killed while it wrote
+      try:
+        row = json.loads(line)
+        self.known[row['set'], row['id'], row['sample']] = row
+      except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f'{self.path}, line {number + 1}: not a line of an evaluation ({error}); give another '
+                         '--output, or move the file away') from error
+      whole += len(line)
+    self._file.truncate(whole)
+    self._file.seek(0, os.SEEK_END)
+    self._sessions = json.loads(self._timing.read_text())['sessions'] if self._timing.exists() else []
+
+  def append(self, row: dict) -> None:
+    """Keeps one response; it is on its way to the disk when this returns."""
+    line = json.dumps(row).encode() + b'\n'
+    with self._lock:
+      self._file.write(line)
+      self._file.flush()
+      self.known[row['set'], row['id'], row['sample']] = row
+      if self._started:
+        session = self._sessions[-1]
+        session['responses'] += 1
+        session['tokens'] += row['tokens'] or 0
+        if time.monotonic() - self._noted > EVERY:
+          self._note()
+
+  def start(self, **facts) -> None:
+    """Begins to count time and tokens; facts: of the machine."""
+    self._started = self._noted = time.monotonic()
+    now = time.strftime('%Y-%m-%d %H:%M:%S')
+    self._sessions.append({'started': now, 'seconds': 0.0, 'responses': 0, 'tokens': 0} | facts)
+
+  def stop(self) -> None:
+    """Ends it."""
+    with self._lock:
+      if self._started:
+        self._note()
+      self._started = 0.0
+
+  def timing(self) -> dict:
+    """Of all times that this evaluation sampled: seconds, responses, tokens, tokens_per_second, sessions."""
+    total = {name: sum(s[name] for s in self._sessions) for name in ('seconds', 'responses', 'tokens')}
+    rate = total['tokens'] / total['seconds'] if total['seconds'] else None
+    return total | {'seconds': round(total['seconds'], 1), 'tokens_per_second': rate and round(rate, 1),
+                    'sessions': self._sessions}
+
+  def _note(self) -> None:
+    self._noted = time.monotonic()
+    self._sessions[-1]['seconds'] = round(self._noted - self._started, 1)
+    config_lib.write_json(self._timing, self.timing())
+
+  def finish(self, lines: list[dict]) -> None:
+    """Replaces the file by these lines, whole or not at all."""
+    temporary = self.path.with_suffix('.tmp')
+    with temporary.open('w') as file:
+      file.writelines(json.dumps(line) + '\n' for line in lines)
+    with self._lock:
+      self._file.close()
+      temporary.replace(self.path)
+      self._file = self.path.open('ab')
+
+  def close(self) -> None:
+    self._file.close()

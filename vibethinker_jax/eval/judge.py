@@ -1,0 +1,52 @@
+"""Verdicts of responses and the numbers of a set, without JAX."""
+
+from vibethinker_jax.eval import scores, sets, votes
+from vibethinker_jax.eval.scores import Judged
+from vibethinker_jax.verify.pool import Pool
+
+
+def judged(chosen: sets.Set, lines: dict, pool: Pool, futures: dict | None = None) -> list[list[Judged]]:
+  """The responses of every problem with their verdicts, by the present verifier.
+
+  Args:
+    lines: (set, id, sample) -> line of a journal; of each problem the first `samples` count.
+    futures: (set, id, sample) -> verdict under way, of responses that were judged while others were sampled.
+  """
+  futures, wanted = futures or {}, []
+  for row in chosen.rows:
+    keys = [key for g in range(chosen.samples) if (key := (chosen.name, row['id'], g)) in lines]
+    wanted.append([(lines[key], futures.get(key) or pool.submit(lines[key]['response'], row)) for key in keys])
+  found = []
+  for row, pairs in zip(chosen.rows, wanted):
+    found.append([])
+    for line, future in pairs:
+      verdict = future.result()
+      vote = votes.answer(line['response'], row) if has_answer(row) else None
+      found[-1].append(Judged(line['sample'], line['response'], verdict.status, verdict.reason, vote,
+                              line.get('tokens'), line.get('cut_off')))
+  return found
+
+
+def has_answer(row: dict) -> bool:
+  """Whether responses can vote on an answer: not where programs or constraints are judged."""
+  return row.get('tests') is None and row.get('constraints') is None
+
+
+def score(chosen: sets.Set, judged_P: list[list[Judged]], pool: Pool) -> dict:
+  """scores.of_set with the set's settings, name of the score, and notes."""
+  voting = [i for i, row in enumerate(chosen.rows) if has_answer(row)]
+  ballots = [[(j.answer, j.status == 'correct') for j in judged if j.status != 'invalid'] for judged in judged_P]
+  cons = dict(zip(voting, votes.cons_of([ballots[i] for i in voting], [chosen.rows[i] for i in voting], pool)))
+  found = scores.of_set(chosen.rows, judged_P, [cons.get(i) for i in range(len(chosen.rows))])
+  silent = found['reasons'].get('no_answer', 0)
+  unheard = [f'{silent} of {found["responses"]} responses have no answer that can be judged (a box; a python block)'
+             ] if 2 * silent > found['responses'] else []
+  return {'score': chosen.score_name(chosen.samples), 'files': chosen.files, **chosen.settings(),
+          'samples_asked': chosen.samples, 'notes': chosen.notes() + unheard, **found}
+
+
+def lines_of(chosen: sets.Set, judged_P: list[list[Judged]]) -> list[dict]:
+  """The journal's lines with verdicts, in the order of the problems."""
+  return [{'set': chosen.name, 'id': row['id'], 'sample': j.sample, 'response': j.text, 'tokens': j.tokens,
+           'cut_off': j.cut_off, 'status': j.status, 'reason': j.reason, 'answer': j.answer}
+          for row, judged in zip(chosen.rows, judged_P) for j in judged]

@@ -1,0 +1,158 @@
+"""Benchmark sets: their problems, how they are asked, and what of that is written into a result."""
+
+import collections
+import hashlib
+from importlib import metadata
+import json
+import os
+import pathlib
+import platform
+import re
+import subprocess
+from typing import NamedTuple
+
+from vibethinker_jax.data import presets, rows as rows_lib, sources, synthetic
+
+SUBJECT = 'subject|type|subfield|category|difficulty'  # where a set has no domain
+
+
+class Set(NamedTuple):
+  """A set to evaluate on.
+
+  Attributes:
+    name: of the preset or the file. preset: its name, '' if none. files: as given.
+    rows: problems with id, prompt (what the model is asked), problem (the bare text), subject, and answer or tests.
+    samples, temperature, top_p, max_tokens: the protocol; None where stored responses do not tell.
+  """
+  name: str
+  preset: str
+  files: str
+  rows: list
+  samples: int
+  temperature: float
+  top_p: float
+  max_tokens: int
+
+  def settings(self) -> dict:
+    """What decides the responses and verdicts, the number of samples aside; digest: of prompts, answers and tests."""
+    asked = [{name: row.get(name) for name in ('id', 'prompt', 'answer', 'tests', 'choices', 'constraints')}
+             for row in self.rows]
+    return {'preset': self.preset, 'problems': len(self.rows), 'temperature': self.temperature, 'top_p': self.top_p,
+            'max_tokens': self.max_tokens, 'digest': digest(asked)}
+
+  def notes(self) -> list[str]:
+    """Where this is not what the preset says, or not what its name promises."""
+    found = []
+    if self.preset:
+      wanted = presets.find(self.preset)
+      found += [f'{name}={getattr(self, name)} where the protocol has {getattr(wanted, name)}'
+                for name in ('samples', 'temperature', 'top_p', 'max_tokens')
+                if getattr(self, name) not in (None, getattr(wanted, name))]
+      if len(self.rows) != wanted.problems:
+        found.append(f'{len(self.rows)} problems where the benchmark has {wanted.problems}')
+    public = sum(row.get('tests_are') == 'public' for row in self.rows)
+    if public:
+      found.append('public tests only' if public == len(self.rows) else f'public tests only for {public} problems')
+    return found
+
+  def score_name(self, samples: int) -> str:
+    """avg@n, and what has to be said with it every time."""
+    public = sum(row.get('tests_are') == 'public' for row in self.rows)
+    return f'avg@{samples}' + (' (public tests only)' if public == len(self.rows) else
+                               f' (public tests only for {public} problems)' if public else '')
+
+
+def digest(values) -> str:
+  return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def read(options: sources.DataOptions, preset: str, samples: int, temperature: float, top_p: float, max_tokens: int,
+         limit: int = 0) -> Set:
+  """A set of files; what is negative is the preset's.
+
+  Args:
+    options: which files and fields. limit: so many problems from the start of the set, 0 is all.
+
+  Raises:
+    ValueError: bad rows, or rows that are not of the preset.
+  """
+  rows = sources.read_problems(options)
+  if preset:
+    rows = presets.select(rows, presets.find(preset))
+  return make(preset or name_of(options.files), preset, options, rows[:limit or None], samples, temperature, top_p,
+              max_tokens)
+
+
+def name_of(files: str) -> str:
+  """'math500' of 'data/math500.jsonl.gz'."""
+  name = os.path.basename(rows_lib.entries(files)[0]).replace('*', '')
+  return re.sub(r'\.(gz|jsonl?|csv|parquet|array_?record)\b', '', name) or 'set'
+
+
+def make(name: str, preset: str, options: sources.DataOptions, rows: list[dict], samples: int, temperature: float,
+         top_p: float, max_tokens: int) -> Set:
+  """A set of rows as sources.read_problems gives them."""
+  wanted = presets.find(preset) if preset else None
+  seen, prepared = collections.Counter(), []
+  for row in rows:
+    seen[row['id']] += 1
+    row = row | {'id': row['id'] if seen[row['id']] == 1 else f'{row["id"]}#{seen[row["id"]]}'}
+    asked = presets.prompt(row, wanted.kind) if wanted and not options.prompt else row['prompt']
+    prepared.append(row | {'problem': bare(row), 'prompt': asked, 'subject': subject(row, options)})
+  chosen = lambda given, name: given if given >= 0 else getattr(wanted, name)
+  return Set(name, preset, options.files, prepared, chosen(samples, 'samples'), chosen(temperature, 'temperature'),
+             chosen(top_p, 'top_p'), chosen(max_tokens, 'max_tokens'))
+
+
+def synthetic_set(domains, count: int, seed: int, levels: tuple, templates: tuple, samples: int, temperature: float,
+                  top_p: float, max_tokens: int) -> Set:
+  """Held-out synthetic problems."""
+  rows = [row for domain in domains for row in synthetic.problems(domain, 'evaluate', count, seed, levels, templates)]
+  return make('synthetic', '', sources.DataOptions('synthetic'), rows, samples, temperature, top_p, max_tokens)
+
+
+def bare(row: dict) -> str:
+  """The problem's text without what a preset puts around it; of chat messages the users' turns."""
+  text = row.get('problem') or row['prompt']
+  if isinstance(text, list):
+    return '\n'.join(turn['content'] for turn in text if turn['role'] == 'user')
+  return text
+
+
+def subject(row: dict, options: sources.DataOptions) -> str:
+  """By what a set is divided in its table: its domain if it has one or one is named, else its subject; '' if none."""
+  if options.domain or row.get('domain') not in (None, *map(os.path.basename, rows_files(options))):
+    return str(row['domain'])
+  found = sources.field(row, SUBJECT)
+  return '' if found is None else str(found)
+
+
+def rows_files(options: sources.DataOptions) -> list[str]:
+  return [] if options.files == 'synthetic' else rows_lib.paths(options.files)
+
+
+def versions() -> dict:
+  """Of what judges: a digest of all our sources, the commit if they are a git checkout, Python, math-verify."""
+  package, every = pathlib.Path(__file__).parent.parent, hashlib.sha256()
+  for path in sorted(package.rglob('*.py')):
+    every.update(str(path.relative_to(package)).encode() + b'\0' + path.read_bytes())
+  return {'vibethinker_jax': _installed(), 'sources': every.hexdigest()[:16], 'commit': _commit(package.parent),
+          'python': platform.python_version(), 'math_verify': metadata.version('math-verify')}
+
+
+def _installed() -> str | None:
+  try:
+    return metadata.version('vibethinker_jax')
+  except metadata.PackageNotFoundError:
+    return None
+
+
+def _commit(root: pathlib.Path) -> str | None:
+  if not (root / '.git').exists():
+    return None
+  try:
+    done = subprocess.run(['git', '-C', str(root), 'rev-parse', 'HEAD'], capture_output=True, text=True, timeout=20,
+                          check=False)
+  except (OSError, subprocess.TimeoutExpired):
+    return None
+  return done.stdout.strip() or None
