@@ -48,13 +48,13 @@ def main(_):
       on = np.arange(NEW) < out.lengths_PG[..., None]
       rewards = (((out.tokens_PGL % 2 == 0) & on).sum(-1) / out.lengths_PG > 0.5).astype(np.float32)
       advantages_PG, _, _ = advantages(rewards, out.lengths_PG, np.ones(rewards.shape, bool))
-      packed = batch_lib.rl_batch(prompts, out.tokens_PGL, out.logps_PGL, out.lengths_PG, np.ones(rewards.shape, bool),
-                                  row_length=ROW, rows_multiple=MICRO)
+      batches = batch_lib.rl_batches(prompts, out.tokens_PGL, out.logps_PGL, out.lengths_PG, np.ones(rewards.shape, bool),
+                                     row_lengths=(ROW,), micro_batch=MICRO)
       total = None
-      for i in range(0, len(packed['tokens']), MICRO):
-        micro = {name: jax.numpy.asarray(x[i:i + MICRO]) for name, x in packed.items()}
-        micro['advantages'] = spread(advantages_PG, micro['responses'], micro['mask'])
-        total = accumulate(total, state[0].params, micro)
+      for arrays, count in batches:
+        micros = jax.device_put(arrays)
+        micros['advantages'] = spread(advantages_PG, micros['responses'], micros['mask'])
+        total = accumulate(total, state[0].params, micros, count)
       state[0], metrics = apply(state[0], total)
       jax.block_until_ready(metrics)
       spans.append((sampled - start, time.perf_counter() - sampled))

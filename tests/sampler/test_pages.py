@@ -15,7 +15,7 @@ PAGED = dict(cache='pages', page=4)
 
 
 @pytest.mark.parametrize('options', [
-    dict(), dict(slots=2), dict(slots=5, steps_per_call=3), dict(page=32), dict(columns=40, prompt_columns=12)], ids=str)
+    dict(slots=5, steps_per_call=3), dict(page=32, columns=40, prompt_columns=12)], ids=str)
 def test_pages_equal_the_ring(generate, base, options):
   same(generate(**PAGED | options), base)
 

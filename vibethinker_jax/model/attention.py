@@ -5,6 +5,8 @@ that read only the keys up to their own end (half of the work, causally); long o
 memory grows linearly with the sequence (each chunk's scores are computed again in the backward pass).
 """
 
+from typing import NamedTuple
+
 import jax
 from jax.ad_checkpoint import checkpoint_name
 import jax.numpy as jnp
@@ -18,7 +20,15 @@ BLOCK = 64  # queries of a short row; on CPU 32 x 256 tokens take 0.4 of the tim
 MASKED = -1e30  # not -inf: a row that is all masked (padding) must stay finite
 
 
-def attention(q_BLHh, k_BLKh, v_BLKh, segment_ids_BL, implementation: str = 'auto', query_chunk: int = QUERY_CHUNK):
+class Prefix(NamedTuple):
+  """Keys and values that stand before a row and that all of its positions attend to: k_BXKh, v_BXKh, valid_BX (bool)."""
+  k_BXKh: jax.Array
+  v_BXKh: jax.Array
+  valid_BX: jax.Array
+
+
+def attention(q_BLHh, k_BLKh, v_BLKh, segment_ids_BL, implementation: str = 'auto', query_chunk: int = QUERY_CHUNK,
+              prefix: Prefix | None = None):
   """Causal attention inside segments.
 
   Args:
@@ -28,24 +38,27 @@ def attention(q_BLHh, k_BLKh, v_BLKh, segment_ids_BL, implementation: str = 'aut
       different ids; 0 marks padding.
     implementation: 'xla' (any device), 'splash' (the TPU kernel), or 'auto': splash on TPU, else xla.
     query_chunk: queries that xla handles at once.
+    prefix: of each row, if any; xla only ('auto' then takes it).
 
   Returns:
     o_BLHh in the dtype of q, named 'attention' for checkpoint policies.
 
   Raises:
-    ValueError: unknown implementation.
+    ValueError: unknown implementation, or one that cannot serve a prefix.
   """
   if implementation not in IMPLEMENTATIONS:
     raise ValueError(f'unknown attention {implementation!r}; choose from {", ".join(IMPLEMENTATIONS)}')
-  if implementation == 'splash' or (implementation == 'auto' and platform() == 'tpu'):
+  if prefix is not None and implementation not in ('auto', 'xla'):
+    raise ValueError(f"attention {implementation!r} has no keys before a row (shared prompts): use 'xla'")
+  if prefix is None and (implementation == 'splash' or (implementation == 'auto' and platform() == 'tpu')):
     return splash_attention(q_BLHh, k_BLKh, v_BLKh, segment_ids_BL, 'attention')
-  return checkpoint_name(_xla(q_BLHh, k_BLKh, v_BLKh, segment_ids_BL, query_chunk), 'attention')
+  return checkpoint_name(_xla(q_BLHh, k_BLKh, v_BLKh, segment_ids_BL, query_chunk, prefix), 'attention')
 
 
-def _xla(q_BLHh, k_BLKh, v_BLKh, segment_ids_BL, query_chunk):
+def _xla(q_BLHh, k_BLKh, v_BLKh, segment_ids_BL, query_chunk, prefix):
   L = q_BLHh.shape[1]
   if L <= 2 * query_chunk:
-    return _short(q_BLHh, k_BLKh, v_BLKh, segment_ids_BL)
+    return _short(q_BLHh, k_BLKh, v_BLKh, segment_ids_BL, prefix)
   pad = -L % query_chunk
   q = jnp.pad(q_BLHh, ((0, 0), (0, pad), (0, 0), (0, 0)))
   seg = jnp.pad(segment_ids_BL, ((0, 0), (0, pad)))
@@ -55,13 +68,17 @@ def _xla(q_BLHh, k_BLKh, v_BLKh, segment_ids_BL, query_chunk):
   @jax.checkpoint
   def one(args):
     i, q_chunk, seg_chunk = args
-    return _attend(q_chunk, k_BLKh, v_BLKh, seg_chunk, segment_ids_BL, i * query_chunk)
+    mask = _mask(seg_chunk, segment_ids_BL, i * query_chunk)
+    if prefix is None:
+      return _attend(q_chunk, k_BLKh, v_BLKh, mask)
+    return _attend(q_chunk, jnp.concatenate([prefix.k_BXKh, k_BLKh], axis=1),
+                   jnp.concatenate([prefix.v_BXKh, v_BLKh], axis=1), _before(prefix, mask))
 
   o = jax.lax.map(one, (jnp.arange(n), chunked(q), chunked(seg)))
   return jnp.moveaxis(o, 0, 1).reshape(q.shape)[:, :L]
 
 
-def _short(q_BLHh, k_BLKh, v_BLKh, segment_ids_BL):
+def _short(q_BLHh, k_BLKh, v_BLKh, segment_ids_BL, prefix):
   """Blocks of queries against the keys up to their end: heads before positions, the division after the last product."""
   B, L, H, h = q_BLHh.shape
   K = k_BLKh.shape[2]
@@ -71,16 +88,20 @@ def _short(q_BLHh, k_BLKh, v_BLKh, segment_ids_BL):
   qs = jnp.split((q_BLHh * h**-0.5).reshape(B, L, K, G, h).transpose(0, 2, 3, 1, 4), cuts, axis=3)
   ks = jnp.split(k_BLKh.transpose(0, 2, 3, 1), cuts, axis=3)
   vs = jnp.split(v_BLKh.transpose(0, 2, 3, 1), cuts, axis=3)
-  blocks = []
+  X, blocks = 0, []
+  if prefix is not None:
+    X = prefix.valid_BX.shape[1]
+    ks, vs = ([p.transpose(0, 2, 3, 1), *z] for p, z in ((prefix.k_BXKh, ks), (prefix.v_BXKh, vs)))
   for i, q in enumerate(qs):
     start, n = i * BLOCK, q.shape[3]
     end = start + n
-    k, v = jnp.concatenate(ks[:i + 1], axis=3), jnp.concatenate(vs[:i + 1], axis=3)
-    scores = jnp.matmul(q.reshape(B, K, G * n, h), k, preferred_element_type=jnp.float32).reshape(B, K, G, n, end)
+    k, v = (jnp.concatenate(z[:i + 1 + (X > 0)], axis=3) for z in (ks, vs))
+    scores = jnp.matmul(q.reshape(B, K, G * n, h), k, preferred_element_type=jnp.float32).reshape(B, K, G, n, X + end)
+    mask = _mask(segment_ids_BL[:, start:end], segment_ids_BL[:, :end], start)
     # Added, not selected: the backward pass then has no mask to apply.
-    scores += jnp.where(_mask(segment_ids_BL[:, start:end], segment_ids_BL[:, :end], start), 0.0, MASKED)[:, None, None]
+    scores += jnp.where(mask if prefix is None else _before(prefix, mask), 0.0, MASKED)[:, None, None]
     e = jnp.exp(scores - jax.lax.stop_gradient(jnp.max(scores, axis=-1, keepdims=True)))
-    o = jnp.einsum('BKLS,BKhS->BKLh', e.reshape(B, K, G * n, end).astype(v.dtype), v,
+    o = jnp.einsum('BKLS,BKhS->BKLh', e.reshape(B, K, G * n, X + end).astype(v.dtype), v,
                    preferred_element_type=jnp.float32)
     blocks.append((o.reshape(B, K, G, n, h) / jnp.sum(e, axis=-1, keepdims=True)).astype(q_BLHh.dtype))
   return jnp.concatenate(blocks, axis=3).transpose(0, 3, 1, 2, 4).reshape(B, L, H, h)
@@ -91,12 +112,18 @@ def _mask(q_segments_BL, k_segments_BS, offset):
   return causal_LS & (q_segments_BL[:, :, None] == k_segments_BS[:, None, :])
 
 
-def _attend(q_BLHh, k_BSKh, v_BSKh, q_seg_BL, k_seg_BS, offset):
-  """Queries at absolute positions offset.. against all keys. Scores and softmax in float32."""
+def _before(prefix, mask_BLS):
+  """The mask with the prefix in front."""
+  B, L, _ = mask_BLS.shape
+  valid_BLX = jnp.broadcast_to(prefix.valid_BX[:, None], (B, L, prefix.valid_BX.shape[1]))
+  return jnp.concatenate([valid_BLX, mask_BLS], axis=2)
+
+
+def _attend(q_BLHh, k_BSKh, v_BSKh, mask_BLS):
+  """Queries against all keys. Scores and softmax in float32."""
   B, L, H, h = q_BLHh.shape
   K = k_BSKh.shape[2]
   q_BLKGh = q_BLHh.reshape(B, L, K, H // K, h) * h**-0.5
   scores = jnp.einsum('BLKGh,BSKh->BKGLS', q_BLKGh, k_BSKh, preferred_element_type=jnp.float32)
-  mask_BLS = _mask(q_seg_BL, k_seg_BS, offset)
   probs = jax.nn.softmax(jnp.where(mask_BLS[:, None, None], scores, MASKED), axis=-1).astype(v_BSKh.dtype)
   return jnp.einsum('BKGLS,BSKh->BLKGh', probs, v_BSKh).reshape(B, L, H, h)

@@ -116,7 +116,7 @@ def head_weight(config: ModelConfig, params: dict) -> jax.Array:
 
 def hidden(config: ModelConfig, params: dict, tokens_BL, positions_BL=None, segment_ids_BL=None, *,
            attention: str = 'auto', remat: str = 'none', unroll: bool = False, dtype: Any = None,
-           keep_kv: bool = False):
+           keep_kv: bool = False, prefix_BX=None):
   """Final normalised hidden states.
 
   Args:
@@ -128,6 +128,9 @@ def hidden(config: ModelConfig, params: dict, tokens_BL, positions_BL=None, segm
     unroll: unroll the layers instead of scanning them (faster on CPU for few layers, slower to compile).
     dtype: of the activations; default `compute_dtype()`.
     keep_kv: return the rotated keys and the values of each layer as well (prefill).
+    prefix_BX: int32; all positions of row b also attend to the positions prefix_BX[b] of this batch, counted through
+      (row * L + column); -1 is none. They start at a multiple of X, which divides L. This is how responses share the
+      prompt that stands in another row.
 
   Returns:
     x_BLD, or (x_BLD, (k_NBLKh, v_NBLKh)) with keep_kv.
@@ -147,7 +150,14 @@ def hidden(config: ModelConfig, params: dict, tokens_BL, positions_BL=None, segm
   x = gathered('embedding', params['embedding'].astype(dtype))[tokens_BL]
 
   def attend(q, k, v):
-    return attention_lib.attention(q, k, v, segment_ids_BL, attention), (k, v) if keep_kv else None
+    prefix = None if prefix_BX is None else attention_lib.Prefix(slots(k), slots(v), prefix_BX >= 0)
+    o = attention_lib.attention(q, k, v, segment_ids_BL, attention, prefix=prefix)
+    return o, (k, v) if keep_kv else None
+
+  def slots(z_BLKh):
+    # Whole slots are gathered: on CPU the gradient is then a few additions of blocks, not one for each position.
+    X = prefix_BX.shape[1]
+    return z_BLKh.reshape(-1, X, *z_BLKh.shape[2:])[jnp.maximum(prefix_BX[:, 0], 0) // X]
 
   def layer(x, layer_params):
     return Block(config).apply({'params': layer_params}, x, rope, attend)

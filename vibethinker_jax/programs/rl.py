@@ -12,6 +12,7 @@ import time
 from typing import NamedTuple
 
 import jax
+from jax.sharding import NamedSharding, PartitionSpec
 import jax.numpy as jnp
 import numpy as np
 
@@ -46,6 +47,8 @@ class Options(NamedTuple):
       earlier policy keep their log-probabilities: the clipped ratio is theirs.
     updates: gradient updates per rollout batch; 1 is on-policy.
     row_length, micro_batch: packed training rows, and how many of them go through the model at once.
+    shortest_row: shorter responses are packed into rows of a half and a quarter of row_length, down to this; more of
+      them go through the model at once. Attention then costs them less.
     learning_rate (constant after warmup_steps), beta2, weight_decay, clip_norm: of AdamW.
     recompute_logps: the ratio's denominator is computed again by the trainer; the default takes the sampler's
       log-probabilities. The mismatch is logged either way (logp_gap).
@@ -76,6 +79,7 @@ class Options(NamedTuple):
   beta2: float = 0.95
   weight_decay: float = 0.0
   clip_norm: float = 1.0
+  shortest_row: int = 1024
   recompute_logps: bool = False
   examples_steps: int = 10
   remat: str = 'none'
@@ -121,18 +125,17 @@ def run(stage: Stage, options: Options) -> dict:
                                                   step, carried)
       clock.append(time.perf_counter())
       advantages_PG, accuracy_P, weight_P = advantages(*_padded(rollout, options))
-      micros = _micro_batches(stage, options, rollout, advantages_PG)
-      with_policy = options.recompute_logps or options.loss.importance_cap
-      for micro in micros:
-        if with_policy:
-          micro['policy_logps'] = score(state.params, micro)
+      batches = _batches(stage, options, rollout, advantages_PG)
+      for micros, count in batches:
+        if options.recompute_logps or options.loss.importance_cap:
+          micros['policy_logps'] = score(state.params, micros, count)
         if reference is not None:
-          micro['reference_logps'] = score(reference, micro)
+          micros['reference_logps'] = score(reference, micros, count)
       trained = {'count': 0.0}
-      for _ in range(options.updates if micros else 0):
+      for _ in range(options.updates if batches else 0):
         total = None
-        for micro in micros:
-          total = accumulate(total, state.params, micro)
+        for micros, count in batches:
+          total = accumulate(total, state.params, micros, count)
         state, trained = apply(state, total)
       trained = jax.device_get(trained)
       clock.append(time.perf_counter())
@@ -188,7 +191,7 @@ def _jitted(config, mesh, loss_options: LossOptions, remat: str, attention: str,
   model = dict(remat=remat, attention=attention, unroll=unroll)
   loss = functools.partial(mgpo_loss, config, options=loss_options, **model)
   score = lambda params, batch: train_loss.token_scores(config, params, batch, **model)[0]
-  return (step_lib.jit_accumulate(shardings, loss), jax.jit(score),
+  return (step_lib.jit_accumulate(shardings, loss), step_lib.jit_map(score),
           jax.jit(functools.partial(weighted_advantages, options=loss_options)))
 
 
@@ -243,18 +246,17 @@ def _padded(rollout: rollouts.Rollout, options: Options):
   return rewards, lengths, valid
 
 
-def _micro_batches(stage: Stage, options: Options, rollout: rollouts.Rollout, advantages_PG) -> list[dict]:
-  """Packed rows on the devices, with the advantage of each position's response gathered there."""
+def _batches(stage: Stage, options: Options, rollout: rollouts.Rollout, advantages_PG) -> list[tuple[dict, int]]:
+  """rl.batch.rl_batches on the devices, with the advantage of each position's response gathered there."""
   if not rollout.rows:
     return []
-  packed = batch_lib.rl_batch(rollout.prompts, rollout.tokens, rollout.logps, rollout.lengths, rollout.valid,
-                              row_length=options.row_length, rows_multiple=options.micro_batch)
-  placed = sharding.batch_sharding(stage.mesh)
-  micros = []
-  for start in range(0, len(packed['tokens']), options.micro_batch):
-    micro = {name: sharding.place(x[start:start + options.micro_batch], placed) for name, x in packed.items()}
-    micros.append(micro | {'advantages': spread(advantages_PG, micro['responses'], micro['mask'])})
-  return micros
+  lengths = batch_lib.row_lengths(options.row_length, options.shortest_row)
+  batches = batch_lib.rl_batches(rollout.prompts, rollout.tokens, rollout.logps, rollout.lengths, rollout.valid,
+                                 row_lengths=lengths, micro_batch=options.micro_batch)
+  placed = NamedSharding(stage.mesh, PartitionSpec(None, *sharding.batch_sharding(stage.mesh).spec))
+  batches = [({name: sharding.place(x, placed) for name, x in arrays.items()}, count) for arrays, count in batches]
+  return [(micros | {'advantages': spread(advantages_PG, micros['responses'], micros['mask'])}, count)
+          for micros, count in batches]
 
 
 class _Examples:

@@ -7,9 +7,9 @@ from vibethinker_jax.model.config import ModelConfig, compute_dtype
 
 
 def token_scores(config: ModelConfig, params, batch: dict, *, chunk: int = score.CHUNK, **model_options):
-  """(logp_BL, entropy_BL) of `batch['targets']` in a packed batch (see data.loader.sft_batches)."""
+  """(logp_BL, entropy_BL) of `batch['targets']` in a packed batch (data.loader.sft_batches, rl.batch.rl_batches)."""
   x_BLD = transformer.hidden(config, params, batch['tokens'], batch['positions'], batch['segment_ids'],
-                             **model_options)
+                             prefix_BX=batch.get('prefix'), **model_options)
   head_DV = transformer.head_weight(config, params).astype(compute_dtype())
   return score.token_scores(x_BLD, head_DV, batch['targets'], chunk)
 

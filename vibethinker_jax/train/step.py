@@ -60,16 +60,34 @@ def jit_train_step(state: TrainState, **options) -> Callable:
                  compiler_options=sharding.compiler_options())
 
 
-def jit_accumulate(params_shardings, loss: Callable) -> Callable:
-  """(accumulated or None, params, batch) -> accumulated: for batches whose number of micro-batches varies.
+def accumulate(total, params, micros: dict, count, *, loss: Callable):
+  """`gradients` summed over the first `count` micro-batches of arrays [n, rows, ...], added to `total` (None: zero).
 
-  Each micro-batch has the same shape, so nothing is compiled again; nothing waits for the host.
+  The number of micro-batches is a value, not a shape: padded to a few sizes n, no step compiles anything again, and what
+  is padding is not computed.
   """
-  shardings = (params_shardings, None, None)
-  first = jax.jit(functools.partial(gradients, loss=loss), out_shardings=shardings)
-  add = jax.jit(lambda total, params, batch: jax.tree.map(jnp.add, total, gradients(params, batch, loss=loss)),
-                donate_argnums=0, out_shardings=shardings)
-  return lambda total, params, batch: first(params, batch) if total is None else add(total, params, batch)
+  one = lambda i: gradients(params, jax.tree.map(lambda x: jax.lax.dynamic_index_in_dim(x, i, keepdims=False), micros),
+                            loss=loss)
+  if total is None:
+    total = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), jax.eval_shape(one, jnp.int32(0)))
+  return jax.lax.fori_loop(0, count, lambda i, total: jax.tree.map(jnp.add, total, one(i)), total)
+
+
+def jit_accumulate(params_shardings, loss: Callable) -> Callable:
+  """`accumulate`, jitted: (total or None, params, micros, count) -> total. Nothing waits for the host."""
+  function = lambda total, params, micros, count: accumulate(total, params, micros, count, loss=loss)
+  return jax.jit(function, donate_argnums=0, out_shardings=(params_shardings, None, None))
+
+
+def jit_map(function: Callable) -> Callable:
+  """(params, micros, count) -> function(params, micro), float32 [rows, L], of the first `count` micro-batches; zero after."""
+  @jax.jit
+  def mapped(params, micros, count):
+    micro = lambda i: jax.tree.map(lambda x: jax.lax.dynamic_index_in_dim(x, i, keepdims=False), micros)
+    first = jax.tree.leaves(micros)[0]
+    return jax.lax.fori_loop(0, count, lambda i, out: out.at[i].set(function(params, micro(i))),
+                             jnp.zeros(first.shape, jnp.float32))
+  return mapped
 
 
 def jit_apply(state: TrainState, optimizer: optax.GradientTransformation) -> Callable:
