@@ -47,7 +47,7 @@ def get_config():
   # Signal: MGPO. The paper's 16K and 32K context windows are 56 and 112 response tokens here.
   rl = dict(
       program='rl', data=data, domains=maths, levels=(1,), problems=200, steps=45, prompts=32, group=8,
-      max_rounds=3, oversample=1.0, carry=0, filter_samples=8, updates=1, row_length=160, micro_batch=16, learning_rate=2e-4, warmup_steps=5,
+      max_rounds=3, oversample=1.0, carry=0, filter_samples=8, updates=1, row_length=160, shortest_row=1024, share_prompts=False, micro_batch=16, learning_rate=2e-4, warmup_steps=5,
       beta2=0.95, weight_decay=0.0, clip_norm=1.0, recompute_logps=False, checkpoint_steps=20, examples_steps=10,
       remat='none', attention='auto', unroll=True, max_skipped=5,
       loss=dict(

@@ -43,7 +43,7 @@ def get_config():
   # group size, epsilon, the learning rate, the batch, the steps. 1e-6 and 128 prompts are what others train 1.5B with.
   rl = dict(
       program='rl', domains=(), levels=(), problems=0, steps=400, prompts=128, group=8, max_rounds=3, oversample=1.0, carry=0, filter_samples=8,
-      updates=1, row_length=16_384, micro_batch=16, learning_rate=1e-6, warmup_steps=10, beta2=0.95, weight_decay=0.0,
+      updates=1, row_length=16_384, shortest_row=1024, share_prompts=False, micro_batch=16, learning_rate=1e-6, warmup_steps=10, beta2=0.95, weight_decay=0.0,
       clip_norm=1.0, recompute_logps=False, checkpoint_steps=20, examples_steps=10, remat='attention', attention='auto', unroll=False,
       max_skipped=5,
       loss=dict(

@@ -55,7 +55,7 @@ def get_config():
               importance_cap=0.0, long2short=0.0, kl=0.0)
   rl = dict(
       program='rl', domains=(), levels=(), problems=0, steps=400, prompts=128, group=8, max_rounds=3, oversample=1.0, carry=0, filter_samples=8,
-      updates=1, row_length=65_536, micro_batch=64, learning_rate=1e-6, warmup_steps=10, beta2=0.95, weight_decay=0.0,
+      updates=1, row_length=65_536, shortest_row=1024, share_prompts=False, micro_batch=64, learning_rate=1e-6, warmup_steps=10, beta2=0.95, weight_decay=0.0,
       clip_norm=1.0, recompute_logps=False, checkpoint_steps=20, examples_steps=10, remat='attention', attention='auto', unroll=False,
       max_skipped=5, sampler=sampler, loss=loss)
   maths = data | dict(files='data/rl_maths.jsonl', prompt=MATHS)
