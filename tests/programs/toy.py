@@ -20,15 +20,16 @@ class CoinPool:
   """Like verify.pool.Pool without processes: a hash of the response decides; a few have no verdict."""
 
   def __init__(self, *_, **__):
-    pass
+    self.judged = 0
 
   def __enter__(self):
     return self
 
   def __exit__(self, *_):
-    pass
+    print(f'judged {self.judged}', file=sys.stderr)
 
   def submit(self, response, row):
+    self.judged += 1
     from vibethinker_jax.verify.verdict import Verdict
     coin = zlib.crc32((response + row['id']).encode()) % 20
     future = Future()

@@ -45,7 +45,7 @@ class _Clock:
   def watch(self, future):
     if not future.done():  # decided at once: no time at all
       self._count(1)
-      future.add_done_callback(lambda _: self._count(-1))
+      future.add_done_callback(lambda _: (self._count(-1), hosts.beat()))
     return future
 
   def _count(self, change: int) -> None:
@@ -101,7 +101,7 @@ def sample_and_verify(config: ModelConfig, params, tokenizer: Tokenizer, rows: l
   responses = engine.generate(
       config, params, prompts, samples, options, key=key, mesh=mesh, stop_ids=tokenizer.stop_ids,
       vocab_size=tokenizer.vocab_size, prompt_ids=[prompt_id(row) for row in rows], response_offset=response_offset,
-      earlier=earlier, wanted=wanted if enough else None, on_finished=on_finished)
+      earlier=earlier, wanted=wanted if enough else None, on_finished=on_finished, on_tokens=lambda *_: hosts.beat())
   decoded, overlapped = time.perf_counter(), clock.seconds()
   verdicts.gather(list(verdicts.futures))
   for p, g in np.argwhere(responses.lengths_PG > 0):

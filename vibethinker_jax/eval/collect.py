@@ -1,5 +1,7 @@
 """Sampling what an evaluation still lacks, straight into its journal."""
 
+import numpy as np
+
 from vibethinker_jax.data import chat
 from vibethinker_jax.eval import benchmarks
 from vibethinker_jax.eval.journal import Journal
@@ -28,9 +30,8 @@ def sample(model, name: str, rows: list[dict], samples: int, options: engine.Opt
            pool, on_response=lambda tokens: None) -> dict:
   """Samples every missing response of a set in one call of the engine; each is in the journal as soon as it ends.
 
-  Each response is a group of its own, drawn by its problem's id and its number: then any of them can be missing,
-  after a kill or because more are wanted, and those that are sampled are always the same. (A group of G would share the
-  prefill of its prompt, a hundredth of the work where responses are long, but what a kill leaves is no whole group.)
+  A response depends on its problem's id and its number alone, so those that are sampled after a kill, or because more
+  are wanted, are the ones that an undisturbed evaluation has.
 
   Args:
     model: config, params, tokenizer. rows: with id, prompt, and what judges. on_response: told each one's tokens.
@@ -38,21 +39,25 @@ def sample(model, name: str, rows: list[dict], samples: int, options: engine.Opt
   Returns:
     {(set, id, sample): Future of the verdict}: verified while others are decoded.
   """
-  wanted, futures = missing(name, rows, samples, journal), {}
+  wanted, futures = set(missing(name, rows, samples, journal)), {}
   if not wanted:
     return futures
-  encoded, stops = prompts(model.tokenizer, rows), set(model.tokenizer.stop_ids)
+  lacking = sorted({p for p, _ in wanted})
+  there_PG = np.array([[(p, g) not in wanted for g in range(samples)] for p in lacking])
+  nothing = np.zeros((*there_PG.shape, 0))  # the tokens of what is there are not needed
+  earlier = engine.Responses(nothing, nothing, there_PG.astype(np.int32), there_PG, there_PG, 0)
+  stops = set(model.tokenizer.stop_ids)
 
-  def on_finished(i, _, tokens):
-    p, g = wanted[i]
-    text, stopped = model.tokenizer.decode(tokens), int(tokens[-1]) in stops
-    journal.append({'set': name, 'id': rows[p]['id'], 'sample': g, 'response': text, 'tokens': len(tokens),
-                    'cut_off': not stopped})
-    futures[name, rows[p]['id'], g] = pool.submit(text, rows[p])
+  def on_finished(i, g, tokens):
+    row, text = rows[lacking[i]], model.tokenizer.decode(tokens)
+    journal.append({'set': name, 'id': row['id'], 'sample': g, 'response': text, 'tokens': len(tokens),
+                    'cut_off': int(tokens[-1]) not in stops})
+    futures[name, row['id'], g] = pool.submit(text, row)
     on_response(len(tokens))
 
+  chosen = [rows[p] for p in lacking]
   engine.generate(
-      model.config, model.params, [encoded[p] for p, _ in wanted], 1, options, key=key, mesh=mesh,
-      stop_ids=model.tokenizer.stop_ids, vocab_size=model.tokenizer.vocab_size, on_finished=on_finished,
-      prompt_ids=[benchmarks.prompt_id({'id': f'{rows[p]["id"]}/{g}'}) for p, g in wanted])
+      model.config, model.params, prompts(model.tokenizer, chosen), samples, options, key=key, mesh=mesh,
+      stop_ids=model.tokenizer.stop_ids, vocab_size=model.tokenizer.vocab_size, earlier=earlier,
+      prompt_ids=[benchmarks.prompt_id(row) for row in chosen], on_finished=on_finished)
   return futures

@@ -102,6 +102,7 @@ def run(stage: Stage, options: Options) -> dict:
   state = state_lib.init(model.config, optimizer, stage.mesh, params=model.params)
   rows = starting_prompts(stage, options, model)
   reference = jax.tree.map(jnp.copy, model.params) if options.loss.kl else None
+  model = model._replace(params=None)  # the state has a copy of its own
 
   abstract = state_lib.abstract(model.config, optimizer, stage.mesh)
   directory = stage.directory / 'checkpoints'
@@ -116,7 +117,7 @@ def run(stage: Stage, options: Options) -> dict:
       histogram = np.array(position['histogram'])
       carried = rollouts.load(stage.directory, step, options) if options.carry else carried
 
-    accumulate, score, advantages = _jitted(
+    accumulate, score, advantages = jitted(
         model.config, stage.mesh, options.loss, options.remat, options.attention, options.unroll)
     apply = step_lib.jit_apply(state, optimizer)
     writer = metrics.Writer(stage.directory, step)
@@ -190,7 +191,7 @@ def make_optimizer(options: Options):
 
 
 @functools.lru_cache
-def _jitted(config, mesh, loss_options: LossOptions, remat: str, attention: str, unroll: bool):
+def jitted(config, mesh, loss_options: LossOptions, remat: str, attention: str, unroll: bool):
   """The functions that only depend on these: stages that share them compile once."""
   shardings = sharding.tree_shardings(mesh, transformer.shapes(config))
   model = dict(remat=remat, attention=attention, unroll=unroll)

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from vibethinker_jax import sharding
 from vibethinker_jax.train.state import TrainState
 
 
@@ -55,7 +56,8 @@ def train_step(state: TrainState, batch: dict, *, loss: Callable, optimizer: opt
 def jit_train_step(state: TrainState, **options) -> Callable:
   """`train_step` with its options bound, jitted, the state donated and kept in the shardings of `state`."""
   shardings = jax.tree.map(lambda x: x.sharding, state)
-  return jax.jit(functools.partial(train_step, **options), donate_argnums=0, out_shardings=(shardings, None))
+  return jax.jit(functools.partial(train_step, **options), donate_argnums=0, out_shardings=(shardings, None),
+                 compiler_options=sharding.compiler_options())
 
 
 def accumulate(total, params, micros: dict, count, *, loss: Callable):
