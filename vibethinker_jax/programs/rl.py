@@ -52,7 +52,7 @@ class Options(NamedTuple):
     share_prompts: the responses to a prompt share it: it goes through the model once in a micro-batch, not once for
       each response. Rows then hold responses alone (row_length at least max_tokens). Pays where prompts are not much
       shorter than responses; needs attention 'xla', and shortest_row is not used.
-    learning_rate (constant after warmup_steps), beta2, weight_decay, clip_norm: of AdamW.
+    learning_rate (constant after warmup_steps), beta2, weight_decay, clip_norm, moments_dtype: of AdamW, see sft.
     recompute_logps: the ratio's denominator is computed again by the trainer; the default takes the sampler's
       log-probabilities. The mismatch is logged either way (logp_gap).
     checkpoint_steps, remat, attention, unroll, max_skipped: as in sft.
@@ -82,6 +82,7 @@ class Options(NamedTuple):
   beta2: float = 0.95
   weight_decay: float = 0.0
   clip_norm: float = 1.0
+  moments_dtype: str = 'float32'
   shortest_row: int = 1024
   share_prompts: bool = False
   recompute_logps: bool = False
@@ -186,7 +187,7 @@ def make_optimizer(options: Options):
   """(AdamW, its schedule of learning rates)."""
   schedule = lambda step: options.learning_rate * jnp.minimum(1.0, (step + 1) / (options.warmup_steps + 1))
   return optimizer_lib.adamw(schedule, beta2=options.beta2, weight_decay=options.weight_decay,
-                             clip_norm=options.clip_norm), schedule
+                             clip_norm=options.clip_norm, moments_dtype=options.moments_dtype), schedule
 
 
 @functools.lru_cache

@@ -28,7 +28,8 @@ class Options(NamedTuple):
     streams: independent parts of the data, as many as hosts or a multiple: each host then reads only its own
       (data.loader.Batches).
     learning_rate, final_learning_rate: peak and end of the cosine; warmup_percent: of the steps, linear.
-    beta2, weight_decay, clip_norm: of AdamW.
+    beta2, weight_decay, clip_norm: of AdamW. moments_dtype: its moments are kept in 'float32' or 'bfloat16' (half the
+      memory, rounded stochastically).
     checkpoint_steps: a checkpoint every so many updates (and at the end); all are kept, for probing.
     log_steps: a line of metrics every so many updates.
     remat: a name of model.transformer.REMAT_POLICIES. attention: a name of model.attention.IMPLEMENTATIONS.
@@ -54,6 +55,7 @@ class Options(NamedTuple):
   beta2: float = 0.95
   weight_decay: float = 0.0
   clip_norm: float = 1.0
+  moments_dtype: str = 'float32'
   log_steps: int = 10
   remat: str = 'none'
   attention: str = 'auto'
@@ -131,7 +133,7 @@ def make_optimizer(options: Options):
   schedule = optimizer_lib.schedule(options.learning_rate, options.final_learning_rate,
                                     round(options.steps * options.warmup_percent / 100), options.steps)
   return optimizer_lib.adamw(schedule, beta2=options.beta2, weight_decay=options.weight_decay,
-                             clip_norm=options.clip_norm), schedule
+                             clip_norm=options.clip_norm, moments_dtype=options.moments_dtype), schedule
 
 
 def make_step(config: ModelConfig, state: state_lib.TrainState, optimizer, options: Options) -> Callable:
