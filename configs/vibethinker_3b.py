@@ -23,6 +23,9 @@ def get_config():
   config.model = config_dict.ConfigDict(dict(max_position_embeddings=65_536))
   config.verifier = 'vibethinker_jax.verify.response:verify'
   config.mesh = config_dict.ConfigDict(dict(data=1, fsdp=-1, tensor=1, context=1))
+  config.profile_steps = ()  # (10, 12): traces of these steps of each sft and rl stage, for xprof
+  config.compilation_cache = 'auto'  # a directory; '': none
+  config.hang_seconds = 0.0  # end a process that finishes nothing for so long; it is reported in any case
   data = dict(files='', weights=(), prompt='', response='', answer='', domain='')
 
   # 3B §2.1: packed, global batch 128, 5e-5 -> 8e-8 cosine, 5% linear warm-up; 5 epochs broad, then 2 epochs hard.
@@ -35,7 +38,7 @@ def get_config():
   config.sft = config_dict.ConfigDict(sft | dict(init_from='base', data=broad, steps=3000))
   # Probing and fusion after both stages. K, n and the sizes are not published.
   sampler = dict(max_tokens=63_488, temperature=1.0, top_p=1.0, slots=256, steps_per_call=64, columns=65_536,
-                 prompt_columns=2048)
+                 prompt_columns=2048, cache='auto', cache_dtype='auto', cache_tokens=0, page=0)
   probe = dict(program='probe', data=data | dict(files='data/probe_*.jsonl', prompt=MATHS), levels=(), problems=100,
                samples=16, k=8, sampler=sampler)
   config.probe = config_dict.ConfigDict(probe | dict(init_from='sft'))
@@ -54,7 +57,7 @@ def get_config():
   loss = dict(strength=2.0, target=0.5, normalise='std', aggregation='sequence_mean', clip_low=0.2, clip_high=0.2,
               importance_cap=0.0, long2short=0.0, kl=0.0)
   rl = dict(
-      program='rl', domains=(), levels=(), problems=0, steps=400, prompts=128, group=8, max_rounds=3, filter_samples=8,
+      program='rl', domains=(), levels=(), problems=0, steps=400, prompts=128, group=8, max_rounds=3, oversample=1.0, carry=0, filter_samples=8,
       updates=1, row_length=65_536, micro_batch=64, learning_rate=1e-6, warmup_steps=10, beta2=0.95, weight_decay=0.0,
       clip_norm=1.0, recompute_logps=False, checkpoint_steps=20, examples_steps=10, remat='attention', attention='auto', unroll=False,
       max_skipped=5, sampler=sampler, loss=loss)

@@ -21,7 +21,6 @@ import os
 import pathlib
 import tempfile
 
-
 from absl import app, flags
 
 from vibethinker_jax import config as config_lib

@@ -50,6 +50,19 @@ def platform() -> str:
   return device.platform if device is not None else jax.default_backend()
 
 
+def compiler_options() -> dict | None:
+  """Of training programs, for jax.jit, on the mesh in use.
+
+  On TPUs with much VMEM: half of it for what one fusion holds. With the default, 16 MB on v5e, a layer's large matrix
+  products take 1.14 times as long by the compiler's schedule (v5e; v5p 1.13, v6e 1.14).
+  """
+  if platform() != 'tpu':
+    return None
+  from jax.experimental.pallas import tpu
+  size = tpu.get_tpu_info().vmem_capacity_bytes // 2**10
+  return {'xla_tpu_scoped_vmem_limit_kib': str(size // 2)} if size >= 64 * 2**10 else None
+
+
 def path_name(path) -> str:
   """'params/layers/q' for a jax key path."""
   return '/'.join(str(getattr(k, 'key', getattr(k, 'name', getattr(k, 'idx', k)))) for k in path)

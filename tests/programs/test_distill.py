@@ -124,7 +124,7 @@ def test_the_score_is_that_of_the_student(finished, config):
       logps = jax.nn.log_softmax(transformer.logits(model.config, model.params, jnp.array([ids])))[0]
       taken = [-float(logps[t - 1, ids[t]]) for t in range(len(ids)) if mask[t]]
       np.testing.assert_allclose(row['score'], np.mean(taken), rtol=1e-4)
-  calls, scorer = [], distill._scorer(model.config)
+  calls, scorer = [], distill.scorer(model.config)
   found = distill._score_chunk(model, lambda *a: calls.append(a) or scorer(*a), sharding.batch_sharding(stage.mesh),
                                traces * 3, main.bind(config)[1]['distill'])
   assert len(calls) > 1

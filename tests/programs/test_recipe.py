@@ -201,7 +201,7 @@ def test_killed_and_started_again_is_bit_equal(tmp_path, uninterrupted, kills):
 def test_a_start_that_failed_may_be_corrected(toy, tmp_path, monkeypatch):
   """A stage that wrote nothing does not hold on to its config; one that did is refused as before."""
   monkeypatch.setattr(main, 'Pool', toy.CoinPool)
-  monkeypatch.setattr(main.sft, 'run', lambda *_: (_ for _ in ()).throw(ValueError('stopped')))
+  monkeypatch.setattr(main.PROGRAMS['sft'], 'run', lambda *_: (_ for _ in ()).throw(ValueError('stopped')))
   config = toy.config()
   for seed in (0, 1):
     with pytest.raises(ValueError, match='stopped'):

@@ -53,6 +53,8 @@ def config() -> dict:
   for name in ('rl_math_16k', 'rl_math_32k', 'rl_code'):
     c[name].update(problems=8, steps=5, prompts=4, group=4, filter_samples=4, row_length=160, micro_batch=8,
                    checkpoint_steps=2, examples_steps=2)
+  c.rl_math_32k.update(shortest_row=40)
+  c.rl_code.update(share_prompts=True)
   c.evaluate.update(problems=3, samples=2, ks=(1, 2), examples=1)
   for name in c.stages:
     if 'sampler' in c[name]:

@@ -1,19 +1,20 @@
-"""The jitted programs of every stage, with abstract arguments: what a run would compile, from its config and mesh alone."""
+"""The jitted programs of training with abstract arguments: what a run would compile, from its config and mesh alone."""
 
+import functools
 from typing import Any, Callable, NamedTuple
 
 import jax
+from jax.sharding import NamedSharding, PartitionSpec
 import jax.numpy as jnp
 import numpy as np
 
-from vibethinker_jax import config as config_lib, sharding
-from vibethinker_jax.aot import shapes
+from vibethinker_jax import sharding
 from vibethinker_jax.model.config import ModelConfig
 from vibethinker_jax.programs import rl, sft
 from vibethinker_jax.rl import batch as batch_lib
-from vibethinker_jax.sampler import decode
 from vibethinker_jax.train import state as state_lib, step as step_lib
 
+MICROS = 32  # micro-batches whose arrays are on the devices at once in an RL update
 SFT_FIELDS = ('tokens', 'targets', 'mask', 'segment_ids', 'positions')  # of data.loader.sft_batches
 
 
@@ -57,20 +58,6 @@ def forward_flops(config: ModelConfig, tokens: int, length: int) -> float:
   return tokens * (2.0 * matmul_params(config) + attention)
 
 
-def stage_programs(recipe: config_lib.Recipe, options, mesh) -> list[Program]:
-  """The programs of a stage with these options (of programs.*.Options), in the order in which they run.
-
-  Raises:
-    ValueError: batches that cannot be divided over the mesh.
-  """
-  model = shapes.base(recipe)
-  if options.program == 'sft':
-    return [_sft_step(model.config, options, mesh)]
-  if options.program == 'rl':
-    return _rl_programs(model.config, options, mesh)
-  return []
-
-
 def _abstract(fields: dict, shape: tuple, mesh) -> dict:
   placed = sharding.batch_sharding(mesh)
   return {name: jax.ShapeDtypeStruct(shape, dtype, sharding=placed) for name, dtype in fields.items()}
@@ -83,7 +70,7 @@ def _check_rows(rows: int, mesh, what: str) -> int:
   return rows // shards
 
 
-def _sft_step(config: ModelConfig, options: sft.Options, mesh) -> Program:
+def sft_step(config: ModelConfig, options: sft.Options, mesh) -> Program:
   if options.batch_size % options.micro_batches:
     raise ValueError(f'batch_size={options.batch_size} cannot be divided into micro_batches={options.micro_batches}')
   rows = _check_rows(options.batch_size // options.micro_batches, mesh, 'batch_size / micro_batches')
@@ -92,57 +79,68 @@ def _sft_step(config: ModelConfig, options: sft.Options, mesh) -> Program:
   batch = _abstract(dict.fromkeys(SFT_FIELDS, jnp.int32), (options.batch_size, options.length), mesh)
   step = sft.make_step(config, state, optimizer, options)
   tokens = options.batch_size * options.length
-  return Program('sft_step', lambda: step.lower(state, batch), _state_bytes(state) | {'batch': device_bytes(batch)},
+  return Program('sft_step', lambda: step.lower(state, batch), state_bytes(state) | {'batch': device_bytes(batch)},
                  tokens=tokens, flops=3 * forward_flops(config, tokens, options.length), rows=rows, trains=True)
 
 
-def _state_bytes(state: state_lib.TrainState) -> dict:
+def state_bytes(state: state_lib.TrainState) -> dict:
   return {'parameters': device_bytes(state.params), 'optimizer': device_bytes(state._replace(params=()))}
 
 
-def _rl_programs(config: ModelConfig, options: rl.Options, mesh) -> list[Program]:
-  optimizer, _ = rl.make_optimizer(options)
-  state = state_lib.abstract(config, optimizer, mesh)
-  return [_rollout_weights(config, state, mesh)] + _rl_update(config, options, optimizer, state, mesh)
+def scoring(config: ModelConfig, score, params, rows: int, length: int, mesh) -> Program:
+  """Log-probabilities of packed rows; `score`: the jitted (params, batch) -> logps."""
+  per_device = _check_rows(rows, mesh, 'micro_batch')
+  batch = _abstract(dict.fromkeys(('tokens', 'targets', 'positions', 'segment_ids'), jnp.int32), (rows, length), mesh)
+  return Program('score', lambda: score.lower(params, batch), {'parameters': device_bytes(params), 'batch': device_bytes(batch)},
+                 tokens=rows * length, flops=forward_flops(config, rows * length, length), rows=per_device)
 
 
-def _rl_update(config: ModelConfig, options: rl.Options, optimizer, state, mesh) -> list[Program]:
-  rows = _check_rows(options.micro_batch, mesh, 'micro_batch')
-  shape = options.micro_batch, options.row_length
-  one = batch_lib.rl_batch([[1]], np.ones((1, 1, 1), np.int32), np.zeros((1, 1, 1)), np.ones((1, 1), np.int32),
-                           np.ones((1, 1), bool), row_length=2, rows_multiple=1)
-  fields = {name: x.dtype for name, x in one.items()} | {'advantages': jnp.float32}
+def rl_update(config: ModelConfig, options: rl.Options, state, optimizer, mesh) -> list[Program]:
+  """The programs of an update: scoring where the options ask for it, gradients for each length of rows, application."""
+  lengths = batch_lib.row_lengths(options.row_length, options.shortest_row)
+  accumulate, score, _ = rl.jitted(config, mesh, options.loss, options.remat, options.attention, options.unroll)
   with_policy = bool(options.recompute_logps or options.loss.importance_cap)
-  added = {'policy_logps': jnp.float32} if with_policy else {}
-  added |= {'reference_logps': jnp.float32} if options.loss.kl else {}
-  accumulate, score, _ = rl._jitted(config, mesh, options.loss, options.remat, options.attention, options.unroll)
-  micro = _abstract(fields | added, shape, mesh)
-  first = jax.eval_shape(lambda params, batch: accumulate(None, params, batch), state.params, micro)
-  whole = jax.NamedSharding(mesh, jax.P())
-  total = (state.params, *jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=whole), first[1:]))
-  step = jax.jit(accumulate, donate_argnums=0)
-  tokens = shape[0] * shape[1]
-  forward = forward_flops(config, tokens, options.row_length)
-  sizes, gradient = _state_bytes(state), {'gradients': device_bytes(total)}
-  reference = {'parameters': sizes['parameters']} if options.loss.kl else {}
-  batch = {'batch': device_bytes(micro)}
-  parameters, moments = ({name: sizes[name]} for name in ('parameters', 'optimizer'))
+  sizes = state_bytes(state)
+  moments, reference = {'optimizer': sizes['optimizer']}, sizes['parameters'] if options.loss.kl else 0.0
+  held = moments | {'reference': reference} if reference else moments
+  count = jax.ShapeDtypeStruct((), jnp.int32)
   programs = []
-  if added:
-    programs.append(Program('score', lambda: score.lower(state.params, _abstract(fields, shape, mesh)),
-                            parameters | batch, _sum(moments, reference), tokens, forward, rows))
-  programs.append(Program('mgpo_step', lambda: step.lower(total, state.params, micro), parameters | batch | gradient,
-                          _sum(moments, reference), tokens, 3 * forward, rows, True))
+  for length in reversed(lengths):
+    rows = options.micro_batch * options.row_length // length
+    per_device = _check_rows(rows, mesh, f'micro_batch at rows of {length} positions')
+    fields = dict.fromkeys(batch_lib.INTS, jnp.int32) | dict.fromkeys(batch_lib.FLOATS, jnp.float32)
+    plain = _micros(fields, MICROS, rows, length, mesh)
+    added = {'advantages': jnp.float32} | ({'policy_logps': jnp.float32} if with_policy else {})
+    added |= {'reference_logps': jnp.float32} if options.loss.kl else {}
+    micros = _micros(fields | added, MICROS, rows, length, mesh)
+    total = _total(accumulate, state.params, micros, count, mesh)
+    tokens = rows * length
+    forward = forward_flops(config, tokens, length)
+    parameters, batch = {'parameters': sizes['parameters']}, {'batch': device_bytes(micros)}
+    name = '' if length == options.row_length else f'_{length}'
+    if with_policy or options.loss.kl:
+      programs.append(Program(f'score{name}', functools.partial(score.lower, state.params, plain, count),
+                              parameters | batch, held, tokens, forward, per_device))
+    programs.append(Program(
+        f'mgpo_step{name}', functools.partial(accumulate.lower, total, state.params, micros, count),
+        parameters | batch | {'gradients': device_bytes(total)}, held, tokens, 3 * forward, per_device, trains=True))
   apply = step_lib.jit_apply(state, optimizer)
-  programs.append(Program('apply', lambda: apply.lower(state, total), sizes | gradient, reference))
+  programs.append(Program('apply', lambda: apply.lower(state, total), sizes | {'gradients': device_bytes(total)},
+                          {'reference': reference} if reference else {}))
   return programs
 
 
-def _rollout_weights(config: ModelConfig, state: state_lib.TrainState, mesh) -> Program:
-  sizes = _state_bytes(state)
-  return Program('weights', lambda: decode.rollout_weights.lower(config, state.params, mesh=mesh),
-                 {'parameters': sizes['parameters']}, {'optimizer': sizes['optimizer']})
+def _micros(fields: dict, count: int, rows: int, length: int, mesh) -> dict:
+  placed = NamedSharding(mesh, PartitionSpec(None, *sharding.batch_sharding(mesh).spec))
+  return {name: jax.ShapeDtypeStruct((count, rows, length), dtype, sharding=placed) for name, dtype in fields.items()}
 
 
-def _sum(*parts: dict) -> dict:
-  return {name: sum(part.get(name, 0.0) for part in parts) for part in parts for name in part}
+def _total(accumulate, params, micros, count, mesh):
+  """What `accumulate` carries from batch to batch: gradients as the parameters lie, sums everywhere."""
+  _, *sums = jax.eval_shape(lambda params, micros, count: accumulate(None, params, micros, count), params, micros, count)
+  whole = NamedSharding(mesh, PartitionSpec())
+  return params, *jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=whole), sums)
+
+
+def state_bytes(state: state_lib.TrainState) -> dict:
+  return {'parameters': device_bytes(state.params), 'optimizer': device_bytes(state._replace(params=()))}

@@ -5,7 +5,7 @@ import pathlib
 
 import jax
 
-from vibethinker_jax.aot import compiler, estimate, hlo, programs as programs_lib, topology as topology_lib
+from vibethinker_jax.aot import compiler, estimate, hlo, programs as programs_lib, stages, topology as topology_lib
 from vibethinker_jax.programs import recipe as recipe_lib
 
 GIB = topology_lib.GIB
@@ -25,7 +25,7 @@ def _open(config: dict, topology: str, stage: str):
   recipe, options = recipe_lib.bind(config, (stage,))
   mesh = topology_lib.make_mesh(topology, recipe.mesh)
   with jax.set_mesh(mesh):
-    return mesh, programs_lib.stage_programs(recipe, options[stage], mesh)
+    return mesh, stages.programs(recipe, options[stage], mesh)
 
 
 def run(config: dict, topology: str, stage: str, name: str, cache: str) -> dict:

@@ -64,9 +64,13 @@ def _logits(x_TD, head_DV):
 
 
 def _hits(targets_T, V, tensor):
-  """Where each target lies in this device's slice of the vocabulary: index [T] and whether it is here [T]."""
+  """[T, V]: where the target of each position stands in this device's slice of the vocabulary.
+
+  A comparison joins the pass over the logits that there is anyway; a gather or scatter would copy all of them to another
+  layout first (on TPU 3 ms of 15 for 2 048 positions).
+  """
   local = targets_T - (jax.lax.axis_index(tensor) * V if tensor else 0)
-  return jnp.clip(local, 0, V - 1), (local >= 0) & (local < V)
+  return jnp.arange(V)[None, :] == local[:, None]
 
 
 def _forward(x_BLD, head_DV, targets_BL, chunk):
@@ -85,8 +89,7 @@ def _forward(x_BLD, head_DV, targets_BL, chunk):
       e = jnp.exp(logits - top[:, None])
       z = total(jnp.sum(e, axis=-1))
       mean = total(jnp.sum(e * logits, axis=-1)) / z
-      index, here = _hits(ts, logits.shape[-1], tensor)
-      picked = total(jnp.where(here, jnp.take_along_axis(logits, index[:, None], axis=-1)[:, 0], 0.0))
+      picked = total(jnp.sum(jnp.where(_hits(ts, logits.shape[-1], tensor), logits, 0.0), axis=-1))
       lse = top + jnp.log(z)
       return None, (picked - lse, lse - mean, lse)
 
@@ -108,10 +111,8 @@ def _backward(chunk, saved, gradients):
       xs, ts, lse, entropy, d_logp, d_entropy = args
       log_p = _logits(xs, head) - lse[:, None]
       p = jnp.exp(log_p)
-      d = -p * (d_logp[:, None] + d_entropy[:, None] * (log_p + entropy[:, None]))
-      index, here = _hits(ts, log_p.shape[-1], tensor)
-      d = d.at[jnp.arange(d.shape[0]), index].add(jnp.where(here, d_logp, 0.0))
-      d = d.astype(head.dtype)
+      hit = jnp.where(_hits(ts, log_p.shape[-1], tensor), d_logp[:, None], 0.0)
+      d = (hit - p * (d_logp[:, None] + d_entropy[:, None] * (log_p + entropy[:, None]))).astype(head.dtype)
       d_xs = jnp.einsum('TV,DV->TD', d, head, preferred_element_type=jnp.float32)
       d_head = d_head + jnp.einsum('TD,TV->DV', xs, d, preferred_element_type=jnp.float32)
       return d_head, (jax.lax.psum(d_xs, tensor) if tensor else d_xs).astype(xs.dtype)

@@ -14,6 +14,9 @@ from vibethinker_jax.sharding import BATCH, platform
 
 # Queries and keys of a tile, as far as they divide the row: the compiler's schedule on v5e and v6e was best with these.
 BLOCK_Q, BLOCK_KV, BLOCK_KV_COMPUTE = 512, 1024, 512
+# The fused backward kernel writes a partial gradient of all queries for each of these: at 32K of 1024 they are 3.2 GB a
+# layer and as much traffic again to add them up. Larger ones compute more above the diagonal (2048: 3% at 32K).
+BLOCK_KV_BACKWARD = 2048
 LANES = 128  # the kernel wants rows and head widths that are multiples of this
 
 
@@ -99,10 +102,10 @@ def _attend(run, q_BLHh, k_BSKh, v_BSKh, q_segments_BL, k_segments_BS):
 
 def _kernel(length: int, group: int, name: str, interpret: bool, count: int = 1):
   """The kernel of one key/value head and its `group` query heads, whose queries may be on `count` devices."""
-  kv, compute = (math.gcd(length, block) for block in (BLOCK_KV, BLOCK_KV_COMPUTE))
+  kv, compute, backward = (math.gcd(length, block) for block in (BLOCK_KV, BLOCK_KV_COMPUTE, BLOCK_KV_BACKWARD))
   q = math.gcd(length // (2 * count if count > 1 else 1), BLOCK_Q)
   blocks = kernel.BlockSizes(
-      block_q=q, block_kv=kv, block_kv_compute=compute, block_q_dkv=q, block_kv_dkv=kv, block_kv_dkv_compute=compute,
+      block_q=q, block_kv=kv, block_kv_compute=compute, block_q_dkv=q, block_kv_dkv=backward, block_kv_dkv_compute=compute,
       use_fused_bwd_kernel=True)
   causal = masks.CausalMask((length, length))
   if count > 1:

@@ -192,7 +192,7 @@ def score(stage: Stage, options: Options, student: Model, traces: Iterator[Encod
   """
   path, scored = stage.directory / 'scores.jsonl', []
   known = hosts.agreed(lambda: {line['chunk']: line['scores'] for line in inputs.whole_lines(path)})
-  logps = _scorer(student.config)
+  logps = scorer(student.config)
   placed = sharding.batch_sharding(stage.mesh)
   bar = progress(0, f'{stage.name}, scoring', unit='trace')
   with inputs.reopen(path) as file:
@@ -211,7 +211,7 @@ def score(stage: Stage, options: Options, student: Model, traces: Iterator[Encod
 
 
 @functools.lru_cache
-def _scorer(config):
+def scorer(config):
   return jax.jit(lambda params, batch: loss.token_scores(config, params, batch)[0])
 
 

@@ -49,6 +49,9 @@ class Options(NamedTuple):
     row_length, micro_batch: packed training rows, and how many of them go through the model at once.
     shortest_row: shorter responses are packed into rows of a half and a quarter of row_length, down to this; more of
       them go through the model at once. Attention then costs them less.
+    share_prompts: the responses to a prompt share it: it goes through the model once in a micro-batch, not once for
+      each response. Rows then hold responses alone (row_length at least max_tokens). Pays where prompts are not much
+      shorter than responses; needs attention 'xla', and shortest_row is not used.
     learning_rate (constant after warmup_steps), beta2, weight_decay, clip_norm: of AdamW.
     recompute_logps: the ratio's denominator is computed again by the trainer; the default takes the sampler's
       log-probabilities. The mismatch is logged either way (logp_gap).
@@ -80,6 +83,7 @@ class Options(NamedTuple):
   weight_decay: float = 0.0
   clip_norm: float = 1.0
   shortest_row: int = 1024
+  share_prompts: bool = False
   recompute_logps: bool = False
   examples_steps: int = 10
   remat: str = 'none'
@@ -97,6 +101,7 @@ def run(stage: Stage, options: Options) -> dict:
   state = state_lib.init(model.config, optimizer, stage.mesh, params=model.params)
   rows = starting_prompts(stage, options, model)
   reference = jax.tree.map(jnp.copy, model.params) if options.loss.kl else None
+  model = model._replace(params=None)  # the state has a copy of its own
 
   abstract = state_lib.abstract(model.config, optimizer, stage.mesh)
   directory = stage.directory / 'checkpoints'
@@ -111,7 +116,7 @@ def run(stage: Stage, options: Options) -> dict:
       histogram = np.array(position['histogram'])
       carried = rollouts.load(stage.directory, step, options) if options.carry else carried
 
-    accumulate, score, advantages = _jitted(
+    accumulate, score, advantages = jitted(
         model.config, stage.mesh, options.loss, options.remat, options.attention, options.unroll)
     apply = step_lib.jit_apply(state, optimizer)
     writer = metrics.Writer(stage.directory, step)
@@ -189,7 +194,7 @@ def make_optimizer(options: Options):
 
 
 @functools.lru_cache
-def _jitted(config, mesh, loss_options: LossOptions, remat: str, attention: str, unroll: bool):
+def jitted(config, mesh, loss_options: LossOptions, remat: str, attention: str, unroll: bool):
   """The functions that only depend on these: stages that share them compile once."""
   shardings = sharding.tree_shardings(mesh, transformer.shapes(config))
   model = dict(remat=remat, attention=attention, unroll=unroll)
@@ -211,8 +216,15 @@ def _check(stage: Stage, options: Options) -> None:
   if options.sampler.cache_dtype == 'int8' and not options.loss.importance_cap:
     raise ValueError(f"{stage.name}.sampler.cache_dtype='int8': what is sampled then differs from what is trained; set "
                      f'{stage.name}.loss.importance_cap (2.0 is usual) to correct for it')
-  longest = options.sampler.prompt_columns + options.sampler.max_tokens
-  if options.sampler.prompt_columns and options.row_length < longest:
+  prompt, response = options.sampler.prompt_columns, options.sampler.max_tokens
+  if options.share_prompts and (not prompt or options.row_length < max(prompt, response) or options.micro_batch < 2
+                                or options.attention not in ('auto', 'xla') or stage.mesh.shape['context'] > 1):
+    raise ValueError(
+        f'{stage.name}.share_prompts needs sampler.prompt_columns > 0, row_length of at least prompt_columns and '
+        f"max_tokens={response}, micro_batch of at least 2, attention 'auto' or 'xla', and mesh.context=1; these are "
+        f'{prompt}, {options.row_length}, {options.micro_batch}, {options.attention!r}, {stage.mesh.shape["context"]}')
+  longest = prompt + response
+  if prompt and options.row_length < longest and not options.share_prompts:
     raise ValueError(f'{stage.name}.row_length={options.row_length} must be at least sampler.prompt_columns + max_tokens = '
                      f'{longest}: a prompt and its response stand in one row')
   shards = stage.mesh.shape['data'] * stage.mesh.shape['fsdp']
@@ -254,9 +266,11 @@ def _batches(stage: Stage, options: Options, rollout: rollouts.Rollout, advantag
   """rl.batch.rl_batches on the devices, with the advantage of each position's response gathered there."""
   if not rollout.rows:
     return []
-  lengths = batch_lib.row_lengths(options.row_length, options.shortest_row)
+  length = options.row_length
+  lengths = (length,) if options.share_prompts else batch_lib.row_lengths(length, options.shortest_row)
+  stem = length // (length // options.sampler.prompt_columns) if options.share_prompts else 0
   batches = batch_lib.rl_batches(rollout.prompts, rollout.tokens, rollout.logps, rollout.lengths, rollout.valid,
-                                 row_lengths=lengths, micro_batch=options.micro_batch)
+                                 row_lengths=lengths, micro_batch=options.micro_batch, stem=stem)
   placed = NamedSharding(stage.mesh, PartitionSpec(None, *sharding.batch_sharding(stage.mesh).spec))
   batches = [({name: sharding.place(x, placed) for name, x in arrays.items()}, count) for arrays, count in batches]
   return [(micros | {'advantages': spread(advantages_PG, micros['responses'], micros['mask'])}, count)

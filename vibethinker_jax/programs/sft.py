@@ -75,6 +75,7 @@ def run(stage: Stage, options: Options) -> dict:
       examples, model.tokenizer, batch_size=options.batch_size, length=options.length, seed=stage.recipe.seed,
       weights=data.weights, too_long=options.too_long, streams=options.streams, rows=rows)
   state = state_lib.init(model.config, optimizer, stage.mesh, params=model.params)
+  model = model._replace(params=None)  # the state has a copy of its own
   abstract = state_lib.abstract(model.config, optimizer, stage.mesh)
   directory = stage.directory / 'checkpoints'
   with checkpoint.Checkpoints(directory, keep=None, model=model.saved()) as checkpoints, watch.deferred():

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from vibethinker_jax import sharding
 from vibethinker_jax.train.state import TrainState
 
 
@@ -55,14 +56,15 @@ def train_step(state: TrainState, batch: dict, *, loss: Callable, optimizer: opt
 def jit_train_step(state: TrainState, **options) -> Callable:
   """`train_step` with its options bound, jitted, the state donated and kept in the shardings of `state`."""
   shardings = jax.tree.map(lambda x: x.sharding, state)
-  return jax.jit(functools.partial(train_step, **options), donate_argnums=0, out_shardings=(shardings, None))
+  return jax.jit(functools.partial(train_step, **options), donate_argnums=0, out_shardings=(shardings, None),
+                 compiler_options=sharding.compiler_options())
 
 
 def accumulate(total, params, micros: dict, count, *, loss: Callable):
   """`gradients` summed over the first `count` micro-batches of arrays [n, rows, ...], added to `total` (None: zero).
 
-  The number of micro-batches is a value, not a shape: padded to a few sizes n, no step compiles anything again, and what
-  is padding is not computed.
+  The number of micro-batches is a value, not a shape: padded to a few sizes n, no step compiles anything again, and
+  what is padding is not computed.
   """
   one = lambda i: gradients(params, jax.tree.map(lambda x: jax.lax.dynamic_index_in_dim(x, i, keepdims=False), micros),
                             loss=loss)
@@ -78,13 +80,12 @@ def jit_accumulate(params_shardings, loss: Callable) -> Callable:
 
 
 def jit_map(function: Callable) -> Callable:
-  """(params, micros, count) -> function(params, micro), float32 [rows, L], of the first `count` micro-batches; zero after."""
+  """(params, micros, count) -> function(params, micro), float32 [rows, L], of the first `count` micro-batches."""
   @jax.jit
   def mapped(params, micros, count):
     micro = lambda i: jax.tree.map(lambda x: jax.lax.dynamic_index_in_dim(x, i, keepdims=False), micros)
-    first = jax.tree.leaves(micros)[0]
     return jax.lax.fori_loop(0, count, lambda i, out: out.at[i].set(function(params, micro(i))),
-                             jnp.zeros(first.shape, jnp.float32))
+                             jnp.zeros(micros['tokens'].shape, jnp.float32))
   return mapped
 
 
