@@ -24,6 +24,9 @@ def get_config(arg=''):
   config.model = config_dict.ConfigDict()
   config.verifier = 'vibethinker_jax.verify.response:verify'
   config.mesh = config_dict.ConfigDict(dict(data=1, fsdp=-1, tensor=1, context=1))
+  config.profile_steps = ()  # (10, 12): traces of these steps of each sft and rl stage, for xprof
+  config.compilation_cache = 'auto'  # a directory; '': none
+  config.hang_seconds = 0.0  # end a process that finishes nothing for so long; it is reported in any case
 
   data = dict(files='gsm8k/train.jsonl', weights=(), prompt=TASK, response='', answer='', domain='')
   config.sft = config_dict.ConfigDict(dict(

@@ -26,6 +26,9 @@ def get_config():
   config.tokenizer = config_dict.ConfigDict(dict(path='', vocab_size=576, problems=8000, levels=(1,)))
   config.verifier = 'vibethinker_jax.verify.response:verify'  # maths answers and code tests
   config.mesh = config_dict.ConfigDict(dict(data=1, fsdp=-1, tensor=1, context=1))
+  config.profile_steps = ()  # (10, 12): traces of these steps of each sft and rl stage, for xprof
+  config.compilation_cache = 'auto'  # a directory; '': none
+  config.hang_seconds = 0.0  # end a process that finishes nothing for so long; it is reported in any case
   maths = ('algebra', 'geometry', 'calculus', 'statistics')
 
   # Files of your own: data.files=traces.jsonl, and names of their fields where they are not found.

@@ -22,6 +22,9 @@ def get_config():
   config.model = config_dict.ConfigDict(dict(max_position_embeddings=40_960))
   config.verifier = 'vibethinker_jax.verify.response:verify'
   config.mesh = config_dict.ConfigDict(dict(data=1, fsdp=-1, tensor=1, context=1))  # a v5e:4x4, v6e:4x4 or v5p:2x2x2
+  config.profile_steps = ()  # (10, 12): traces of these steps of each sft and rl stage, for xprof
+  config.compilation_cache = 'auto'  # a directory; '': none
+  config.hang_seconds = 0.0  # end a process that finishes nothing for so long; it is reported in any case
   data = dict(files='', weights=(), prompt='', response='', answer='', domain='')
 
   # SFT settings of the 1.5B are not published; these are the 3B's (3B §2.1): global batch 128, 5e-5 -> 8e-8 cosine, 5%

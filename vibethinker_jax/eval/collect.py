@@ -1,16 +1,23 @@
 """Sampling what an evaluation still lacks, straight into its journal."""
 
+from concurrent.futures import Future
+import itertools
+
 import numpy as np
 
+from vibethinker_jax import hosts, timeline
 from vibethinker_jax.data import chat
 from vibethinker_jax.eval import benchmarks
 from vibethinker_jax.eval.journal import Journal
 from vibethinker_jax.sampler import engine
+from vibethinker_jax.verify.verdict import Verdict
 
 
 def missing(name: str, rows: list[dict], samples: int, journal: Journal) -> list[tuple[int, int]]:
-  """(row, sample) pairs of a set that are not in the journal, in the order of the problems."""
-  return [(p, g) for p, row in enumerate(rows) for g in range(samples) if (name, row['id'], g) not in journal.known]
+  """(row, sample) pairs of a set that are not in the journal of host 0, in the order of the problems."""
+  found = hosts.agreed(lambda: [
+      (p, g) for p, row in enumerate(rows) for g in range(samples) if (name, row['id'], g) not in journal.known])
+  return [(p, g) for p, g in found]
 
 
 def prompts(tokenizer, rows: list[dict]) -> list[list[int]]:
@@ -37,7 +44,7 @@ def sample(model, name: str, rows: list[dict], samples: int, options: engine.Opt
     model: config, params, tokenizer. rows: with id, prompt, and what judges. on_response: told each one's tokens.
 
   Returns:
-    {(set, id, sample): Future of the verdict}: verified while others are decoded.
+    {(set, id, sample): Future of the verdict}: verified while others are decoded, each by the host that sampled it.
   """
   wanted, futures = set(missing(name, rows, samples, journal)), {}
   if not wanted:
@@ -48,16 +55,36 @@ def sample(model, name: str, rows: list[dict], samples: int, options: engine.Opt
   earlier = engine.Responses(nothing, nothing, there_PG.astype(np.int32), there_PG, there_PG, 0)
   stops = set(model.tokenizer.stop_ids)
 
-  def on_finished(i, g, tokens):
-    row, text = rows[lacking[i]], model.tokenizer.decode(tokens)
-    journal.append({'set': name, 'id': row['id'], 'sample': g, 'response': text, 'tokens': len(tokens),
+  def keep(i, g, tokens) -> str:
+    text = model.tokenizer.decode(tokens)
+    journal.append({'set': name, 'id': rows[lacking[i]]['id'], 'sample': g, 'response': text, 'tokens': len(tokens),
                     'cut_off': int(tokens[-1]) not in stops})
-    futures[name, row['id'], g] = pool.submit(text, row)
     on_response(len(tokens))
+    return text
+
+  def on_finished(i, g, tokens):
+    row, text = rows[lacking[i]], keep(i, g, tokens)
+    futures[name, row['id'], g] = pool.submit(text, row)
 
   chosen = [rows[p] for p in lacking]
-  engine.generate(
-      model.config, model.params, prompts(model.tokenizer, chosen), samples, options, key=key, mesh=mesh,
-      stop_ids=model.tokenizer.stop_ids, vocab_size=model.tokenizer.vocab_size, earlier=earlier,
-      prompt_ids=[benchmarks.prompt_id(row) for row in chosen], on_finished=on_finished)
-  return futures
+  with timeline.phase('rollout'):
+    responses = engine.generate(
+        model.config, model.params, prompts(model.tokenizer, chosen), samples, options, key=key, mesh=mesh,
+        stop_ids=model.tokenizer.stop_ids, vocab_size=model.tokenizer.vocab_size, earlier=earlier,
+        prompt_ids=[benchmarks.prompt_id(row) for row in chosen], on_finished=on_finished, on_tokens=lambda *_: hosts.beat())
+  if hosts.count() == 1:
+    return futures
+  for i, g in np.argwhere(~there_PG):
+    if (name, chosen[i]['id'], int(g)) not in futures:  # another host's
+      keep(int(i), int(g), responses.tokens_PGL[i, g, :responses.lengths_PG[i, g]])
+  return told(futures)
+
+
+def told(futures: dict) -> dict:
+  """The verdicts of all hosts, on every host."""
+  found = {}
+  mine = [(*key, *future.result()) for key, future in futures.items()]
+  for *key, status, reason in itertools.chain(*hosts.gather(mine, 'verdicts')):
+    found[tuple(key)] = Future()
+    found[tuple(key)].set_result(Verdict(status, reason))
+  return found

@@ -16,7 +16,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 import jax.numpy as jnp
 import numpy as np
 
-from vibethinker_jax import checkpoint, config as config_lib, hosts, metrics, sharding, watch
+from vibethinker_jax import checkpoint, config as config_lib, hosts, metrics, sharding, timeline, watch
 from vibethinker_jax.data import sources
 from vibethinker_jax.eval import benchmarks
 from vibethinker_jax.model import transformer
@@ -122,28 +122,31 @@ def run(stage: Stage, options: Options) -> dict:
     apply = step_lib.jit_apply(state, optimizer)
     writer = metrics.Writer(stage.directory, step)
     examples = _Examples(stage.directory / 'examples.jsonl', step)
+    profile = timeline.Profile(stage.directory / 'profile', stage.recipe.profile_steps)
     bar = progress(options.steps, stage.name, step)
 
     while step < options.steps:
+      profile.before(step + 1)
       hosts.reach(f'{stage.name} step {step + 1}')
       clock = [time.perf_counter()]
       rollout, cursor, carried = rollouts.collect(stage, options, model._replace(params=state.params), rows, cursor,
                                                   step, carried)
       clock.append(time.perf_counter())
-      advantages_PG, accuracy_P, weight_P = advantages(*_padded(rollout, options))
-      batches = _batches(stage, options, rollout, advantages_PG)
-      for micros, count in batches:
-        if options.recompute_logps or options.loss.importance_cap:
-          micros['policy_logps'] = score(state.params, micros, count)
-        if reference is not None:
-          micros['reference_logps'] = score(reference, micros, count)
-      trained = {'count': 0.0}
-      for _ in range(options.updates if batches else 0):
-        total = None
+      with timeline.phase('train'):
+        advantages_PG, accuracy_P, weight_P = advantages(*_padded(rollout, options))
+        batches = _batches(stage, options, rollout, advantages_PG)
         for micros, count in batches:
-          total = accumulate(total, state.params, micros, count)
-        state, trained = apply(state, total)
-      trained = jax.device_get(trained)
+          if options.recompute_logps or options.loss.importance_cap:
+            micros['policy_logps'] = score(state.params, micros, count)
+          if reference is not None:
+            micros['reference_logps'] = score(reference, micros, count)
+        trained = {'count': 0.0}
+        for _ in range(options.updates if batches else 0):
+          total = None
+          for micros, count in batches:
+            total = accumulate(total, state.params, micros, count)
+          state, trained = apply(state, total)
+        trained = jax.device_get(trained)
       clock.append(time.perf_counter())
       step += 1
       check_finite(stage, step, int(state.skipped), options.max_skipped)
@@ -172,6 +175,7 @@ def run(stage: Stage, options: Options) -> dict:
                          {'cursor': cursor, 'histogram': histogram.tolist()})
       if stop:
         break
+    profile.stop()
     bar.close()
     writer.close()
     examples.close()

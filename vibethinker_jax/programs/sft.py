@@ -6,7 +6,7 @@ from typing import Callable, NamedTuple
 
 import jax
 
-from vibethinker_jax import checkpoint, hosts, metrics, sharding, watch
+from vibethinker_jax import checkpoint, hosts, metrics, sharding, timeline, watch
 from vibethinker_jax.data import loader, sources
 from vibethinker_jax.model.config import ModelConfig
 from vibethinker_jax.programs import inputs
@@ -93,19 +93,25 @@ def run(stage: Stage, options: Options) -> dict:
 
     first = step = int(state.step)
     writer = metrics.Writer(stage.directory, step)
+    profile = timeline.Profile(stage.directory / 'profile', stage.recipe.profile_steps)
     bar = progress(options.steps, stage.name, step)
     started, since, since_step, fetched, tokens, stop = time.time(), time.time(), step, None, 0, False
     while step < options.steps:
-      batch = next(batches)
-      tokens += int((batch['segment_ids'] > 0).sum())
-      batch = {name: sharding.place_rows(x, rows, placed, options.batch_size) for name, x in batch.items()}
+      profile.before(step + 1)
+      with timeline.phase('idle') as loading:
+        batch = next(batches)
+        tokens += int((batch['segment_ids'] > 0).sum())
+        batch = {name: sharding.place_rows(x, rows, placed, options.batch_size) for name, x in batch.items()}
+        if fetched is not None and not fetched['loss'].is_ready():
+          loading.name = 'train'  # the device was not waiting
       hosts.reach(f'{stage.name} step {step + 1}')
-      previous, (state, fetched) = fetched, train_step(state, batch)
-      step += 1
-      if previous is not None:  # one step late: fetching this step's numbers would stall the device
-        jax.block_until_ready(previous)
-      if step % options.log_steps == 0 or step == options.steps:
-        values = jax.device_get(fetched)
+      with timeline.phase('train'):
+        previous, (state, fetched) = fetched, train_step(state, batch)
+        step += 1
+        if previous is not None:  # one step late: fetching this step's numbers would stall the device
+          jax.block_until_ready(previous)
+        values = jax.device_get(fetched) if step % options.log_steps == 0 or step == options.steps else None
+      if values is not None:
         rate = (step - since_step) * options.batch_size * options.length / (time.time() - since)
         since, since_step = time.time(), step
         check_finite(stage, step, int(state.skipped), options.max_skipped)
@@ -118,6 +124,7 @@ def run(stage: Stage, options: Options) -> dict:
         checkpoints.save(step, state.params, _train(state), {'batches': position, 'examples': sizes})
       if stop:
         break
+    profile.stop()
     bar.close()
     writer.close()
     if stop:
