@@ -26,6 +26,8 @@ CONFIG = config_flags.DEFINE_config_file(
     'config', None, 'Config file of the recipe; fields can be set: --config.sft.micro_batches=4')
 TOPOLOGY = flags.DEFINE_string('topology', None, 'TPU slice: v4, v5e, v5p, v6e or tpu7x with its shape: v5e:4x4, v5p:2x2x2.')
 STAGES = flags.DEFINE_list('stages', [], 'Only these stages of the recipe. Default: all.')
+SEARCH = flags.DEFINE_bool('search', False, 'Also try other remat policies, batches, meshes and cache sizes, and rank them: a '
+                           'dozen programs a stage.')
 JSON = flags.DEFINE_bool('json', False, 'Print everything as JSON instead of the tables.')
 DOLLARS = flags.DEFINE_float('dollars_per_chip_hour', 0.0, 'Price of a chip, for the cost; 0 prints none.', lower_bound=0.0)
 MEDIAN = flags.DEFINE_integer('median_tokens', 6000, 'Median length of a response if it had no limit.', lower_bound=1)
@@ -42,7 +44,8 @@ def main(argv) -> None:
     config = config_lib.plain(CONFIG.value.to_dict())
     cache = str(pathlib.Path(CACHE.value).expanduser()) if CACHE.value else ''
     plan = planning.run(config, TOPOLOGY.value, tuple(STAGES.value), cache,
-                        budget.Assumptions(DOLLARS.value, MEDIAN.value, PROBLEMS.value, ROUNDS.value))
+                        budget.Assumptions(DOLLARS.value, MEDIAN.value, PROBLEMS.value, ROUNDS.value),
+                        SEARCH.value)
   except ValueError as error:
     raise SystemExit(f'error: {error}') from (error if os.environ.get('VIBETHINKER_TRACEBACK') else None)
   print(json.dumps(plan, indent=1) if JSON.value else table.plan(plan))
