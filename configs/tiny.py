@@ -38,6 +38,7 @@ def get_config():
       program='sft', init_from='scratch', data=data, domains=maths * 3 + ('code',), levels=(1,), problems=1_000_000,
       steps=2000, batch_size=16, length=160, too_long='error', streams=1, micro_batches=1, learning_rate=4e-3,
       final_learning_rate=2e-4, warmup_percent=5.0, beta2=0.95, weight_decay=0.01, clip_norm=1.0,
+      moments_dtype='float32',
       checkpoint_steps=400, log_steps=10, remat='none', attention='auto', unroll=True, max_skipped=10))
   # All stages sample with the same cache shape, so that decoding is compiled once.
   sampler = dict(
@@ -50,8 +51,10 @@ def get_config():
   # Signal: MGPO. The paper's 16K and 32K context windows are 56 and 112 response tokens here.
   rl = dict(
       program='rl', data=data, domains=maths, levels=(1,), problems=200, steps=45, prompts=32, group=8,
-      max_rounds=3, oversample=1.0, carry=0, filter_samples=8, updates=1, row_length=160, shortest_row=1024, share_prompts=False, micro_batch=16, learning_rate=2e-4, warmup_steps=5,
-      beta2=0.95, weight_decay=0.0, clip_norm=1.0, recompute_logps=False, checkpoint_steps=20, examples_steps=10,
+      max_rounds=3, oversample=1.0, carry=0, filter_samples=8, updates=1, row_length=160, shortest_row=1024,
+      share_prompts=False, micro_batch=16, learning_rate=2e-4, warmup_steps=5,
+      beta2=0.95, weight_decay=0.0, clip_norm=1.0, moments_dtype='float32', recompute_logps=False,
+      checkpoint_steps=20, examples_steps=10,
       remat='none', attention='auto', unroll=True, max_skipped=5,
       loss=dict(
           strength=4.0, target=0.5, normalise='std', aggregation='sequence_mean', clip_low=0.2, clip_high=0.2,

@@ -26,8 +26,13 @@ CONFIG = config_flags.DEFINE_config_file(
     'config', None, 'Config file of the recipe; fields can be set: --config.sft.micro_batches=4')
 TOPOLOGY = flags.DEFINE_string('topology', None, 'TPU slice: v4, v5e, v5p, v6e or tpu7x with its shape: v5e:4x4, v5p:2x2x2.')
 STAGES = flags.DEFINE_list('stages', [], 'Only these stages of the recipe. Default: all.')
+SEARCH = flags.DEFINE_bool('search', False, 'Also try other remat policies, batches, meshes and cache sizes, and rank them: a '
+                           'dozen programs a stage.')
 JSON = flags.DEFINE_bool('json', False, 'Print everything as JSON instead of the tables.')
 DOLLARS = flags.DEFINE_float('dollars_per_chip_hour', 0.0, 'Price of a chip, for the cost; 0 prints none.', lower_bound=0.0)
+MEDIAN = flags.DEFINE_integer('median_tokens', 6000, 'Median length of a response if it had no limit.', lower_bound=1)
+ROUNDS = flags.DEFINE_float('rounds', 1.5, 'Rollout batches per RL step, on average.', lower_bound=1.0)
+PROBLEMS = flags.DEFINE_integer('problems', 5000, 'Size of problem sets that are not on this machine.', lower_bound=1)
 CACHE = flags.DEFINE_string('cache', '~/.cache/vibethinker_jax/plan', "Directory of what was compiled before; '' keeps nothing.")
 
 
@@ -39,7 +44,9 @@ def main(argv) -> None:
   try:
     config = config_lib.plain(CONFIG.value.to_dict())
     cache = str(pathlib.Path(CACHE.value).expanduser()) if CACHE.value else ''
-    plan = planning.run(config, TOPOLOGY.value, tuple(STAGES.value), cache, budget.Assumptions(DOLLARS.value))
+    plan = planning.run(config, TOPOLOGY.value, tuple(STAGES.value), cache,
+                        budget.Assumptions(DOLLARS.value, MEDIAN.value, PROBLEMS.value, ROUNDS.value),
+                        SEARCH.value)
   except ValueError as error:
     raise SystemExit(f'error: {error}') from (error if os.environ.get('VIBETHINKER_TRACEBACK') else None)
   print(json.dumps(plan, indent=1) if JSON.value else table.plan(plan))

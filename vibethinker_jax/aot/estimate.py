@@ -9,6 +9,7 @@ A step takes the sum of
 No chip was at hand to check it; take it as good to 25%, and better for comparing two programs.
 """
 
+import math
 import re
 from typing import NamedTuple
 
@@ -21,6 +22,8 @@ EFFICIENCIES = (0.4, 0.6)  # of the attention kernel; splash's forward kernel ha
 SPLASH = ((r'splash_mqa_fwd', 2), (r'splash_mqa_dkv', 5))
 # Bytes that a device receives for each byte of the result.
 RECEIVED = {'all-reduce': 2.0}
+DECODE = 'page_attention'
+BANDWIDTHS = (0.6, 0.85)  # of HBM, in decoding: what engines reach, at best
 
 
 class Cost(NamedTuple):
@@ -28,7 +31,7 @@ class Cost(NamedTuple):
 
   Attributes:
     mxu, other, exposed: as above. kernels: of Pallas kernels at the peak. hidden: of collectives behind other work.
-    unknown_loops: loops that count once because their bound is not a constant.
+    unknown_loops: loops whose bound is not a constant: they count once if they hold a matrix product, else not at all.
   """
   mxu: float
   other: float
@@ -42,12 +45,13 @@ class Cost(NamedTuple):
     return max(core, self.hidden) + self.exposed
 
 
-def cost(module: hlo.Module, chip: Chip, trips: dict[str, int] | None = None) -> Cost:
+def cost(module: hlo.Module, chip: Chip) -> Cost:
   """The parts of an estimate.
 
   Raises:
     ValueError: a Pallas kernel that is not known here.
   """
+  trips = hlo.bookkeeping(module)
   ops, unknown = hlo.executed(module, trips)
   parts = dict.fromkeys(('mxu', 'other', 'kernel', 'collective', 'copy'), 0.0)
   for op in ops:
@@ -71,12 +75,26 @@ def _seconds(op: hlo.Executed, chip: Chip) -> float:
 
 
 def kernel_flops(op: hlo.Executed) -> float:
-  """Of one call of a Pallas kernel: products over earlier positions only."""
+  """Of one call of a Pallas kernel: products over earlier positions only. 0 for those that wait for memory (DECODE)."""
+  if re.search(DECODE, op.name):
+    return 0.0
   for pattern, products in SPLASH:
     if re.search(pattern, op.name):
       *heads, length, width = next(a.shape for a in op.arrays if len(a.shape) >= 4)  # the queries
-      count = 1
-      for n in heads:
-        count *= n
-      return products * 2.0 * count * length * length / 2 * width
+      return products * 2.0 * math.prod(heads) * length * length / 2 * width
   raise ValueError(f'the kernel {op.name!r} has no entry in aot/estimate.py: how many operations does it make?')
+
+
+class DecodeStep(NamedTuple):
+  """One decode step of a device: it reads all weights and every token in the cache, and computes meanwhile.
+
+  Attributes:
+    core: seconds of what the core computes. weights: bytes. token: bytes of one token in the cache.
+  """
+  core: float
+  weights: float
+  token: float
+
+  def seconds(self, tokens: float, chip: Chip, efficiency: float) -> float:
+    """With so many tokens in the cache; efficiency: of the bandwidth."""
+    return max(self.core, (self.weights + tokens * self.token) / chip.bandwidth) / efficiency

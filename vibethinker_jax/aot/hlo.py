@@ -297,3 +297,17 @@ def carried(module: Module) -> float:
             size += array.bytes
         most = max(most, size)
   return most
+
+
+def bookkeeping(module: Module) -> dict[str, int]:
+  """{loop: 0} of loops without a known bound that hold no matrix product and no kernel: what a decode loop does now and
+  then, such as filling a slot."""
+  loops = (op for ops in module.computations.values() for op in ops if op.kind == 'while' and trip_count(module, op) is None)
+  return {op.name: 0 for op in loops if not _works(module, body(op))}
+
+
+def _works(module: Module, computation: str) -> bool:
+  return any(op.kind in ('convolution', 'dot') or 'tpu_custom_call' in op.attributes
+             or any(_works(module, name) for name in _called(op) + ([body(op)] if op.kind == 'while' else [])
+                    if name in module.computations)
+             for op in module.computations[computation])

@@ -28,6 +28,7 @@ class Program(NamedTuple):
     tokens: positions that one run processes, on all devices; 0: not counted in tokens.
     flops: of the model for them (training: forward and backward, nothing computed twice; causal attention).
     rows: of a batch on each device, at once. trains: has gradients.
+    cache_tokens: of each device; 0: not a decode loop.
   """
   name: str
   lower: Callable[[], Any]
@@ -37,6 +38,7 @@ class Program(NamedTuple):
   flops: float = 0.0
   rows: int = 0
   trains: bool = False
+  cache_tokens: int = 0
 
 
 def device_bytes(tree) -> float:

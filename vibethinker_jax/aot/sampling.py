@@ -68,7 +68,8 @@ def programs(shape: Shape, params, options: engine.Options, group: int, mesh, he
       Program('weights', lambda: decode.rollout_weights.lower(config, params, mesh=mesh), parameters, held),
       Program('prefill', lambda: decode.prefill.lower(config, layout, params, *of_prompts, mesh=mesh), parameters,
               held | rollout | cache, tokens=prompts * size.prompt, rows=size.chunk),
-      Program('decode', lower_decode, rollout | cache | {'batch': device_bytes(queue)}, held | parameters, rows=size.slots)]
+      Program('decode', lower_decode, rollout | cache | {'batch': device_bytes(queue)}, held | parameters, rows=size.slots,
+              cache_tokens=size.tokens)]
 
 
 def _placed(tree, placement):

@@ -1,5 +1,7 @@
 """A plan as text for the terminal."""
 
+from vibethinker_jax.aot import search as search_lib
+
 GIB = 2.0**30
 HBM_COLUMNS = (  # heading, classes of worker.run's hbm
     ('parameters', ('parameters', 'rollout_weights')), ('optimizer', ('optimizer',)),
@@ -57,6 +59,8 @@ def plan(values: dict) -> str:
            work(values['programs']), NOTE]
   if values['budget']['stages']:
     parts.append(budget(values['budget'], values['chips']))
+  if values['search']:
+    parts.append(search(values))
   wrong = [x for x in values['programs'] if not x['fits']]
   parts.append('Everything fits.' if not wrong else '\n'.join(
       f'{x["stage"]} {x["program"]} does not fit: {shortage(x)}' for x in wrong))
@@ -65,6 +69,21 @@ def plan(values: dict) -> str:
 
 NOTE = ('Estimates from the compiler\'s schedule, nothing was measured: its cycles for matrix products, HBM traffic for the rest, '
         'and the\nattention kernel at 40% and at 60% of peak. MFU counts each operation of the model once, on full rows.')
+
+
+def search(values: dict) -> str:
+  """The tries, best first; where nothing fits, the one that lacks least."""
+  rows = [['--search: fields to set', 'GiB', 'estimated', 'est. MFU', '']]
+  nearest = []
+  for name, trials in values['search'].items():
+    trials = [search_lib.Trial(**trial) for trial in trials]
+    rows += search_lib.lines(name, trials, values['devices'])
+    known = [trial for trial in trials if trial.result.get('hbm', {}).get('total')]
+    if known and not any(trial.result['fits'] for trial in known):
+      best = min(known, key=lambda trial: trial.result['hbm']['total'])
+      flags = ' '.join(f'--config.{path}={value}' for path, value in best.fields.items()) or 'the settings as they are'
+      nearest.append(f'{name}: nothing tried fits; nearest is {flags}: {shortage(best.result)}')
+  return '\n'.join([align(rows), *nearest])
 
 
 def shortage(one: dict) -> str:

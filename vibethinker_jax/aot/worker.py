@@ -45,7 +45,14 @@ def run(config: dict, topology: str, stage: str, name: str, cache: str) -> dict:
   if module is None:
     return result
   cost = estimate.cost(module, chip)
-  return result | {'collectives': hlo.by_kind(hlo.collectives(module)), 'estimate': _estimate(program, cost, chip, mesh.size)}
+  bracket = [cost.seconds(x) for x in estimate.EFFICIENCIES]
+  if program.cache_tokens:
+    step = estimate.DecodeStep(cost.mxu + cost.other, program.arguments['rollout_weights'],
+                               program.arguments['kv_cache'] / program.cache_tokens)
+    bracket = [step.seconds(program.cache_tokens, chip, x) for x in estimate.BANDWIDTHS]
+    result |= {'decode_step': step._asdict(), 'cache_tokens': program.cache_tokens}
+  return result | {'collectives': hlo.by_kind(hlo.collectives(module)),
+                   'estimate': _estimate(program, cost, bracket, mesh.size, chip)}
 
 
 def _memory(program: programs_lib.Program, compiled: compiler.Compiled, module) -> dict:
@@ -61,9 +68,9 @@ def _memory(program: programs_lib.Program, compiled: compiler.Compiled, module) 
   return parts
 
 
-def _estimate(program: programs_lib.Program, cost: estimate.Cost, chip, devices: int) -> dict:
-  """Seconds and MFU with the attention kernel at the lower and the higher efficiency."""
-  bracket = [cost.seconds(x) for x in estimate.EFFICIENCIES]
+def _estimate(program: programs_lib.Program, cost: estimate.Cost, bracket: list[float], devices: int, chip) -> dict:
+  """Seconds and MFU with the attention kernel at the lower and the higher efficiency (a decode step: of the bandwidth,
+  with a full cache)."""
   values = {'seconds': bracket, 'mxu_seconds': cost.mxu, 'other_seconds': cost.other, 'kernel_seconds_at_peak': cost.kernels,
             'exposed_collective_seconds': cost.exposed, 'hidden_collective_seconds': cost.hidden,
             'unknown_loops': list(cost.unknown_loops)}

@@ -16,7 +16,7 @@ from jax.ad_checkpoint import checkpoint_name
 from vibethinker_jax.model import attention as attention_lib
 from vibethinker_jax.model.config import ModelConfig, compute_dtype
 from vibethinker_jax.model.rope import rope_angles, rotate
-from vibethinker_jax.sharding import gathered
+from vibethinker_jax.sharding import gathered, platform
 
 # What the backward pass keeps of each layer instead of computing it again.
 REMAT_POLICIES = {
@@ -40,6 +40,25 @@ def matmul(x, w):
   if not mesh.empty and mesh.shape['context'] > 1:
     return x @ w
   return (x.reshape(-1, x.shape[-1]) @ w).reshape(*x.shape[:-1], w.shape[-1])
+
+
+def swiglu(gate, up):
+  """silu(gate) * up. On TPU it and its gradients are kept apart from the matrix products that read them: XLA would compute
+  them again for every tile of those (32K positions on v5e: 2.3 times the time of the product with `down`)."""
+  return _swiglu_apart(gate, up) if platform() == 'tpu' else jax.nn.silu(gate) * up
+
+
+@jax.custom_vjp
+def _swiglu_apart(gate, up):
+  return jax.lax.optimization_barrier(jax.nn.silu(gate) * up)
+
+
+def _swiglu_backward(saved, d):
+  _, backward = jax.vjp(lambda gate, up: jax.nn.silu(gate) * up, *saved)
+  return jax.lax.optimization_barrier(backward(d))
+
+
+_swiglu_apart.defvjp(lambda gate, up: (_swiglu_apart(gate, up), (gate, up)), _swiglu_backward)
 
 
 class Block(nn.Module):
@@ -82,9 +101,9 @@ class Block(nn.Module):
       x = x + matmul(o.reshape(*x.shape[:-1], -1), w.reshape(-1, c.hidden_size))
     with jax.named_scope('mlp'):
       y = rms_norm(x, norm('mlp_norm'), c.rms_norm_eps)
-      gate = jax.nn.silu(matmul(y, weight('gate', (c.hidden_size, c.intermediate_size))))
+      gate = matmul(y, weight('gate', (c.hidden_size, c.intermediate_size)))
       up = matmul(y, weight('up', (c.hidden_size, c.intermediate_size)))
-      x = x + matmul(gate * up, weight('down', (c.intermediate_size, c.hidden_size), out))
+      x = x + matmul(swiglu(gate, up), weight('down', (c.intermediate_size, c.hidden_size), out))
     return x, extra
 
 
