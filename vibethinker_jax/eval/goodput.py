@@ -60,8 +60,8 @@ def with_losses(lines: list[Line]) -> list[Line]:
   return found[::-1]
 
 
-def of_stage(name: str, lines: list[Line]) -> Times | None:
-  """The sums of a stage, None if it left no time."""
+def of_stage(name: str, lines: list[Line], drawn: bool = True) -> Times | None:
+  """The sums of a stage, None if it left no time. drawn: its steps too."""
   spent = [line for line in lines if line.what != 'start']  # what lies before a start is not this stage's
   seconds = {p: sum(line.seconds[p] for line in spent) for p in PHASES}
   lost = sum(line.seconds[p] for line in spent for p in USEFUL if line.lost)
@@ -70,7 +70,7 @@ def of_stage(name: str, lines: list[Line]) -> Times | None:
   if total <= 0:
     return None
   useful = sum(seconds[p] for p in USEFUL) - lost
-  return Times(name, seconds, lost, stopped, total, useful / total, drawing(name, spent))
+  return Times(name, seconds, lost, stopped, total, useful / total, drawing(name, spent) if drawn else '')
 
 
 def of_run(stages: list[Times]) -> Times | None:
@@ -110,7 +110,8 @@ def drawing(name: str, lines: list[Line]) -> str:
   return svg(body, f'{name}: seconds of a step by phase')
 
 
-def of_workdir(workdir: pathlib.Path, stages) -> list[Times]:
-  """Of every stage that left times, in the order of the recipe."""
-  found = (of_stage(name, read(workdir / name / 'timeline.jsonl')) for name in stages)
+def of_workdir(workdir: pathlib.Path, programs: dict[str, str]) -> list[Times]:
+  """Of every stage that left times, in the order of the recipe. programs: of the stages."""
+  found = (of_stage(name, read(workdir / name / 'timeline.jsonl'), program in ('sft', 'rl'))
+           for name, program in programs.items())
   return [times for times in found if times]

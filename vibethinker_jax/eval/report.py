@@ -53,7 +53,8 @@ def write(workdir: pathlib.Path, config: dict) -> None:
 
 def render(workdir: pathlib.Path, config: dict) -> str:
   """The page as text."""
-  run, times = read_run(workdir, config), goodput.of_workdir(workdir, config.get('stages', ()))
+  run = read_run(workdir, config)
+  times = goodput.of_workdir(workdir, {s.name: s.program for s in run})
   examples, left_out = fit(read_examples(workdir, run), EXAMPLES_BYTES)
   environment = jinja2.Environment(
       loader=jinja2.FileSystemLoader(pathlib.Path(__file__).parent), autoescape=True,
