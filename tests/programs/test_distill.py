@@ -50,7 +50,7 @@ def canned(config, params, tokenizer, rows, samples, options, *, key, **_):
   correct = np.array([[True] * 5 + [False]] * len(rows))
   valid = np.ones_like(correct)
   valid[[benchmarks.prompt_id(row) % 5 == 0 for row in rows], 0] = False
-  responses = benchmarks.engine.Responses(None, None, None, stopped, 0)
+  responses = benchmarks.engine.Responses(None, None, None, stopped, np.ones_like(stopped), 0)
   return benchmarks.Scored(responses, correct, valid, None, texts, None, (0.0, 0.0))
 
 

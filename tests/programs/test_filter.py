@@ -119,7 +119,7 @@ def test_a_restart_samples_the_rest_and_gives_the_same(
   for name in ('data.jsonl', 'error_rates.jsonl'):
     assert (tmp_path / 'hard' / name).read_text() == (finished / 'hard' / name).read_text()
   assert sorted(path.name for path in (tmp_path / 'hard').iterdir()) == [
-      'config.json', 'data.jsonl', 'error_rates.jsonl', 'result.json']
+      'config.json', 'data.jsonl', 'error_rates.jsonl', 'result.json', 'timeline.jsonl']
 
 
 @pytest.mark.parametrize('change, message', [

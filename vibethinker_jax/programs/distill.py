@@ -221,12 +221,12 @@ def _score_chunk(student: Model, logps, placed, chunk: list[Encoded], options: O
   tokens = np.zeros((len(chunk), 1, lengths.max()), np.int32)
   for i, trace in enumerate(chunk):
     tokens[i, 0, :len(trace.tokens)] = trace.tokens
-  packed = batch_lib.rl_batch([trace.prompt for trace in chunk], tokens, np.zeros(tokens.shape, np.float32), lengths,
-                              np.ones(lengths.shape, bool), row_length=options.row_length,
-                              rows_multiple=options.micro_batch)
+  batches = batch_lib.rl_batches([trace.prompt for trace in chunk], tokens, np.zeros(tokens.shape, np.float32), lengths,
+                                 np.ones(lengths.shape, bool), row_lengths=(options.row_length,),
+                                 micro_batch=options.micro_batch)
   total = np.zeros(len(chunk))
-  for start in range(0, len(packed['tokens']), options.micro_batch):
-    rows = {name: x[start:start + options.micro_batch] for name, x in packed.items()}
+  for packed, i in ((packed, i) for packed, count in batches for i in range(count)):
+    rows = {name: x[i] for name, x in packed.items()}
     there = {name: sharding.place(rows[name], placed) for name in ('tokens', 'targets', 'positions', 'segment_ids')}
     values = -np.asarray(logps(student.params, there), float) * rows['token_weights']
     total += np.bincount(rows['responses'].ravel(), values.ravel(), minlength=len(chunk))

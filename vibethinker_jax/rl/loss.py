@@ -52,7 +52,7 @@ def spread(advantages_PG, responses_BL, mask_BL):
 
 
 def mgpo_loss(config: ModelConfig, params, batch: dict, *, options: LossOptions, **model_options):
-  """Minus the clipped objective of a packed batch (rl.batch.rl_batch) with its groups' rewards.
+  """Minus the clipped objective of a packed batch (rl.batch.rl_batches) with its groups' rewards.
 
   Args:
     batch: the packed arrays, and [R, L] float32: advantages (0 on padding); policy_logps, if the trainer computed them
