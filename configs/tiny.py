@@ -26,6 +26,9 @@ def get_config():
   config.tokenizer = config_dict.ConfigDict(dict(path='', vocab_size=576, problems=8000, levels=(1,)))
   config.verifier = 'vibethinker_jax.verify.response:verify'  # maths answers and code tests
   config.mesh = config_dict.ConfigDict(dict(data=1, fsdp=-1, tensor=1, context=1))
+  config.profile_steps = ()  # (10, 12): traces of these steps of each sft and rl stage, for xprof
+  config.compilation_cache = 'auto'  # a directory; '': none
+  config.hang_seconds = 0.0  # end a process that finishes nothing for so long; it is reported in any case
   maths = ('algebra', 'geometry', 'calculus', 'statistics')
 
   # Files of your own: data.files=traces.jsonl, and names of their fields where they are not found.
@@ -35,10 +38,12 @@ def get_config():
       program='sft', init_from='scratch', data=data, domains=maths * 3 + ('code',), levels=(1,), problems=1_000_000,
       steps=2000, batch_size=16, length=160, too_long='error', streams=1, micro_batches=1, learning_rate=4e-3,
       final_learning_rate=2e-4, warmup_percent=5.0, beta2=0.95, weight_decay=0.01, clip_norm=1.0,
+      moments_dtype='float32',
       checkpoint_steps=400, log_steps=10, remat='none', attention='auto', unroll=True, max_skipped=10))
   # All stages sample with the same cache shape, so that decoding is compiled once.
   sampler = dict(
-      max_tokens=112, temperature=1.0, top_p=1.0, slots=32, steps_per_call=16, columns=160, prompt_columns=48)
+      max_tokens=112, temperature=1.0, top_p=1.0, slots=32, steps_per_call=16, columns=160, prompt_columns=48,
+      cache='auto', cache_dtype='auto', cache_tokens=0, page=0)
   config.probe = config_dict.ConfigDict(dict(
       program='probe', init_from='sft', data=data, levels=(1,), problems=40, samples=8, k=8, sampler=sampler))
   config.merge = config_dict.ConfigDict(dict(program='merge', init_from='sft', probe='probe', weights=()))
@@ -46,8 +51,10 @@ def get_config():
   # Signal: MGPO. The paper's 16K and 32K context windows are 56 and 112 response tokens here.
   rl = dict(
       program='rl', data=data, domains=maths, levels=(1,), problems=200, steps=45, prompts=32, group=8,
-      max_rounds=3, filter_samples=8, updates=1, row_length=160, micro_batch=16, learning_rate=2e-4, warmup_steps=5,
-      beta2=0.95, weight_decay=0.0, clip_norm=1.0, recompute_logps=False, checkpoint_steps=20, examples_steps=10,
+      max_rounds=3, oversample=1.0, carry=0, filter_samples=8, updates=1, row_length=160, shortest_row=1024,
+      share_prompts=False, micro_batch=16, learning_rate=2e-4, warmup_steps=5,
+      beta2=0.95, weight_decay=0.0, clip_norm=1.0, moments_dtype='float32', recompute_logps=False,
+      checkpoint_steps=20, examples_steps=10,
       remat='none', attention='auto', unroll=True, max_skipped=5,
       loss=dict(
           strength=4.0, target=0.5, normalise='std', aggregation='sequence_mean', clip_low=0.2, clip_high=0.2,

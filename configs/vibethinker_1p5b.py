@@ -26,6 +26,9 @@ def get_config(arg='16'):
   config.model = config_dict.ConfigDict(dict(max_position_embeddings=40_960))
   config.verifier = 'vibethinker_jax.verify.response:verify'
   config.mesh = config_dict.ConfigDict(dict(data=1, fsdp=-1, tensor=1, context=1))
+  config.profile_steps = ()  # (10, 12): traces of these steps of each sft and rl stage, for xprof
+  config.compilation_cache = 'auto'  # a directory; '': none
+  config.hang_seconds = 0.0  # end a process that finishes nothing for so long; it is reported in any case
   data = dict(files='', weights=(), prompt='', response='', answer='', domain='')
 
   # SFT settings of the 1.5B are not published; these are the 3B's (3B §2.1): global batch 128, 5e-5 -> 8e-8 cosine, 5%
@@ -33,24 +36,29 @@ def get_config(arg='16'):
   config.sft = config_dict.ConfigDict(dict(
       program='sft', init_from='base', data=data | dict(files='data/sft_*.jsonl.gz'), domains=(), levels=(), problems=0,
       steps=3000, batch_size=128, length=32_768, too_long='drop', streams=16, micro_batches=8, learning_rate=5e-5,
-      final_learning_rate=8e-8, warmup_percent=5.0, beta2=0.95, weight_decay=0.0, clip_norm=1.0, checkpoint_steps=200,
+      final_learning_rate=8e-8, warmup_percent=5.0, beta2=0.95, weight_decay=0.0, clip_norm=1.0,
+      moments_dtype='float32', checkpoint_steps=200,
       log_steps=1, remat='attention_qkv', attention='auto', unroll=False, max_skipped=10))
   # Four subdomains, Pass@K, argmax per subdomain, 1/N each (1.5B §3.3). K, n and the sizes are not published.
   # 360 000 tokens in the cache of a device are 9.6 GiB: with the weights all that a v5e has. v6e and v5p hold 2 and 8 times
   # as many.
   sampler = dict(max_tokens=15_360, temperature=1.0, top_p=1.0, slots=64 * devices, steps_per_call=64, columns=16_384,
-                 prompt_columns=1024, cache_tokens=360_000)
+                 prompt_columns=1024, cache='auto', cache_dtype='auto', cache_tokens=360_000,
+                 page=0)
   config.probe = config_dict.ConfigDict(dict(
-      program='probe', init_from='sft', data=data | dict(files='data/probe_*.jsonl', prompt=MATHS), levels=(), problems=100,
+      program='probe', init_from='sft', data=data | dict(files='data/probe_*.jsonl', prompt=MATHS), levels=(),
+      problems=100,
       samples=16, k=8, sampler=sampler))
   config.merge = config_dict.ConfigDict(dict(program='merge', init_from='sft', probe='probe', weights=()))
 
   # MGPO (1.5B §3.4): no KL term, symmetric clip, sequence mean of token means. Not published: lambda (`strength`), the
   # group size, epsilon, the learning rate, the batch, the steps. 1e-6 and 128 prompts are what others train 1.5B with.
   rl = dict(
-      program='rl', domains=(), levels=(), problems=0, steps=400, prompts=128, group=8, max_rounds=3, filter_samples=8,
-      updates=1, row_length=16_384, micro_batch=2 * devices, learning_rate=1e-6, warmup_steps=10, beta2=0.95, weight_decay=0.0,
-      clip_norm=1.0, recompute_logps=False, checkpoint_steps=20, examples_steps=10, remat='attention_qkv', attention='auto',
+      program='rl', domains=(), levels=(), problems=0, steps=400, prompts=128, group=8, max_rounds=3, oversample=1.0,
+      carry=0, filter_samples=8, updates=1, row_length=16_384, shortest_row=1024, share_prompts=False,
+      micro_batch=2 * devices, learning_rate=1e-6, warmup_steps=10, beta2=0.95, weight_decay=0.0,
+      clip_norm=1.0, moments_dtype='float32', recompute_logps=False, checkpoint_steps=20, examples_steps=10,
+      remat='attention_qkv', attention='auto',
       unroll=False, max_skipped=5,
       loss=dict(
           strength=2.0, target=0.5, normalise='std', aggregation='sequence_mean', clip_low=0.2, clip_high=0.2,

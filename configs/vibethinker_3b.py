@@ -24,19 +24,24 @@ def get_config():
   config.model = config_dict.ConfigDict(dict(max_position_embeddings=65_536))
   config.verifier = 'vibethinker_jax.verify.response:verify'
   config.mesh = config_dict.ConfigDict(dict(data=1, fsdp=-1, tensor=1, context=1))
+  config.profile_steps = ()  # (10, 12): traces of these steps of each sft and rl stage, for xprof
+  config.compilation_cache = 'auto'  # a directory; '': none
+  config.hang_seconds = 0.0  # end a process that finishes nothing for so long; it is reported in any case
   data = dict(files='', weights=(), prompt='', response='', answer='', domain='')
 
   # 3B §2.1: packed, global batch 128, 5e-5 -> 8e-8 cosine, 5% linear warm-up; 5 epochs broad, then 2 epochs hard.
   # steps = epochs x tokens of the set / (128 x 65 536).
   sft = dict(
       program='sft', domains=(), levels=(), problems=0, batch_size=128, length=65_536, too_long='drop', streams=16,
-      micro_batches=2, learning_rate=5e-5, final_learning_rate=8e-8, warmup_percent=5.0, beta2=0.95, weight_decay=0.0, clip_norm=1.0,
+      micro_batches=2, learning_rate=5e-5, final_learning_rate=8e-8, warmup_percent=5.0, beta2=0.95, weight_decay=0.0,
+      clip_norm=1.0, moments_dtype='float32',
       checkpoint_steps=200, log_steps=1, remat='attention', attention='auto', unroll=False, max_skipped=10)
   broad = data | dict(files='data/sft_*.jsonl.gz')
   config.sft = config_dict.ConfigDict(sft | dict(init_from='base', data=broad, steps=3000))
   # Probing and fusion after both stages. K, n and the sizes are not published.
   sampler = dict(max_tokens=63_488, temperature=1.0, top_p=1.0, slots=1024, steps_per_call=64, columns=65_536,
-                 prompt_columns=2048, cache_tokens=500_000)
+                 prompt_columns=2048, cache='auto', cache_dtype='auto', cache_tokens=500_000,
+                 page=0)
   probe = dict(program='probe', data=data | dict(files='data/probe_*.jsonl', prompt=MATHS), levels=(), problems=100,
                samples=16, k=8, sampler=sampler)
   config.probe = config_dict.ConfigDict(probe | dict(init_from='sft'))
@@ -55,9 +60,12 @@ def get_config():
   loss = dict(strength=2.0, target=0.5, normalise='std', aggregation='sequence_mean', clip_low=0.2, clip_high=0.2,
               importance_cap=0.0, long2short=0.0, kl=0.0)
   rl = dict(
-      program='rl', domains=(), levels=(), problems=0, steps=400, prompts=128, group=8, max_rounds=3, filter_samples=8,
-      updates=1, row_length=65_536, micro_batch=64, learning_rate=1e-6, warmup_steps=10, beta2=0.95, weight_decay=0.0,
-      clip_norm=1.0, recompute_logps=False, checkpoint_steps=20, examples_steps=10, remat='attention', attention='auto', unroll=False,
+      program='rl', domains=(), levels=(), problems=0, steps=400, prompts=128, group=8, max_rounds=3, oversample=1.0,
+      carry=0, filter_samples=8,
+      updates=1, row_length=65_536, shortest_row=1024, share_prompts=False, micro_batch=64, learning_rate=1e-6,
+      warmup_steps=10, beta2=0.95, weight_decay=0.0,
+      clip_norm=1.0, moments_dtype='float32', recompute_logps=False, checkpoint_steps=20, examples_steps=10,
+      remat='attention', attention='auto', unroll=False,
       max_skipped=5, sampler=sampler, loss=loss)
   maths = data | dict(files='data/rl_maths.jsonl', prompt=MATHS)
   config.rl_math = config_dict.ConfigDict(rl | dict(init_from='merge_hard', data=maths))

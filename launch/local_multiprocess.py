@@ -43,8 +43,8 @@ def start(command: list[str], process: int, processes: int, devices: int, port: 
   """One of the processes; on Linux it ends with this one, however this one ends."""
   def die_with_parent():
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
-  return subprocess.Popen(command, env=os.environ | environment(process, processes, devices, port),
-                          preexec_fn=die_with_parent if sys.platform == 'linux' else None, **options)
+  options = {'preexec_fn': die_with_parent if sys.platform == 'linux' else None} | options
+  return subprocess.Popen(command, env=os.environ | environment(process, processes, devices, port), **options)
 
 
 def run(command: list[str], processes: int, devices: int, grace: float) -> int:

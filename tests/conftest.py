@@ -1,6 +1,8 @@
 """Eight fake CPU devices and a tiny model with every kind of parameter away from its initial value."""
 
+import importlib.util
 import os
+import pathlib
 
 os.environ['JAX_PLATFORMS'] = 'cpu'
 
@@ -89,3 +91,13 @@ def packed_batch():
         start = end
     return {name: jnp.asarray(x) for name, x in batch.items()}
   return make
+
+
+@pytest.fixture(scope='session')
+def launcher():
+  """launch/local_multiprocess.py as a module."""
+  path = pathlib.Path(__file__).parents[1] / 'launch' / 'local_multiprocess.py'
+  spec = importlib.util.spec_from_file_location('local_multiprocess', path)
+  module = importlib.util.module_from_spec(spec)
+  spec.loader.exec_module(module)
+  return module

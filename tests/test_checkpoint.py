@@ -12,6 +12,7 @@ from vibethinker_jax.train import optimizer, state as state_lib
 
 MODEL = {'config': {'hidden_size': 16}, 'tokenizer': {'tokenizer.model': bytes(range(256)), 'b.json': b'{}'}}
 ADAM = optimizer.adamw(1e-3)
+LOW = optimizer.adamw(1e-3, moments_dtype='bfloat16')
 
 
 def split(state):
@@ -57,19 +58,21 @@ def restore(directory, small):
     return checkpoints.restore_newest(*targets(small))
 
 
-def test_round_trip_across_meshes(tmp_path, tiny, params, mesh_of):
+@pytest.mark.parametrize('transform', [ADAM, LOW], ids=['float32', 'bfloat16'])
+def test_round_trip_across_meshes(tmp_path, tiny, params, mesh_of, transform):
   """8-way fsdp -> one device -> tensor parallel: bit-equal parameters, moments, position."""
   meshes = [mesh_of(1, 8, 1, 1), mesh_of(1, 1, 1, 1), mesh_of(1, 2, 2, 1)]
-  state = state_lib.init(tiny, ADAM, meshes[0], params=params)
+  state = state_lib.init(tiny, transform, meshes[0], params=params)
   moments = jax.tree.map(lambda x: x + 3 if x.ndim else x, state.opt_state)
+  assert {str(x.dtype) for x in jax.tree.leaves(moments) if x.ndim} == {'bfloat16' if transform is LOW else 'float32'}
   state = state._replace(step=jnp.int32(7), opt_state=moments)
   expected, position = bits(split(state)), {'cursor': 5, 'batches': {'nested': [1, 'two', None]}}
   for i, mesh in enumerate(meshes):
     with opened(tmp_path / str(i)) as checkpoints:
-      assert checkpoints.restore_newest(*split(state_lib.abstract(tiny, ADAM, mesh))) is None
+      assert checkpoints.restore_newest(*split(state_lib.abstract(tiny, transform, mesh))) is None
       checkpoints.save(7, *split(state), position)
     target = meshes[(i + 1) % 3]
-    abstract = state_lib.abstract(tiny, ADAM, target)
+    abstract = state_lib.abstract(tiny, transform, target)
     with opened(tmp_path / str(i)) as checkpoints:
       step, found, train, back = checkpoints.restore_newest(*split(abstract))
     assert (step, back) == (7, position) and bits((found, train)) == expected

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import orbax.checkpoint as ocp
 
-from vibethinker_jax import hosts
+from vibethinker_jax import hosts, timeline
 from vibethinker_jax.sharding import path_name
 
 
@@ -60,7 +60,8 @@ class Checkpoints:
       position: JSON values: where data and random draws go on.
     """
     extra = {'position': position, 'model': self._model, 'digests': digests({'params': params, 'train': train})}
-    with hosts.busy('saving a checkpoint'):  # waits for the save before, if that is still being written
+    # Waits for the save before, if that is still being written.
+    with hosts.busy('saving a checkpoint'), timeline.phase('checkpoint'):
       self._manager.save(step, args=ocp.args.Composite(
           params=ocp.args.StandardSave(params), train=ocp.args.StandardSave(train), extra=ocp.args.JsonSave(extra)))
 
@@ -75,7 +76,7 @@ class Checkpoints:
     for step in hosts.agreed(lambda: sorted(self._manager.all_steps(), reverse=True)):
       found, reason = None, ''
       try:
-        with hosts.busy('restoring a checkpoint'):
+        with hosts.busy('restoring a checkpoint'), timeline.phase('checkpoint'):
           found = self._manager.restore(step, args=ocp.args.Composite(
               params=ocp.args.StandardRestore(params), train=ocp.args.StandardRestore(train),
               extra=ocp.args.JsonRestore()))
@@ -105,7 +106,7 @@ class Checkpoints:
   def __exit__(self, kind, *_) -> None:
     if kind is not None and hosts.count() > 1 and not issubclass(kind, SystemExit):
       return  # a save needs all hosts, and the others may never come; the newest whole checkpoint counts
-    with hosts.busy('saving a checkpoint'):
+    with hosts.busy('saving a checkpoint'), timeline.phase('checkpoint'):
       self._manager.wait_until_finished()  # raises what a save raised
       self._manager.close()
 

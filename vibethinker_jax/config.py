@@ -19,6 +19,10 @@ class Recipe(NamedTuple):
       base: rope_theta, rope_scaling or max_position_embeddings that replace its own, for a longer context.
     tokenizer: of models from scratch, see programs.stage; an imported base brings its own.
     domains: subdomains of the synthetic problems; templates: names of those to draw from, () is all.
+    profile_steps: (first, last) step of each sft and rl stage to trace into its directory `profile`; () is none.
+    compilation_cache: directory where compiled programs are kept; 'auto': the user's cache, with several hosts a directory
+      of the workdir; '': none.
+    hang_seconds: a process that finishes nothing for so long is ended; 0: it is only reported.
   """
   seed: int
   verifier: str
@@ -29,6 +33,9 @@ class Recipe(NamedTuple):
   tokenizer: dict = {}
   domains: tuple = ()
   templates: tuple = ()
+  profile_steps: tuple = ()
+  compilation_cache: str = 'auto'
+  hang_seconds: float = 0.0
 
 
 def plain(value: Any) -> Any:

@@ -18,7 +18,7 @@ from absl import app, flags
 import jax
 import jax.numpy as jnp
 
-from vibethinker_jax import checkpoint, sharding
+from vibethinker_jax import checkpoint, hosts, sharding, watch
 from vibethinker_jax.data import tokenizer as tokenizer_lib
 from vibethinker_jax.model import hf, transformer
 from vibethinker_jax.programs import stage
@@ -38,15 +38,17 @@ def main(argv) -> None:
   if len(argv) > 1:
     raise app.UsageError(f'unknown arguments {argv[1:]}')
   startup.plain_logs()
-  try:
-    run(pathlib.Path(SOURCE.value), pathlib.Path(TARGET.value))
-  except (ValueError, OSError) as error:
-    raise SystemExit(f'error: {error}') from None
+  hosts.connect()
+  with watch.guard():
+    try:
+      run(pathlib.Path(SOURCE.value), pathlib.Path(TARGET.value))
+    except (ValueError, OSError) as error:
+      raise SystemExit(f'error: {error}') from None
 
 
 def run(source: pathlib.Path, target: pathlib.Path) -> None:
   """Reads the source, writes the target, prints what was done."""
-  if target.exists() and (not target.is_dir() or any(target.iterdir())):
+  if hosts.agreed(lambda: target.exists() and (not target.is_dir() or any(target.iterdir()))):
     raise ValueError(f'{target} exists and is not an empty directory: choose another --target, or delete it')
   ours = source.suffix != '.gguf' and not hf.is_model(source)
   mesh = sharding.make_mesh()
@@ -55,18 +57,18 @@ def run(source: pathlib.Path, target: pathlib.Path) -> None:
     model = stage.load(source, mesh, tokenizer=tokenizer, progress=True)
     if TO.value == 'hf' or (TO.value == 'auto' and ours):
       hf.save(target, model.config, model.params, files=model.tokenizer.hub_files(), dtype=DTYPE.value,
-              shard_bytes=int(SHARD_GB.value * 2**30), progress=True)
+              shard_bytes=int(SHARD_GB.value * 2**30), progress=hosts.first())
       kind = f'Hugging Face directory in {DTYPE.value}'
     else:
       with checkpoint.Checkpoints(target / 'checkpoints', keep=None, model=model.saved()) as checkpoints:
         checkpoints.save(0, model.params, {'step': jnp.int32(0)}, {})
       kind = 'checkpoint'
   count = transformer.num_params(model.params)
-  print(f'{source} -> {target}: {kind}, {count / 1e6:,.1f} M parameters, vocabulary {model.config.vocab_size} '
+  hosts.say(f'{source} -> {target}: {kind}, {count / 1e6:,.1f} M parameters, vocabulary {model.config.vocab_size} '
         f'({model.tokenizer.vocab_size} in the tokenizer)')
   if kind.startswith('Hugging') and isinstance(model.tokenizer, tokenizer_lib.Tokenizer):
     # transformers 5 gives every qwen2 model Qwen2Tokenizer, whatever its files say.
-    print('its tokenizer is our own: load it with transformers.PreTrainedTokenizerFast.from_pretrained, not AutoTokenizer')
+    hosts.say('its tokenizer is our own: load it with transformers.PreTrainedTokenizerFast.from_pretrained, not AutoTokenizer')
 
 
 if __name__ == '__main__':

@@ -38,6 +38,7 @@ SHOWN = 10  # lines of each list on the screen; the report has all
 def main(argv) -> None:
   if len(argv) > 1:
     raise app.UsageError(f'unknown arguments {argv[1:]}')
+  startup.leave_it_to_first()
   startup.plain_logs()
   try:
     print(summary(run(TRAIN.value, AGAINST.value, OUTPUT.value, NGRAM.value, TRAIN_FIELDS.value, AGAINST_FIELDS.value,

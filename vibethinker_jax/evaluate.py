@@ -19,7 +19,7 @@ if __name__ == '__main__':
 import json
 import os
 import pathlib
-
+import tempfile
 
 from absl import app, flags
 
@@ -79,6 +79,19 @@ def main(argv) -> None:
   if len(argv) > 1:
     raise app.UsageError(f'unknown arguments {argv[1:]}')
   startup.plain_logs()
+  if CHECKPOINT.value:
+    from vibethinker_jax import hosts, watch  # with JAX: 2 s that stored responses do not need
+    hosts.connect()
+    startup.keep_compiled()
+    with watch.guard():
+      checked()
+  else:
+    startup.leave_it_to_first()
+    checked()
+
+
+def checked() -> None:
+  """`run`, with mistakes as one line."""
   try:
     run(pathlib.Path(OUTPUT.value))
   except (ValueError, SandboxUnavailable) as error:
@@ -105,7 +118,8 @@ def run(output: pathlib.Path) -> None:
     for path, directory in zip(CHECKPOINT.value, directories):
       sample(path, directory, chosen, pool)
   if len(directories) > 1:
-    compared(directories, output)
+    from vibethinker_jax import hosts
+    hosts.agreed(lambda: compared(directories, output), 'the comparison')
 
 
 def labels(paths: list[str]) -> list[str]:
@@ -153,20 +167,20 @@ def distinct(found: list[sets_lib.Set]) -> list[sets_lib.Set]:
 def sample(path: str, output: pathlib.Path, chosen: list[sets_lib.Set], pool: Pool) -> None:
   """Evaluates one model: samples what is missing, verifies, writes everything."""
   import jax  # here and below: 2 s that stored responses do not need
-  from vibethinker_jax import sharding
+  from vibethinker_jax import hosts, sharding
   from vibethinker_jax.eval import collect
   from vibethinker_jax.programs import stage
   from vibethinker_jax.sampler import engine
 
   identity = {'seed': SEED.value, 'model': stage.fingerprint(pathlib.Path(path))}
-  check_same(output / 'config.json', identity, chosen)
+  hosts.agreed(lambda: check_same(output / 'config.json', identity, chosen))
   mesh = sharding.make_mesh()
   with jax.set_mesh(mesh):
     model = stage.load(pathlib.Path(path), mesh, progress=True)
     for s in chosen:
       collect.check_room(model.config, collect.prompts(model.tokenizer, s.rows), s.max_tokens)
-    remember(output / 'config.json', identity, chosen)
-    journal = Journal(output)
+    hosts.agreed(lambda: remember(output / 'config.json', identity, chosen))
+    journal = Journal(output) if hosts.first() else Journal(pathlib.Path(tempfile.mkdtemp()))  # host 0 writes
     futures, lacking = {}, {s.name: collect.missing(s.name, s.rows, s.samples, journal) for s in chosen}
     total = sum(s.samples * len(s.rows) for s in chosen)
     bar = stage.progress(total, pathlib.Path(path).name, total - sum(map(len, lacking.values())), 'response')
@@ -179,7 +193,7 @@ def sample(path: str, output: pathlib.Path, chosen: list[sets_lib.Set], pool: Po
     journal.stop()
     bar.close()
   facts = {'model': {'path': path} | identity['model'], 'jax': jax.__version__, 'seed': SEED.value}
-  conclude(output, chosen, journal, pool, facts, futures=futures)
+  hosts.agreed(lambda: conclude(output, chosen, journal, pool, facts, futures=futures), 'the results')
 
 
 def rescore(output: pathlib.Path, pool: Pool) -> None:

@@ -92,8 +92,9 @@ def connect() -> None:
 
 
 def _initialize(**options) -> None:
-  # Ours names a lost host sooner (watch.py); JAX's own heartbeat is there for when that thread cannot run.
-  jax.distributed.initialize(heartbeat_timeout_seconds=60, **options)
+  # peers.py notices a lost host in seconds. JAX's own heartbeat is for when Python cannot run; shorter than this, it would
+  # end a run whose machines were only paused.
+  jax.distributed.initialize(heartbeat_timeout_seconds=600, **options)
 
 
 def _on_tpu() -> bool:

@@ -19,7 +19,7 @@ from absl import app, flags
 import jax
 from ml_collections import config_flags
 
-from vibethinker_jax import config as config_lib, hosts, sharding, watch
+from vibethinker_jax import config as config_lib, hosts, sharding, timeline, watch
 from vibethinker_jax.eval import report
 from vibethinker_jax.programs import inputs
 from vibethinker_jax.programs.recipe import PROGRAMS, bind
@@ -28,6 +28,7 @@ from vibethinker_jax.verify.pool import Pool
 from vibethinker_jax.verify.sandbox.client import SandboxUnavailable
 
 LOG = logging.getLogger('vibethinker_jax')
+OF_A_START = ('stages', 'mesh', 'profile_steps', 'compilation_cache', 'hang_seconds')  # may differ when it goes on
 
 CONFIG = config_flags.DEFINE_config_file(
     'config', None, 'Config file of the recipe; fields can be set: --config.rl_code.steps=10')
@@ -40,9 +41,11 @@ def main(argv) -> None:
     raise app.UsageError(f'unknown arguments {argv[1:]}')
   startup.plain_logs()
   hosts.connect()
-  with watch.guard():
+  config, workdir = CONFIG.value.to_dict(), pathlib.Path(WORKDIR.value)
+  startup.keep_compiled(config.get('compilation_cache', 'auto'), workdir if hosts.count() > 1 else None)
+  with watch.guard(config.get('hang_seconds', 0.0)):
     try:
-      run(CONFIG.value.to_dict(), pathlib.Path(WORKDIR.value), tuple(STAGES.value))
+      run(config, workdir, tuple(STAGES.value))
     except (ValueError, FloatingPointError, SandboxUnavailable) as error:
       raise SystemExit(f'error: {error}') from (error if os.environ.get('VIBETHINKER_TRACEBACK') else None)
 
@@ -76,7 +79,7 @@ def forget_unstarted(workdir: pathlib.Path, stages: tuple) -> None:
   left = False
   for name in stages:
     directory = workdir / name
-    if any(p.is_file() and p.name != 'config.json' for p in directory.rglob('*')):
+    if any(p.is_file() and p.name not in ('config.json', 'timeline.jsonl') for p in directory.rglob('*')):
       left = True
     else:
       shutil.rmtree(directory, ignore_errors=True)
@@ -88,7 +91,7 @@ def forget_unstarted(workdir: pathlib.Path, stages: tuple) -> None:
 def prepare(config: dict, recipe: config_lib.Recipe, workdir: pathlib.Path, only: tuple[str, ...]) -> None:
   """Compares the config with that of an earlier start, and keeps it in the workdir."""
   forget_unstarted(workdir, recipe.stages)
-  shared = {name: value for name, value in recipe._asdict().items() if name not in ('stages', 'mesh')}
+  shared = {name: value for name, value in recipe._asdict().items() if name not in OF_A_START}
   config_lib.check_unchanged(workdir / 'config.json', shared, 'this workdir')
   for name in only or recipe.stages:
     if (workdir / name).is_dir():
@@ -112,8 +115,10 @@ def run(config: dict, workdir: pathlib.Path, only: tuple[str, ...] = ()) -> None
         start = time.time()
         hosts.agreed(lambda: config_lib.check_unchanged(
             workdir / name / 'config.json', config[name], f'stage {name!r}'))
+        timeline.record(workdir / name, 'start')
         stage = Stage(name, workdir / name, workdir, config, recipe, mesh, pool)
         PROGRAMS[config[name]['program']].run(stage, options[name])
+        timeline.record(workdir / name, 'end')
         LOG.info('stage %s: done in %.0f s', name, time.time() - start)
         hosts.agreed(lambda: report.write(workdir, config), 'the report')
   hosts.say(f'report: {workdir / "report.html"}')

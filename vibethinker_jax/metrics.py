@@ -6,7 +6,7 @@ import time
 
 import tensorboardX
 
-from vibethinker_jax import hosts
+from vibethinker_jax import hosts, timeline
 
 
 class Writer:
@@ -30,9 +30,12 @@ class Writer:
     self._board = tensorboardX.SummaryWriter(str(directory), purge_step=step + 1, flush_secs=10)
 
   def write(self, step: int, scalars: dict) -> None:
-    """One line: step, unix time, scalars (floats; None and NaN stand as null)."""
+    """One line: step, unix time, scalars (floats; None and NaN stand as null), and where the time since the last one went
+    (time/train and so on, in seconds)."""
     if not self._on:
       return
+    seconds = timeline.record(self._path.parent, step)
+    scalars = scalars | {f'time/{name}': value for name, value in seconds.items()} | {'goodput': timeline.goodput(seconds)}
     values = {name: _number(value) for name, value in scalars.items()}
     self._file.write(json.dumps({'step': step, 'time': round(time.time(), 3), **values}) + '\n')
     self._file.flush()

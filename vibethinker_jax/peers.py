@@ -29,7 +29,7 @@ TELLER = '''
 import sys
 text = sys.stdin.read()
 if text:
-  print(text, file=sys.stderr, end="")
+  print("".join(x for x in text.splitlines(True) if not x.startswith("Extension modules")), file=sys.stderr, end="")
   print(sys.argv[1] if "Fatal Python error: Aborted" in text else sys.argv[2], file=sys.stderr, flush=True)
 '''
 
@@ -172,8 +172,8 @@ def _crash_teller():
   """A pipe to a child that says in our words what is happening when JAX aborts the process from C++, as it does at once
   when the coordinator dies. (No code of this process can run then, and jaxlib's callback cannot be used from Python.)"""
   what = f'host {hosts.index()} of {hosts.count()} ({_name()})'
-  lost = (f'error: {what} was ended by JAX: host 0 of {hosts.count()}, the coordinator, died or cannot be reached; the same '
-          'command goes on from the last checkpoint')
+  why = 'the lines above say why' if hosts.first() else 'host 0, the coordinator, died or cannot be reached'
+  lost = f'error: {what} was ended by JAX: {why}; the same command goes on from the last checkpoint'
   child = subprocess.Popen([sys.executable, '-I', '-S', '-c', TELLER, lost, f'error: {what} crashed'], start_new_session=True,
                            stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, env={'PATH': os.environ.get('PATH', '')})
   faulthandler.enable(child.stdin)

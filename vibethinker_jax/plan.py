@@ -39,6 +39,7 @@ CACHE = flags.DEFINE_string('cache', '~/.cache/vibethinker_jax/plan', "Directory
 def main(argv) -> None:
   if len(argv) > 1:
     raise app.UsageError(f'unknown arguments {argv[1:]}')
+  startup.leave_it_to_first()
   startup.plain_logs()
   try:
     config = config_lib.plain(CONFIG.value.to_dict())

@@ -10,11 +10,12 @@ if __name__ == '__main__':
 
 import pathlib
 import sys
+from typing import Iterator
 
 from absl import app, flags
 import jax
 
-from vibethinker_jax import sharding
+from vibethinker_jax import hosts, sharding, watch
 from vibethinker_jax.data import chat
 from vibethinker_jax.programs import stage
 from vibethinker_jax.sampler import engine
@@ -32,15 +33,27 @@ def main(argv) -> None:
   if len(argv) > 1:
     raise app.UsageError(f'unknown arguments {argv[1:]}; put the prompt in quotes')
   startup.plain_logs()
-  mesh = sharding.make_mesh()
-  try:
-    with jax.set_mesh(mesh):
-      model = stage.load(pathlib.Path(CHECKPOINT.value), mesh)
-      prompts = [PROMPT.value] if PROMPT.value else (line.strip() for line in sys.stdin)
-      for prompt in filter(None, prompts):
-        answer(model, prompt, mesh)
-  except ValueError as error:
-    raise SystemExit(f'error: {error}') from None
+  hosts.connect()
+  startup.keep_compiled()
+  with watch.guard():
+    mesh = sharding.make_mesh()
+    try:
+      with jax.set_mesh(mesh):
+        model = stage.load(pathlib.Path(CHECKPOINT.value), mesh)
+        for prompt in prompts():
+          answer(model, prompt, mesh)
+    except ValueError as error:
+      raise SystemExit(f'error: {error}') from None
+
+
+def prompts() -> Iterator[str]:
+  """What host 0 was asked."""
+  if PROMPT.value:
+    yield PROMPT.value
+    return
+  while line := hosts.agreed(sys.stdin.readline, 'a prompt'):
+    if line.strip():
+      yield line.strip()
 
 
 def answer(model: stage.Model, prompt: str, mesh) -> None:
@@ -53,7 +66,8 @@ def answer(model: stage.Model, prompt: str, mesh) -> None:
     text = model.tokenizer.decode(ids)
     if text.endswith('\N{REPLACEMENT CHARACTER}'):  # the bytes of a character that is not complete yet
       return
-    print(text[len(printed):], end='', flush=True)
+    if hosts.first():
+      print(text[len(printed):], end='', flush=True)
     printed = text
 
   options = engine.Options(MAX_TOKENS.value, TEMPERATURE.value, TOP_P.value, slots=1, steps_per_call=4)
@@ -61,7 +75,7 @@ def answer(model: stage.Model, prompt: str, mesh) -> None:
       model.config, model.params, [chat.encode_prompt(model.tokenizer, prompt)], 1, options,
       key=jax.random.key(SEED.value), mesh=mesh, stop_ids=model.tokenizer.stop_ids,
       vocab_size=model.tokenizer.vocab_size, on_tokens=show)
-  print('' if responses.stopped_PG[0, 0] else f'\n[cut off at --max_tokens={MAX_TOKENS.value}]')
+  hosts.say('' if responses.stopped_PG[0, 0] else f'\n[cut off at --max_tokens={MAX_TOKENS.value}]')
 
 
 if __name__ == '__main__':

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import pathlib
 import sys
 
 from absl import app
@@ -25,6 +26,28 @@ def prepare() -> None:
     os.environ['GLIBC_TUNABLES'] = HUGE_PAGES
     sys.stdout.flush()
     os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+
+
+def leave_it_to_first() -> None:
+  """Ends this process if it is not the first of several: the work of the command is one host's."""
+  if int(os.environ.get('JAX_PROCESS_ID') or 0) > 0:
+    raise SystemExit(0)
+
+
+def keep_compiled(where: str = 'auto', workdir: pathlib.Path | None = None) -> None:
+  """Keeps compiled programs on disk, so that a second start compiles nothing. JAX_COMPILATION_CACHE_DIR goes before.
+
+  Args:
+    where: a directory; 'auto': `workdir`/compiled, without a workdir the user's cache; '': nothing is kept.
+  """
+  import jax  # not at the top: this module is imported before prepare() has set up the environment
+  if not where or os.environ.get('JAX_COMPILATION_CACHE_DIR'):
+    return
+  if where == 'auto':
+    user = pathlib.Path(os.environ.get('XDG_CACHE_HOME') or '~/.cache').expanduser() / 'vibethinker_jax'
+    where = (workdir or user) / 'compiled'
+  jax.config.update('jax_compilation_cache_dir', str(where))
+  jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.3)
 
 
 def plain_logs() -> None:

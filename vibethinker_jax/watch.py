@@ -12,12 +12,10 @@ import traceback
 import jax
 from jax.experimental import multihost_utils
 
-from vibethinker_jax import hosts, peers
+from vibethinker_jax import hosts, peers, timeline
 
 PREEMPTED = 143  # exit status: 128 + SIGTERM
 PATIENCE, TIMES = 60.0, 10.0  # a wait is reported that is longer than both, seconds and times the longest one so far
-COMPILING = ('/jax/core/compile/jaxpr_trace_duration', '/jax/core/compile/jaxpr_to_mlir_module_duration',
-             '/jax/core/compile/backend_compile_duration')
 LOG = logging.getLogger('vibethinker_jax')
 
 
@@ -43,8 +41,6 @@ def guard(hang_seconds: float = 0.0):
   others = peers.Peers(_working) if several else None
   closed = threading.Event()
   threading.Thread(target=_watch, args=(closed, hang_seconds, others), name='watch', daemon=True).start()
-  jax.monitoring.register_scalar_listener(_compiling)
-  jax.monitoring.register_event_time_span_listener(_compiled)
   try:
     with _sigterm():
       yield
@@ -60,8 +56,6 @@ def guard(hang_seconds: float = 0.0):
     _raised(others, error)
   finally:
     closed.set()
-    jax.monitoring.unregister_scalar_listener(_compiling)
-    jax.monitoring.unregister_event_time_span_listener(_compiled)
     if several:
       others.close()
 
@@ -79,25 +73,9 @@ def _raised(others: peers.Peers, error: BaseException) -> None:
   others.failed(f'failed: {text[:500]}', status, show)
 
 
-# Compilation: a host may be at it while the others, with a warmer cache, are done.
-
-_open = 0
-
-
-def _compiling(event: str, *_, **__) -> None:
-  global _open
-  _open += event in COMPILING
-
-
-def _compiled(event: str, *_, **__) -> None:
-  global _open
-  if event in COMPILING:
-    _open = max(0, _open - 1)
-    hosts.beat()
-
-
 def _working() -> str:
-  return hosts.place.busy or ('compiling' if _open else '')
+  """Compiling: a host may be at it while the others, with a warmer cache, are done."""
+  return hosts.place.busy or ('compiling' if timeline.compiling() else '')
 
 
 def _watch(closed: threading.Event, hang_seconds: float, others: peers.Peers | None) -> None:

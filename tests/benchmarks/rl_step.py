@@ -22,13 +22,13 @@ from vibethinker_jax.sampler import engine
 from vibethinker_jax.train import optimizer as optimizer_lib, state as state_lib, step as step_lib
 
 REPEATS = flags.DEFINE_integer('repeats', 10, 'Measured steps.')
-PROMPTS, GROUP, NEW, ROW, MICRO = 8, 8, 64, 96, 16
+PROMPTS, GROUP, NEW, MICRO = 8, 8, 64, 17  # a micro-batch: two groups and a row of their two prompts
 
 
 def main(_):
   config, mesh = shapes.SHAPES['tiny'], sharding.make_mesh()
   prompts = shapes.random_ids(config, PROMPTS, shapes.PROMPT_LENGTH).tolist()
-  options = engine.Options(NEW, slots=64, columns=ROW, prompt_columns=shapes.PROMPT_LENGTH)
+  options = engine.Options(NEW, slots=64, columns=shapes.PROMPT_LENGTH + NEW, prompt_columns=shapes.PROMPT_LENGTH)
   loss_options = LossOptions(strength=4.0)
   with jax.set_mesh(mesh):
     optimizer = optimizer_lib.adamw(1e-4, beta2=0.999, weight_decay=0.01)
@@ -49,7 +49,7 @@ def main(_):
       rewards = (((out.tokens_PGL % 2 == 0) & on).sum(-1) / out.lengths_PG > 0.5).astype(np.float32)
       advantages_PG, _, _ = advantages(rewards, out.lengths_PG, np.ones(rewards.shape, bool))
       batches = batch_lib.rl_batches(prompts, out.tokens_PGL, out.logps_PGL, out.lengths_PG, np.ones(rewards.shape, bool),
-                                     row_lengths=(ROW,), micro_batch=MICRO)
+                                     row_lengths=(NEW,), micro_batch=MICRO, stem=shapes.PROMPT_LENGTH)
       total = None
       for arrays, count in batches:
         micros = jax.device_put(arrays)

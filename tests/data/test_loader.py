@@ -1,6 +1,9 @@
 """Packed SFT batches: masks, positions, segments, and resuming exactly."""
 
+import gzip
 import json
+import os
+import pathlib
 
 import numpy as np
 import pytest
@@ -82,9 +85,36 @@ def test_rows_hold_whole_documents_with_their_masks(tokenizer):
   assert count > 8 * ROWS  # rows are shared
 
 
-def test_packing_wastes_little(tokenizer):
-  found = take(batches(tokenizer, Source(2000)), 20)
-  assert np.mean([b['segment_ids'] > 0 for b in found]) > 0.85
+def real_share(iterator, positions=2_500_000):
+  """Of the positions that hold tokens."""
+  first = next(iterator)['segment_ids']
+  return np.mean([first > 0, *(next(iterator)['segment_ids'] > 0 for _ in range(positions // first.size))])
+
+
+@pytest.mark.parametrize('length, median, spread, longest', [(1024, 170, 0.6, 1024), (8192, 2300, 0.7, 5000)])
+def test_packing_wastes_little(monkeypatch, length, median, spread, longest):
+  """Lengths like those of MATH's solutions and of long reasoning about its problems."""
+  rng = np.random.default_rng(0)
+  lengths = np.exp(rng.normal(np.log(median), spread, 3000)).clip(20, longest).astype(int)
+  source = [{'prompt': '', 'response': int(n)} for n in lengths]
+  ones = lambda tokenizer, example: dict.fromkeys(('tokens', 'targets', 'mask'), np.ones(example['response'], np.int32))
+  monkeypatch.setattr(loader, 'encode', ones)
+  assert real_share(loader.sft_batches([source], None, batch_size=8, length=length, seed=0)) >= 0.97
+
+
+REAL = pathlib.Path(os.environ.get('VIBETHINKER_DATA', ''))
+
+
+@pytest.mark.skipif('VIBETHINKER_DATA' not in os.environ, reason='VIBETHINKER_DATA names no folder of public data sets')
+@pytest.mark.parametrize('name, response, length', [
+    ('math_train', 'solution', 1024), ('math_train', 'solution', 2048), ('outputs_sky27b_math500_longcot', 'output', 8192),
+    ('outputs_sky27b_math500_longcot', 'output', 32768)])
+def test_packing_of_public_traces_wastes_little(name, response, length):
+  with gzip.open(REAL / f'{name}.jsonl.gz', 'rt') as file:
+    rows = [json.loads(line) for line in file]
+  source = [{'prompt': row['problem'], 'response': row[response]} for row in rows]
+  tokenizer = tokenizer_lib.train((text for row in source[:500] for text in row.values()), 2000)
+  assert real_share(loader.sft_batches([source], tokenizer, batch_size=8, length=length, seed=0, too_long='drop')) >= 0.97
 
 
 def test_an_epoch_has_every_example_once_and_the_next_another_order(tokenizer, monkeypatch):

@@ -6,6 +6,7 @@ import jax
 import numpy as np
 
 from vibethinker_jax.eval import benchmarks
+from vibethinker_jax.sampler import engine
 from vibethinker_jax.verify.verdict import Verdict
 
 
@@ -40,7 +41,7 @@ def test_verdicts_come_while_others_are_decoded(monkeypatch):
     time.sleep(0.3)
     assert done == ['[7]']
     on_finished(0, 0, [8])
-    return 'responses'
+    return engine.Responses(np.array([[[8], [7]]]), None, np.ones((1, 2), int), *[np.ones((1, 2), bool)] * 2, 0)
 
   class Tokenizer:
     stop_ids, vocab_size = (0,), 9

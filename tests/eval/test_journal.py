@@ -50,6 +50,17 @@ def test_time_of_several_starts(tmp_path):
   assert timing == json.loads((tmp_path / 'timing.json').read_text())
 
 
+def test_what_a_kill_left_unnoted_is_counted(tmp_path):
+  journal = Journal(tmp_path)
+  journal.start(device='cpu')
+  journal.append(line(0))
+  journal.stop()
+  journal.start(device='cpu')
+  for i in (1, 2):
+    journal.append(line(i))  # and no stop: killed
+  assert Journal(tmp_path).timing()['responses'] == 3 and Journal(tmp_path).timing()['tokens'] == 15
+
+
 def test_finish_replaces_the_file(tmp_path):
   journal = Journal(tmp_path)
   journal.append(line(1))

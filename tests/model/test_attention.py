@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from vibethinker_jax.model.attention import attention
+from vibethinker_jax.model.attention import Prefix, attention
 
 B, L, H, K, h = 2, 50, 4, 2, 8
 
@@ -68,3 +68,44 @@ def test_gradients_through_padding_are_finite(inputs):
   q, k, v, segments, d = inputs
   found = with_gradients(16)(q, k, v, np.zeros_like(segments), d)
   assert all(np.isfinite(x).all() for x in found)
+
+
+X = 7
+
+
+@pytest.fixture(scope='module')
+def prefix():
+  rng = np.random.default_rng(1)
+  normal = lambda: rng.normal(size=(B, X, K, h)).astype(np.float32)
+  return normal(), normal(), np.arange(X) < np.array([[5], [0]])
+
+
+def with_prefix(function):
+  """(output, gradients of q, k, v and the prefix's keys and values)."""
+  def all_of(q, k, v, segments, d, k_X, v_X, valid):
+    out, pull = jax.vjp(lambda q, k, v, k_X, v_X: function(q, k, v, segments, Prefix(k_X, v_X, valid)), q, k, v, k_X, v_X)
+    return out, *pull(d)
+  return jax.jit(all_of)
+
+
+def plain_with_prefix(q, k, v, segments, prefix):
+  """One softmax over the prefix and the row."""
+  repeat = lambda a, b: jnp.repeat(jnp.concatenate([a, b], axis=1), H // K, axis=2)
+  k, v = repeat(prefix.k_BXKh, k), repeat(prefix.v_BXKh, v)
+  causal = np.tri(L, dtype=bool) & (segments[:, :, None] == segments[:, None, :])
+  seen = jnp.concatenate([jnp.broadcast_to(prefix.valid_BX[:, None], (B, L, X)), causal], axis=2)
+  scores = jnp.einsum('BLHh,BSHh->BHLS', q, k) / h**0.5
+  return jnp.einsum('BHLS,BSHh->BLHh', jax.nn.softmax(jnp.where(seen[:, None], scores, -jnp.inf), axis=-1), v)
+
+
+@pytest.mark.parametrize('chunk', [16, 512])
+def test_every_position_sees_the_prefix(inputs, prefix, chunk):
+  found = with_prefix(lambda q, k, v, s, p: attention(q, k, v, s, query_chunk=chunk, prefix=p))(*inputs, *prefix)
+  for a, b in zip(found, with_prefix(plain_with_prefix)(*inputs, *prefix), strict=True):
+    assert np.abs(b).max() > 0.1
+    np.testing.assert_allclose(a, b, atol=1e-5)
+
+
+def test_other_implementations_refuse_a_prefix(inputs, prefix):
+  with pytest.raises(ValueError, match="'splash' has no keys before a row"):
+    attention(*inputs[:4], implementation='splash', prefix=Prefix(*prefix))

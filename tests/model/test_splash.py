@@ -10,7 +10,7 @@ from jax._src.ad_checkpoint import saved_residuals
 import numpy as np
 import pytest
 
-from vibethinker_jax.model import transformer
+from vibethinker_jax.model import splash, transformer
 from vibethinker_jax.model.attention import attention
 
 
@@ -39,11 +39,33 @@ def test_the_same_under_every_mesh(tiny, params, mesh_of):
   segments = np.repeat(np.arange(1, 5), 6)[None] * np.ones((8, 1), np.int32)
   run = lambda name: jax.jit(lambda p: transformer.hidden(tiny, p, tokens, None, segments, attention=name))(params)
   expected = run('xla')
-  for sizes in ((1, 1, 1, 1), (2, 2, 2, 1), (1, 2, 4, 1)):  # 2 key/value heads on 4 tensor shards: replicated
+  for sizes in ((1, 1, 1, 1), (2, 2, 2, 1), (1, 2, 4, 1), (1, 2, 2, 2)):  # 2 key/value heads on 4 tensor shards: replicated
     with jax.set_mesh(mesh_of(*sizes)):
       np.testing.assert_allclose(run('splash'), expected, atol=1e-5)
-  with jax.set_mesh(mesh_of(1, 4, 1, 2)), pytest.raises(ValueError, match='mesh.context'):
-    run('splash')
+
+
+@pytest.mark.parametrize('implementation', ['splash', 'xla'])
+@pytest.mark.parametrize('sizes', [(1, 1, 1, 8), (1, 2, 1, 4), (2, 1, 2, 2)], ids=str)
+def test_context_parallel_equals_one_device_with_gradients(mesh_of, sizes, implementation):
+  """Packed segments that end anywhere, and a length that the devices do not divide."""
+  rng = np.random.default_rng(1)
+  L = 600
+  q, k, v, d = (rng.normal(size=(2, L, n, 16)).astype(np.float32) for n in (4, 2, 2, 4))
+  segments = np.ones((2, L), np.int32)
+  segments[0, 50:], segments[0, 333:], segments[0, L - 10:] = 2, 3, 0
+  expected = with_gradients('xla')(q, k, v, segments, d)
+  with jax.set_mesh(mesh_of(*sizes)):
+    found = jax.jit(with_gradients(implementation).__wrapped__)(q, k, v, segments, d)
+  for a, b in zip(found, expected):
+    np.testing.assert_allclose(a, b, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize('count', [2, 4, 8])
+def test_devices_of_a_context_have_the_same_work(count):
+  """Tiles that are not skipped, of each device; in the order of the row the last one would have almost all."""
+  mask = splash._kernel(512 * 2 * count, 1, 'a', True, count).fwd_mask_info.block_mask
+  tiles = (np.asarray(mask).reshape(count, -1) > 0).sum(axis=1)
+  assert len(set(tiles.tolist())) == 1 and tiles[0] >= count
 
 
 def test_saved_for_the_backward_pass(tiny, params):
@@ -69,6 +91,12 @@ with jax.set_mesh(mesh):
   loss = lambda q, k, v, s: attention(q, k, v, s).astype(jnp.float32).sum()
   compiled = jax.jit(jax.grad(loss, (0, 1, 2))).lower(x(12), x(2), x(2), segments).compile()
 text = compiled.as_text()
+split = sharding.make_mesh(data=1, fsdp=1, context=4, devices=list(mesh.devices.flat))
+with jax.set_mesh(split):
+  x = lambda n: jax.ShapeDtypeStruct((1, 16384, n, 128), jnp.bfloat16, sharding=sharding.batch_sharding(split, 4))
+  segments = jax.ShapeDtypeStruct((1, 16384), jnp.int32, sharding=sharding.batch_sharding(split))
+  rows = jax.jit(jax.grad(loss, (0, 1, 2))).lower(x(12), x(2), x(2), segments).compile().as_text()
+  print('context', rows.count('tpu_custom_call') >= 2 and 'all-gather' in rows and 'collective-permute' in rows)
 config = ModelConfig(1024, 256, 1, 2, 1, 128, 512)
 with jax.set_mesh(mesh):
   params = jax.tree.map(lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), transformer.shapes(config),
@@ -89,4 +117,4 @@ def test_compiles_for_tpu():
   env = os.environ | {'TPU_SKIP_MDS_QUERY': '1', 'TPU_ACCELERATOR_TYPE': 'v5litepod-4', 'TPU_WORKER_HOSTNAMES': 'localhost',
                       'JAX_PLATFORMS': 'cpu'}
   out = subprocess.run([sys.executable, '-c', AOT], check=True, stdout=subprocess.PIPE, text=True, env=env).stdout.split()
-  assert out[:4] == ['full', '3', 'attention', '2'] and int(out[-3]) >= 2 and int(out[-1]) < 500, out
+  assert out[:6] == ['context', 'True', 'full', '3', 'attention', '2'] and int(out[-3]) >= 2 and int(out[-1]) < 500, out

@@ -41,7 +41,20 @@ def test_every_stage_leaves_its_result(toy, finished):
   for stage in config['stages']:
     assert result(finished, stage)['seconds'] >= 0
     assert json.loads((finished / stage / 'config.json').read_text())['program'] == config[stage]['program']
-  assert (finished / 'report.html').stat().st_size > 1000
+  page = (finished / 'report.html').read_text()
+  assert len(page) > 1000 and 'Goodput:' in page and 'rl_code: seconds of a step' in page
+
+
+def test_the_time_of_every_stage_is_accounted_for(toy, finished):
+  for stage in toy.config()['stages']:
+    marks = lines(finished, stage, 'timeline.jsonl')
+    assert marks[0]['what'] == 'start' and marks[-1]['what'] == 'end'
+    spent = sum(sum(mark['seconds'].values()) for mark in marks[1:])
+    assert abs(spent - (marks[-1]['time'] - marks[0]['time'])) < 0.05 + 0.01 * spent
+  for stage, phases in (('sft', 'train checkpoint compile'), ('rl_code', 'train rollout checkpoint'), ('probe', 'rollout')):
+    seconds = [mark['seconds'] for mark in lines(finished, stage, 'timeline.jsonl')]
+    assert all(sum(s[phase] for s in seconds) > 0 for phase in phases.split())
+  assert 0 < lines(finished, 'rl_code')[-1]['goodput'] < 1
   assert checkpoint.steps(finished / 'sft' / 'checkpoints') == [2, 4, 6]  # all are kept, for probing
   assert checkpoint.steps(finished / 'rl_code' / 'checkpoints') == [4, 5]  # the newest two
 
@@ -159,8 +172,8 @@ def run(workdir, *kills):
 def outcome(workdir):
   """All that a run decides: digests of every checkpoint, metrics without times, results without seconds."""
   timed = ('time', 'seconds', 'tokens_per_second', 'rollout_tokens_per_second', 'resumed_at',
-           'tokens_this_process')
-  clean = lambda values: {k: v for k, v in values.items() if k not in timed and not k.startswith('seconds/')}
+           'tokens_this_process', 'goodput')
+  clean = lambda values: {k: v for k, v in values.items() if k not in timed and not k.startswith(('seconds/', 'time/'))}
   found = {}
   for stage in STAGES:
     found[stage] = {
@@ -201,7 +214,7 @@ def test_killed_and_started_again_is_bit_equal(tmp_path, uninterrupted, kills):
 def test_a_start_that_failed_may_be_corrected(toy, tmp_path, monkeypatch):
   """A stage that wrote nothing does not hold on to its config; one that did is refused as before."""
   monkeypatch.setattr(main, 'Pool', toy.CoinPool)
-  monkeypatch.setattr(main.sft, 'run', lambda *_: (_ for _ in ()).throw(ValueError('stopped')))
+  monkeypatch.setattr(main.PROGRAMS['sft'], 'run', lambda *_: (_ for _ in ()).throw(ValueError('stopped')))
   config = toy.config()
   for seed in (0, 1):
     with pytest.raises(ValueError, match='stopped'):

@@ -20,15 +20,16 @@ class CoinPool:
   """Like verify.pool.Pool without processes: a hash of the response decides; a few have no verdict."""
 
   def __init__(self, *_, **__):
-    pass
+    self.judged = 0
 
   def __enter__(self):
     return self
 
   def __exit__(self, *_):
-    pass
+    print(f'judged {self.judged}', file=sys.stderr)
 
   def submit(self, response, row):
+    self.judged += 1
     from vibethinker_jax.verify.verdict import Verdict
     coin = zlib.crc32((response + row['id']).encode()) % 20
     future = Future()
@@ -52,6 +53,8 @@ def config() -> dict:
   for name in ('rl_math_16k', 'rl_math_32k', 'rl_code'):
     c[name].update(problems=8, steps=5, prompts=4, group=4, filter_samples=4, row_length=160, micro_batch=8,
                    checkpoint_steps=2, examples_steps=2)
+  c.rl_math_32k.update(shortest_row=40)
+  c.rl_code.update(share_prompts=True, moments_dtype='bfloat16')
   c.evaluate.update(problems=3, samples=2, ks=(1, 2), examples=1)
   for name in c.stages:
     if 'sampler' in c[name]:

@@ -7,8 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from vibethinker_jax.rl.batch import rl_batch
+from vibethinker_jax.rl.batch import rl_batches
 from vibethinker_jax.rl.loss import LossOptions, mgpo_loss, spread, weighted_advantages
+from vibethinker_jax.train import step as step_lib
 from vibethinker_jax.train.loss import token_scores
 
 P, G, T, ROW = 4, 4, 6, 24
@@ -33,9 +34,9 @@ def groups():
 def batch(tiny, params, groups):
   """On-policy but for noise in the behaviour log-probabilities, so that some ratios leave [0.8, 1.2]."""
   prompts, tokens, lengths = groups
-  batch = rl_batch(prompts, tokens, np.zeros(tokens.shape, np.float32), lengths, np.ones((P, G), bool),
-                   row_length=ROW, rows_multiple=1)
-  batch = {name: jnp.asarray(x) for name, x in batch.items()}
+  (batch, _), = rl_batches(prompts, tokens, np.zeros(tokens.shape, np.float32), lengths, np.ones((P, G), bool),
+                           row_lengths=(ROW,), micro_batch=12)
+  batch = {name: jnp.asarray(x[0]) for name, x in batch.items()}
   logps = jax.jit(lambda p, b: token_scores(tiny, p, b)[0])(params, batch)
   noise = 0.3 * np.random.default_rng(1).normal(size=logps.shape)
   advantages = np.random.default_rng(2).normal(size=P * G).astype(np.float32)[batch['responses']]
@@ -133,6 +134,43 @@ def test_recomputed_log_probabilities_are_the_denominator(tiny, params, batch):
 def test_unknown_aggregation(tiny, params, batch):
   with pytest.raises(ValueError, match='token_mean'):
     run(tiny, params, batch, aggregation='mean')
+
+
+LAYOUTS = [  # (row lengths, micro_batch, stem)
+    ((ROW,), 1, 0), ((ROW,), 5, 0), ((6, 12, ROW), 1, 0), ((12,), 2, 6), ((12,), 4, 6), ((ROW,), 3, 8)]
+
+
+def update(tiny, params, groups, row_lengths, micro_batch, stem=0):
+  """(gradient, count, metric sums) of all responses, through the loop over micro-batches."""
+  prompts, tokens, lengths = groups
+  rng = np.random.default_rng(5)
+  logps = np.where(np.arange(T) < lengths[..., None], -3.8 + 0.3 * rng.normal(size=tokens.shape), 0).astype(np.float32)
+  advantages = jnp.asarray(rng.normal(size=(P, G)), jnp.float32)
+  use = np.arange(P * G).reshape(P, G) != 3
+  loss = functools.partial(mgpo_loss, tiny, options=LossOptions())
+  accumulate = step_lib.jit_accumulate(None, loss)
+  total = None
+  for micros, count in rl_batches(prompts, tokens, logps, lengths, use, row_lengths=row_lengths,
+                                  micro_batch=micro_batch, stem=stem):
+    micros['advantages'] = spread(advantages, micros['responses'], micros['mask'])
+    total = accumulate(total, params, micros, count)
+  return total
+
+
+@pytest.fixture(scope='module')
+def whole(tiny, params, groups):
+  return update(tiny, params, groups, (ROW,), 40)
+
+
+@pytest.mark.parametrize('row_lengths, micro_batch, stem', LAYOUTS, ids=str)
+def test_the_same_gradient_in_every_layout(tiny, params, groups, whole, row_lengths, micro_batch, stem):
+  """One big batch, micro-batches, shorter rows, shared prompts: the same sums, each token with its weight."""
+  gradient, count, sums = update(tiny, params, groups, row_lengths, micro_batch, stem)
+  np.testing.assert_allclose(count, P * G - 1, rtol=1e-6)
+  for name, value in whole[2].items():
+    np.testing.assert_allclose(sums[name], value, rtol=2e-6, atol=1e-6)
+  for a, b in zip(jax.tree.leaves(gradient), jax.tree.leaves(whole[0]), strict=True):
+    assert np.linalg.norm(a - b) <= 1e-6 * np.linalg.norm(b) > 0
 
 
 # GRPO, written independently.

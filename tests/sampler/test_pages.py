@@ -147,7 +147,7 @@ def test_nothing_is_compiled_again(generate):
 
 @pytest.mark.parametrize('options, message', [
     (dict(cache='paged'), "cache='paged' must be"), (dict(cache='pages', cache_dtype='int4'), "cache_dtype='int4'"),
-    (dict(cache='ring', page=4), "are of cache='pages'"), (dict(cache_dtype='int8'), "are of cache='pages'"),
+    (dict(cache='ring', page=4), "are of cache='pages'"), (dict(cache='ring', cache_dtype='int8'), "are of cache='pages'"),
     (dict(cache='pages', columns=40, cache_tokens=39), 'cannot hold one response of 40')], ids=str)
 def test_errors(generate, options, message):
   with pytest.raises(ValueError, match=message):

@@ -1,4 +1,4 @@
-"""The learning rate's schedule, clipping, and which parameters decay."""
+"""The learning rate's schedule, clipping, which parameters decay, and moments in bfloat16."""
 
 import jax
 import jax.numpy as jnp
@@ -6,6 +6,7 @@ import numpy as np
 import optax
 import pytest
 
+from vibethinker_jax import sharding
 from vibethinker_jax.sharding import path_name
 from vibethinker_jax.train import optimizer
 
@@ -61,3 +62,75 @@ def test_two_steps_of_adamw_by_hand(scale):
     m, v = 0.8 * m + 0.2 * g, 0.9 * v + 0.1 * g * g
     x = x - 0.1 * (m / (1 - 0.8 ** t)) / (np.sqrt(v / (1 - 0.9 ** t)) + 1e-8)
   np.testing.assert_allclose(params['layers']['q'], x, rtol=1e-5)
+
+
+def run(transform, gradients, params):
+  """The parameters and the state after one update for each gradient."""
+  @jax.jit
+  def step(carry, gradient):
+    params, state = carry
+    updates, state = transform.update({'w': gradient}, state, params)
+    return ({'w': optax.apply_updates(params['w'], updates['w'])}, state), None
+  return jax.lax.scan(step, (params, transform.init(params)), gradients)[0]
+
+
+def moments(state):
+  return [x for x in jax.tree.leaves(state) if x.ndim]
+
+
+def test_unknown_moments_dtype():
+  with pytest.raises(ValueError, match="moments_dtype='float16': choose from float32, bfloat16"):
+    optimizer.adamw(0.1, moments_dtype='float16')
+
+
+def test_bfloat16_moments_take_half_the_memory(params):
+  size = lambda dtype: sum(x.nbytes for x in moments(optimizer.adamw(0.1, moments_dtype=dtype).init(params)))
+  assert size('float32') == 2 * sum(x.nbytes for x in jax.tree.leaves(params)) == 2 * size('bfloat16')
+
+
+def test_bfloat16_moments_stay_close_to_float32():
+  gradients = jnp.asarray(np.random.default_rng(0).normal(size=(50, 4000)), jnp.float32)
+  start = {'w': jnp.zeros(4000)}
+  exact, state = run(optimizer.adamw(0.1), gradients, start)
+  low, low_state = run(optimizer.adamw(0.1, moments_dtype='bfloat16'), gradients, start)
+  assert all(x.dtype == jnp.bfloat16 for x in moments(low_state))
+  for a, b in zip(moments(low_state), moments(state), strict=True):
+    np.testing.assert_allclose(jnp.mean(a.astype(jnp.float32)), jnp.mean(b), atol=2e-3 * jnp.abs(b).max())
+  moved = jnp.sqrt(jnp.mean(exact['w'] ** 2))
+  assert jnp.sqrt(jnp.mean((low['w'] - exact['w']) ** 2)) < 0.01 * moved
+
+
+def test_the_second_moment_falls_after_large_gradients():
+  """Rounded to the nearest it would stand still: beta2 = 0.999 moves it by less than half a step of bfloat16."""
+  gradients = jnp.concatenate([jnp.ones((1, 500)), jnp.zeros((1000, 500))])
+  _, state = run(optimizer.adamw(0.1, beta2=0.999, clip_norm=1e9, moments_dtype='bfloat16'), gradients, {'w': jnp.zeros(500)})
+  second = moments(state)[1].astype(jnp.float32)
+  np.testing.assert_allclose(second.mean() / (1e-3 * 0.999 ** 1000), 1, atol=0.03)
+  nearest = jnp.bfloat16(1e-3)
+  assert (0.999 * nearest.astype(jnp.float32)).astype(jnp.bfloat16) == nearest
+
+
+def test_stochastic_rounding():
+  x = jnp.array([1.0, 1.0 + 2 ** -9, -3.0 - 2 ** -8, 0.0, jnp.inf, -jnp.inf, jnp.nan, 1e-3], jnp.float32)
+  draws = jax.vmap(lambda k: optimizer.stochastic_bfloat16(x, k))(jax.random.split(jax.random.key(0), 4000))
+  draws = np.asarray(draws, np.float32)
+  assert draws.shape == (4000, 8)
+  assert (draws[:, [0, 3, 4, 5]] == np.array([1, 0, np.inf, -np.inf])).all() and np.isnan(draws[:, 6]).all()
+  assert set(draws[:, 1]) == {1.0, 1.0078125}
+  np.testing.assert_allclose(draws[:, [1, 2, 7]].mean(0), x[jnp.array([1, 2, 7])], rtol=3e-4)
+
+
+def test_draws_do_not_depend_on_the_devices(tiny, params, mesh_of):
+  transform = optimizer.adamw(0.1, clip_norm=1e9, moments_dtype='bfloat16')
+  gradients = jax.tree.map(lambda x: 0.1 * x + 0.01, params)
+  plain = jax.jit(transform.update)(gradients, transform.init(params), params)[1]
+  mesh = mesh_of(1, 4, 2, 1)
+  shapes = jax.eval_shape(transform.init, params)
+  split = lambda tree: jax.device_put(tree, sharding.tree_shardings(mesh, jax.eval_shape(lambda: tree)))
+  with jax.set_mesh(mesh):
+    found = jax.jit(transform.update, out_shardings=(None, sharding.tree_shardings(mesh, shapes)))(
+        split(gradients), split(transform.init(params)), split(params))[1]
+  first, second = (moments(state) for state in (plain, found))
+  assert any(not x.sharding.is_fully_replicated for x in second)
+  for a, b in zip(first, second, strict=True):
+    np.testing.assert_array_equal(a, jax.device_get(b))

@@ -85,11 +85,32 @@ def test_accumulation_over_two_unequal_halves(losses, params, batch, expected, n
   state = fresh(params)
   shardings = jax.tree.map(lambda x: x.sharding, state.params)
   accumulate, apply = step_lib.jit_accumulate(shardings, losses[name]), step_lib.jit_apply(state, SGD)
-  first, second = ({k: x[rows] for k, x in batch.items()} for rows in (slice(0, 3), slice(3, 8)))
+  first, second = ({k: x[rows][None] for k, x in batch.items()} for rows in (slice(0, 3), slice(3, 8)))
   assert first['mask'].sum() / 3 != second['mask'].sum() / 5
-  total = accumulate(None, state.params, first)
-  total = accumulate(total, state.params, second)
+  total = accumulate(None, state.params, first, 1)
+  total = accumulate(total, state.params, second, 1)
   same(*apply(state, total), expected[name])
+
+
+def test_a_loop_over_as_many_micro_batches_as_there_are(losses, params, batch, expected):
+  """What stands behind them does not count, and another number of them compiles nothing."""
+  state = fresh(params)
+  accumulate = step_lib.jit_accumulate(jax.tree.map(lambda x: x.sharding, state.params), losses['mgpo'])
+  micros = {k: jnp.pad(x.reshape(4, 2, LENGTH), ((0, 4), (0, 0), (0, 0)), constant_values=3) for k, x in batch.items()}
+  total = accumulate(None, state.params, micros, 4)
+  half = accumulate(None, state.params, micros, 2)
+  assert accumulate._cache_size() == 1
+  assert 0 < half[1] < total[1]
+  same(*step_lib.jit_apply(state, SGD)(state, total), expected['mgpo'])
+
+
+def test_map_over_micro_batches(tiny, params, batch):
+  score = lambda p, b: loss_lib.token_scores(tiny, p, b)[0]
+  micros = {k: x.reshape(4, 2, LENGTH) for k, x in batch.items()}
+  mapped = step_lib.jit_map(score)(params, micros, 3)
+  whole = jax.jit(score)(params, batch).reshape(4, 2, LENGTH)
+  np.testing.assert_allclose(mapped[:3], whole[:3], atol=1e-5)
+  assert not mapped[3].any() and whole[3].any()
 
 
 @pytest.mark.parametrize('name, sizes, micro_batches', [
@@ -161,9 +182,10 @@ def test_init_and_abstract_agree(tiny, params, mesh_of, adam):
   assert not params['layers']['q'].is_deleted()  # the state does not share buffers with what it was made from
 
 
-def test_learns_to_copy(tiny, params, vocab_size):
+@pytest.mark.parametrize('moments_dtype', optimizer.MOMENTS)
+def test_learns_to_copy(tiny, params, vocab_size, moments_dtype):
   """[a b c d SEP a b c d]: the loss of the copied half falls far below that of guessing."""
-  adam = optimizer.adamw(optimizer.schedule(2e-2, 2e-3, 5, 100), weight_decay=0.0)
+  adam = optimizer.adamw(optimizer.schedule(2e-2, 2e-3, 5, 100), weight_decay=0.0, moments_dtype=moments_dtype)
   start = jax.tree_util.tree_map_with_path(
       lambda path, x: x if 'norm' in jax.tree_util.keystr(path) else 0.4 * x, params)
   loss = functools.partial(loss_lib.sft, tiny)

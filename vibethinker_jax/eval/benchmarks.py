@@ -8,7 +8,7 @@ from typing import Callable, NamedTuple
 
 import numpy as np
 
-from vibethinker_jax import hosts
+from vibethinker_jax import hosts, timeline
 from vibethinker_jax.data import chat
 from vibethinker_jax.data.tokenizer import Tokenizer
 from vibethinker_jax.model.config import ModelConfig
@@ -45,7 +45,7 @@ class _Clock:
   def watch(self, future):
     if not future.done():  # decided at once: no time at all
       self._count(1)
-      future.add_done_callback(lambda _: self._count(-1))
+      future.add_done_callback(lambda _: (self._count(-1), hosts.beat()))
     return future
 
   def _count(self, change: int) -> None:
@@ -98,10 +98,11 @@ def sample_and_verify(config: ModelConfig, params, tokenizer: Tokenizer, rows: l
     return ended_P | (not stop)
 
   start = time.perf_counter()
-  responses = engine.generate(
-      config, params, prompts, samples, options, key=key, mesh=mesh, stop_ids=tokenizer.stop_ids,
-      vocab_size=tokenizer.vocab_size, prompt_ids=[prompt_id(row) for row in rows], response_offset=response_offset,
-      earlier=earlier, wanted=wanted if enough else None, on_finished=on_finished)
+  with timeline.phase('rollout'):
+    responses = engine.generate(
+        config, params, prompts, samples, options, key=key, mesh=mesh, stop_ids=tokenizer.stop_ids,
+        vocab_size=tokenizer.vocab_size, prompt_ids=[prompt_id(row) for row in rows], response_offset=response_offset,
+        earlier=earlier, wanted=wanted if enough else None, on_finished=on_finished, on_tokens=lambda *_: hosts.beat())
   decoded, overlapped = time.perf_counter(), clock.seconds()
   verdicts.gather(list(verdicts.futures))
   for p, g in np.argwhere(responses.lengths_PG > 0):
@@ -129,9 +130,10 @@ class _Verdicts:
   def gather(self, which: list) -> None:
     """Waits for the verdicts of `which` and tells them to all processes."""
     new = []
-    for p, g in which:
-      if not self.status_PG[p, g]:
-        verdict = self.futures[p, g].result()
-        new.append((p, g, verdict.status, verdict.reason))
+    with timeline.phase('verify'):
+      for p, g in which:
+        if not self.status_PG[p, g]:
+          verdict = self.futures[p, g].result()
+          new.append((p, g, verdict.status, verdict.reason))
     for p, g, status, reason in itertools.chain(*hosts.gather(new, 'verdicts')):
       self.status_PG[p, g], self.reasons_PG[p][g] = status, reason

@@ -1,14 +1,23 @@
 """Sampling what an evaluation still lacks, straight into its journal."""
 
+from concurrent.futures import Future
+import itertools
+
+import numpy as np
+
+from vibethinker_jax import hosts, timeline
 from vibethinker_jax.data import chat
 from vibethinker_jax.eval import benchmarks
 from vibethinker_jax.eval.journal import Journal
 from vibethinker_jax.sampler import engine
+from vibethinker_jax.verify.verdict import Verdict
 
 
 def missing(name: str, rows: list[dict], samples: int, journal: Journal) -> list[tuple[int, int]]:
-  """(row, sample) pairs of a set that are not in the journal, in the order of the problems."""
-  return [(p, g) for p, row in enumerate(rows) for g in range(samples) if (name, row['id'], g) not in journal.known]
+  """(row, sample) pairs of a set that are not in the journal of host 0, in the order of the problems."""
+  found = hosts.agreed(lambda: [
+      (p, g) for p, row in enumerate(rows) for g in range(samples) if (name, row['id'], g) not in journal.known])
+  return [(p, g) for p, g in found]
 
 
 def prompts(tokenizer, rows: list[dict]) -> list[list[int]]:
@@ -28,31 +37,54 @@ def sample(model, name: str, rows: list[dict], samples: int, options: engine.Opt
            pool, on_response=lambda tokens: None) -> dict:
   """Samples every missing response of a set in one call of the engine; each is in the journal as soon as it ends.
 
-  Each response is a group of its own, drawn by its problem's id and its number: then any of them can be missing,
-  after a kill or because more are wanted, and those that are sampled are always the same. (A group of G would share the
-  prefill of its prompt, a hundredth of the work where responses are long, but what a kill leaves is no whole group.)
+  A response depends on its problem's id and its number alone, so those that are sampled after a kill, or because more
+  are wanted, are the ones that an undisturbed evaluation has.
 
   Args:
     model: config, params, tokenizer. rows: with id, prompt, and what judges. on_response: told each one's tokens.
 
   Returns:
-    {(set, id, sample): Future of the verdict}: verified while others are decoded.
+    {(set, id, sample): Future of the verdict}: verified while others are decoded, each by the host that sampled it.
   """
-  wanted, futures = missing(name, rows, samples, journal), {}
+  wanted, futures = set(missing(name, rows, samples, journal)), {}
   if not wanted:
     return futures
-  encoded, stops = prompts(model.tokenizer, rows), set(model.tokenizer.stop_ids)
+  lacking = sorted({p for p, _ in wanted})
+  there_PG = np.array([[(p, g) not in wanted for g in range(samples)] for p in lacking])
+  nothing = np.zeros((*there_PG.shape, 0))  # the tokens of what is there are not needed
+  earlier = engine.Responses(nothing, nothing, there_PG.astype(np.int32), there_PG, there_PG, 0)
+  stops = set(model.tokenizer.stop_ids)
 
-  def on_finished(i, _, tokens):
-    p, g = wanted[i]
-    text, stopped = model.tokenizer.decode(tokens), int(tokens[-1]) in stops
-    journal.append({'set': name, 'id': rows[p]['id'], 'sample': g, 'response': text, 'tokens': len(tokens),
-                    'cut_off': not stopped})
-    futures[name, rows[p]['id'], g] = pool.submit(text, rows[p])
+  def keep(i, g, tokens) -> str:
+    text = model.tokenizer.decode(tokens)
+    journal.append({'set': name, 'id': rows[lacking[i]]['id'], 'sample': g, 'response': text, 'tokens': len(tokens),
+                    'cut_off': int(tokens[-1]) not in stops})
     on_response(len(tokens))
+    return text
 
-  engine.generate(
-      model.config, model.params, [encoded[p] for p, _ in wanted], 1, options, key=key, mesh=mesh,
-      stop_ids=model.tokenizer.stop_ids, vocab_size=model.tokenizer.vocab_size, on_finished=on_finished,
-      prompt_ids=[benchmarks.prompt_id({'id': f'{rows[p]["id"]}/{g}'}) for p, g in wanted])
-  return futures
+  def on_finished(i, g, tokens):
+    row, text = rows[lacking[i]], keep(i, g, tokens)
+    futures[name, row['id'], g] = pool.submit(text, row)
+
+  chosen = [rows[p] for p in lacking]
+  with timeline.phase('rollout'):
+    responses = engine.generate(
+        model.config, model.params, prompts(model.tokenizer, chosen), samples, options, key=key, mesh=mesh,
+        stop_ids=model.tokenizer.stop_ids, vocab_size=model.tokenizer.vocab_size, earlier=earlier,
+        prompt_ids=[benchmarks.prompt_id(row) for row in chosen], on_finished=on_finished, on_tokens=lambda *_: hosts.beat())
+  if hosts.count() == 1:
+    return futures
+  for i, g in np.argwhere(~there_PG):
+    if (name, chosen[i]['id'], int(g)) not in futures:  # another host's
+      keep(int(i), int(g), responses.tokens_PGL[i, g, :responses.lengths_PG[i, g]])
+  return told(futures)
+
+
+def told(futures: dict) -> dict:
+  """The verdicts of all hosts, on every host."""
+  found = {}
+  mine = [(*key, *future.result()) for key, future in futures.items()]
+  for *key, status, reason in itertools.chain(*hosts.gather(mine, 'verdicts')):
+    found[tuple(key)] = Future()
+    found[tuple(key)].set_result(Verdict(status, reason))
+  return found

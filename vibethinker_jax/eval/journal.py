@@ -47,6 +47,10 @@ class Journal:
     self._file.truncate(whole)
     self._file.seek(0, os.SEEK_END)
     self._sessions = json.loads(self._timing.read_text())['sessions'] if self._timing.exists() else []
+    if self._sessions:  # a kill leaves the last moment unnoted
+      last, noted = self._sessions[-1], self.timing()
+      last['responses'] += max(0, len(self.known) - noted['responses'])
+      last['tokens'] += max(0, sum(row['tokens'] or 0 for row in self.known.values()) - noted['tokens'])
 
   def append(self, row: dict) -> None:
     """Keeps one response; it is on its way to the disk when this returns."""

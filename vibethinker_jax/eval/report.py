@@ -12,6 +12,7 @@ from typing import NamedTuple
 import jinja2
 from jinja2.utils import htmlsafe_json_dumps
 
+from vibethinker_jax.eval import goodput
 from vibethinker_jax.eval.drawing import Plot, cut, duration, finite, frame, path, spread, svg, text
 
 RL_PANELS = ('accuracy', 'response_tokens', 'entropy', 'useful_groups', 'grad_norm', 'logp_gap')
@@ -53,6 +54,7 @@ def write(workdir: pathlib.Path, config: dict) -> None:
 def render(workdir: pathlib.Path, config: dict) -> str:
   """The page as text."""
   run = read_run(workdir, config)
+  times = goodput.of_workdir(workdir, {s.name: s.program for s in run})
   examples, left_out = fit(read_examples(workdir, run), EXAMPLES_BYTES)
   environment = jinja2.Environment(
       loader=jinja2.FileSystemLoader(pathlib.Path(__file__).parent), autoescape=True,
@@ -64,7 +66,7 @@ def render(workdir: pathlib.Path, config: dict) -> str:
       finals=[final(s, run) for s in run if s.result.get('models')],
       sft=[(s, sft_panels(s)) for s in of(run, 'sft')],
       probes=[probe(s, run) for s in of(run, 'probe') if s.result],
-      rl=rl_panels(of(run, 'rl')), examples=examples, left_out=left_out,
+      rl=rl_panels(of(run, 'rl')), times=times, whole=goodput.of_run(times), PHASES=goodput.PHASES, examples=examples, left_out=left_out,
       histograms=[(s, histogram(s)) for s in of(run, 'rl') if s.result.get('group_accuracy_histogram')])
 
 

@@ -21,7 +21,7 @@ MASKED = -1e30  # not -inf: a row that is all masked (padding) must stay finite
 
 
 class Prefix(NamedTuple):
-  """Keys and values that stand before a row and that all of its positions attend to: k_BXKh, v_BXKh, valid_BX (bool)."""
+  """Keys and values before a row, which all of its positions attend to; valid_BX (bool) says which there are."""
   k_BXKh: jax.Array
   v_BXKh: jax.Array
   valid_BX: jax.Array

@@ -22,7 +22,7 @@ import safetensors
 import safetensors.numpy
 import tqdm
 
-from vibethinker_jax import sharding
+from vibethinker_jax import hosts, sharding
 from vibethinker_jax.model import hf_config, transformer
 from vibethinker_jax.model.config import ModelConfig
 
@@ -239,12 +239,12 @@ def save(path, config: ModelConfig, params: dict, *, files: dict[str, bytes] | N
   if dtype not in DTYPES:
     raise ValueError(f'dtype={dtype!r}: choose from {", ".join(DTYPES)}')
   path = pathlib.Path(path)
-  if path.exists() and (not path.is_dir() or any(path.iterdir())):
+  if hosts.first() and path.exists() and (not path.is_dir() or any(path.iterdir())):
     raise ValueError(f'{path} exists and is not an empty directory: choose another one, or delete it')
   expected = _expected(config, transformer.shapes(config))
   groups = _shards({name: math.prod(shape) * jnp.dtype(DTYPES[dtype]).itemsize
                     for name, (shape, _, _) in expected.items()}, shard_bytes)
-  writes = jax.process_index() == 0
+  writes = hosts.first()
   partial = path.with_name(path.name + '.partial')
   if writes:
     shutil.rmtree(partial, ignore_errors=True)

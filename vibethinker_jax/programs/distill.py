@@ -16,7 +16,7 @@ from typing import Iterable, Iterator, NamedTuple
 import jax
 import numpy as np
 
-from vibethinker_jax import hosts, sharding
+from vibethinker_jax import hosts, sharding, timeline
 from vibethinker_jax.data import chat, sources
 from vibethinker_jax.eval import benchmarks
 from vibethinker_jax.programs import inputs
@@ -200,7 +200,8 @@ def score(stage: Stage, options: Options, student: Model, traces: Iterator[Encod
       ids = json.dumps([[trace.prompt, trace.tokens] for trace in chunk])
       name = hashlib.sha256(ids.encode()).hexdigest()[:16]
       if name not in known:
-        known[name] = _score_chunk(student, logps, placed, chunk, options)
+        with timeline.phase('train'):
+          known[name] = _score_chunk(student, logps, placed, chunk, options)
         inputs.append(file, {'chunk': name, 'scores': known[name]})
         file.flush()
       scored += [Scored(x.index, x.domain, x.problem, len(x.tokens), value) for x, value in zip(chunk, known[name])]

@@ -16,6 +16,9 @@ def bind(config: dict, only: tuple[str, ...] = ()):
   config = config_lib.plain(config)
   top = {name: config[name] for name in config_lib.Recipe._fields if name in config}
   recipe = config_lib.bind(config_lib.Recipe, top, 'config')
+  steps = recipe.profile_steps
+  if steps and (len(steps) != 2 or not all(type(x) is int for x in steps) or not 1 <= steps[0] <= steps[1]):
+    raise ValueError(f'config.profile_steps={steps} must be the first and the last step to trace, such as (10, 12), or ()')
   extra = sorted(set(config) - set(top) - set(recipe.stages))
   if extra:
     raise ValueError(f'config: {extra} are neither top-level fields ({", ".join(config_lib.Recipe._fields)}) nor '

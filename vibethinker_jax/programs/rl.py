@@ -16,7 +16,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 import jax.numpy as jnp
 import numpy as np
 
-from vibethinker_jax import checkpoint, config as config_lib, hosts, metrics, sharding, watch
+from vibethinker_jax import checkpoint, config as config_lib, hosts, metrics, sharding, timeline, watch
 from vibethinker_jax.data import sources
 from vibethinker_jax.eval import benchmarks
 from vibethinker_jax.model import transformer
@@ -49,7 +49,10 @@ class Options(NamedTuple):
     row_length, micro_batch: packed training rows, and how many of them go through the model at once.
     shortest_row: shorter responses are packed into rows of a half and a quarter of row_length, down to this; more of
       them go through the model at once. Attention then costs them less.
-    learning_rate (constant after warmup_steps), beta2, weight_decay, clip_norm: of AdamW.
+    share_prompts: the responses to a prompt share it: it goes through the model once in a micro-batch, not once for
+      each response. Rows then hold responses alone (row_length at least max_tokens). Pays where prompts are not much
+      shorter than responses; needs attention 'xla', and shortest_row is not used.
+    learning_rate (constant after warmup_steps), beta2, weight_decay, clip_norm, moments_dtype: of AdamW, see sft.
     recompute_logps: the ratio's denominator is computed again by the trainer; the default takes the sampler's
       log-probabilities. The mismatch is logged either way (logp_gap).
     checkpoint_steps, remat, attention, unroll, max_skipped: as in sft.
@@ -79,7 +82,9 @@ class Options(NamedTuple):
   beta2: float = 0.95
   weight_decay: float = 0.0
   clip_norm: float = 1.0
+  moments_dtype: str = 'float32'
   shortest_row: int = 1024
+  share_prompts: bool = False
   recompute_logps: bool = False
   examples_steps: int = 10
   remat: str = 'none'
@@ -117,28 +122,31 @@ def run(stage: Stage, options: Options) -> dict:
     apply = step_lib.jit_apply(state, optimizer)
     writer = metrics.Writer(stage.directory, step)
     examples = _Examples(stage.directory / 'examples.jsonl', step)
+    profile = timeline.Profile(stage.directory / 'profile', stage.recipe.profile_steps)
     bar = progress(options.steps, stage.name, step)
 
     while step < options.steps:
+      profile.before(step + 1)
       hosts.reach(f'{stage.name} step {step + 1}')
       clock = [time.perf_counter()]
       rollout, cursor, carried = rollouts.collect(stage, options, model._replace(params=state.params), rows, cursor,
                                                   step, carried)
       clock.append(time.perf_counter())
-      advantages_PG, accuracy_P, weight_P = advantages(*_padded(rollout, options))
-      batches = _batches(stage, options, rollout, advantages_PG)
-      for micros, count in batches:
-        if options.recompute_logps or options.loss.importance_cap:
-          micros['policy_logps'] = score(state.params, micros, count)
-        if reference is not None:
-          micros['reference_logps'] = score(reference, micros, count)
-      trained = {'count': 0.0}
-      for _ in range(options.updates if batches else 0):
-        total = None
+      with timeline.phase('train'):
+        advantages_PG, accuracy_P, weight_P = advantages(*_padded(rollout, options))
+        batches = _batches(stage, options, rollout, advantages_PG)
         for micros, count in batches:
-          total = accumulate(total, state.params, micros, count)
-        state, trained = apply(state, total)
-      trained = jax.device_get(trained)
+          if options.recompute_logps or options.loss.importance_cap:
+            micros['policy_logps'] = score(state.params, micros, count)
+          if reference is not None:
+            micros['reference_logps'] = score(reference, micros, count)
+        trained = {'count': 0.0}
+        for _ in range(options.updates if batches else 0):
+          total = None
+          for micros, count in batches:
+            total = accumulate(total, state.params, micros, count)
+          state, trained = apply(state, total)
+        trained = jax.device_get(trained)
       clock.append(time.perf_counter())
       step += 1
       check_finite(stage, step, int(state.skipped), options.max_skipped)
@@ -167,6 +175,7 @@ def run(stage: Stage, options: Options) -> dict:
                          {'cursor': cursor, 'histogram': histogram.tolist()})
       if stop:
         break
+    profile.stop()
     bar.close()
     writer.close()
     examples.close()
@@ -182,7 +191,7 @@ def make_optimizer(options: Options):
   """(AdamW, its schedule of learning rates)."""
   schedule = lambda step: options.learning_rate * jnp.minimum(1.0, (step + 1) / (options.warmup_steps + 1))
   return optimizer_lib.adamw(schedule, beta2=options.beta2, weight_decay=options.weight_decay,
-                             clip_norm=options.clip_norm), schedule
+                             clip_norm=options.clip_norm, moments_dtype=options.moments_dtype), schedule
 
 
 @functools.lru_cache
@@ -208,8 +217,15 @@ def _check(stage: Stage, options: Options) -> None:
   if options.sampler.cache_dtype == 'int8' and not options.loss.importance_cap:
     raise ValueError(f"{stage.name}.sampler.cache_dtype='int8': what is sampled then differs from what is trained; set "
                      f'{stage.name}.loss.importance_cap (2.0 is usual) to correct for it')
-  longest = options.sampler.prompt_columns + options.sampler.max_tokens
-  if options.sampler.prompt_columns and options.row_length < longest:
+  prompt, response = options.sampler.prompt_columns, options.sampler.max_tokens
+  if options.share_prompts and (not prompt or options.row_length < max(prompt, response) or options.micro_batch < 2
+                                or options.attention not in ('auto', 'xla') or stage.mesh.shape['context'] > 1):
+    raise ValueError(
+        f'{stage.name}.share_prompts needs sampler.prompt_columns > 0, row_length of at least prompt_columns and '
+        f"max_tokens={response}, micro_batch of at least 2, attention 'auto' or 'xla', and mesh.context=1; these are "
+        f'{prompt}, {options.row_length}, {options.micro_batch}, {options.attention!r}, {stage.mesh.shape["context"]}')
+  longest = prompt + response
+  if prompt and options.row_length < longest and not options.share_prompts:
     raise ValueError(f'{stage.name}.row_length={options.row_length} must be at least sampler.prompt_columns + max_tokens = '
                      f'{longest}: a prompt and its response stand in one row')
   shards = stage.mesh.shape['data'] * stage.mesh.shape['fsdp']
@@ -251,9 +267,11 @@ def _batches(stage: Stage, options: Options, rollout: rollouts.Rollout, advantag
   """rl.batch.rl_batches on the devices, with the advantage of each position's response gathered there."""
   if not rollout.rows:
     return []
-  lengths = batch_lib.row_lengths(options.row_length, options.shortest_row)
+  length = options.row_length
+  lengths = (length,) if options.share_prompts else batch_lib.row_lengths(length, options.shortest_row)
+  stem = length // (length // options.sampler.prompt_columns) if options.share_prompts else 0
   batches = batch_lib.rl_batches(rollout.prompts, rollout.tokens, rollout.logps, rollout.lengths, rollout.valid,
-                                 row_lengths=lengths, micro_batch=options.micro_batch)
+                                 row_lengths=lengths, micro_batch=options.micro_batch, stem=stem)
   placed = NamedSharding(stage.mesh, PartitionSpec(None, *sharding.batch_sharding(stage.mesh).spec))
   batches = [({name: sharding.place(x, placed) for name, x in arrays.items()}, count) for arrays, count in batches]
   return [(micros | {'advantages': spread(advantages_PG, micros['responses'], micros['mask'])}, count)

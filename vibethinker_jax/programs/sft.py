@@ -6,7 +6,7 @@ from typing import Callable, NamedTuple
 
 import jax
 
-from vibethinker_jax import checkpoint, hosts, metrics, sharding, watch
+from vibethinker_jax import checkpoint, hosts, metrics, sharding, timeline, watch
 from vibethinker_jax.data import loader, sources
 from vibethinker_jax.model.config import ModelConfig
 from vibethinker_jax.programs import inputs
@@ -28,7 +28,8 @@ class Options(NamedTuple):
     streams: independent parts of the data, as many as hosts or a multiple: each host then reads only its own
       (data.loader.Batches).
     learning_rate, final_learning_rate: peak and end of the cosine; warmup_percent: of the steps, linear.
-    beta2, weight_decay, clip_norm: of AdamW.
+    beta2, weight_decay, clip_norm: of AdamW. moments_dtype: its moments are kept in 'float32' or 'bfloat16' (half the
+      memory, rounded stochastically).
     checkpoint_steps: a checkpoint every so many updates (and at the end); all are kept, for probing.
     log_steps: a line of metrics every so many updates.
     remat: a name of model.transformer.REMAT_POLICIES. attention: a name of model.attention.IMPLEMENTATIONS.
@@ -54,6 +55,7 @@ class Options(NamedTuple):
   beta2: float = 0.95
   weight_decay: float = 0.0
   clip_norm: float = 1.0
+  moments_dtype: str = 'float32'
   log_steps: int = 10
   remat: str = 'none'
   attention: str = 'auto'
@@ -91,19 +93,25 @@ def run(stage: Stage, options: Options) -> dict:
 
     first = step = int(state.step)
     writer = metrics.Writer(stage.directory, step)
+    profile = timeline.Profile(stage.directory / 'profile', stage.recipe.profile_steps)
     bar = progress(options.steps, stage.name, step)
     started, since, since_step, fetched, tokens, stop = time.time(), time.time(), step, None, 0, False
     while step < options.steps:
-      batch = next(batches)
-      tokens += int((batch['segment_ids'] > 0).sum())
-      batch = {name: sharding.place_rows(x, rows, placed, options.batch_size) for name, x in batch.items()}
+      profile.before(step + 1)
+      with timeline.phase('idle') as loading:
+        batch = next(batches)
+        tokens += int((batch['segment_ids'] > 0).sum())
+        batch = {name: sharding.place_rows(x, rows, placed, options.batch_size) for name, x in batch.items()}
+        if fetched is not None and not fetched['loss'].is_ready():
+          loading.name = 'train'  # the device was not waiting
       hosts.reach(f'{stage.name} step {step + 1}')
-      previous, (state, fetched) = fetched, train_step(state, batch)
-      step += 1
-      if previous is not None:  # one step late: fetching this step's numbers would stall the device
-        jax.block_until_ready(previous)
-      if step % options.log_steps == 0 or step == options.steps:
-        values = jax.device_get(fetched)
+      with timeline.phase('train'):
+        previous, (state, fetched) = fetched, train_step(state, batch)
+        step += 1
+        if previous is not None:  # one step late: fetching this step's numbers would stall the device
+          jax.block_until_ready(previous)
+        values = jax.device_get(fetched) if step % options.log_steps == 0 or step == options.steps else None
+      if values is not None:
         rate = (step - since_step) * options.batch_size * options.length / (time.time() - since)
         since, since_step = time.time(), step
         check_finite(stage, step, int(state.skipped), options.max_skipped)
@@ -116,6 +124,7 @@ def run(stage: Stage, options: Options) -> dict:
         checkpoints.save(step, state.params, _train(state), {'batches': position, 'examples': sizes})
       if stop:
         break
+    profile.stop()
     bar.close()
     writer.close()
     if stop:
@@ -131,7 +140,7 @@ def make_optimizer(options: Options):
   schedule = optimizer_lib.schedule(options.learning_rate, options.final_learning_rate,
                                     round(options.steps * options.warmup_percent / 100), options.steps)
   return optimizer_lib.adamw(schedule, beta2=options.beta2, weight_decay=options.weight_decay,
-                             clip_norm=options.clip_norm), schedule
+                             clip_norm=options.clip_norm, moments_dtype=options.moments_dtype), schedule
 
 
 def make_step(config: ModelConfig, state: state_lib.TrainState, optimizer, options: Options) -> Callable:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import jax
 import tqdm
 
-from vibethinker_jax import checkpoint, config as config_lib, hosts, sharding
+from vibethinker_jax import checkpoint, config as config_lib, hosts, sharding, timeline
 from vibethinker_jax.data import hub_tokenizer, sources, tokenizer as tokenizer_lib
 from vibethinker_jax.model import config as model_config, gguf_file, hf, transformer
 from vibethinker_jax.verify.pool import Pool
@@ -86,7 +86,7 @@ def load(path: pathlib.Path, mesh, *, tokenizer=None, progress: bool = False) ->
     raise ValueError(f'{path}: there is no such file or directory. Give a stage directory, one of our checkpoints, a Hugging '
                      'Face directory or a GGUF file on this machine; nothing is downloaded')
   try:
-    with hosts.busy(f'opening {path}'):
+    with hosts.busy(f'opening {path}'), timeline.phase('checkpoint'):
       return _load(path, mesh, tokenizer, progress and hosts.first())
   except (ValueError, OSError) as error:
     raise error if str(path) in str(error) else ValueError(f'{path}: damaged or not a model: {error}') from error

@@ -80,8 +80,8 @@ def plan_shared(lengths, owners, row_length: int, micro_batch: int, stems_per_ro
     ValueError: a response is longer than a row, or a micro-batch has no room for a prompt and a response.
   """
   if micro_batch < 2:
-    raise ValueError(f'micro_batch={micro_batch}: with shared prompts a micro-batch has a row of prompts and at least one '
-                     'of responses')
+    raise ValueError(f'micro_batch={micro_batch}: with shared prompts a micro-batch has a row of prompts and at least '
+                     'one of responses')
   lengths, owners, micros = np.asarray(lengths, int), np.asarray(owners, int), []
   for p in np.unique(owners).tolist():
     documents = np.flatnonzero(owners == p)
@@ -112,10 +112,10 @@ def rl_batches(prompts, tokens_PGL, logps_PGL, lengths_PG, use_PG, *, row_length
 
   Returns:
     [(arrays, count)], one for each row length in use: dict of arrays [n, rows, row length], of which the first `count`
-    micro-batches are filled; n is the next power of two (few shapes to compile). The arrays: tokens, targets, positions,
-    segment_ids (int32; 0 padding), mask (int32; 1 on response tokens), behaviour_logps (float32), responses (int32:
-    p * G + g of each position, 0 on padding), and token_weights (float32: 1 / length of the response, 0 off it), which
-    make sequence means of sums. With shared prompts also prefix [n, rows, stem], see transformer.hidden.
+    micro-batches are filled; n is the next power of two (few shapes to compile). The arrays: tokens, targets,
+    positions, segment_ids (int32; 0 padding), mask (int32; 1 on response tokens), behaviour_logps (float32), responses
+    (int32: p * G + g of each position, 0 on padding), and token_weights (float32: 1 / length of the response, 0 off
+    it), which make sequence means of sums. With shared prompts also prefix [n, rows, stem], see transformer.hidden.
 
   Raises:
     ValueError: a response with its prompt is longer than the longest row, or a shared prompt than its positions.
@@ -138,10 +138,11 @@ def _shared(documents, prompts, tokens_PGL, logps_PGL, lengths_PG, row_length, m
   """rl_batches with shared prompts."""
   longest = max(len(prompts[p]) for p, _ in documents) - 1
   if longest > stem or row_length % stem:
-    raise ValueError(f'{stem} positions for a shared prompt: they must hold the {longest} of the longest without its last '
-                     f'token, and divide the row length {row_length}')
+    raise ValueError(f'{stem} positions for a shared prompt: they must hold the {longest} of the longest without its '
+                     f'last token, and divide the row length {row_length}')
   per_row = row_length // stem
-  micros = plan_shared([lengths_PG[p, g] for p, g in documents], [p for p, _ in documents], row_length, micro_batch, per_row)
+  lengths, owners = [lengths_PG[p, g] for p, g in documents], [p for p, _ in documents]
+  micros = plan_shared(lengths, owners, row_length, micro_batch, per_row)
   arrays = _zeros(len(micros), micro_batch, row_length)
   prefix = np.full((*arrays['tokens'].shape[:2], stem), -1, np.int32)
   for i, (stems, rows) in enumerate(micros):
@@ -152,7 +153,8 @@ def _shared(documents, prompts, tokens_PGL, logps_PGL, lengths_PG, row_length, m
       arrays['positions'][i, r, span], arrays['segment_ids'][i, r, span] = np.arange(n), slot + 1
     for r, members in enumerate(rows, -(-len(stems) // per_row)):
       found = [documents[d] for d in members]
-      _fill({name: x[i, r] for name, x in arrays.items()}, found, prompts, tokens_PGL, logps_PGL, lengths_PG, shared=True)
+      _fill({name: x[i, r] for name, x in arrays.items()}, found, prompts, tokens_PGL, logps_PGL, lengths_PG,
+            shared=True)
       p = found[0][0]
       n = len(prompts[p]) - 1
       prefix[i, r, :n] = stems.index(p) * stem + np.arange(n)
@@ -165,8 +167,8 @@ def _zeros(count: int, rows: int, length: int) -> dict:
 
 
 def _fill(row: dict, documents, prompts, tokens_PGL, logps_PGL, lengths_PG, shared: bool = False) -> None:
-  """Writes documents (p, g) into the arrays [L] of one row, one after another; shared: of the prompt only its last token,
-  which predicts the first of the response."""
+  """Writes documents (p, g) into the arrays [L] of one row, one after another; shared: of the prompt only its last
+  token, which predicts the first of the response."""
   end, G = 0, lengths_PG.shape[1]
   for segment, (p, g) in enumerate(documents):
     n, m = int(lengths_PG[p, g]), len(prompts[p])

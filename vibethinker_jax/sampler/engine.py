@@ -53,7 +53,7 @@ class Options(NamedTuple):
     columns: cache positions per slot, at least the longest prompt + max_tokens (0: just that, rounded up to 128; a fixed
       number saves recompilation between stages). prompt_columns: positions of a prefilled prompt (0: as needed).
     cache: 'ring' (contiguous, every slot has room for the longest response), 'pages' (memory follows the tokens that
-      exist), or 'auto': pages on accelerators, ring on CPU.
+      exist), or 'auto': pages on accelerators and where one of the next three is set, ring on CPU.
     cache_dtype: of pages: 'auto' (as the products), or 'int8' (half the memory and traffic; the sampled distribution then
       differs a little from the trainer's: use it with loss.importance_cap).
     cache_tokens: tokens that the pages of each device hold; 0: enough for all slots at their longest. With fewer, more
@@ -189,9 +189,10 @@ def layout(options: Options, columns: int) -> decode.Layout:
   if options.cache not in ('auto', 'ring', 'pages') or options.cache_dtype not in ('auto', 'int8'):
     raise ValueError(f"sampler: cache={options.cache!r} must be 'auto', 'ring' or 'pages', "
                      f"cache_dtype={options.cache_dtype!r} 'auto' or 'int8'")
-  paged = options.cache == 'pages' or (options.cache == 'auto' and platform() != 'cpu')
-  if not paged and (options.cache_dtype != 'auto' or options.cache_tokens or options.page):
-    raise ValueError("sampler: cache_dtype, cache_tokens and page are of cache='pages'; this is a ring (the default on CPU)")
+  of_pages = options.cache_dtype != 'auto' or options.cache_tokens or options.page
+  if options.cache == 'ring' and of_pages:
+    raise ValueError("sampler: cache_dtype, cache_tokens and page are of cache='pages', not of a ring")
+  paged = options.cache == 'pages' or (options.cache == 'auto' and (of_pages or platform() != 'cpu'))
   if not paged:
     return decode.Layout()
   if 0 < options.cache_tokens < columns:
@@ -219,8 +220,13 @@ def _start(P: int, group: int, T: int, earlier: Responses | None) -> Responses:
 
 
 def _smaller(size: int, slots: int) -> int:
-  """Slots of the next smaller batch; the same if there is none."""
-  return size if size <= -(-slots // SMALLEST) else -(-size // 2)
+  """Slots of the next smaller batch; the same if there is none. Halves, and on CPU, where a large batch's time follows
+  its size, also three quarters."""
+  if size <= -(-slots // SMALLEST):
+    return size
+  if platform() == 'cpu' and size >= 48:
+    return size * 3 // 4 if size & (size - 1) == 0 else size * 2 // 3
+  return -(-size // 2)
 
 
 def _shrink(slots, alive, small: int, mesh):

@@ -63,8 +63,8 @@ def jit_train_step(state: TrainState, **options) -> Callable:
 def accumulate(total, params, micros: dict, count, *, loss: Callable):
   """`gradients` summed over the first `count` micro-batches of arrays [n, rows, ...], added to `total` (None: zero).
 
-  The number of micro-batches is a value, not a shape: padded to a few sizes n, no step compiles anything again, and what
-  is padding is not computed.
+  The number of micro-batches is a value, not a shape: padded to a few sizes n, no step compiles anything again, and
+  what is padding is not computed.
   """
   one = lambda i: gradients(params, jax.tree.map(lambda x: jax.lax.dynamic_index_in_dim(x, i, keepdims=False), micros),
                             loss=loss)
@@ -80,13 +80,12 @@ def jit_accumulate(params_shardings, loss: Callable) -> Callable:
 
 
 def jit_map(function: Callable) -> Callable:
-  """(params, micros, count) -> function(params, micro), float32 [rows, L], of the first `count` micro-batches; zero after."""
+  """(params, micros, count) -> function(params, micro), float32 [rows, L], of the first `count` micro-batches."""
   @jax.jit
   def mapped(params, micros, count):
     micro = lambda i: jax.tree.map(lambda x: jax.lax.dynamic_index_in_dim(x, i, keepdims=False), micros)
-    first = jax.tree.leaves(micros)[0]
     return jax.lax.fori_loop(0, count, lambda i, out: out.at[i].set(function(params, micro(i))),
-                             jnp.zeros(first.shape, jnp.float32))
+                             jnp.zeros(micros['tokens'].shape, jnp.float32))
   return mapped
 
 
