@@ -5,7 +5,8 @@
 Needs a Hugging Face directory of the base model, and data (see README.md, "Your own problems"): worked solutions for SFT,
 probing sets whose rows name their subdomain in `domain`, problems with answers or tests for RL, and the evaluation sets.
 Run `vibethinker_jax.decontaminate` over the first three. Sizes are for 16 devices (v5e:4x4, v6e:4x4) and fit the 8 of a
-v5p:2x2x2; --config=configs/vibethinker_1p5b.py:256 is for 256. `python -m vibethinker_jax.plan` says what fits. Values marked "not published" are choices of ours.
+v5p:2x2x2; --config=configs/vibethinker_1p5b.py:256 is for 256. `python -m vibethinker_jax.plan` says what fits. Values
+marked "not published" are choices of ours.
 """
 
 from ml_collections import config_dict
