@@ -4,6 +4,7 @@ The mesh has four axes. `data` and `fsdp` split the batch (and `fsdp` the parame
 splits heads, feed-forward columns and the vocabulary, `context` splits the positions of long sequences.
 """
 
+import functools
 import re
 
 import jax
@@ -92,16 +93,28 @@ def tree_shardings(mesh: Mesh, tree):
 
 
 def gathered(name: str, weight: jax.Array) -> jax.Array:
-  """Constrains a weight of one layer to be whole on every chip (but for `tensor`) just before its use.
+  """Constrains a weight of one layer to be whole on every chip (but for `tensor`) just before its use, and its gradient
+  to be split again.
 
-  Left alone, XLA:TPU slices FSDP matmuls into collective matmuls, at half the throughput. No-op without a mesh.
+  Left alone, XLA:TPU slices FSDP matmuls into collective matmuls, at half the throughput; and a gradient that is to be
+  whole, as a plain constraint asks for, takes an all-reduce: twice the traffic of the reduce-scatter that is enough.
+  No-op without a mesh.
   """
   mesh = jax.sharding.get_abstract_mesh()
   if mesh.empty or mesh.size == 1 or mesh.manual_axes:
     return weight
   shape = ((1,) if name.startswith('layers/') else ()) + weight.shape
-  axes = tuple(spec_for(name, shape, dict(mesh.shape)))[len(shape) - weight.ndim:]
-  return jax.lax.with_sharding_constraint(weight, P(*(a if a == 'tensor' else None for a in axes)))
+  split = tuple(spec_for(name, shape, dict(mesh.shape)))[len(shape) - weight.ndim:]
+  return _gathered(weight, P(*(a if a == 'tensor' else None for a in split)), P(*split))
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2))
+def _gathered(weight, whole, split):
+  return jax.lax.with_sharding_constraint(weight, whole)
+
+
+_gathered.defvjp(lambda weight, whole, split: (_gathered(weight, whole, split), None),
+                 lambda whole, split, _, d: (jax.lax.with_sharding_constraint(d, split),))
 
 
 def place(x, sharding: NamedSharding) -> jax.Array:

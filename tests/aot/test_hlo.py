@@ -97,11 +97,21 @@ def test_a_kernels_arrays_and_raw_newlines(module):
 
 
 def test_collectives(module):
-  found = hlo.by_kind(hlo.collectives(module))
-  # The second loop runs once (not known): its body's collectives have the same channels and are one more op each.
+  found = hlo.by_kind(hlo.collectives(module, {'while.2': 5}))
   gathered = 2 * 128 * 256
-  assert found['all-gather'] == {'bytes': 28 * gathered, 'count': 28, 'overlapped_bytes': 28 * gathered}
-  assert found['all-reduce']['overlapped_bytes'] == 0 and found['all-reduce']['bytes'] == 28 * 2 * 64 * 256
+  assert found['all-gather'] == {'bytes': 33 * gathered, 'received_bytes': 33 * gathered, 'count': 33, 'overlapped_bytes': 33 * gathered}
+  assert found['all-reduce']['overlapped_bytes'] == 0 and found['all-reduce']['bytes'] == 33 * 2 * 64 * 256
+  assert found['all-reduce']['received_bytes'] == 2 * found['all-reduce']['bytes']
+
+
+def test_pieces_of_one_collective_count_once():
+  """The next fusion carries the gather on, without the attribute that says so."""
+  carries = '  %next = bf16[128,256]{1,0:T(8,128)(2,1)S(1)} fusion(%x), kind=kCustom, calls=%carried\n  %kernel.1 ='
+  piece = '%carried (p0: bf16[128,16]) -> bf16[128,256] {\n  %p0 = bf16[128,16]{1,0} parameter(0)\n' \
+          '  ROOT %all-gather.3 = bf16[128,256]{1,0:S(1)} all-gather(%p0), channel_id=7, dimensions={1}\n}\n\n'
+  text = TEXT.replace('  %kernel.1 =', carries).replace('%body.1 (state', piece + '%body.1 (state', 1)
+  found = hlo.by_kind(hlo.collectives(hlo.parse(text)))
+  assert found['all-gather']['bytes'] == found['all-gather']['overlapped_bytes'] == 29 * 2 * 128 * 256
 
 
 def test_what_loops_carry_besides_the_arguments(module):

@@ -32,17 +32,19 @@ class Assumptions(NamedTuple):
   rounds: float = 1.5
 
 
-def plan(recipe: config_lib.Recipe, options: dict, results: list[dict], chip: Chip, devices: int,
+def plan(recipe: config_lib.Recipe, options: dict, names: list[str], results: list[dict], chip: Chip, devices: int,
          assumptions: Assumptions) -> dict:
   """{stages: {name: {hours: [low, high], parts}}, hours, chip_hours, dollars, assumptions, notes, paper}.
 
-  A stage with a program that did not compile has no hours.
+  Args:
+    options: of all stages, by name. names: the stages that were compiled; one with a program that did not fit has no
+      hours.
   """
   stages, chips = {}, devices // chip.devices
-  for name, values in options.items():
+  for name in names:
     mine = {x['program']: x for x in results if x['stage'] == name}
     if mine and all('estimate' in x for x in mine.values()):
-      parts = _parts(recipe, options, values, mine, chip, devices, assumptions)
+      parts = _parts(recipe, options, options[name], mine, chip, devices, assumptions)
       hours = [sum(part['seconds'][i] for part in parts.values()) / 3600 for i in (0, 1)]
       stages[name] = {'parts': parts, 'hours': sorted(hours)}
   hours = [sum(stage['hours'][i] for stage in stages.values()) for i in (0, 1)]

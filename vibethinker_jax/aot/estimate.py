@@ -20,8 +20,6 @@ EFFICIENCIES = (0.4, 0.6)  # of the attention kernel; splash's forward kernel ha
 # Matrix products of [L, h] x [h, L] size that one call makes, by the kernel's name. The fused backward kernel computes the
 # scores and dP again, and from them dV, dK and dQ.
 SPLASH = ((r'splash_mqa_fwd', 2), (r'splash_mqa_dkv', 5))
-# Bytes that a device receives for each byte of the result.
-RECEIVED = {'all-reduce': 2.0}
 DECODE = 'page_attention'
 BANDWIDTHS = (0.6, 0.85)  # of HBM, in decoding: what engines reach, at best
 
@@ -58,7 +56,7 @@ def cost(module: hlo.Module, chip: Chip) -> Cost:
     parts[op.place] += op.count * _seconds(op, chip)
   exposed = hidden = 0.0
   for one in hlo.collectives(module, trips):
-    seconds = one.count * one.bytes * RECEIVED.get(one.kind, 1.0) / chip.ici
+    seconds = one.count * one.received / chip.ici
     exposed, hidden = exposed + seconds * (not one.overlapped), hidden + seconds * one.overlapped
   return Cost(parts['mxu'], parts['other'], parts['kernel'], exposed, hidden, tuple(unknown))
 

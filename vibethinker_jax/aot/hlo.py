@@ -69,12 +69,17 @@ class Executed(NamedTuple):
 
 
 class Collective(NamedTuple):
-  """bytes: of the result, of one run. overlapped: scheduled around other work."""
+  """One run of it: bytes of the whole array (a reduce-scatter's operand, else the result). overlapped: with other work."""
   kind: str
   bytes: float
   count: float
   overlapped: bool
   source: str
+
+  @property
+  def received(self) -> float:
+    """Bytes that come in to a device: an all-reduce is a reduce-scatter and an all-gather."""
+    return self.bytes * (2 if self.kind == 'all-reduce' else 1)
 
 
 def arrays(shape: str) -> list[Array]:
@@ -241,38 +246,49 @@ def _source(op: Op) -> str:
 
 
 def collectives(module: Module, trips: dict[str, int] | None = None) -> list[Collective]:
-  """Every collective once, also those inside fusions, with its number of runs."""
-  found, seen = [], set()
+  """Every collective once, also those inside fusions, with its number of runs.
 
-  def walk(computation, count, chain):
+  One that was fused with other work to overlap them is printed in each of the computations that carry it on; the pieces
+  have the same channel.
+  """
+  found = {}
+
+  def walk(computation, count, loop):
     for op in module.computations[computation]:
       if op.kind == 'while':
-        walk(body(op), count * (trip_count(module, op) or (trips or {}).get(op.name, 1)), computation)
+        times = trip_count(module, op)
+        walk(body(op), count * ((trips or {}).get(op.name, 1) if times is None else times), op.name)
         continue
       kind = op.kind.removesuffix('-start')
       if kind in COLLECTIVES:
         channel = re.search(r'channel_id=(\d+)', op.attributes)
-        # A collective that was fused with others to overlap them is printed in each of their computations.
-        key = kind, op.shape, channel.group(1) if channel else op.name, chain or computation
-        if key not in seen:
-          seen.add(key)
-          overlapped = op.kind.endswith('-start') or 'async_collective_fusion_config' in op.attributes
-          found.append(Collective(kind, sum(a.bytes for a in arrays(op.shape)), count, overlapped, _source(op)))
+        key = loop, kind, channel.group(1) if channel else op.name
+        overlapped = op.kind.endswith('-start') or 'async_collective_fusion_config' in op.attributes
+        overlapped |= key in found and found[key].overlapped
+        found[key] = Collective(kind, _payload(module.computations[computation], op), count, overlapped, _source(op))
       if op.kind in ('fusion', 'call', 'conditional', 'async-start', 'custom-call'):
         for name in _called(op):
           if name in module.computations:
-            walk(name, count, computation)
+            walk(name, count, loop)
 
   walk(module.entry, 1, '')
-  return found
+  return list(found.values())
+
+
+def _payload(computation: list[Op], op: Op) -> float:
+  """The results of -start ops are tuples with the operands."""
+  operands = sum(a.bytes for other in computation if other.name in op.operands for a in arrays(other.shape))
+  result = sum(a.bytes for a in arrays(op.shape))
+  return max(operands, result - operands if op.kind.endswith('-start') and op.kind != 'all-reduce-start' else result)
 
 
 def by_kind(found: list[Collective]) -> dict[str, dict]:
-  """{kind: {bytes, count, overlapped_bytes}} of a program."""
-  total = collections.defaultdict(lambda: {'bytes': 0.0, 'count': 0, 'overlapped_bytes': 0.0})
+  """{kind: {bytes, received_bytes, count, overlapped_bytes}} of a program."""
+  total = collections.defaultdict(lambda: {'bytes': 0.0, 'received_bytes': 0.0, 'count': 0, 'overlapped_bytes': 0.0})
   for one in found:
     entry = total[one.kind]
     entry['bytes'] += one.bytes * one.count
+    entry['received_bytes'] += one.received * one.count
     entry['count'] += one.count
     entry['overlapped_bytes'] += one.bytes * one.count * one.overlapped
   return dict(total)

@@ -38,7 +38,7 @@ def run(config: dict, topology: str, only: tuple[str, ...], cache: str, assumpti
   return {
       'topology': topology, 'chips': devices // chip.devices, 'devices': devices, 'versions': topology_lib.version(),
       'model': model.note, 'programs': results, 'fits': all(x['fits'] for x in results),
-      'budget': budget.plan(recipe, {name: options[name] for name in stages}, results, chip, devices, assumptions),
+      'budget': budget.plan(recipe, options, stages, results, chip, devices, assumptions),
       'search': {name: [trial._asdict() for trial in found] for name, found in trials.items()}}
 
 

@@ -2,8 +2,8 @@
 
 One code for SFT, RL and scoring: positions go through the head in chunks, the backward pass computes each chunk's
 logits again and accumulates the head's gradient in float32. Under a mesh the head is gathered once per call (not once
-per chunk, as a scan under GSPMD would do) and its gradient is reduced once; with a `tensor` axis the vocabulary stays
-split.
+per chunk, as a scan under GSPMD would do) and its gradient is reduced once, to the part of it that each device keeps;
+with a `tensor` axis the vocabulary stays split.
 """
 
 import functools
@@ -120,9 +120,14 @@ def _backward(chunk, saved, gradients):
     args = tuple(_chunks(chunk, x, targets, lse, entropy, d_logp, d_entropy))
     d_head, d_x = jax.lax.scan(one, jnp.zeros(head.shape, jnp.float32), args)
     d_x = d_x.reshape(-1, x.shape[-1])[:x.shape[0] * x.shape[1]].reshape(x.shape)
-    return d_x, (jax.lax.psum(d_head, _SUM_AXES) if sharded else d_head).astype(head.dtype)
+    if scattered:  # each device keeps the part that its parameters are; an all-reduce would be twice the traffic
+      d_head = jax.lax.psum_scatter(d_head, 'fsdp', scatter_dimension=0, tiled=True)
+    if sharded:
+      d_head = jax.lax.psum(d_head, ('data', 'context') if scattered else _SUM_AXES)
+    return d_x, d_head.astype(head.dtype)
 
-  d_x, d_head = _map(local, (_ROWS, _HEAD) + (_ROWS,) * 5, (_ROWS, _HEAD))(
+  scattered = sharded and head_DV.shape[0] % jax.sharding.get_abstract_mesh().shape['fsdp'] == 0
+  d_x, d_head = _map(local, (_ROWS, _HEAD) + (_ROWS,) * 5, (_ROWS, P('fsdp', 'tensor') if scattered else _HEAD))(
       x_BLD, head_DV, targets_BL, lse_BL, entropy_BL, *gradients)
   return d_x, d_head, None
 
