@@ -72,6 +72,7 @@ def test_evaluate_scores_and_keeps_every_response(stage, tmp_path):
   assert 'mine, avg@2' in done.stdout and '3 apples' in (tmp_path / 'out/report.html').read_text()
 
 
+@pytest.mark.slow
 def test_a_stopped_evaluation_goes_on_and_takes_more_samples(stage, tmp_path):
   """What a kill leaves: some responses, in any order, and half a line. Then the same result, byte for byte."""
   whole, killed = tmp_path / 'whole', tmp_path / 'killed'
@@ -146,6 +147,7 @@ def test_scoring_stored_responses_does_not_import_jax():
   assert done.stderr.strip() == '', done.stderr
 
 
+@pytest.mark.slow
 def test_evaluate_reads_parquet_with_fields_by_name(stage, tmp_path):
   rows = [{'q': f'{i} apples', 'gold': {'value': i}, 'kind': f'kind{i % 2}'} for i in range(4)]
   parquet.write_table(pyarrow.Table.from_pylist(rows), tmp_path / 'mine.parquet')

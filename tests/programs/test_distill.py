@@ -163,7 +163,7 @@ def test_a_restart_goes_on_and_gives_the_same(
   for name in ('data.jsonl', 'samples.jsonl', 'scores.jsonl'):
     assert (tmp_path / 'distill' / name).read_text() == (finished / 'distill' / name).read_text()
   assert sorted(path.name for path in (tmp_path / 'distill').iterdir()) == [
-      'config.json', 'data.jsonl', 'result.json', 'samples.jsonl', 'scores.jsonl']
+      'config.json', 'data.jsonl', 'result.json', 'samples.jsonl', 'scores.jsonl', 'timeline.jsonl']
 
 
 @pytest.mark.parametrize('change, message', [

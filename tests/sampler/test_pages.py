@@ -20,7 +20,7 @@ def test_pages_equal_the_ring(generate, base, options):
   same(generate(**PAGED | options), base)
 
 
-@pytest.mark.parametrize('slots, tokens', [(15, 48), (15, 24), (4, 24)])
+@pytest.mark.parametrize('slots, tokens', [(15, 24), pytest.param(15, 48, marks=pytest.mark.slow), pytest.param(4, 24, marks=pytest.mark.slow)])
 def test_a_full_cache_puts_responses_back(generate, base, slots, tokens):
   """Memory for 48 or 24 tokens, where 15 slots may need 315: the youngest give way and come out the same."""
   found = generate(**PAGED, slots=slots, columns=24, cache_tokens=tokens)
@@ -37,7 +37,7 @@ def test_put_back_responses_are_reported_once(generate, base, monkeypatch):
   assert sorted(calls) == [(p, g) for p in range(len(LENGTHS)) for g in range(GROUP)]
 
 
-@pytest.mark.parametrize('sizes', [(1, 8, 1, 1), (2, 2, 2, 1)], ids=str)
+@pytest.mark.parametrize('sizes', [(1, 8, 1, 1), pytest.param((2, 2, 2, 1), marks=pytest.mark.slow)], ids=str)
 def test_eight_devices(tiny, params, generate, base, mesh_of, sizes):
   mesh = mesh_of(*sizes)
   sharded = jax.device_put(params, sharding.tree_shardings(mesh, transformer.shapes(tiny)))
@@ -119,7 +119,8 @@ def test_responses_go_on_under_another_policy(tiny, generate, base, params):
   check_ends(found, T)
 
 
-@pytest.mark.parametrize('layout', [{}, PAGED, PAGED | dict(columns=24, cache_tokens=48)], ids=str)
+@pytest.mark.parametrize('layout', [
+    {}, pytest.param(PAGED, marks=pytest.mark.slow), PAGED | dict(columns=24, cache_tokens=48)], ids=str)
 def test_unwanted_prompts_are_given_up(generate, base, layout):
   """After the first response to prompt 1, only prompts 0 and 3 are wanted."""
   done = []

@@ -120,6 +120,7 @@ def test_stochastic_rounding():
   np.testing.assert_allclose(draws[:, [1, 2, 7]].mean(0), x[jnp.array([1, 2, 7])], rtol=3e-4)
 
 
+@pytest.mark.slow
 def test_draws_do_not_depend_on_the_devices(tiny, params, mesh_of):
   transform = optimizer.adamw(0.1, clip_norm=1e9, moments_dtype='bfloat16')
   gradients = jax.tree.map(lambda x: 0.1 * x + 0.01, params)

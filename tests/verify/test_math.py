@@ -118,6 +118,7 @@ def test_usual_golds_are_judged():
     assert math.judgeable(gold), gold
 
 
+@pytest.mark.slow
 def test_eight_bombs_do_not_slow_the_others_to_below_half():
   """They cost math.QUICK each, then the slow lane's time; what hangs in it is killed."""
   bombs = ['\\int_0^{\\infty} e^{-x^2}\\sin(x^{3})\\,dx', '\\int_0^1 \\sin(\\sin(\\sin(x^{5})))\\,dx']
