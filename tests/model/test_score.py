@@ -1,5 +1,8 @@
 """Chunked, sharded log-probabilities and entropies against a plain log_softmax."""
 
+import subprocess
+import sys
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -47,6 +50,16 @@ def test_equals_log_softmax_with_gradients(inputs, expected, chunk):
   same(with_gradients(lambda *args: score.token_scores(*args, chunk))(*inputs), expected)
 
 
+@pytest.mark.parametrize('floats', [1, 50, 170, 500])
+@pytest.mark.parametrize('tied', [False, True])
+def test_in_small_parts_and_with_the_embedding_as_head(monkeypatch, inputs, expected, tied, floats):
+  """The head's gradient in parts of rows, the last one shorter; positions in chunks that follow from the vocabulary."""
+  monkeypatch.setattr(score, 'CPU_CHUNK', floats)
+  x, head, targets, *d = inputs
+  found = with_gradients(lambda *args: score.token_scores(*args, 0, tied))(x, head.T if tied else head, targets, *d)
+  same((*found[:3], found[3].T if tied else found[3]), expected)
+
+
 def test_each_output_has_its_own_gradient(inputs, expected):
   """With one cotangent zero the gradient is that of the other output alone."""
   x, head, targets, d_logp, d_entropy = inputs
@@ -57,8 +70,10 @@ def test_each_output_has_its_own_gradient(inputs, expected):
 
 @pytest.mark.parametrize('sizes', MESHES, ids=str)
 def test_same_under_every_mesh(inputs, expected, mesh_of, sizes):
-  mesh = mesh_of(*sizes)
-  with jax.set_mesh(mesh):
+  x, head, targets, *d = inputs
+  with jax.set_mesh(mesh_of(*sizes)):
+    tied = with_gradients(lambda *args: score.token_scores(*args, 5, True))(x, head.T, targets, *d)
+    same((*tied[:3], tied[3].T), expected)
     function = with_gradients(lambda *args: score.token_scores(*args, 5))
     found = function(*inputs)
     same(found, expected)
@@ -94,3 +109,47 @@ def test_logits_of_all_positions_never_exist():
   temporary = lambda f: with_gradients(f).lower(*args).compile().memory_analysis().temp_size_in_bytes
   assert temporary(plain) >= logits_bytes  # what the measure says of code that does make them
   assert temporary(lambda *a: score.token_scores(*a, 128)) < logits_bytes / 8
+
+
+LONG = '''
+import sys
+import jax, jax.numpy as jnp
+from vibethinker_jax.model import score
+length, tied, run = int(sys.argv[1]), sys.argv[2] == 'tied', sys.argv[3] == 'run'
+D, V = 1536, 151_936
+def loss(x, head, targets):
+  logp, entropy = score.token_scores(x, head, targets, 0, tied)
+  return -logp.sum() + 0.1 * entropy.sum()
+shapes = ((1, length, D), jnp.float32), ((V, D) if tied else (D, V), jnp.float32), ((1, length), jnp.int32)
+compiled = jax.jit(jax.value_and_grad(loss, (0, 1))).lower(*(jax.ShapeDtypeStruct(*s) for s in shapes)).compile()
+if not run:
+  print(compiled.memory_analysis().temp_size_in_bytes + 4 * length * D)  # with the gradient of x
+else:
+  args = jax.block_until_ready([jnp.full(shape, 0.01, dtype) for shape, dtype in shapes])
+  memory = lambda name: next(1024 * int(line.split()[1]) for line in open('/proc/self/status') if line.startswith(name))
+  open('/proc/self/clear_refs', 'w').write('5')  # the peak from here on
+  before = memory('VmRSS')
+  jax.block_until_ready(compiled(*args))
+  print(memory('VmHWM') - before - 4 * D * V)
+'''
+
+
+def bytes_above(length, head, run='compile'):
+  """Memory above the inputs and the head's gradient, at the vocabulary and width of Qwen2.5-1.5B."""
+  out = subprocess.run([sys.executable, '-c', LONG, str(length), head, run], check=True, stdout=subprocess.PIPE, text=True)
+  return int(out.stdout)
+
+
+@pytest.mark.parametrize('head', ['tied', 'untied'])
+def test_memory_of_a_32k_sequence(head):
+  """As XLA plans it. Without gradients the logits alone would be 20 GB."""
+  assert bytes_above(32_768, head) < 1.1e9
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != 'linux', reason='reads /proc')
+@pytest.mark.parametrize('head', ['tied', 'untied'])
+def test_peak_memory_of_the_process(head):
+  """What a run really takes, with the scratch memory of the matrix products: 32 768 positions may take 1.5 GB above the
+  inputs and the head's gradient, 512 of them 1.5 GB less what the others need for x, its gradient and their scores."""
+  assert bytes_above(512, head, 'run') < 1.5e9 - 4 * (32_768 - 512) * (1536 + 16)

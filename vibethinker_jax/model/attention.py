@@ -11,10 +11,12 @@ import jax
 from jax.ad_checkpoint import checkpoint_name
 import jax.numpy as jnp
 
+from vibethinker_jax.model.gpu_attention import cudnn_attention, triton_attention
 from vibethinker_jax.model.splash import splash_attention
 from vibethinker_jax.sharding import platform
 
-IMPLEMENTATIONS = ('auto', 'xla', 'splash')
+IMPLEMENTATIONS = ('auto', 'xla', 'splash', 'triton', 'cudnn')
+AUTO = {'tpu': 'splash', 'gpu': 'triton'}  # of packed rows; xla elsewhere
 QUERY_CHUNK = 512
 BLOCK = 64  # queries of a short row; on CPU 32 x 256 tokens take 0.4 of the time of one plain product and softmax
 MASKED = -1e30  # not -inf: a row that is all masked (padding) must stay finite
@@ -36,7 +38,8 @@ def attention(q_BLHh, k_BLKh, v_BLKh, segment_ids_BL, implementation: str = 'aut
     k_BLKh, v_BLKh: keys and values; H is a multiple of K (grouped queries).
     segment_ids_BL: int32; positions attend to earlier positions of the same segment. Packed documents have
       different ids; 0 marks padding.
-    implementation: 'xla' (any device), 'splash' (the TPU kernel), or 'auto': splash on TPU, else xla.
+    implementation: 'xla' (any device), 'splash' (the TPU kernel), 'triton' (the GPU kernel), 'cudnn' (on NVIDIA GPUs; of
+      packed rows triton), or 'auto': splash on TPU, triton on GPU, else xla.
     query_chunk: queries that xla handles at once.
     prefix: of each row, if any; xla only ('auto' then takes it).
 
@@ -44,14 +47,17 @@ def attention(q_BLHh, k_BLKh, v_BLKh, segment_ids_BL, implementation: str = 'aut
     o_BLHh in the dtype of q, named 'attention' for checkpoint policies.
 
   Raises:
-    ValueError: unknown implementation, or one that cannot serve a prefix.
+    ValueError: unknown implementation, or one that cannot serve this platform, these arrays or a prefix.
   """
   if implementation not in IMPLEMENTATIONS:
     raise ValueError(f'unknown attention {implementation!r}; choose from {", ".join(IMPLEMENTATIONS)}')
   if prefix is not None and implementation not in ('auto', 'xla'):
     raise ValueError(f"attention {implementation!r} has no keys before a row (shared prompts): use 'xla'")
-  if prefix is None and (implementation == 'splash' or (implementation == 'auto' and platform() == 'tpu')):
-    return splash_attention(q_BLHh, k_BLKh, v_BLKh, segment_ids_BL, 'attention')
+  if implementation == 'auto' and prefix is None:
+    implementation = AUTO.get(platform(), 'xla')
+  kernels = {'splash': splash_attention, 'triton': triton_attention, 'cudnn': cudnn_attention}
+  if implementation in kernels:
+    return kernels[implementation](q_BLHh, k_BLKh, v_BLKh, segment_ids_BL, 'attention')
   return checkpoint_name(_xla(q_BLHh, k_BLKh, v_BLKh, segment_ids_BL, query_chunk, prefix), 'attention')
 
 

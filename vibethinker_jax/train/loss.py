@@ -6,12 +6,13 @@ from vibethinker_jax.model import score, transformer
 from vibethinker_jax.model.config import ModelConfig, compute_dtype
 
 
-def token_scores(config: ModelConfig, params, batch: dict, *, chunk: int = score.CHUNK, **model_options):
+def token_scores(config: ModelConfig, params, batch: dict, *, chunk: int = 0, **model_options):
   """(logp_BL, entropy_BL) of `batch['targets']` in a packed batch (data.loader.sft_batches, rl.batch.rl_batches)."""
   x_BLD = transformer.hidden(config, params, batch['tokens'], batch['positions'], batch['segment_ids'],
                              prefix_BX=batch.get('prefix'), **model_options)
-  head_DV = transformer.head_weight(config, params).astype(compute_dtype())
-  return score.token_scores(x_BLD, head_DV, batch['targets'], chunk)
+  tied = config.tie_word_embeddings
+  head = params['embedding' if tied else 'head'].astype(compute_dtype())
+  return score.token_scores(x_BLD, head, batch['targets'], chunk, tied)
 
 
 def sft(config: ModelConfig, params, batch: dict, **options):
