@@ -20,7 +20,8 @@
 # WAIT              seconds between two looks at the slice (default 30).
 set -euo pipefail
 
-say() { echo "tpu_vm: $*" >&2; }
+exec 9>&2  # also from within a command whose errors go elsewhere, as where a trap finds it
+say() { echo "tpu_vm: $*" >&9; }
 fail() { say "error: $*"; exit 1; }
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -28,7 +29,14 @@ ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 for name in TPU ZONE; do [[ -n ${!name:-} ]] || fail "set $name (launch/tpu_vm.sh without arguments explains)"; done
 WAIT=${WAIT:-30} restarts=${RESTARTS:-3}
 SCRATCH=$(mktemp -d)
-trap 'rm -rf "$SCRATCH"' EXIT
+leave() {
+  local status=$?
+  rm -rf "$SCRATCH"
+  [[ $status != 130 || -z $watching ]] || say 'the command goes on; the same line shows its log again'
+}
+watching=''  # whether the command was seen, or started
+trap leave EXIT
+trap 'exit 130' INT
 
 tpu() { local verb=$1; shift; gcloud compute tpus tpu-vm "$verb" "$@" --zone="$ZONE" --quiet; }
 
@@ -80,6 +88,7 @@ ignore: models and data belong in the bucket"
 tar -xzf ../vibethinker.tgz -C repo" 2> "$SCRATCH/ssh" < /dev/null || { cat "$SCRATCH/ssh" >&2; fail "no copy to $TPU"; }
   must on all install "${BUCKET:-}" "${PREPARE:-}"
   say "starting on every host: $*"
+  watching=1
   must on all start "$@"
 }
 
@@ -88,7 +97,8 @@ look() {  # shows what is new in the log, for at most WAIT seconds; sets job, st
   local from shown
   exec 3< <(on 0 look "$seen" "$WAIT")
   if read -r job status ran from sum running <&3; then
-    { shown=$(tee /dev/fd/4 <&3 | wc -c); } 4>&1
+    # tee opens its file anew, which would empty one that stdout is redirected to: it gets the pipe to wc.
+    { shown=$({ tee /dev/fd/5 <&3 >&4; } 5>&1 | wc -c); } 4>&1
     seen=$((from + shown))
   else
     job=unreachable
@@ -97,9 +107,8 @@ look() {  # shows what is new in the log, for at most WAIT seconds; sets job, st
 }
 
 command_() {  # COMMAND...
-  local ours known='' watching='' wanted
+  local ours known='' wanted
   wanted=$(printf '%s\n' "$@" | cksum)
-  trap 'echo; say "the command goes on; the same line shows its log again"; exit 130' INT
   while true; do
     ours=$(slice)
     [[ -n $known$ours ]] || fail "gcloud cannot say what $TPU is"
@@ -117,10 +126,10 @@ command_() {  # COMMAND...
         [[ $sum == "${wanted%% *}" ]] || fail "another command runs there: $running ('launch/tpu_vm.sh stop' stops it)"
         watching=1 ;;
       unreachable) say "the first host does not answer: $(tail -n 1 "$SCRATCH/ssh")"; sleep "$WAIT" ;;
-      none) launch "$@"; seen=0 watching=1 ;;
+      none) launch "$@"; seen=0 ;;
       lost) say 'the machines were started again'; launch "$@" ;;
       *)
-        if [[ -z $watching ]]; then launch "$@"; watching=1; continue; fi  # it is of an earlier time
+        if [[ -z $watching ]]; then launch "$@"; continue; fi  # it is of an earlier time
         [[ $job != stopped ]] || { say 'it was stopped'; exit "$status"; }
         ((status != 0)) || { say 'done'; exit 0; }
         if ((status == 143)); then sleep "$WAIT"; [[ $(slice) == READY ]] || continue; fi  # the slice is being taken away
