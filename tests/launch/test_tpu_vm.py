@@ -48,7 +48,7 @@ class Slice:
 
   def start(self, *command, **variables):
     environment = {'FAKE': str(self.path), 'PATH': f'{self.path}/bin:{os.environ["PATH"]}', 'HOME': str(self.path),
-                   'TPU': 'vibe', 'ZONE': 'here-a', 'TYPE': 'v5litepod-8', 'WAIT': '1', **variables}
+                   'TPU': 'vibe', 'ZONE': 'here-a', 'TYPE': 'v5litepod-8', 'WAIT': '0.3', **variables}
     out, errors = (self.path / f'{name}{len(self.started)}' for name in ('out', 'errors'))
     process = subprocess.Popen(['bash', str(SCRIPT), *command], stdout=out.open('wb'), stderr=errors.open('wb'),
                                env=environment, start_new_session=True)
