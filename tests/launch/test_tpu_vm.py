@@ -184,8 +184,8 @@ def test_a_command_that_fails(tpu):
   (tpu.path / 'end').unlink()
   late = tpu.start(*tpu.job, RESTARTS='1')
   for times in (2, 3):
-    while len(tpu.starts(0)) < times or len(tpu.starts(1)) < times:
-      time.sleep(0.05)
+    for host in range(2):
+      tpu.wait_for_words(tpu.path / f'host{host}' / 'starts', times * f'{tpu.path}/host{host}/vibethinker/repo\n')
     (tpu.path / 'end').unlink(missing_ok=True)
     for host in range(2):
       tpu.wait_for(f'host{host}/vibethinker/child')
