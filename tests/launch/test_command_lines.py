@@ -24,7 +24,9 @@ def logical_lines(path: pathlib.Path):
   """The lines of a file in which a command may stand, without comment signs and with continued lines joined."""
   text = path.read_text()
   if path.suffix == '.ipynb':
-    text = '\n'.join(''.join(cell['source']) for cell in json.loads(text)['cells'])
+    fence = {'markdown': '', 'code': '```\n'}
+    text = '\n'.join(fence[cell['cell_type']] + ''.join(cell['source']) + '\n' + fence[cell['cell_type']]
+                     for cell in json.loads(text)['cells'])
   if path.suffix == '.yaml':
     for job in yaml.safe_load(text)['spec']['replicatedJobs']:
       for container in job['template']['spec']['template']['spec']['containers']:
@@ -36,7 +38,7 @@ def logical_lines(path: pathlib.Path):
     blocks = re.split(r'^ *```.*\n', text, flags=re.MULTILINE)
     for prose in blocks[::2]:
       yield from (span.replace('\n', ' ') for span in re.findall(r'`([^`]+)`', prose))
-    text = '\n'.join(blocks[1::2]) if path.suffix == '.md' else text
+    text = text if path.suffix == '.py' else '\n'.join(blocks[1::2])
   yield from (line.strip(' #!') for line in text.splitlines())
 
 

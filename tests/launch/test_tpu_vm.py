@@ -1,5 +1,6 @@
 """launch/tpu_vm.sh with a gcloud whose slices are folders: what a user sees, and what runs on the hosts."""
 
+import contextlib
 import importlib.util
 import json
 import os
@@ -90,7 +91,8 @@ class Slice:
     for pid in self.path.glob('host*/vibethinker/pid'):
       if not (pid.parent / 'status').exists():
         for file in ('pid', 'child'):
-          os.kill(int((pid.parent / file).read_text()), signal.SIGKILL)
+          with contextlib.suppress(OSError):
+            os.kill(int((pid.parent / file).read_text()), signal.SIGKILL)
 
 
 @pytest.fixture
@@ -170,6 +172,7 @@ def test_machines_that_were_started_again(tpu):
     (home / 'boot').write_text('another')
     for file in ('pid', 'child'):
       os.kill(int((home / file).read_text()), signal.SIGKILL)
+      (home / file).write_text(str(watching.pid))  # the number is of another process now
   (tpu.path / 'end').write_text('0')
   status, out, errors = tpu.end(watching)
   assert status == 0 and 'started again' in errors, errors
