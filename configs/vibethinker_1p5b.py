@@ -39,8 +39,8 @@ def get_config(arg='16'):
   config.sft = config_dict.ConfigDict(dict(
       program='sft', init_from='base', data=data | dict(files='data/sft_*.jsonl.gz'), domains=(), levels=(), problems=0,
       steps=3000, batch_size=128, length=32_768, too_long='drop', streams=16,
-      micro_batches=max(1, 128 // rows), learning_rate=5e-5, final_learning_rate=8e-8, warmup_percent=5.0, beta2=0.95, weight_decay=0.0, clip_norm=1.0,
-      moments_dtype='float32', checkpoint_steps=200,
+      micro_batches=max(1, 128 // rows), learning_rate=5e-5, final_learning_rate=8e-8, warmup_percent=5.0,
+      beta2=0.95, weight_decay=0.0, clip_norm=1.0, moments_dtype='float32', checkpoint_steps=200,
       log_steps=1, remat='attention_qkv', attention='auto', unroll=False, max_skipped=10))
   # Four subdomains, Pass@K, argmax per subdomain, 1/N each (1.5B §3.3). K, n and the sizes are not published.
   # 360 000 tokens in the cache of a device are 9.6 GiB: with the weights all that a v5e has. v6e and v5p hold 2 and 8 times
