@@ -5,8 +5,8 @@
 Needs a Hugging Face directory of the base model, and data (see README.md, "Your own problems"): worked solutions for SFT,
 probing sets whose rows name their subdomain in `domain`, problems with answers or tests for RL, and the evaluation sets.
 Run `vibethinker_jax.decontaminate` over the first three. Sizes are for 16 devices (v5e:4x4, v6e:4x4) and fit the 8 of a
-v5p:2x2x2; --config=configs/vibethinker_1p5b.py:256 is for 256. `python -m vibethinker_jax.plan` says what fits. Values
-marked "not published" are choices of ours.
+v5p:2x2x2; --config=configs/vibethinker_1p5b.py:256 is for 256: a row of the global batch lies on two of them (axis
+`context`). `python -m vibethinker_jax.plan` says what fits. Values marked "not published" are choices of ours.
 """
 
 from ml_collections import config_dict
@@ -18,6 +18,8 @@ def get_config(arg='16'):
   if not arg.isdigit() or int(arg) < 1:
     raise ValueError(f'configs/vibethinker_1p5b.py:{arg}: the argument is the number of devices, 16 or 256 for example')
   devices = int(arg)
+  context = -(-devices // 128)  # the global batch of SFT has 128 rows
+  rows = devices // context  # that devices have at once, a part of a row counted as that part
   config = config_dict.ConfigDict()
   config.seed = 0
   config.base = 'Qwen2.5-Math-1.5B'
@@ -26,7 +28,7 @@ def get_config(arg='16'):
   # The base was trained at 4 096; the released model serves 40 960. Its RoPE theta is not published: that of the base.
   config.model = config_dict.ConfigDict(dict(max_position_embeddings=40_960))
   config.verifier = 'vibethinker_jax.verify.response:verify'
-  config.mesh = config_dict.ConfigDict(dict(data=1, fsdp=-1, tensor=1, context=1))
+  config.mesh = config_dict.ConfigDict(dict(data=1, fsdp=-1, tensor=1, context=context))
   config.profile_steps = ()  # (10, 12): traces of these steps of each sft and rl stage, for xprof
   config.compilation_cache = 'auto'  # a directory; '': none
   config.hang_seconds = 0.0  # end a process that finishes nothing for so long; it is reported in any case
@@ -36,9 +38,9 @@ def get_config(arg='16'):
   # warm-up, 5 epochs. steps = epochs x tokens of the set / (128 x 32 768); 3 000 are 2.5 billion tokens five times.
   config.sft = config_dict.ConfigDict(dict(
       program='sft', init_from='base', data=data | dict(files='data/sft_*.jsonl.gz'), domains=(), levels=(), problems=0,
-      steps=3000, batch_size=128, length=32_768, too_long='drop', streams=16, micro_batches=8, learning_rate=5e-5,
-      final_learning_rate=8e-8, warmup_percent=5.0, beta2=0.95, weight_decay=0.0, clip_norm=1.0,
-      moments_dtype='float32', checkpoint_steps=200,
+      steps=3000, batch_size=128, length=32_768, too_long='drop', streams=16,
+      micro_batches=max(1, 128 // rows), learning_rate=5e-5, final_learning_rate=8e-8, warmup_percent=5.0,
+      beta2=0.95, weight_decay=0.0, clip_norm=1.0, moments_dtype='float32', checkpoint_steps=200,
       log_steps=1, remat='attention_qkv', attention='auto', unroll=False, max_skipped=10))
   # Four subdomains, Pass@K, argmax per subdomain, 1/N each (1.5B §3.3). K, n and the sizes are not published.
   # 360 000 tokens in the cache of a device are 9.6 GiB: with the weights all that a v5e has. v6e and v5p hold 2 and 8 times
@@ -57,7 +59,7 @@ def get_config(arg='16'):
   rl = dict(
       program='rl', domains=(), levels=(), problems=0, steps=400, prompts=128, group=8, max_rounds=3, oversample=1.0,
       carry=0, filter_samples=8, updates=1, row_length=16_384, shortest_row=1024, share_prompts=False,
-      micro_batch=2 * devices, learning_rate=1e-6, warmup_steps=10, beta2=0.95, weight_decay=0.0,
+      micro_batch=2 * rows, learning_rate=1e-6, warmup_steps=10, beta2=0.95, weight_decay=0.0,
       clip_norm=1.0, moments_dtype='float32', recompute_logps=False, checkpoint_steps=20, examples_steps=10,
       remat='attention_qkv', attention='auto',
       unroll=False, max_skipped=5,
@@ -68,10 +70,10 @@ def get_config(arg='16'):
   config.rl_math_16k = config_dict.ConfigDict(rl | dict(init_from='merge', data=maths, sampler=sampler))
   wide = sampler | dict(max_tokens=31_744, columns=32_768)
   config.rl_math_32k = config_dict.ConfigDict(rl | dict(
-      init_from='rl_math_16k', data=maths, row_length=32_768, micro_batch=devices, sampler=wide))
+      init_from='rl_math_16k', data=maths, row_length=32_768, micro_batch=rows, sampler=wide))
   config.rl_code = config_dict.ConfigDict(rl | dict(
       init_from='rl_math_32k', data=data | dict(files='data/rl_code.jsonl'), row_length=32_768,
-      micro_batch=devices, sampler=wide))
+      micro_batch=rows, sampler=wide))
 
   # method: responses of at most 40 960 tokens, top-p 0.95, temperature 1 (code 0.6); 64 samples, code 8.
   protocol = sampler | dict(max_tokens=40_960, top_p=0.95, columns=43_008, prompt_columns=2048)

@@ -107,6 +107,32 @@ def test_gathered_leaves_only_the_tensor_axis(mesh_of):
     assert found.sharding.is_equivalent_to(jax.sharding.NamedSharding(mesh, P(None, 'tensor', None)), 3)
 
 
+@pytest.mark.parametrize('sizes', [(1, 8, 1, 1), (2, 2, 1, 2), (8, 1, 1, 1), (2, 2, 2, 1)], ids=str)
+def test_copies_of_a_table_have_one_sum_of_all_gradients(mesh_of, sizes):
+  """Two uses, one collective for their gradients; split over `tensor` it is the table as it is."""
+  rng = np.random.default_rng(0)
+  table, tokens = rng.normal(size=(24, 16)).astype(np.float32), rng.integers(0, 24, (8, 6))
+  weights = rng.normal(size=(8, 6, 16)).astype(np.float32)
+
+  def loss(table, tokens, weights):
+    table = sharding.copies(table)
+    x, y = sharding.lookup(table, tokens), sharding.lookup(table, tokens[:, ::-1])
+    return jnp.sum(jnp.tanh(x) * weights) + jnp.sum(y**3)
+
+  expected = jax.grad(loss)(table, tokens, weights)
+  mesh = mesh_of(*sizes)
+  rows = jax.sharding.NamedSharding(mesh, P(sharding.BATCH, 'context'))
+  with jax.set_mesh(mesh):
+    assert sharding.copies(table).shape == ((24, 16) if sizes[2] > 1 else (8, 24, 16))
+    split = sharding.tree_shardings(mesh, {'embedding': table})['embedding']
+    placed = [jax.device_put(x, where) for x, where in zip((table, tokens, weights), (split, rows, rows))]
+    compiled = jax.jit(jax.grad(loss), out_shardings=split).lower(*placed).compile()
+    np.testing.assert_allclose(compiled(*placed), expected, atol=1e-5)
+  if sizes[2] == 1:  # one over fsdp, one over data and context
+    found = re.findall(r' (all-reduce|reduce-scatter)(?:-start)?\(', compiled.as_text())
+    assert sorted(found) == ['all-reduce', 'reduce-scatter']
+
+
 def test_batches_are_split_over_rows_and_positions(mesh_of):
   mesh = mesh_of(2, 2, 1, 2)
   assert sharding.batch_sharding(mesh).shard_shape((8, 6)) == (2, 3)

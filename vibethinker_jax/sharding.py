@@ -106,6 +106,28 @@ def gathered(name: str, weight: jax.Array) -> jax.Array:
   return jax.lax.with_sharding_constraint(weight, P(*(a if a == 'tensor' else None for a in axes)))
 
 
+def copies(table_VD: jax.Array) -> jax.Array:
+  """table_CVD: the embedding table whole on each device, as C arrays; for `lookup` and model.score, that may share it.
+
+  Each device adds up its own gradient of all uses, and the devices' sums are added once. Used as one array, the table would
+  have its gradient reduced for each use. Without a mesh, or with the vocabulary split over `tensor`, the table as it is.
+  """
+  mesh = jax.sharding.get_abstract_mesh()
+  if mesh.empty or mesh.size == 1 or mesh.manual_axes or mesh.shape['tensor'] > 1 or table_VD.shape[1] % mesh.shape['fsdp']:
+    return table_VD
+  whole = lambda part: jax.lax.all_gather(part, 'fsdp', axis=1, tiled=True)[None]
+  return jax.shard_map(whole, in_specs=P(None, 'fsdp'), out_specs=P(AXES), check_vma=False)(table_VD)
+
+
+def lookup(table: jax.Array, tokens_BL: jax.Array) -> jax.Array:
+  """x_BLD: the rows of table_VD or of `copies` of it."""
+  if table.ndim == 2:
+    return gathered('embedding', table)[tokens_BL]
+  rows = P(BATCH, 'context')
+  return jax.shard_map(lambda table, tokens: table[0][tokens], in_specs=(P(AXES), rows), out_specs=rows, check_vma=False)(
+      table, tokens_BL)
+
+
 def place(x, sharding: NamedSharding) -> jax.Array:
   """A host array that is the same on every host, onto the devices; each host moves only its own part."""
   if sharding.is_fully_addressable:

@@ -10,6 +10,7 @@ from vibethinker_jax import config as config_lib
 from vibethinker_jax.aot import estimate, rollout
 from vibethinker_jax.aot.topology import Chip
 from vibethinker_jax.data import rows
+from vibethinker_jax.rl import batch as batch_lib
 
 PAPER = {'hours': 3900, 'device': 'H800', 'dollars': 7800}  # VibeThinker-1.5B, the whole recipe
 # Problems of the papers' evaluation sets, by the names of their files.
@@ -34,7 +35,9 @@ class Assumptions(NamedTuple):
 
 def plan(recipe: config_lib.Recipe, options: dict, names: list[str], results: list[dict], chip: Chip, devices: int,
          assumptions: Assumptions) -> dict:
-  """{stages: {name: {hours: [low, high], parts}}, hours, chip_hours, dollars, assumptions, notes, paper}.
+  """{stages: {name: {hours: [low, high], parts}}, hours, training_hours, chip_hours, dollars, assumptions, notes, paper}.
+
+  training_hours: of the stages other than evaluation.
 
   Args:
     options: of all stages, by name. names: the stages that were compiled; one with a program that did not fit has no
@@ -47,8 +50,10 @@ def plan(recipe: config_lib.Recipe, options: dict, names: list[str], results: li
       parts = _parts(recipe, options, options[name], mine, chip, devices, assumptions)
       hours = [sum(part['seconds'][i] for part in parts.values()) / 3600 for i in (0, 1)]
       stages[name] = {'parts': parts, 'hours': sorted(hours)}
-  hours = [sum(stage['hours'][i] for stage in stages.values()) for i in (0, 1)]
+  total = lambda names: [sum(stages[name]['hours'][i] for name in names) for i in (0, 1)]
+  hours, training = total(stages), total([name for name in stages if options[name].program != 'evaluate'])
   return {'assumptions': assumptions._asdict(), 'notes': notes(assumptions), 'stages': stages, 'hours': hours,
+          'training_hours': training,
           'chip_hours': [x * chips for x in hours], 'dollars': [x * chips * assumptions.dollars for x in hours],
           'paper': PAPER}
 
@@ -61,6 +66,7 @@ def notes(assumptions: Assumptions) -> list[str]:
       f'responses have a median of {assumptions.median_tokens:,} tokens (lognormal, 95% quantile 3.6 times that), cut off at '
       'max_tokens (--median_tokens)',
       f'an RL step samples {assumptions.rounds} times its prompts, to replace groups of equal rewards (--rounds)',
+      'an update trains on all responses of its prompts, packed into micro-batches as the run does it',
       f'problem sets that are not on this machine have {assumptions.problems:,} problems (--problems); AIME, HMMT, MATH-500, '
       'GPQA and LiveCodeBench their own number',
       f'decoding reaches {low} to {high} of HBM bandwidth; verification is hidden, loading, checkpoints and restarts are not '
@@ -77,15 +83,11 @@ def _parts(recipe, options: dict, stage, programs: dict, chip: Chip, devices: in
   sample = lambda count: _sample(programs, lengths, math.ceil(count), chip, devices)
   if stage.program == 'rl':
     responses = stage.prompts * stage.group
-    trained = responses * (lengths.sample(1000).mean() + rollout.PROMPT)
     parts = {'rollout': _scaled(sample(responses * assumptions.rounds), stage.steps)}
     if stage.filter_samples:
       parts['filter'] = sample(_problems(stage, recipe, assumptions) * stage.filter_samples)
-    for name in ('score', 'mgpo_step'):
-      if name in programs:
-        parts[name] = _times(programs[name], stage.steps * stage.updates * trained / programs[name]['tokens'])
-    parts['mgpo_step']['seconds'] = [x + y * stage.steps * stage.updates for x, y in zip(
-        parts['mgpo_step']['seconds'], programs['apply']['estimate']['seconds'])]
+    updates = _updates(programs, stage, lengths)
+    parts |= {name: _scaled(part, stage.steps * stage.updates) for name, part in updates.items()}
     return parts
   if stage.program == 'probe':
     trained = options.get(stage.init_from)
@@ -98,6 +100,23 @@ def _parts(recipe, options: dict, stage, programs: dict, chip: Chip, devices: in
   count = sum(_problems(x, recipe, assumptions) * len(x.models) for x in stage.teachers.values()) * stage.samples
   scored = count * (lengths.sample(1000).mean() + rollout.PROMPT) / programs['score']['tokens']
   return {'rollout': sample(count), 'score': _times(programs['score'], scored)}
+
+
+def _updates(programs: dict, stage, lengths: rollout.Lengths) -> dict:
+  """{'mgpo_step': part, 'score': part} of one RL update: its responses packed into micro-batches as the run packs them."""
+  documents = np.minimum(lengths.sample(stage.prompts * stage.group) + rollout.PROMPT, stage.row_length).astype(int)
+  kinds = (stage.row_length,) if stage.share_prompts else batch_lib.row_lengths(stage.row_length, stage.shortest_row)
+  micros = {length: len(found) for length, found in batch_lib.plan(documents, kinds, stage.micro_batch)}
+
+  def part(name):
+    kind = lambda length: programs[name if length == stage.row_length else f'{name}_{length}']['estimate']['seconds']
+    seconds = [sum(count * kind(length)[i] for length, count in micros.items()) for i in (0, 1)]
+    return {'seconds': seconds, 'tokens': float(documents.sum())}
+
+  parts = {name: part(name) for name in ('score', 'mgpo_step') if name in programs}
+  apply = programs['apply']['estimate']['seconds']
+  parts['mgpo_step']['seconds'] = [x + y for x, y in zip(parts['mgpo_step']['seconds'], apply)]
+  return parts
 
 
 def _problems(stage, recipe, assumptions: Assumptions) -> int:

@@ -41,8 +41,7 @@ def compile_program(lowered: jax.stages.Lowered, topology: str, cache: pathlib.P
     jax.errors.JaxRuntimeError: the compiler fails for another reason than memory.
   """
   options = topology_lib.chip_of(topology).options
-  key = hashlib.sha256('\n'.join([lowered.as_text(), topology_lib.version(), topology, json.dumps(options)]).encode())
-  path = cache / key.hexdigest()[:32] if cache else None
+  path = cache / _key(lowered, topology, options) if cache else None
   if path and path.with_suffix('.json').exists():
     values = json.loads(path.with_suffix('.json').read_text())
     text = '' if values['error'] else gzip.decompress(path.with_suffix('.hlo.gz').read_bytes()).decode()
@@ -64,6 +63,14 @@ def compile_program(lowered: jax.stages.Lowered, topology: str, cache: pathlib.P
   if path:
     _store(path, result)
   return result
+
+
+def _key(lowered: jax.stages.Lowered, topology: str, options: dict) -> str:
+  """The options that a function was jitted with are not in its text, and JAX has no public name for them."""
+  parts = [lowered.as_text(), topology_lib.version(), topology, json.dumps(options)]
+  if jitted_with := dict(lowered._lowering._compiler_options_kvs):
+    parts.append(json.dumps(jitted_with))
+  return hashlib.sha256('\n'.join(parts).encode()).hexdigest()[:32]
 
 
 def _store(path: pathlib.Path, result: Compiled) -> None:

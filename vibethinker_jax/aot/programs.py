@@ -139,7 +139,7 @@ def _micros(fields: dict, count: int, rows: int, length: int, mesh) -> dict:
 
 def _total(accumulate, params, micros, count, mesh):
   """What `accumulate` carries from batch to batch: gradients as the parameters lie, sums everywhere."""
-  _, *sums = jax.eval_shape(lambda params, micros, count: accumulate(None, params, micros, count), params, micros, count)
+  _, *sums = accumulate.eval_shape(None, params, micros, count)
   whole = NamedSharding(mesh, PartitionSpec())
   return params, *jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=whole), sums)
 

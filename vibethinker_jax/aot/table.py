@@ -103,10 +103,13 @@ def budget(values: dict, chips: int) -> str:
     for part, one in stage['parts'].items():
       hours = sorted(x / 3600 for x in one['seconds'])
       rows.append([f'{name} {part}', f'{one["tokens"]:.2e}', *_cost(hours, chips, price)])
+  if values['training_hours'] != values['hours']:
+    rows.append(['sum without evaluation', '', *_cost(values['training_hours'], chips, price)])
   rows.append(['sum', '', *_cost(values['hours'], chips, price)])
   paper = values['paper']
   return align(rows) + (
-      f'\nVibeThinker-1.5B, the paper: {paper["hours"]:,} {paper["device"]} hours, ${paper["dollars"]:,}.\n'
+      f'\nTo compare: the paper reports {paper["hours"]:,} {paper["device"]} hours and ${paper["dollars"]:,} for '
+      f'VibeThinker-1.5B (${paper["dollars"] / paper["hours"]:.0f} an hour). Ours assumes:\n'
       + '\n'.join(f'* {line}' for line in values['notes']))
 
 

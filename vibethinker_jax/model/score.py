@@ -3,7 +3,8 @@
 One code for SFT, RL and scoring: positions go through the head in chunks, the backward pass computes each chunk's
 logits again and accumulates the head's gradient in float32. Under a mesh the head is gathered once per call (not once
 per chunk, as a scan under GSPMD would do) and its gradient is reduced once, to the part of it that each device keeps;
-with a `tensor` axis the vocabulary stays split.
+with a `tensor` axis the vocabulary stays split. Given sharding.copies of a tied table, each device uses its own and keeps
+its own gradient.
 """
 
 import functools
@@ -12,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import PartitionSpec as P
 
-from vibethinker_jax.sharding import BATCH, platform
+from vibethinker_jax.sharding import AXES, BATCH, platform
 
 CHUNK = 2048  # positions per chunk: at V = 151 936 the float32 logits of one chunk take 1.2 GB
 CPU_CHUNK = 2**25  # floats of a chunk's logits on CPU, and of a part of the head's gradient: 134 MB
@@ -24,7 +25,8 @@ def token_scores(x_BLD, head, targets_BL, chunk: int = 0, tied: bool = False):
 
   Args:
     x_BLD: final hidden states, any float dtype.
-    head: output embedding head_DV, or head_VD if tied; any float dtype. Products accumulate in float32.
+    head: output embedding head_DV, or head_VD or head_CVD (sharding.copies) if tied; any float dtype. Products accumulate
+      in float32.
     targets_BL: int32, the token that position l predicts (usually the next one).
     chunk: positions per chunk and device; 0: CHUNK, and on CPU fewer for large vocabularies.
     tied: the head is the embedding table. Transposed by the caller it would need memory of its own on CPU, and again
@@ -50,7 +52,7 @@ def _map(function, in_specs, out_specs):
   return jax.shard_map(function, in_specs=in_specs, out_specs=out_specs, check_vma=False)
 
 
-_ROWS, _HEAD = P(BATCH, 'context'), {False: P(None, 'tensor'), True: P('tensor', None)}
+_ROWS, _HEAD, _COPIES = P(BATCH, 'context'), {False: P(None, 'tensor'), True: P('tensor', None)}, P(AXES)
 _SPLIT_HEAD = {False: P('fsdp', 'tensor'), True: P('tensor', 'fsdp')}
 _SUM_AXES = BATCH + ('context',)
 
@@ -106,13 +108,15 @@ def _hits(targets_T, V, tensor):
 
 def _forward(x_BLD, head, targets_BL, chunk, tied):
   _, tensor = _axes()
-  V = head.shape[0 if tied else 1]
+  own, V = head.ndim == 3, head.shape[-2 if tied else 1]
   if tensor and V % jax.sharding.get_abstract_mesh().shape['tensor']:
     raise ValueError(f'a vocabulary of {V} cannot be split over mesh axis tensor='
                      f'{jax.sharding.get_abstract_mesh().shape["tensor"]}: pad model.vocab_size to a multiple')
   total = (lambda y: jax.lax.psum(y, tensor)) if tensor else (lambda y: y)
 
   def local(x, head, targets):
+    head = head[0] if own else head
+
     def one(_, args):
       xs, ts = args
       logits = _logits(xs, head, tied)
@@ -129,7 +133,8 @@ def _forward(x_BLD, head, targets_BL, chunk, tied):
     b, l = targets.shape
     return tuple(o.reshape(-1)[:b * l].reshape(b, l) for o in out)
 
-  logp, entropy, lse = _map(local, (_ROWS, _HEAD[tied], _ROWS), (_ROWS,) * 3)(x_BLD, head, targets_BL)
+  head_spec = _COPIES if own else _HEAD[tied]
+  logp, entropy, lse = _map(local, (_ROWS, head_spec, _ROWS), (_ROWS,) * 3)(x_BLD, head, targets_BL)
   return (logp, entropy), (x_BLD, head, targets_BL, lse, entropy)
 
 
@@ -137,10 +142,12 @@ def _backward(chunk, tied, saved, gradients):
   """d logp = onehot - p; d entropy = -p (log p + entropy), both times their incoming gradients."""
   x_BLD, head, targets_BL, lse_BL, entropy_BL = saved
   sharded, tensor = _axes()
-  V, D_axis = head.shape[0 if tied else 1], 1 if tied else 0
-  scattered = sharded and head.shape[D_axis] % jax.sharding.get_abstract_mesh().shape['fsdp'] == 0
+  own, V, D_axis = head.ndim == 3, head.shape[-2 if tied else 1], 1 if tied else 0
+  scattered = sharded and not own and head.shape[D_axis] % jax.sharding.get_abstract_mesh().shape['fsdp'] == 0
 
   def local(x, head, targets, lse, entropy, d_logp, d_entropy):
+    head = head[0] if own else head
+
     def one(d_head, args):
       xs, ts, lse, entropy, d_logp, d_entropy = args
       log_p = _logits(xs, head, tied) - lse[:, None]
@@ -153,13 +160,16 @@ def _backward(chunk, tied, saved, gradients):
     args = tuple(_chunks(chunk, V, x, targets, lse, entropy, d_logp, d_entropy))
     d_head, d_x = jax.lax.scan(one, jnp.zeros(head.shape, jnp.float32), args)
     d_x = d_x.reshape(-1, x.shape[-1])[:x.shape[0] * x.shape[1]].reshape(x.shape)
+    if own:
+      return d_x, d_head.astype(head.dtype)[None]
     if scattered:  # each device keeps the part that its parameters are; an all-reduce would be twice the traffic
       d_head = jax.lax.psum_scatter(d_head, 'fsdp', scatter_dimension=D_axis, tiled=True)
     if sharded:
       d_head = jax.lax.psum(d_head, ('data', 'context') if scattered else _SUM_AXES)
     return d_x, d_head.astype(head.dtype)
 
-  d_x, d_head = _map(local, (_ROWS, _HEAD[tied]) + (_ROWS,) * 5, (_ROWS, _SPLIT_HEAD[tied] if scattered else _HEAD[tied]))(
+  spec, d_spec = (_COPIES, _COPIES) if own else (_HEAD[tied], _SPLIT_HEAD[tied] if scattered else _HEAD[tied])
+  d_x, d_head = _map(local, (_ROWS, spec) + (_ROWS,) * 5, (_ROWS, d_spec))(
       x_BLD, head, targets_BL, lse_BL, entropy_BL, *gradients)
   return d_x, d_head, None
 

@@ -16,7 +16,7 @@ from jax.ad_checkpoint import checkpoint_name
 from vibethinker_jax.model import attention as attention_lib
 from vibethinker_jax.model.config import ModelConfig, compute_dtype
 from vibethinker_jax.model.rope import rope_angles, rotate
-from vibethinker_jax.sharding import gathered, platform
+from vibethinker_jax.sharding import gathered, lookup, platform
 
 # What the backward pass keeps of each layer instead of computing it again.
 REMAT_POLICIES = {
@@ -135,7 +135,7 @@ def head_weight(config: ModelConfig, params: dict) -> jax.Array:
 
 def hidden(config: ModelConfig, params: dict, tokens_BL, positions_BL=None, segment_ids_BL=None, *,
            attention: str = 'auto', remat: str = 'none', unroll: bool = False, dtype: Any = None,
-           keep_kv: bool = False, prefix_BX=None):
+           keep_kv: bool = False, prefix_BX=None, table=None):
   """Final normalised hidden states.
 
   Args:
@@ -150,6 +150,7 @@ def hidden(config: ModelConfig, params: dict, tokens_BL, positions_BL=None, segm
     prefix_BX: int32; all positions of row b also attend to the positions prefix_BX[b] of this batch, counted through
       (row * L + column); -1 is none. They start at a multiple of X, which divides L. This is how responses share the
       prompt that stands in another row.
+    table: the embedding in the dtype of the activations, as sharding.lookup takes it; default that of `params`.
 
   Returns:
     x_BLD, or (x_BLD, (k_NBLKh, v_NBLKh)) with keep_kv.
@@ -166,7 +167,7 @@ def hidden(config: ModelConfig, params: dict, tokens_BL, positions_BL=None, segm
   if segment_ids_BL is None:
     segment_ids_BL = jnp.ones((B, L), jnp.int32)
   rope = rope_angles(config, positions_BL)
-  x = gathered('embedding', params['embedding'].astype(dtype))[tokens_BL]
+  x = lookup(params['embedding'].astype(dtype) if table is None else table, tokens_BL)
 
   def attend(q, k, v):
     prefix = None if prefix_BX is None else attention_lib.Prefix(slots(k), slots(v), prefix_BX >= 0)

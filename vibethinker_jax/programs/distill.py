@@ -212,7 +212,8 @@ def score(stage: Stage, options: Options, student: Model, traces: Iterator[Encod
 
 @functools.lru_cache
 def scorer(config):
-  return jax.jit(lambda params, batch: loss.token_scores(config, params, batch)[0])
+  return jax.jit(lambda params, batch: loss.token_scores(config, params, batch)[0],
+                 compiler_options=sharding.compiler_options())
 
 
 def _score_chunk(student: Model, logps, placed, chunk: list[Encoded], options: Options) -> list[float]:

@@ -2,16 +2,18 @@
 
 import jax.numpy as jnp
 
+from vibethinker_jax import sharding
 from vibethinker_jax.model import score, transformer
 from vibethinker_jax.model.config import ModelConfig, compute_dtype
 
 
 def token_scores(config: ModelConfig, params, batch: dict, *, chunk: int = 0, **model_options):
   """(logp_BL, entropy_BL) of `batch['targets']` in a packed batch (data.loader.sft_batches, rl.batch.rl_batches)."""
+  tied, table = config.tie_word_embeddings, params['embedding'].astype(compute_dtype())
+  table = sharding.copies(table) if tied else table
   x_BLD = transformer.hidden(config, params, batch['tokens'], batch['positions'], batch['segment_ids'],
-                             prefix_BX=batch.get('prefix'), **model_options)
-  tied = config.tie_word_embeddings
-  head = params['embedding' if tied else 'head'].astype(compute_dtype())
+                             prefix_BX=batch.get('prefix'), table=table, **model_options)
+  head = table if tied else params['head'].astype(compute_dtype())
   return score.token_scores(x_BLD, head, batch['targets'], chunk, tied)
 
 

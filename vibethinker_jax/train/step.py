@@ -76,12 +76,13 @@ def accumulate(total, params, micros: dict, count, *, loss: Callable):
 def jit_accumulate(params_shardings, loss: Callable) -> Callable:
   """`accumulate`, jitted: (total or None, params, micros, count) -> total. Nothing waits for the host."""
   function = lambda total, params, micros, count: accumulate(total, params, micros, count, loss=loss)
-  return jax.jit(function, donate_argnums=0, out_shardings=(params_shardings, None, None))
+  return jax.jit(function, donate_argnums=0, out_shardings=(params_shardings, None, None),
+                 compiler_options=sharding.compiler_options())
 
 
 def jit_map(function: Callable) -> Callable:
   """(params, micros, count) -> function(params, micro), float32 [rows, L], of the first `count` micro-batches."""
-  @jax.jit
+  @functools.partial(jax.jit, compiler_options=sharding.compiler_options())
   def mapped(params, micros, count):
     micro = lambda i: jax.tree.map(lambda x: jax.lax.dynamic_index_in_dim(x, i, keepdims=False), micros)
     return jax.lax.fori_loop(0, count, lambda i, out: out.at[i].set(function(params, micro(i))),
