@@ -142,7 +142,3 @@ def _total(accumulate, params, micros, count, mesh):
   _, *sums = accumulate.eval_shape(None, params, micros, count)
   whole = NamedSharding(mesh, PartitionSpec())
   return params, *jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=whole), sums)
-
-
-def state_bytes(state: state_lib.TrainState) -> dict:
-  return {'parameters': device_bytes(state.params), 'optimizer': device_bytes(state._replace(params=()))}
