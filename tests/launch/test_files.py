@@ -5,6 +5,7 @@ import copy
 import pathlib
 import re
 import subprocess
+import sys
 
 from kubeflow_trainer_api import models
 import pytest
@@ -19,7 +20,8 @@ ACTIONS = ('FailJobSet', 'RestartJobSet', 'RestartJobSetAndIgnoreMaxRestarts', '
 def test_shellcheck():
   scripts = [*LAUNCH.glob('*.sh'), ROOT / '.ci' / 'run']
   assert len(scripts) >= 4
-  done = subprocess.run(['shellcheck', *map(str, scripts)], capture_output=True, text=True)
+  shellcheck = pathlib.Path(sys.executable).parent / 'shellcheck'  # of the same environment, active or not
+  done = subprocess.run([shellcheck, *map(str, scripts)], capture_output=True, text=True)
   assert done.returncode == 0, done.stdout + done.stderr
 
 

@@ -120,6 +120,7 @@ def test_creates_installs_runs_and_shows_the_log(tpu):
   assert [call[-2:] for call in tpu.calls('--implicit-dirs')] == [['my-bucket', '/gcs']] * 2
 
 
+@pytest.mark.slow  # two seconds of it depend on an idle machine
 def test_started_again_it_only_shows_the_log(tpu):
   first = tpu.start(*tpu.job)
   tpu.wait_for('host0/starts', 'host1/starts')
