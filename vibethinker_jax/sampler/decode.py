@@ -138,19 +138,20 @@ def _kv(cache):
   return pages if isinstance(cache, pages.Pages) else ring
 
 
-def take(slots: Slots, index_B, alive_B, *, mesh) -> Slots:
-  """A smaller batch: on each device its slots at its own part of index_B; alive_B: which of these are alive."""
+def take(slots: Slots, index_B, alive_B, *, columns: int, mesh) -> Slots:
+  """Another batch: on each device its slots at its own part of index_B; alive_B: which of these are alive. A ring has
+  `columns` then."""
   if not isinstance(slots.cache, pages.Pages):
-    return smaller(slots, index_B, alive_B, mesh=mesh)
+    return smaller(slots, index_B, alive_B, columns=columns, mesh=mesh)
   pools = slots.cache.layers  # stay where they are
-  slots = smaller(slots._replace(cache=slots.cache._replace(layers=())), index_B, alive_B, mesh=mesh)
+  slots = smaller(slots._replace(cache=slots.cache._replace(layers=())), index_B, alive_B, columns=0, mesh=mesh)
   return slots._replace(cache=slots.cache._replace(layers=pools))
 
 
-@functools.partial(jax.jit, static_argnames='mesh')
-def smaller(slots: Slots, index_B, alive_B, *, mesh) -> Slots:
+@functools.partial(jax.jit, static_argnames=('columns', 'mesh'))
+def smaller(slots: Slots, index_B, alive_B, *, columns: int, mesh) -> Slots:
   def each(slots, index, alive):
-    cache = _kv(slots.cache).take(slots.cache, index)
+    cache = _kv(slots.cache).take(slots.cache, index, columns)
     rest = jax.tree.map(lambda x: x[index], slots._replace(cache=None, head_D=None))
     return rest._replace(cache=cache, head_D=slots.head_D, alive_B=alive)
   return _on_each_device(mesh, each, (P(AXES), P(AXES), P(AXES)), P(AXES))(slots, index_B, alive_B)

@@ -17,8 +17,8 @@ from jax.sharding import NamedSharding, PartitionSpec
 import jax.numpy as jnp
 import numpy as np
 
-from vibethinker_jax.model.config import ModelConfig
-from vibethinker_jax.sampler import decode, pages
+from vibethinker_jax.model.config import ModelConfig, compute_dtype
+from vibethinker_jax.sampler import decode, pages, ring
 from vibethinker_jax.sampler.sampling import response_keys
 from vibethinker_jax.sharding import AXES, platform
 
@@ -125,7 +125,9 @@ def generate(config: ModelConfig, params, prompts: list[list[int]], group: int, 
   P, T, devices, B = len(prompts), options.max_tokens, mesh.size, work.slots
   out = _start(P, group, T, earlier)
   weights = decode.rollout_weights(config, params, mesh=mesh)
-  slots = decode.empty_slots(config, work.layout, B * devices, work.columns, mesh=mesh)
+  widths = ring.widths(config, B, work.columns, compute_dtype()) if not work.layout.page else (work.columns,)
+  width = _fit(widths, work.prompt_columns + options.steps_per_call) if earlier is None else work.columns
+  slots = decode.empty_slots(config, work.layout, B * devices, width, mesh=mesh)
   limit = jnp.int32(T)
   run = functools.partial(decode.decode, config, options.steps_per_call, weights, limit=limit, vocab_size=vocab_size,
                           stop_ids=jnp.asarray(stop_ids, jnp.int32), temperature=options.temperature,
@@ -149,13 +151,17 @@ def generate(config: ModelConfig, params, prompts: list[list[int]], group: int, 
     waiting = sum(map(len, taken)) - head.sum()
     if not rows and not waiting and not alive.any():
       return out._replace(row_steps=row_steps)
+    size = alive.shape[1]
     if queue is None or (rows and not waiting):
       batch = [rows.popleft() for _ in range(min(len(rows), work.chunk * devices))]
       queue, taken = _queue(work, batch, work.prompt_columns, work.chunk, group)
       slots, head = slots._replace(head_D=_put(np.zeros(devices, np.int32), mesh)), np.zeros(devices, int)
-    elif not waiting and alive.sum(axis=1).max() <= _smaller(alive.shape[1], B) < alive.shape[1]:
-      slots, alive = _shrink(slots, alive, _smaller(alive.shape[1], B), mesh)
-    size = alive.shape[1]
+    elif not waiting:
+      while alive.sum(axis=1).max() <= _smaller(size, B) < size:
+        size = _smaller(size, B)
+    wider = max(width, _fit(widths, _longest(work, slots, alive) + options.steps_per_call)) if width < work.columns else width
+    if (size, wider) != (alive.shape[1], width):
+      (slots, alive), width = _move(slots, alive, size, wider, mesh), wider
     smaller = _smaller(size, B)
     floor = size - 1 if rows else smaller if smaller < size else 0
     slots, steps = run(slots=slots, queue=queue, floor=jnp.int32(floor))
@@ -221,20 +227,30 @@ def _start(P: int, group: int, T: int, earlier: Responses | None) -> Responses:
 
 def _smaller(size: int, slots: int) -> int:
   """Slots of the next smaller batch; the same if there is none. Halves, and on CPU, where a large batch's time follows
-  its size, also three quarters."""
+  its size, finer."""
   if size <= -(-slots // SMALLEST):
     return size
   if platform() == 'cpu' and size >= 48:
-    return size * 3 // 4 if size & (size - 1) == 0 else size * 2 // 3
+    part = 16 if size <= 128 else 32
+    return (size - 1) // part * part
   return -(-size // 2)
 
 
-def _shrink(slots, alive, small: int, mesh):
-  """The live slots of each device in a batch of `small`: (slots, alive)."""
+def _longest(work: _Work, slots, alive) -> int:
+  """Columns in use, or soon of a prompt."""
+  return int(np.max(host_array(slots.lengths_B), where=alive.reshape(-1), initial=work.prompt_columns))
+
+
+def _fit(widths: tuple[int, ...], tokens: int) -> int:
+  return next((w for w in widths if w >= tokens), widths[-1])
+
+
+def _move(slots, alive, small: int, columns: int, mesh):
+  """The live slots of each device in a batch of `small`, a ring with `columns`: (slots, alive)."""
   live = [np.resize(np.flatnonzero(row), small) if row.any() else np.zeros(small, int) for row in alive]
   kept = np.arange(small) < alive.sum(axis=1)[:, None]
   index = np.concatenate(live).astype(np.int32)
-  return decode.take(slots, _put(index, mesh), _put(kept.reshape(-1), mesh), mesh=mesh), kept
+  return decode.take(slots, _put(index, mesh), _put(kept.reshape(-1), mesh), columns=columns, mesh=mesh), kept
 
 
 def _go_on(work: _Work, slots, out: Responses, limit):

@@ -167,8 +167,8 @@ def insert(cache: Pages, prompts, row, slot, length) -> Pages:
   return cache._replace(layers=layers, table_BM=table, count_D=cache.count_D - count)
 
 
-def take(cache: Pages, index_B) -> Pages:
-  """Of fewer slots: those at index_B."""
+def take(cache: Pages, index_B, columns: int) -> Pages:
+  """Of fewer slots: those at index_B. `columns` is for a ring."""
   return cache._replace(table_BM=cache.table_BM[index_B])
 
 

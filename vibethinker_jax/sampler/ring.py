@@ -3,6 +3,8 @@
 Every slot writes its current token at column `column mod S`, so a write is one contiguous update for the whole batch,
 whatever the slots' own lengths are; a slot with n tokens so far reads the last n columns. Keys are [B, K, h, S] and
 values [B, K, S, h]: both products then run along contiguous memory (on CPU half the time of [B, K, h, S] for both).
+
+Every step reads all columns. Where that takes long, the ring starts short and grows with the responses.
 """
 
 from typing import Any, NamedTuple
@@ -14,6 +16,7 @@ from vibethinker_jax.model.config import ModelConfig
 
 MASKED = -1e30
 COLUMNS = (3, 2)  # where the columns are, in keys and in values
+LARGE = 2**26  # bytes; reading a smaller ring takes a small part of a step
 
 
 class Ring(NamedTuple):
@@ -28,6 +31,15 @@ def empty(config: ModelConfig, devices: int, slots: int, columns: int, dtype) ->
   layers = tuple((jnp.zeros((slots, K, h, columns), dtype), jnp.zeros((slots, K, columns, h), dtype))
                  for _ in range(config.num_hidden_layers))
   return Ring(layers, jnp.zeros(devices, jnp.int32))
+
+
+def widths(config: ModelConfig, slots: int, columns: int, dtype) -> tuple[int, ...]:
+  """The columns that a ring for `slots` of one device may have, ascending: quarters of `columns` if it is large."""
+  size = 2 * config.num_hidden_layers * config.num_key_value_heads * config.head_dim * slots * columns
+  if size * jnp.dtype(dtype).itemsize < LARGE:
+    return (columns,)
+  part = -(-columns // 64) * 16
+  return (*range(part, columns, part), columns)
 
 
 def fits(cache: Ring, length, alive_B):
@@ -87,9 +99,14 @@ def insert(cache: Ring, prompts, row, slot, length) -> Ring:
   return cache._replace(layers=layers)
 
 
-def take(cache: Ring, index_B) -> Ring:
-  """Of fewer slots: those at index_B."""
-  return cache._replace(layers=jax.tree.map(lambda x: x[index_B], cache.layers))
+def take(cache: Ring, index_B, columns: int) -> Ring:
+  """Of the slots at index_B, with so many columns: the newest, and in front of them what no slot reads."""
+  if columns == cache.layers[0][0].shape[3]:
+    return cache._replace(layers=jax.tree.map(lambda x: x[index_B], cache.layers))
+  newest_last = jnp.mod(cache.column_D[0] - columns + jnp.arange(columns), cache.layers[0][0].shape[3])
+  layers = tuple(tuple(jnp.take(x[index_B], newest_last, axis=axis) for x, axis in zip(layer, COLUMNS))
+                 for layer in cache.layers)
+  return Ring(layers, jnp.zeros_like(cache.column_D))
 
 
 def advance(cache: Ring) -> Ring:
