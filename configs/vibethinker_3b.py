@@ -3,7 +3,7 @@
   python -m vibethinker_jax.main --config=configs/vibethinker_3b.py --workdir=runs/3b --config.base=Qwen2.5-Coder-3B
 
 Needs what configs/vibethinker_1p5b.py needs, and a reference model for the difficulty filter (the paper: the 1.5B). Sizes
-are for 64 devices (v6e:8x8, v5p:4x4x4).
+are for 64 devices (v6e:8x8, v5p:4x4x4); a row of 65 536 positions lies on two of them (axis `context`).
 Values marked "not published" are choices of ours.
 """
 
@@ -23,7 +23,7 @@ def get_config():
   # theta 1 000 000 and 32 768 positions are the base's; how the paper reaches 64K is not published.
   config.model = config_dict.ConfigDict(dict(max_position_embeddings=65_536))
   config.verifier = 'vibethinker_jax.verify.response:verify'
-  config.mesh = config_dict.ConfigDict(dict(data=1, fsdp=-1, tensor=1, context=1))
+  config.mesh = config_dict.ConfigDict(dict(data=1, fsdp=-1, tensor=1, context=2))
   config.profile_steps = ()  # (10, 12): traces of these steps of each sft and rl stage, for xprof
   config.compilation_cache = 'auto'  # a directory; '': none
   config.hang_seconds = 0.0  # end a process that finishes nothing for so long; it is reported in any case
@@ -33,7 +33,7 @@ def get_config():
   # steps = epochs x tokens of the set / (128 x 65 536).
   sft = dict(
       program='sft', domains=(), levels=(), problems=0, batch_size=128, length=65_536, too_long='drop', streams=16,
-      micro_batches=2, learning_rate=5e-5, final_learning_rate=8e-8, warmup_percent=5.0, beta2=0.95, weight_decay=0.0,
+      micro_batches=4, learning_rate=5e-5, final_learning_rate=8e-8, warmup_percent=5.0, beta2=0.95, weight_decay=0.0,
       clip_norm=1.0, moments_dtype='float32',
       checkpoint_steps=200, log_steps=1, remat='attention', attention='auto', unroll=False, max_skipped=10)
   broad = data | dict(files='data/sft_*.jsonl.gz')
@@ -62,7 +62,7 @@ def get_config():
   rl = dict(
       program='rl', domains=(), levels=(), problems=0, steps=400, prompts=128, group=8, max_rounds=3, oversample=1.0,
       carry=0, filter_samples=8,
-      updates=1, row_length=65_536, shortest_row=1024, share_prompts=False, micro_batch=64, learning_rate=1e-6,
+      updates=1, row_length=65_536, shortest_row=1024, share_prompts=False, micro_batch=32, learning_rate=1e-6,
       warmup_steps=10, beta2=0.95, weight_decay=0.0,
       clip_norm=1.0, moments_dtype='float32', recompute_logps=False, checkpoint_steps=20, examples_steps=10,
       remat='attention', attention='auto', unroll=False,
@@ -82,7 +82,7 @@ def get_config():
   teacher = dict(domains=(), levels=(), problems=0, max_traces=50_000)
   config.distill = config_dict.ConfigDict(dict(
       program='distill', init_from='rl_stem', sampler=sampler, samples=8, min_response_tokens=512, row_length=65_536,
-      micro_batch=64, chunk=256,
+      micro_batch=32, chunk=256,
       teachers=dict(
           maths=teacher | dict(models=('rl_math', 'rl_short'), data=maths),
           code=teacher | dict(models=('rl_code',), data=data | dict(files='data/rl_code.jsonl')),

@@ -7,6 +7,7 @@ splits heads, feed-forward columns and the vocabulary, `context` splits the posi
 import re
 
 import jax
+from jax.experimental import mesh_utils
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec as P
 import numpy as np
 
@@ -41,7 +42,11 @@ def make_mesh(data: int = 1, fsdp: int = -1, tensor: int = 1, context: int = 1, 
   if min(sizes) < 1 or int(np.prod(sizes)) != len(devices):
     raise ValueError(f'mesh {dict(zip(AXES, (data, fsdp, tensor, context)))} does not fit {len(devices)} devices: '
                      'the sizes must multiply to that number; one of them may be -1')
-  return jax.make_mesh(sizes, AXES, axis_types=(AxisType.Auto,) * len(AXES), devices=devices)
+  types = (AxisType.Auto,) * len(AXES)
+  try:
+    return jax.make_mesh(sizes, AXES, axis_types=types, devices=devices)
+  except NotImplementedError:  # TPUs: an axis that is a part of a side of the slice, context=2 of v6e:16x16
+    return Mesh(mesh_utils.create_device_mesh(sizes, devices, allow_split_physical_axes=True), AXES, axis_types=types)
 
 
 def platform() -> str:

@@ -34,3 +34,11 @@ def test_the_mesh_is_that_of_a_run():
   mesh = topology.make_mesh('v4:2x2x1', dict(data=2, fsdp=-1, tensor=1, context=1))
   assert dict(mesh.shape) == {'data': 2, 'fsdp': 2, 'tensor': 1, 'context': 1}  # v4: one device per chip, as on a TPU VM
   assert {d.platform for d in mesh.devices.flat} == {'tpu'}
+
+
+def test_an_axis_may_be_a_part_of_a_side_of_the_slice():
+  pytest.importorskip('libtpu', reason='the TPU compiler is not installed: pip install -e .[plan]')
+  mesh = topology.make_mesh('v6e:4x4', dict(data=1, fsdp=-1, tensor=1, context=2))
+  assert dict(mesh.shape) == {'data': 1, 'fsdp': 8, 'tensor': 1, 'context': 2}
+  neighbours = [[d.coords for d in pair] for pair in mesh.devices.reshape(-1, 2)]
+  assert all(sum(abs(a - b) for a, b in zip(*pair)) == 1 for pair in neighbours)
