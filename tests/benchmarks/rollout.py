@@ -4,6 +4,8 @@ from vibethinker_jax import startup
 
 startup.prepare()
 
+import statistics
+
 from absl import app, flags
 import jax
 import shapes
@@ -30,14 +32,16 @@ def main(_):
 
     def run():
       calls[0] += 1
-      out[:] = [engine.generate(config, params, prompts, shapes.GROUP, options, key=jax.random.key(calls[0]), mesh=mesh,
-                                stop_ids=shapes.stop_ids(config), vocab_size=config.vocab_size)]
+      out.append(engine.generate(config, params, prompts, shapes.GROUP, options, key=jax.random.key(calls[0]), mesh=mesh,
+                                 stop_ids=shapes.stop_ids(config), vocab_size=config.vocab_size))
 
     median, times = shapes.seconds(run, REPEATS.value)
-  tokens = int(out[0].lengths_PG.sum())
+  out = out[-REPEATS.value:]
+  tokens = [int(x.lengths_PG.sum()) for x in out]  # each call draws other lengths
+  rate = statistics.median(n / t for n, t in zip(tokens, times))
   shapes.emit(bench='rollout', shape=SHAPE.value, top_p=TOP_P.value, sec=round(median, 4), times=times,
-              useful_tok_per_s=round(tokens / median), mean_len=round(float(out[0].lengths_PG.mean()), 1),
-              utilisation=round(tokens / out[0].row_steps, 3))
+              useful_tok_per_s=round(rate), mean_len=round(statistics.mean(tokens) / out[0].lengths_PG.size, 1),
+              utilisation=round(sum(tokens) / sum(x.row_steps for x in out), 3))
 
 
 if __name__ == '__main__':
