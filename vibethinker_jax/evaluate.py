@@ -257,7 +257,7 @@ def remember(path: pathlib.Path, identity: dict, chosen: list[sets_lib.Set]) -> 
 def conclude(output: pathlib.Path, chosen: list[sets_lib.Set], journal: Journal, pool: Pool, facts: dict,
              found: stored.Stored | None = None, futures: dict | None = None) -> None:
   """Verdicts, numbers, and all files."""
-  names, results, lines = {s.name for s in chosen}, {}, []
+  results, lines = {}, []
   overlaps = trained_on(chosen) if TRAINED_ON.value else {}
   for s in chosen:
     judged = judge.judged(s, journal.known, pool, futures)

@@ -20,7 +20,6 @@ from ml_collections import config_flags
 
 from vibethinker_jax import config as config_lib
 from vibethinker_jax.aot import budget, planning, table
-from vibethinker_jax.programs import recipe as recipe_lib
 
 CONFIG = config_flags.DEFINE_config_file(
     'config', None, 'Config file of the recipe; fields can be set: --config.sft.micro_batches=4')
