@@ -63,8 +63,9 @@ def test_the_fused_backward_kernel_makes_five_products():
   assert estimate.kernel_flops(op('page_attention.3')) == 0
 
 
-def test_a_part_of_the_queries_reads_the_keys_of_the_whole_row():
-  queries, keys = hlo.Array('bf16', (1, 2, 6, 1024, 128), 0), hlo.Array('bf16', (1, 2, 4096, 128), 0)
+@pytest.mark.parametrize('rows', [(1,), ()])
+def test_a_part_of_the_queries_reads_the_keys_of_the_whole_row(rows):
+  queries, keys = hlo.Array('bf16', (*rows, 2, 6, 1024, 128), 0), hlo.Array('bf16', (*rows, 2, 4096, 128), 0)
   op = hlo.Executed('splash_mqa_fwd.1', 'kernel', 1, 0, 0, (queries, keys, keys), '')
   assert estimate.kernel_flops(op) == 2 * 2 * 12 * 1024 * 4096 / 2 * 128
 

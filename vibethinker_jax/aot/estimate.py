@@ -79,7 +79,8 @@ def kernel_flops(op: hlo.Executed) -> float:
   for pattern, products in SPLASH:
     if re.search(pattern, op.name):
       *heads, length, width = next(a.shape for a in op.arrays if len(a.shape) >= 4)  # the queries
-      keys = max(a.shape[-2] for a in op.arrays if len(a.shape) >= 4 and a.shape[-1] == width)  # more with `context`
+      # More than queries with `context`. Their axis of one row may be gone: [K, keys, h].
+      keys = max(a.shape[-2] for a in op.arrays if len(a.shape) >= 3 and a.shape[-1] == width)
       return products * 2.0 * math.prod(heads) * length * keys / 2 * width
   raise ValueError(f'the kernel {op.name!r} has no entry in aot/estimate.py: how many operations does it make?')
 
