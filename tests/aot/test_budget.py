@@ -5,6 +5,7 @@ import types
 import pytest
 
 from vibethinker_jax.aot import budget, rollout, topology
+from vibethinker_jax.programs import distill
 
 
 def test_an_update_is_packed_as_the_run_packs_it():
@@ -46,3 +47,24 @@ def test_the_sum_without_evaluation():
   rollouts = [3 * 64 / bandwidth / 3600 for bandwidth in (0.85, 0.6)]
   assert found['stages']['evaluate']['hours'] == pytest.approx(rollouts)
   assert found['dollars'] == pytest.approx([6 * (1 + rollouts[0]), 6 * (2 + rollouts[1])])
+
+
+def test_problems_of_a_teacher_and_of_a_probe():
+  """Teachers of a distill stage are no stages; a probe of files asks four times the problems it scores."""
+  data = lambda files: types.SimpleNamespace(files=files)
+  lengths = types.SimpleNamespace(max_tokens=64)
+  chip = topology.Chip(flops=1e12, bandwidth=1e9, clock=1e9, ici=1e8, memory=1e9, dimensions=2)
+  step = {'core': 0.0, 'weights': 1e9, 'token': 0.0}
+  recipe, assumptions = types.SimpleNamespace(domains=()), budget.Assumptions(median_tokens=9000)
+  programs = {'decode': {'decode_step': step, 'rows_per_device': 8, 'cache_tokens': 10_000},
+              'score': {'estimate': {'seconds': [2.0, 1.0]}, 'tokens': 100}}
+  teacher = distill.TeacherOptions(models=('a', 'b'), data=data('aime25.jsonl'), problems=10)
+  stage = types.SimpleNamespace(program='distill', teachers={'maths': teacher}, samples=4, sampler=lengths)
+  found = budget._parts(recipe, {}, stage, programs, chip, 1, assumptions)
+  assert found['rollout']['tokens'] == pytest.approx(30 * 2 * 4 * 64, rel=0.05)
+  assert found['score']['tokens'] == pytest.approx(30 * 2 * 4 * (64 + rollout.PROMPT), rel=0.05)
+  probe = types.SimpleNamespace(program='probe', data=data('math500.jsonl, unknown.jsonl'), problems=10, samples=4,
+                                sampler=lengths, init_from='sft')
+  sft = types.SimpleNamespace(steps=30, checkpoint_steps=10)
+  found = budget._parts(recipe, {'sft': sft}, probe, programs, chip, 1, assumptions)
+  assert found['rollout']['tokens'] == pytest.approx(3 * 40 * 4 * 64, rel=0.05)

@@ -92,7 +92,9 @@ def _parts(recipe, options: dict, stage, programs: dict, chip: Chip, devices: in
   if stage.program == 'probe':
     trained = options.get(stage.init_from)
     checkpoints = math.ceil(trained.steps / trained.checkpoint_steps) if trained else 1
-    return {'rollout': _scaled(sample(_problems(stage, recipe, assumptions) * stage.samples), checkpoints)}
+    known = _problems(stage, recipe, assumptions)
+    asked = min(known, 4 * stage.problems) if stage.data.files and stage.problems else known
+    return {'rollout': _scaled(sample(asked * stage.samples), checkpoints)}
   if stage.program == 'evaluate':
     return {'rollout': _scaled(sample(_problems(stage, recipe, assumptions) * stage.samples), len(stage.models))}
   if stage.program == 'filter':
@@ -120,14 +122,11 @@ def _updates(programs: dict, stage, lengths: rollout.Lengths) -> dict:
 
 
 def _problems(stage, recipe, assumptions: Assumptions) -> int:
-  """Of a stage's problem set."""
+  """Of the problem set of a stage, or of one of its teachers."""
   if not stage.data.files:
     return stage.problems * len(getattr(stage, 'domains', recipe.domains) or recipe.domains)
   names = [pathlib.Path(entry).name.split('.')[0] for entry in rows.entries(stage.data.files)]
-  known = sum(SETS.get(name, assumptions.problems) for name in names)
-  if stage.program == 'probe':
-    return min(known, 4 * stage.problems) if stage.problems else known
-  return known
+  return sum(SETS.get(name, assumptions.problems) for name in names)
 
 
 def _sample(programs: dict, lengths: rollout.Lengths, responses: int, chip: Chip, devices: int) -> dict:
