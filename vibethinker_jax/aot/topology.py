@@ -41,14 +41,16 @@ class Chip(NamedTuple):
 
 
 GIB = 2.0**30
-# With the embedding's gather on the SparseCore the compiled module cannot be printed (libtpu 0.0.52).
+# With the embedding's gather, or on large v5p slices the copy of its layout, on the SparseCore the compiled module cannot be
+# printed (libtpu 0.0.52).
 _NO_SPARSECORE = {'xla_tpu_offload_gather_to_sparsecore': 'false'}
+_NO_SPARSECORE_COPIES = _NO_SPARSECORE | {'xla_tpu_enable_offloading_copy_to_sparsecore': 'false'}
 # Peaks and bandwidths: cloud.google.com/tpu/docs. Clocks: of v6e and tpu7x assumed. v4 has one device per chip
 # ("megacore") as JAX on a TPU VM does; memory as reported by libtpu 0.0.52.
 CHIPS = {
     'v4': Chip(275e12, 1228e9, 1.05e9, 6 * 45e9, 30.75 * GIB, 3, largest=4096, platform={'chip_config_name': 'megacore'}),
     'v5e': Chip(197e12, 819e9, 1.5e9, 4 * 45e9, 15.75 * GIB, 2),
-    'v5p': Chip(459e12, 2765e9, 1.75e9, 6 * 90e9, 95.73 * GIB, 3, largest=8960, options=_NO_SPARSECORE),
+    'v5p': Chip(459e12, 2765e9, 1.75e9, 6 * 90e9, 95.73 * GIB, 3, largest=8960, options=_NO_SPARSECORE_COPIES),
     'v6e': Chip(918e12, 1640e9, 1.75e9, 4 * 90e9, 31.24 * GIB, 2, options=_NO_SPARSECORE),
     'tpu7x': Chip(1153e12, 3690e9, 1.75e9, 3 * 90e9, 94.74 * GIB, 3, devices=2, largest=9216, options=_NO_SPARSECORE),
 }
