@@ -10,6 +10,7 @@ status is that of the first.
 
 import ctypes
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -23,7 +24,10 @@ PROCESSES = flags.DEFINE_integer('processes', 2, 'JAX processes.', lower_bound=1
 DEVICES = flags.DEFINE_integer('devices', 4, 'Fake devices of each process.', lower_bound=1)
 GRACE = flags.DEFINE_float('grace', 10.0, 'Seconds that the others have to end by themselves, then after SIGTERM.',
                            lower_bound=0.0)
-NOISE = 'peer ranks. Expected number of connected'  # the CPU collectives print that at every start, in pieces
+# The CPU collectives print '[Gloo] Rank 0 is connected to 1 peer ranks. Expected number of connected peer ranks is : 1' at
+# every start, piece by piece and from several threads: the end of one may stand on a line of its own.
+NOISE = '[Gloo] Rank '
+PIECES = re.compile(r'(?:\[Gloo\] Rank | is connected to | ?peer ranks\. |Expected number of connected peer ranks is : |\d+)*\s*')
 
 
 def environment(process: int, processes: int, devices: int, port: int) -> dict[str, str]:
@@ -88,8 +92,12 @@ def send(running: list[subprocess.Popen], number: int) -> None:
 
 def copy(process: int, source, target) -> None:
   """Copies lines with the number of the process before them."""
+  open_ = 0  # lines of noise that were begun and not ended
   for line in source:
-    if NOISE not in line and line.strip():
+    begun = line.count(NOISE)
+    if begun or open_ and PIECES.fullmatch(line):
+      open_ += begun - 1
+    elif line.strip():
       target.write(f'[{process}] {line}' if line.endswith('\n') else f'[{process}] {line}\n')
       target.flush()
 

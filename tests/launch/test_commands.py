@@ -52,10 +52,12 @@ def test_evaluate(stage, tmp_path):
   for samples in (2, 3):  # the second one goes on with what the first has left
     on_both('evaluate', f'--checkpoint={stage}', f'--data={data}', f'--samples={samples}', '--max_tokens=8',
             f'--output={tmp_path}/OUT')
-    one, two = ((tmp_path / name / 'responses.jsonl').read_text() for name in '12')
-    assert one == two and one.count('\n') == 5 * samples
+    one, two = ((tmp_path / name / 'responses.jsonl').read_text().splitlines() for name in '12')
+    other = sum(a != b for a, b in zip(one, two, strict=True))
+    # Four devices run another program than one: rounding may move one border of the distribution over one of the draws.
+    assert len(one) == 5 * samples and other <= 1
     one, two = (json.loads((tmp_path / name / 'result.json').read_text())['sets'] for name in '12')
-    assert one == two
+    assert one == two or other
 
 
 def test_convert_and_sample(stage, tmp_path):
@@ -65,7 +67,9 @@ def test_convert_and_sample(stage, tmp_path):
   on_both('convert', f'--source={tmp_path}/hfOUT', f'--target={tmp_path}/oursOUT')
   one, two = (checkpoint.read_model(checkpoint.find(tmp_path / f'ours{n}'))['digests'] for n in '12')
   assert one == two
-  one, two = on_both('sample', f'--checkpoint={tmp_path}/oursOUT', '--prompt=3 apples', '--max_tokens=6')
+  # Greedy: four devices run another program than one, and the nearly uniform distribution of a random model has 300 borders,
+  # of which one may move by a bit over a draw.
+  one, two = on_both('sample', f'--checkpoint={tmp_path}/oursOUT', '--prompt=3 apples', '--max_tokens=6', '--temperature=0')
   assert one.split() == two.split() and '[cut off at --max_tokens=6]' in one
 
 

@@ -1,5 +1,6 @@
 """The launcher, and what processes tell one another under it."""
 
+import io
 import json
 import pathlib
 import subprocess
@@ -37,6 +38,17 @@ def test_one_that_ends_badly_ends_all(end, status, words):
   code = 'signal.signal(signal.SIGTERM, signal.SIG_IGN) if i == 2 else None\n' + f'{end} if i == 1 else time.sleep(100)'
   done = python(code, processes=3, grace=0.5)
   assert (done.returncode, words in done.stderr) == (status, True), done.stderr
+
+
+def test_the_noise_of_the_collectives_is_left_out(launcher):
+  """Two threads that print the same line piece by piece: what is left of one on a line of its own goes as well."""
+  mixed = ('[Gloo] Rank 1 is connected to [Gloo] Rank 1 is connected to 3 peer ranks. Expected number of connected peer '
+           'ranks is : 3 peer ranks. Expected number of connected peer ranks is : 3\n3\n')
+  cut = ('[Gloo] Rank [Gloo] Rank 0 is connected to 3 peer ranks. Expected number of connected peer ranks is : 3\n'
+         '0 is connected to 3 peer ranks. Expected number of connected peer ranks is : 3\n')
+  out = io.StringIO()
+  launcher.copy(1, io.StringIO(f'3\n{mixed}4\n{cut}\n5 and 6\n3\n'), out)
+  assert out.getvalue() == '[1] 3\n[1] 4\n[1] 5 and 6\n[1] 3\n'
 
 
 def test_a_command_is_needed():

@@ -164,7 +164,7 @@ def test_smollm2(smollm2, tmp_path):
           assert model.tokenizer._encode_rendered(record['prompt'], []) == record['prompt_ids']
         logits = np.asarray(forward(model.params, jnp.asarray([record['prompt_ids']])))
         ids = [t['id'] for t in record['top10']]
-        assert np.argsort(-logits)[:10].tolist() == ids
+        assert logits[ids].min() > np.delete(logits, ids).max() - 1e-3  # two that are nearly equal may change places
         np.testing.assert_allclose(logits[ids], [t['logit'] for t in record['top10']], atol=1e-3, rtol=0)
         expected = record['greedy_ids']
         options = engine.Options(len(expected), temperature=0.0, slots=1)

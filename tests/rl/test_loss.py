@@ -1,4 +1,8 @@
-"""The MGPO loss of packed rows: GRPO at strength 0 bit for bit, aggregation, masks, variants."""
+"""The MGPO loss of packed rows: GRPO at strength 0, aggregation, masks, variants.
+
+Two programs that compute the same are compared to a tolerance: XLA fuses them differently, and on another processor sums
+have another last bit. Equal bits are demanded of one compiled program alone.
+"""
 
 import functools
 
@@ -7,12 +11,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from vibethinker_jax.rl.advantage import group_advantages
 from vibethinker_jax.rl.batch import rl_batches
 from vibethinker_jax.rl.loss import LossOptions, mgpo_loss, spread, weighted_advantages
 from vibethinker_jax.train import step as step_lib
 from vibethinker_jax.train.loss import token_scores
 
 P, G, T, ROW = 4, 4, 6, 24
+ROUNDING = 1e-5  # of a log-probability around -4 from another program: a few units of 2.4e-7
 
 
 @pytest.fixture(scope='module')
@@ -100,7 +106,8 @@ def test_metric_sums(tiny, params, batch):
 def test_on_policy_ratio_is_one_and_clip_inactive(tiny, params, batch):
   on_policy = batch | {'behaviour_logps': batch['policy_logps']}
   loss, count, sums = run(tiny, params, on_policy, aggregation='token_mean')
-  assert sums['ratio'] == count and sums['clip_fraction'] == 0 and sums['logp_gap'] == 0
+  np.testing.assert_allclose(sums['ratio'], count, rtol=ROUNDING)
+  assert sums['clip_fraction'] == 0 and sums['logp_gap'] <= ROUNDING * count
   np.testing.assert_allclose(loss, -batch['advantages'].sum(), rtol=1e-5)
   # the gradient is that of REINFORCE
   gradient = lambda f: jax.jit(jax.grad(f))(params)
@@ -128,7 +135,8 @@ def test_recomputed_log_probabilities_are_the_denominator(tiny, params, batch):
   fields = {k: x for k, x in batch.items() if k != 'reference_logps'}
   options = LossOptions(aggregation='token_mean')
   _, count, sums = jax.jit(functools.partial(mgpo_loss, tiny, options=options))(params, fields)
-  assert sums['ratio'] == count and sums['clip_fraction'] == 0 and sums['logp_gap'] / count > 0.1
+  np.testing.assert_allclose(sums['ratio'], count, rtol=ROUNDING)
+  assert sums['clip_fraction'] == 0 and sums['logp_gap'] / count > 0.1
 
 
 def test_unknown_aggregation(tiny, params, batch):
@@ -191,27 +199,22 @@ def grpo_loss(config, params, batch, advantages_PG):
   return -jnp.sum(jnp.where(batch['mask'] > 0, objective, 0.0) * batch['token_weights'])
 
 
-def test_strength_zero_is_grpo_bit_for_bit(tiny, params, batch, rewards):
+def test_strength_zero_is_grpo(tiny, params, batch, rewards):
+  """The weight is exactly 1, so the advantages are those without it bit for bit; the rest is GRPO written independently."""
   options = LossOptions(strength=0.0)
   sampled = {name: x for name, x in batch.items() if name != 'policy_logps'}
   valid = np.ones((P, G), bool)
-
-  @jax.jit
-  def ours(params):
-    a, accuracy, weight = weighted_advantages(rewards, np.ones((P, G), int), valid, options)
-    fields = sampled | {'advantages': spread(a, batch['responses'], batch['mask'])}
-    return a, weight, jax.value_and_grad(lambda p: mgpo_loss(tiny, p, fields, options=options)[0])(params)
-
-  @jax.jit
-  def grpo(params):
-    a = grpo_advantages(rewards)
-    return a, jax.value_and_grad(lambda p: grpo_loss(tiny, p, batch, a))(params)
-
-  a, weight, (loss, gradient) = ours(params)
-  expected_a, (expected_loss, expected_gradient) = grpo(params)
-  assert (weight == 1).all() and (a == expected_a).all() and loss == expected_loss and jnp.abs(a).max() > 1
+  a, _, weight = weighted_advantages(rewards, np.ones((P, G), int), valid, options)
+  assert (weight == 1).all() and (a == group_advantages(rewards, valid_PG=valid)).all() and jnp.abs(a).max() > 1
+  expected_a = grpo_advantages(rewards)
+  np.testing.assert_allclose(a, expected_a, rtol=1e-6)
+  fields = sampled | {'advantages': spread(a, batch['responses'], batch['mask'])}
+  ours = jax.jit(jax.value_and_grad(lambda p: mgpo_loss(tiny, p, fields, options=options)[0]))
+  grpo = jax.jit(jax.value_and_grad(lambda p: grpo_loss(tiny, p, batch, expected_a)))
+  (loss, gradient), (expected_loss, expected_gradient) = ours(params), grpo(params)
+  np.testing.assert_allclose(loss, expected_loss, rtol=ROUNDING)
   for x, y in zip(jax.tree.leaves(gradient), jax.tree.leaves(expected_gradient), strict=True):
-    assert jnp.abs(x).max() > 0 and (x == y).all()
+    assert jnp.linalg.norm(x - y) <= ROUNDING * jnp.linalg.norm(y) > 0
 
 
 def test_weighted_advantages(rewards):

@@ -7,7 +7,7 @@ import pytest
 
 from vibethinker_jax import sharding
 from vibethinker_jax.model import transformer
-from vibethinker_jax.sampler import decode, engine, ring
+from vibethinker_jax.sampler import decode, engine, ring, sampling
 
 T, GROUP, STOPS = 12, 3, (3, 7)
 LENGTHS = (5, 1, 9, 2, 7)
@@ -62,6 +62,8 @@ def full_logps(tiny, params, vocab_size):
 
 
 def same(found, expected):
+  """Equal tokens, though other slots, steps or devices are other programs whose logits differ in the last bits:
+  test_no_draw_is_near_a_border says that none of these draws is so close that it would matter."""
   assert (found.tokens_PGL == expected.tokens_PGL).all()
   assert (found.lengths_PG == expected.lengths_PG).all() and (found.stopped_PG == expected.stopped_PG).all()
   np.testing.assert_allclose(found.logps_PGL, expected.logps_PGL, atol=1e-5)
@@ -84,6 +86,22 @@ def test_cached_decoding_equals_the_full_forward(prompts, base, full_logps):
   """All sampled tokens: prompts of different lengths, one of a single token."""
   assert base.logps_PGL.min() < -1  # not a degenerate distribution
   np.testing.assert_allclose(base.logps_PGL, full_logps(prompts, base), atol=1e-5)
+
+
+def test_no_draw_is_near_a_border(tiny, params, prompts, base, vocab_size):
+  """A draw is the id whose part of the cumulative distribution a uniform number falls into. Rounding moves the borders of the
+  44 parts by a few 1e-7; every number of `base` is 10 times as far from them, so that any program and processor draws the
+  same ids."""
+  forward = jax.jit(lambda ids: jax.nn.softmax(transformer.logits(tiny, params, ids)[0, :, :vocab_size], -1))
+  response = jax.vmap(sampling.response_keys, (None, None, 0))(jax.random.key(0), jnp.arange(len(prompts)), jnp.arange(GROUP)[:, None] + 0 * jnp.arange(len(prompts)))
+  for p, g in np.ndindex(base.lengths_PG.shape):
+    m, n = len(prompts[p]), int(base.lengths_PG[p, g])
+    ids = prompts[p] + base.tokens_PGL[p, g, :n].tolist()
+    mass = np.cumsum(np.asarray(forward(np.pad(ids, (0, 32 - m - n))[None]), np.float64), -1)[m - 1:m + n - 1]
+    keys = sampling.token_keys(jnp.broadcast_to(response[g, p], n), jnp.arange(n))
+    uniform = np.asarray(jax.vmap(jax.random.uniform)(keys), np.float64)[:, None] * mass[:, -1:]
+    assert ((mass <= uniform).sum(-1) == base.tokens_PGL[p, g, :n]).all()
+    assert np.abs(mass - uniform).min() > 5e-6, (p, g, np.abs(mass - uniform).min())
 
 
 def test_ends(base):

@@ -48,7 +48,12 @@ def check(found, expected, after, atol):
   o, layer = found
   np.testing.assert_allclose(o.astype(jnp.float32), expected, atol=atol)
   for pool, wanted in zip(layer, after, strict=True):
-    assert pool.dtype == wanted.dtype and (np.asarray(pool) == np.asarray(wanted)).all()
+    assert pool.dtype == wanted.dtype
+    pool, wanted = np.asarray(pool, np.float32), np.asarray(wanted, np.float32)
+    if len(layer) == 2:  # copied, not computed
+      assert (pool == wanted).all()
+    else:  # the kernel rounds the new token to int8 itself: another program, where a value between two steps may go either way
+      assert np.abs(pool - wanted).max() <= 1 and (np.abs(pool - wanted) > 1e-6 * np.abs(wanted)).mean() < 1e-3
 
 
 @pytest.mark.parametrize('name', KERNELS)

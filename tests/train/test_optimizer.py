@@ -134,4 +134,8 @@ def test_draws_do_not_depend_on_the_devices(tiny, params, mesh_of):
   first, second = (moments(state) for state in (plain, found))
   assert any(not x.sharding.is_fully_replicated for x in second)
   for a, b in zip(first, second, strict=True):
-    np.testing.assert_array_equal(a, jax.device_get(b))
+    # The sharded program may add in another order: a moment at the border of two values of bfloat16 may then fall on the
+    # other side of the same draw. Other draws would change half of them.
+    a, b = (np.asarray(x, np.float32) for x in (a, jax.device_get(b)))
+    np.testing.assert_allclose(a, b, rtol=2 ** -7)
+    assert (a != b).mean() < 0.01
