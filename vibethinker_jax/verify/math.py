@@ -14,7 +14,7 @@ import re
 import threading
 from fractions import Fraction
 
-from vibethinker_jax.verify import extract, units
+from vibethinker_jax.verify import closed, extract, plain, units, words
 from vibethinker_jax.verify.verdict import Verdict
 
 EQUAL = Verdict('correct', 'equal')
@@ -36,7 +36,7 @@ _SLASH = re.compile(r'([-+]?)(?:(\d+)@)?(\d+)/(\d+)')
 _FRAC = re.compile(r'([-+]?)(\d*)\\frac\{(-?\d+)\}\{(-?\d+)\}')
 _SCIENTIFIC = re.compile(r'([-+]?\d+\.?\d*)(?:\\times|\*)10\^\{?(-?\d{1,3})\}?')
 _REPEATING = re.compile(r'([-+]?)(\d*)\.(\d*)\\overline\{(\d+)\}')
-_NAME = re.compile(r'(?:[A-Za-z]|[A-Za-z]\([A-Za-z]\))=(?=[^=]+$)')
+_NAME = re.compile(r'(?:[A-Za-z](?::[A-Za-z])*|[A-Za-z]\([A-Za-z]\))=(?=[^=]+$)')
 _MEMBER = re.compile(r'[A-Za-z]\\in@?(?=[(\[])')
 _RELATION = re.compile(r'(\\(?:[lg]eq?(?:slant)?|[lg]t)(?![A-Za-z])|<=|>=|≤|≥|<|>)@?')
 _ORDINAL = re.compile(r'\d+(?:st|nd|rd|th)', re.IGNORECASE)
@@ -165,11 +165,15 @@ def fast_answer(answer: str, gold: str) -> Verdict | None:
     return EQUAL if same else DIFFERENT
   if a == g:
     return EQUAL
+  if (named := words.same(a, g)) is not None:
+    return EQUAL if named else DIFFERENT
   if (turned := _degrees(answer, gold, a, g)) is not None:
     return EQUAL if turned else DIFFERENT
   if _LETTER.fullmatch(g) and len(a) <= 3:  # a multiple choice
     return EQUAL if a.strip('().:') == g.strip('()') else DIFFERENT
-  if '\\sum' in a and '\\sum' not in g or '\\prod' in a and '\\prod' not in g:
+  if (option := words.option(answer, gold)) is not None:
+    return EQUAL if option == '' or fast_answer(*option) == EQUAL else DIFFERENT
+  if not closed.closed(closed.unlabelled(answer, gold), gold):
     return DIFFERENT  # the problem restated
   if '%' in a[:-1].replace('%', '', a.endswith('%%')):
     return DIFFERENT  # an inner % starts a LaTeX comment: '17 % 18' hedges
@@ -188,6 +192,8 @@ def fast_answer(answer: str, gold: str) -> Verdict | None:
     value = lambda digits, to: int(digits, to) if 2 <= to <= 36 and all(int(d) < to for d in digits) else None
     expected = value(base[1], int(base[2])) if base else int(g)
     return EQUAL if value(other[1], int(other[2])) == expected is not None else DIFFERENT
+  if re.search(r',\s', gold) and re.sub(r'\s', '', answer) == re.sub(r'\s', '', gold):
+    return EQUAL  # '100,200' where the gold is the list '100, 200'
   x, y = rational(a), gold_value(g)
   if _ORDINAL.fullmatch(a) and y is not None or (':' in a) != (':' in g):  # 17th, 3:4 and 3/4, 10:30 and 10.5
     return DIFFERENT

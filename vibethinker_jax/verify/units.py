@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from fractions import Fraction
 
+from vibethinker_jax.verify import plain
+
 _INCH, _POUND = Fraction('0.0254'), Fraction('453.59237')
 # dimension -> spellings (a final s may be added) -> size in the dimension's own unit
 _SIZES = {
@@ -28,10 +30,15 @@ _LENGTHS = (
 _UNITS = (
   'degrees?|radians?|rad|deg|(?:square|cubic|sq\\.?|cu\\.?) *(?:' + _LENGTHS + ')|' + _LENGTHS +
   '|mph|km/h|m/s|cm/s|seconds?|sec|s|minutes?|min|hours?|hrs?|h|days?|weeks?|months?|years?|dollars?|cents?'
-  '|usd|euros?|pounds?|grams?|kilograms?|kg|mg|g|lbs?|ounces?|oz|liters?|litres?|ml|l|gallons?|percent|people'
-  '|students?|ways?|points?|coins?|apples?|books?|marbles?')
+  '|usd|euros?|pounds?|grams?|kilograms?|kg|mg|g|lbs?|ounces?|oz|liters?|litres?|ml|l|gallons?|people|persons?'
+  '|students?|ways?|points?|coins?|apples?|books?|marbles?|children|boys?|girls?|men|women|cards?|balls?|pages?|games?'
+  '|tickets?|cookies|oranges?|pieces?|cubes?|squares?|triangles?|sides?|edges?|faces?|vertices|diagonals?|solutions?'
+  '|integers?|numbers?|digits|factors?|divisors?|values|pairs|triples|sequences|subsets|functions|paths?|routes?'
+  '|arrangements?|permutations?|combinations?|committees?|outcomes?|possibilities|choices|votes?|cars?|dogs?|cats?'
+  '|miles per hour|kilometers per hour|meters per second|feet per second|mi/hr?|ft/s|rpm|revolutions|cents? per [a-z]+'
+  '|dollars per [a-z]+|newtons?|joules?|watts?|volts?|hertz|kcal|moles?')
 _UNIT = re.compile(
-  r'(?:(?:\\[ ,;]|~)*\\(?:text|mathrm|textrm|mbox|operatorname)\s*\{\s*(?P<word>' + _UNITS + r')\.?\s*\}'
+  r'(?:(?:\\[ ,;]|~)*\\(?:text|math(?:rm|bf|sf|it)|operatorname)\s*\{(?:\\[ ,;]|~|\s)*(?P<word>' + _UNITS + r')\.?\s*\}'
   r'|(?<=[0-9}])(?:\\ | )\s*(?P<bare>' + _UNITS + r'))\s*(?:\^\s*\{?(?P<power>[23])\}?)?\s*\.?$', re.IGNORECASE)
 
 
@@ -44,7 +51,7 @@ def strip_unit(text: str) -> str:
 
 def measure(text: str) -> tuple[str, int, Fraction] | None:
   """(dimension, power, size) of the trailing unit, None without one or for one that nothing converts to."""
-  match = _UNIT.search(text)
+  match = _UNIT.search(plain.fonts(text))
   if not match:
     return None
   name = (match['word'] or match['bare']).lower()
