@@ -52,10 +52,12 @@ _SIGNS = {
   'value at a point': re.compile(r'\|\s*_|\]\s*_|\\(?:right|bigr?|Bigr?)\s*[|\]]\s*_'),
   'determinant': re.compile(r'\|\s*\\begin|\\begin\s*\{[vV]matrix|\|\s*\\left\s*[\[(]\s*\\begin|\|\s*\(\s*\\begin'),
   'matrix power': re.compile(r'\\end\s*\{[a-z]*\}\s*(?:\\right\s*[\])]|[)\]])?\s*(?:\^|!)'),
+  'gamma function': re.compile(r'\\Gamma\s*(?:\\left)?\s*\('),
   'norm': re.compile(r'\\\|'),
   'base or falling factorial': re.compile(r'[\d)]\s*_'),
   'sum': re.compile('[∑∏∫∂∇]'),
 }
+_ABSOLUTE = re.compile(r'(?:\\left)?\s*(?:\||\\[lr]?vert)([^|]*?)(?:\\right)?\s*(?:\||\\[lr]?vert)|\babs\(([^()]*)\)')
 _MATRIX = re.compile(r'\\begin\s*\{')
 
 
@@ -70,6 +72,9 @@ def operations(text: str) -> set[str]:
   """What a text has that the table does not allow: names of operations and kinds of signs."""
   found = {name for name in _names(text) if name in OPERATIONS or name.lower() in OPERATIONS and len(name) > 2}
   found |= {name for name in _COMMAND.findall(text) if name not in ALLOWED}
+  for match in _ABSOLUTE.finditer(text):  # |x-3| is an answer, |3+4i| a task
+    if not re.search(r'[A-Za-hj-z]', re.sub(r'\\[A-Za-z]+', '', match[1] or match[2] or '')):
+      found.add('absolute value')
   return found | {kind for kind, sign in _SIGNS.items() if sign.search(text)}
 
 

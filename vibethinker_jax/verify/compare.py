@@ -34,6 +34,8 @@ def equal(g, a, rules: Rules) -> bool:
     g = _named(g)
   if g is None or a is None:
     return False
+  if isinstance(g, Set) and isinstance(a, (Relational, And)):
+    a = _simple(_solved(a))
   if isinstance(g, (Relational, And)):
     if isinstance(a, Set):
       return equal(_solved(g), a, rules)
@@ -45,11 +47,12 @@ def equal(g, a, rules: Rules) -> bool:
   if isinstance(g, (Interval, Tuple)) and isinstance(a, (Interval, Tuple)):
     (ends, brackets), (its, others) = _ends(g), _ends(a)
     return brackets == others and len(ends) == len(its) and all(map(again, ends, its))
-  if isinstance(g, Tuple) and isinstance(a, FiniteSet) and hasattr(a, '_unsorted_args'):
-    return len(g) == len(a._unsorted_args) and all(map(again, g, a._unsorted_args))
+  if isinstance(g, Tuple) and isinstance(a, FiniteSet):  # x=1, y=2, z=3 for (1,2,3)
+    listed = getattr(a, '_unsorted_args', a.args)
+    return len(g) == len(listed) and all(isinstance(e, Eq) for e in listed) and all(map(again, g, listed))
   if isinstance(g, FiniteSet) or isinstance(a, FiniteSet):
     members = lambda s: s.args if isinstance(s, FiniteSet) else (s,)
-    return not any(isinstance(s, Union) for s in (g, a)) and exact.matched(members(g), members(a), again)
+    return not any(isinstance(s, Set) and not isinstance(s, FiniteSet) for s in (g, a)) and exact.matched(members(g), members(a), again)
   if isinstance(g, Union) and isinstance(a, Union):
     return exact.matched(g.args, a.args, again)
   if isinstance(g, Set) or isinstance(a, Set):
@@ -60,7 +63,12 @@ def equal(g, a, rules: Rules) -> bool:
 
 
 def number(g, a, rules: Rules) -> bool:
-  """Whether two expressions are the same, or the answer is a decimal that rounds the gold correctly."""
+  """Whether two expressions are the same, or the answer is a decimal that rounds the gold correctly. The constants of an
+  integral or a solution may be written c or C."""
+  names = {s.name: s for s in g.free_symbols}
+  others = {s.name for s in a.free_symbols}
+  a = a.xreplace({s: names[s.name.swapcase()] for s in a.free_symbols
+                  if s.name[0] in 'cCkK' and s.name not in names and s.name.swapcase() in names and s.name.swapcase() not in others})
   if exact.same(g, a):
     return True
   if not (a.is_Rational and rules.exact_gold and abs(a) in rules.decimals):
@@ -122,7 +130,8 @@ def _named(g):
   """The value of a gold such as x=5 or D=(0,1); None if it is an equation that no name solves."""
   parts = _parts(g)
   if parts is None or not (isinstance(parts[0], (Symbol, AppliedUndef)) or
-                           _free(parts[0]) and not _free(parts[0]) & _free(parts[-1]) and not parts[0].atoms(sympy.Number)):
+                           _free(parts[0]) and not _free(parts[0]) & _free(parts[-1]) and
+                           (not parts[0].atoms(sympy.Number) or not isinstance(parts[-1], Expr))):
     return None
   return parts[-1]
 
@@ -152,11 +161,21 @@ def _relations(g, a, rules: Rules) -> bool:
     if names[0] == value[0] and isinstance(names[0], (Symbol, AppliedUndef)):
       its, value = stated(a, g), names[-1]
       return its is not None and equal(value, its, rules)
+  if len(golds) == len(answers) == 1 and isinstance(a, Eq) and isinstance(g, Eq):
+    a = a.xreplace(_renamed(g.lhs, a.lhs))  # f(t)=t+1 for f(x)=x+1
+    answers = [a]
   if exact.matched(golds, answers, lambda x, y: _relation(x, y, rules)):
     return True
   if any(isinstance(link, (Eq, Ne)) for link in (*golds, *answers)) or g.free_symbols != a.free_symbols:
     return False
   return len(g.free_symbols) == 1 and equal(_solved(g), _solved(a), rules)
+
+
+def _renamed(g, a) -> dict:
+  if isinstance(g, AppliedUndef) and isinstance(a, AppliedUndef) and g.func == a.func and len(g.args) == len(a.args) == 1:
+    if isinstance(g.args[0], Symbol) and isinstance(a.args[0], Symbol):
+      return {a.args[0]: g.args[0]}
+  return {}
 
 
 def _relation(g, a, rules: Rules) -> bool:

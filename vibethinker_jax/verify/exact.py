@@ -14,6 +14,7 @@ from fractions import Fraction
 import mpmath
 import sympy
 from mpmath import mp
+from sympy.concrete.expr_with_limits import ExprWithLimits
 from sympy.core.function import AppliedUndef
 
 DIGITS, PER_DIGIT, MOST = 100, 4, 40_000  # of the working precision: at least, per digit of size, at most
@@ -26,7 +27,7 @@ CONSTANTS = {sympy.pi: lambda: +mp.pi, sympy.E: lambda: +mp.e, sympy.I: lambda: 
              sympy.EulerGamma: lambda: +mp.euler}
 FUNCTIONS = {name: getattr(mp, name) for name in
              'exp sin cos tan cot sec csc asin acos atan acot asec acsc sinh cosh tanh coth sech csch '
-             'asinh acosh atanh acoth asech acsch gamma'.split()}
+             'asinh acosh atanh acoth asech acsch'.split()}
 
 
 class Undefined(Exception):
@@ -215,21 +216,21 @@ def _agree(g, a, names: list[str], real_roots: bool) -> bool:
     except (Undefined, KeyError):
       return False
   scale = max((abs(float(n)) for e in (g, a) for n in e.atoms(sympy.Rational) if abs(n) < 10**6), default=1.0)
-  real, others = [], []
+  real, others = [], []  # where both are real; some formulas are for x > 0 only
   for at in _points(names, scale):
     try:
       x, y = _both(g, a, at, real_roots)
     except Undefined:
       continue
-    (real if _real(x) else others).append(_close(x, y))
-  counted = real or others  # where the gold is real; it may be so for x > 0 only
+    (real if _real(x) and _real(y) else others).append(_close(x, y))
+  counted = real if len(real) > 1 else real + others
   return len(counted) >= 2 and all(counted)
 
 
 def same(g, a) -> bool:
   """Whether two sympy expressions are equal: exactly if rational, else to the digits that their size asks for.
 
-  Functions of variables are compared at rational points at which g is real, or everywhere if it is nowhere. A root of a
+  Functions of variables are compared at rational points at which both are real, or everywhere if that is nowhere. A root of a
   negative number is the principal one on both sides, or the real one on both sides. i is the imaginary unit.
   """
   if sympy.zoo in (g, a) or g.has(sympy.nan) or a.has(sympy.nan):
@@ -237,6 +238,8 @@ def same(g, a) -> bool:
   if g.has(sympy.oo, -sympy.oo) or a.has(sympy.oo, -sympy.oo):
     g, a = g.doit(), a.doit()
     return g == a and g in (sympy.oo, -sympy.oo)
+  if any(e.has(ExprWithLimits) for e in (g, a)) and g.as_dummy() == a.as_dummy():
+    return True
   names = sorted({s.name for e in (g, a) for s in e.free_symbols} - {'i'})
   before = mp.dps
   try:

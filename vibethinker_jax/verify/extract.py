@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from fractions import Fraction
 
 from vibethinker_jax.verify import plain, units
 
@@ -172,10 +173,12 @@ _GROUPS = r'(?<![\d.@])\d{1,3}(?:@\d{3})+(?![\d@])'  # 12 345
 _THOUSANDS = re.compile(r'^[-+]?\d{1,3}(?:,\d{3})+(?:\.\d+)?$')
 
 
-_CLOCK = re.compile(r'(\d{1,2})(?::(\d\d))?\s*([ap])\.?\s*m\.?', re.IGNORECASE)
+_CLOCK = re.compile(r'(\d{1,2})(?::(\d\d(?::\d\d)?))?\s*([ap])\.?\s*m\.?', re.IGNORECASE)
 _PHRASE = re.compile(r'^(?P<group>\\text\s*\{\s*)?(?:(?:so|thus|hence|therefore),?\s+)?(?:the\s+|my\s+)?(?:final\s+|correct\s+)?'
-                     r'answer(?:\s+is)?\s*(?::|(?(group)\s*\}|\s))\s*(?:\})?', re.IGNORECASE)
-_PERCENT = re.compile(r'(?<=[\d}])(?:\\[ ,;!]|~|\s)*(?:\\text\s*\{\s*)?(?<![A-Za-z])(?:percent(?:age)?|pct)\.?\s*\}?\s*\.?$', re.IGNORECASE)
+                     r'(?:answer(?:\s+is\s*:?|\s*:)|答案(?:是|为)?:?)(?P<end>\s*\})?\s*', re.IGNORECASE)
+_PERCENT = re.compile(r'(?<=[\d}])(?:\\[ ,;!]|~|\s)*(?:\\text\s*\{\s*)?(?<![A-Za-z])(?:per ?cent(?:age)?|pct)\.?\s*\}?\s*\.?$', re.IGNORECASE)
+_POWERS = {'hundred': 100, 'thousand': 10**3, 'million': 10**6, 'billion': 10**9, 'trillion': 10**12}
+_LARGE = re.compile(r'(\d[\d,]*(?:\.\d+)?)\s*(?:\\ |~)*\s*(hundred|thousand|million|billion|trillion)', re.IGNORECASE)
 _E_NOTATION = re.compile(r'([-+]?(?:\d+\.?\d*|\.\d+))[eE]\+?(-?\d{1,3})')
 _INTEGER = re.compile(r'(?:,|\\,|\\;|\\quad|\s|\()*\b([a-z])\s*\\in\s*(?:\\mathbb\s*\{?\s*Z\s*\}?|\\Z)\s*\)?\s*$')
 _EDGES = ''.join(map(chr, [*range(33), 127]))  # white space and control characters
@@ -183,12 +186,14 @@ _EDGES = ''.join(map(chr, [*range(33), 127]))  # white space and control charact
 
 def unphrased(text: str) -> str:
   r"""'\text{The answer is }7' -> '7'."""
-  match = _PHRASE.match(text) if 'nswer' in text or 'NSWER' in text else None
+  match = _PHRASE.match(text) if 'nswer' in text or '答案' in text else None
   if not match:
     return text
   rest = text[match.end():].strip()
-  if match['group'] and not match.group().rstrip().endswith('}'):  # \text{The answer is 7}
-    rest = rest[:-1] if rest.endswith('}') and closing_brace(rest, 0) == len(rest) - 1 else rest
+  if match['group'] and not match['end'] and rest.endswith('}') and closing_brace(rest, 0) == len(rest) - 1:
+    rest = rest[:-1].strip(' .')  # \text{The answer is 7.}
+  elif match['end'] and not match['group']:
+    return text
   return rest or text
 
 
@@ -213,26 +218,28 @@ def normalise(answer: str) -> str:
   for pair in (('\\(', '\\)'), ('\\[', '\\]'), ('$', '$')):
     if text.startswith(pair[0]) and text.endswith(pair[1]) and len(text) > sum(map(len, pair)):
       text = text[len(pair[0]):-len(pair[1])].strip()
-  text = text.rstrip(' .,;') if not text.endswith('\\,') else text[:-2]
+  text = re.sub(r',?\s*\\!\s*', lambda m: m.group()[:1].strip('\\ '), text) if '\\!' in text else text
+  text = re.sub(r'(?:\\[,;:! ])+$', '', re.sub(r'^(?:\\[,;:!])+', '', text)).rstrip(' .,;')
   text = units.strip_unit(strip_quantifier(_PERCENT.sub('\\%', text)))
   words = _TEXT.sub(r'\1', text).strip()
   if clock := _CLOCK.fullmatch(words):
     return f'{int(clock[1])}:{clock[2] or "00"}{clock[3].lower()}m'
   if re.fullmatch(r'[A-Za-z][A-Za-z .\'-]*[A-Za-z.]', words) and (words != text or len(words) > 3):
     return re.sub(r'[\s.]+', '', words).lower()
+  if match := _LARGE.fullmatch(words):
+    return str(int(number)) if (number := Fraction(match[1].replace(',', '')) * _POWERS[match[2].lower()]).denominator == 1 else text
   text = _TEXT.sub(r'\1', text) if '{' in text else text
   if match := _E_NOTATION.fullmatch(text):
     text = f'{match[1]}*10^{match[2]}'
   text = re.sub(r'\\(?:left|right)(?![a-z])', '', text).replace('\\$', '').replace('$', '')
   text = re.sub(r'\\[dtc]frac', r'\\frac', text.replace('{,}', ',').replace('\\%', '%'))
   text = text.replace('π', '\\pi').replace('−', '-').replace('×', '\\times').replace('\\cdot', '*')
-  text = re.sub(r'\^\s*\{?\s*\\circ\s*\}?|°', '', text)
+  text = re.sub(r'\^\s*\{?\s*\\circ\s*\}?(?:\s*[CF]$)?|°', '', text)
   # '\pi r' keeps its gap, which ends the command
   text = re.sub(r'(\\[A-Za-z]+)\s+(?=[A-Za-z])', r'\1@', text)
   text = re.sub(r'\\frac\s*(\d)\s+(\d)(?!\d)', r'\\frac{\1}{\2}', text)
   text = _GAP.sub('@', text)  # '1 7' is not 17, and '1 1/2' is not 11/2
   text = re.sub(_GROUPS, lambda match: match.group().replace('@', ''), text)
-  text = text.replace('\\!', '')
   if _THOUSANDS.match(text):  # before the spaces go: '32, 349' is a list
     text = text.replace(',', '')
   text = _SPACING.sub('', text)

@@ -36,13 +36,13 @@ _SLASH = re.compile(r'([-+]?)(?:(\d+)@)?(\d+)/(\d+)')
 _FRAC = re.compile(r'([-+]?)(\d*)\\frac\{(-?\d+)\}\{(-?\d+)\}')
 _SCIENTIFIC = re.compile(r'([-+]?\d+\.?\d*)(?:\\times|\*)10\^\{?(-?\d{1,3})\}?')
 _REPEATING = re.compile(r'([-+]?)(\d*)\.(\d*)\\overline\{(\d+)\}')
-_NAME = re.compile(r'(?:[A-Za-z](?::[A-Za-z])*|[A-Za-z]\([A-Za-z]\))=(?=[^=]+$)')
+_NAME = re.compile(r'(?:[A-Za-z]|[A-Za-z]{1,2}(?::[A-Za-z]{1,2})+|[A-Za-z]\([A-Za-z]\))=(?=[^=]+$)')
 _MEMBER = re.compile(r'[A-Za-z]\\in@?(?=[(\[])')
 _RELATION = re.compile(r'(\\(?:[lg]eq?(?:slant)?|[lg]t)(?![A-Za-z])|<=|>=|≤|≥|<|>)@?')
 _ORDINAL = re.compile(r'\d+(?:st|nd|rd|th)', re.IGNORECASE)
 _LETTER = re.compile(r'\(?([A-J])\)?')
 _MODULAR = re.compile(r'(\d{1,9})\^\{?(\d{1,9})\}?\\[bp]?mod\{?(\d{1,9})\}?')
-_TURN = re.compile(r'\^\s*\{?\s*\\circ|°')
+_TURN = re.compile(r'\^\s*\{?\s*\\circ|°|degrees?|\bdeg\b')
 # 'see below' is no answer, and text of the prompt that a response could copy
 _NO_GOLD = re.compile(r'(?:see|refer)(?:the)?(?:above|below|solution|figure|text|proof|explanation|diagram|graph)s?'
                       r'|proof|answers?(?:will|may)?vary|(?:not)?(?:given|provided|available)')
@@ -158,6 +158,8 @@ def fast_answer(answer: str, gold: str) -> Verdict | None:
   a, g = extract.normalise(answer), extract.normalise(gold)
   if not a or not g:
     return DIFFERENT
+  if (named := words.same(a, g)) is not None or (named := words.ordinal(answer, gold)) is not None:
+    return EQUAL if named else DIFFERENT
   size, its = units.measure(answer), units.measure(gold)
   if size and its and size != its:  # 3 hours, 180 minutes; 5 cm and 5 m
     x, y = rational(a), rational(g)
@@ -165,16 +167,14 @@ def fast_answer(answer: str, gold: str) -> Verdict | None:
     return EQUAL if same else DIFFERENT
   if a == g:
     return EQUAL
-  if (named := words.same(a, g)) is not None:
-    return EQUAL if named else DIFFERENT
   if (turned := _degrees(answer, gold, a, g)) is not None:
     return EQUAL if turned else DIFFERENT
+  if _TURN.search(gold) and re.search(r'\brad(?:ian)?s?\b', answer) or _TURN.search(answer) and 'radian' in gold:
+    return DIFFERENT
   if _LETTER.fullmatch(g) and len(a) <= 3:  # a multiple choice
     return EQUAL if a.strip('().:') == g.strip('()') else DIFFERENT
   if (option := words.option(answer, gold)) is not None:
     return EQUAL if option == '' or fast_answer(*option) == EQUAL else DIFFERENT
-  if not closed.closed(closed.unlabelled(answer, gold), gold):
-    return DIFFERENT  # the problem restated
   if '%' in a[:-1].replace('%', '', a.endswith('%%')):
     return DIFFERENT  # an inner % starts a LaTeX comment: '17 % 18' hedges
   if (name := _NAME.match(g)) and '=' not in a:
@@ -192,6 +192,8 @@ def fast_answer(answer: str, gold: str) -> Verdict | None:
     value = lambda digits, to: int(digits, to) if 2 <= to <= 36 and all(int(d) < to for d in digits) else None
     expected = value(base[1], int(base[2])) if base else int(g)
     return EQUAL if value(other[1], int(other[2])) == expected is not None else DIFFERENT
+  if not closed.closed(closed.unlabelled(answer, gold), gold):
+    return DIFFERENT  # the problem restated
   if re.search(r',\s', gold) and re.sub(r'\s', '', answer) == re.sub(r'\s', '', gold):
     return EQUAL  # '100,200' where the gold is the list '100, 200'
   x, y = rational(a), gold_value(g)

@@ -37,7 +37,7 @@ _NAMES = re.compile(r'(?<![\\A-Za-z{])(' + '|'.join(sorted([*_FUNCTIONS, *_SHORT
 _ROOT = re.compile(r'(?<![A-Za-z\\])(\\?)(sqrt|cbrt|abs)\s*(?=\()|(?<=[\d)])()(sqrt|cbrt)\s*(?=\()')
 _BARE_ROOT = re.compile(r'(?<![A-Za-z\\])sqrt\s*(\d+(?:\.\d+)?|[a-z](?![A-Za-z]))')
 _SCIENTIFIC = re.compile(r'(?<![\w.\\])(\d+\.?\d*|\.\d+)[eE]([-+]?)(\d{1,4})(?![\d.])')
-_OVERLINE = re.compile(r'(\d*)\.(\d*)\\overline\s*\{(\d+)\}')
+_OVERLINE = re.compile(r'(\d*)\.(\d*)\\(?:overline|bar|dot)\s*\{(\d+)\}')
 _RM = re.compile(r'\{\s*\\rm\s+([^{}]*)\}|\\rm\s*\{([^{}]*)\}|\\rm\s+([A-Za-z/]+)')
 _FONTS = re.compile(r'\\(?:text(?:normal|rm|bf|it|sf|tt)|[mh]box)(?![A-Za-z])')
 _ARRAY = re.compile(r'(?:\\left)?\s*([\[(])\s*\\begin\s*\{(?:array\}\s*\{[^{}]*\}|(?:small)?matrix\})(.*?)'
@@ -48,6 +48,10 @@ def fonts(text: str) -> str:
   r"""\textnormal{..}, \textbf{..}, \mbox{..}, {\rm ..} as \text{..}; [\begin{array}{cc}..\end{array}] as a pmatrix."""
   if '\\' not in text:
     return text
+  if '\\degree' in text or '\\color' in text or '\\underline' in text or '\\lbrace' in text or 'textcolor' in text:
+    text = re.sub(r'\\(?:textcolor|colorbox)\s*\{[^{}]*\}|\\color\s*\{[^{}]*\}', '', text.replace('\\degree', '^\\circ'))
+    text = re.sub(r'\\underline(?=\s*\{)', '', text).replace('\\lbrace', '\\{').replace('\\rbrace', '\\}')
+    text = text[1:-1] if re.fullmatch(r'\{[^{}]*\}', text) else text
   if '\\rm' in text:
     text = _RM.sub(lambda m: '\\text{' + (m[1] or m[2] or m[3] or '') + '}', text)
   if '\\begin' in text:
@@ -68,7 +72,8 @@ def _closing(text: str, start: int) -> int:
 
 def latex(text: str) -> str:
   """Plain spellings of constants, functions, powers and numbers as LaTeX. Text already in LaTeX stays."""
-  text = text.replace('**', '^').replace('<=', '\\le ').replace('>=', '\\ge ').replace('!=', '\\ne ')
+  text = re.sub(r'(?<![A-Za-z\\])oo(?![A-Za-z])', r'\\infty ', text)
+  text = re.sub(r'(?<=[)\]])\s*U\s*(?=[(\[])', r' \\cup ', text).replace('**', '^').replace('<=', '\\le ').replace('>=', '\\ge ').replace('!=', '\\ne ')
   text = _SCIENTIFIC.sub(lambda m: f'({m[1]} \\cdot 10^{{{m[2].replace("+", "")}{m[3]}}})', text)
   text = _OVERLINE.sub(_repeating, text)
   for _ in range(30):
@@ -83,8 +88,6 @@ def latex(text: str) -> str:
   text = re.sub(r'\\sqrt\s*\(([^()]*)\)', r'\\sqrt{\1}', text)
   text = re.sub(r'\\(?:mathrm|text|operatorname)\s*\{\s*(e|i|j)\s*\}', r'\1', text)
   text = _caret(text)
-  # 2(1/2) is a product, 2\frac12 a mixed number: the parser takes both for the latter
-  text = re.sub(r'(?<![\w^_.{}\]])(\d+(?:\.\d+)?)\s*(?=\\left\s*\(|\()', r'\1\\cdot ', text)
   return text.replace('\\varnothing', '\\emptyset').replace('\\lg', '\\log').replace('\\ast', '\\cdot')
 
 

@@ -13,7 +13,7 @@ from latex2sympy2_extended.latex2sympy2 import (
   ConversionConfig, NormalizationConfig, _Latex2Sympy, normalize_latex)
 
 from vibethinker_jax.verify import closed, compare, exact, extract, plain, units
-from vibethinker_jax.verify.math import MIN_DIGITS
+from vibethinker_jax.verify.math import MIN_DIGITS, interval
 
 _NORMAL = NormalizationConfig(basic_latex=True, units=False, malformed_operators=True, nits=True, boxed='none')
 _CASE = ConversionConfig(lowercase_symbols=False)
@@ -57,6 +57,13 @@ class _Parser(_Latex2Sympy):
       self.decimals[value] = len(text.split('.')[1])
     return value
 
+  def convert_postfix_list(self, arr, i=0):
+    # 2\frac12 is a mixed number; 2(1/2) and 2\binom52 are products, which the library takes for one, too
+    if i + 1 < len(arr) and arr[i].getText().isdigit() and not arr[i + 1].getText().startswith('\\frac'):
+      value, rest = self.convert_postfix(arr[i]), self.convert_postfix_list(arr, i + 1)
+      return self.mat_mul_flat(value, rest) if getattr(rest, 'is_Matrix', False) else self.mul_flat(value, rest)
+    return super().convert_postfix_list(arr, i)
+
 
 @functools.lru_cache(maxsize=64)
 def _parse(text: str):
@@ -79,8 +86,29 @@ def _clean(text: str) -> str:
   text = units.strip_unit(extract.strip_quantifier(text))
   text = plain.latex(text.replace('\\$', '').replace('$', ''))
   text = re.sub(r'\\left\s*\\langle|\\langle', '(', text).replace('\\right\\rangle', ')').replace('\\rangle', ')')
+  text = re.sub(r'\\(max|min|gcd|lcm)\s*(?:\\left\s*)?\\\{(.*?)(?:\\right\s*)?\\\}', r'\\\1(\2)', text)
+  text = re.sub(r'\\frac\s*(\\pi|\w)\s*(\\pi|\w)(?![A-Za-z])', r'\\frac{\1}{\2}', text)
+  if match := _BUILDER.fullmatch(text):
+    text = match[1]
+  text = _plus_minus(text)
   text = re.sub(r'\\text\s*\{\s*([^{}A-Za-z\\]*)\s*\}', r' \1 ', text)  # \text{-5}, \text{, }
   return re.sub(r'\\binom\s*(\d)\s*(\d)', r'\\binom{\1}{\2}', re.sub(r'\\[dt]binom', r'\\binom', text))
+
+
+_BUILDER = re.compile(r'\s*(?:\\left\s*)?\\\{\s*[a-z]\s*(?:\\in\s*\\mathbb\s*\{?R\}?)?\s*(?:\\(?:mid|vert)|:|\|)\s*(.*?)'
+                      r'\s*(?:\\right\s*)?\\\}\s*')
+_SIGN = re.compile(r'\\pm(?![A-Za-z])\s*')
+
+
+def _plus_minus(text: str) -> str:
+  r"""'\frac{5\pm\sqrt3}{2}' as a list of both; a sign that stands in no braces is the parser's."""
+  signs = len(_SIGN.findall(text))
+  if ',' in text or not signs or signs > 2 or signs == 1 and not re.search(r'\{[^{}]*\\pm', text):
+    return text
+  values = [text]
+  for _ in range(signs):
+    values = [_SIGN.sub(lambda _: sign, value, 1) for value in values for sign in '+-']
+  return ', '.join(values)
 
 
 def _depths(text: str) -> list[int]:
@@ -110,7 +138,7 @@ def _list(text: str) -> bool:
 
 def _same_shape(text: str, other: str) -> str:
   """text in the notation of other where both are usual: 'x=1 or x=-2' as '1,-2', a column vector as a tuple."""
-  text = _OR.sub(',', text) if not re.search(r'<|>|\\[lg]e', text) else text
+  text = _OR.sub(', ', text) if not re.search(r'<|>|\\[lg]e', text) else text
   if '=' not in other and len(set(_SAME_NAME.findall(text))) == 1 and len(_split(text, ',')) > 1:
     text = re.sub(r'(^|,)\s*[A-Za-z](?:_\{?\d+\}?)?\s*=(?!.*=.*,)|(^|,)\s*[A-Za-z](?:_\{?\d+\}?)?\s*=', r'\1\2', text)
   if _list(text) and _tuple(other):  # '2,3' for the point (2,3): then the order counts
@@ -157,8 +185,23 @@ def _approximations(answer: str, gold: str) -> str | None:
   return exactly
 
 
+def _intervals(text: str) -> str:
+  r"""'x\le0 or 1/2<x\le1' -> '(-\infty,0]\cup(1/2,1]'."""
+  parts = _UNION.split(text)
+  bounds = [interval(extract.normalise(part)) for part in parts]
+  if len(parts) > 1 and any(bound != extract.normalise(part) for bound, part in zip(bounds, parts)):
+    return '\\cup '.join(bound.replace('@', ' ') for bound in bounds)
+  return text
+
+
+_UNION = re.compile(r'\\text\s*\{\s*or\s*\}|(?<![\\A-Za-z])or(?![A-Za-z])|\\(?:lor|vee|cup)(?![A-Za-z])')
+
+
 def _equal(answer: str, gold: str) -> bool:
-  answer, gold = _clean(closed.unlabelled(answer, gold)), _clean(gold)
+  answer, gold = _clean(closed.unlabelled(answer, gold)), _clean(closed.unlabelled(gold, answer))
+  if ':' in gold:
+    answer = re.sub(r'(?<=\d)\s*\\text\s*\{\s*to\s*\}\s*(?=\d)', ':', answer)
+  answer, gold = _intervals(answer), _intervals(gold)
   gold = re.sub(r'(?<=[\d})])(?:\\ |\s)*\\text\s*\{[^{}\d]*\}(?:\^\{?[23]\}?)?$', '', gold)  # a unit that nobody knows
   answer, gold = _same_shape(answer, gold), _same_shape(gold, answer)
   if closed.words(answer, gold):

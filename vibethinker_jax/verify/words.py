@@ -7,16 +7,20 @@ from __future__ import annotations
 
 import re
 
-from vibethinker_jax.verify import plain
+from vibethinker_jax.verify import extract, plain
 
 _EMPTY = frozenset('''\\emptyset \\varnothing \\{\\} {} nosolution nosolutions norealsolution norealsolutions nosuchsolution none
   noroots norealroots nosuchvalue nosuchvalues nosuchnumber nosuchnumbers novalues novalue doesnotexist donotexist dne emptyset
   theemptyset therearenosolutions thereisnosolution thereisnorealsolution therearenorealsolutions thereisno
   noneexist noneexists nointegersolutions nointegersolution nosolutionexists nosolutionsexist'''.split())
 _CLOCK = re.compile(r'(?:(?P<hour>\d{1,2}):(?P<minute>\d\d)|(?P<whole>\d{1,2}))?@?(?P<half>[ap]\.?m\.?|noon|midnight)?', re.IGNORECASE)
-_ORDINAL = re.compile(r'(\d+)(?:\^\{?)?(?:st|nd|rd|th)\}?@?([a-z]*)', re.IGNORECASE)
-_OPTION = re.compile(r'(?:\\(?:text|math)(?:bf|rm|sf|normal)?\s*\{|\\(?:mathbf|boldsymbol)\s*\{|\*\*)?\s*\(\s*([A-J])\s*\)\s*[}.:]*(?:\*\*)?'
-                     r'(?:\\[ ,;:]|\\q?quad|~|\s|\})*')
+_ORDINAL = re.compile(r'\s*(?:\\text\s*\{)?\s*(\d+)\s*(?:\^\s*\{?)?\s*(?:\\(?:text|mathrm)\s*\{\s*)?(?:st|nd|rd|th)\b\s*\}*(?:\\[ ,;]|~|\s)*'
+                      r'(?:\\(?:text|mathrm)\s*\{)?\s*([a-z]*)\s*\}*\.?\s*', re.IGNORECASE)
+_REALS = frozenset('\\mathbb{R} \\mathbbR (-\\infty,\\infty) (-\\infty,+\\infty) allrealnumbers allreals realnumbers x\\in\\mathbb{R} '
+                   'x\\in\\mathbbR allrealnumber anyrealnumber'.split())
+_OPTION = re.compile(r'(?:\\(?:text|math)(?:bf|rm|sf|normal)?\s*\{|\\(?:mathbf|boldsymbol)\s*\{|\*\*)?\s*(?:(?:option|choice)\s*)?'
+                     r'(?:\(\s*([A-J])\s*\)|([A-J])(?:\)|\.\s|:\s|(?<=[Oo]ption [A-J])|(?<=[Cc]hoice [A-J])))\s*[}.:]*(?:\*\*)?'
+                     r'(?:\\[ ,;:]|\\q?quad|~|\s|\})*', re.IGNORECASE)
 
 
 def _clock(text: str) -> tuple[int, int, str] | None:
@@ -33,21 +37,31 @@ def _clock(text: str) -> tuple[int, int, str] | None:
 
 def same(answer: str, gold: str) -> bool | None:
   """Whether two normalised answers say the same in words; None if the gold is nothing of that kind."""
-  if gold in _EMPTY:
-    return True if answer in _EMPTY else None
+  for class_ in (_EMPTY, _REALS):
+    if gold in class_ and answer in class_:
+      return True
   if ':' in gold or gold.endswith(('noon', 'midnight')):
     times = _clock(answer), _clock(gold)
-    if None not in times and (times[0][2] or times[1][2]):
+    if None not in times and (times[0][2] or times[1][2] or ':0' in answer + gold):  # 1:05 is no ratio
       (hour, minute, half), (its, others, which) = times
       # 12:00 alone is noon; an answer may say which half where the gold leaves it open
       return (hour, minute) == (its, others) and (half == which or not which or not half and gold.endswith('noon'))
-  if gold[:1].isdigit() and (match := _ORDINAL.fullmatch(gold)):
-    its = _ORDINAL.fullmatch(answer)
-    if its:
-      return its[1] == match[1] and (its[2] == match[2] or not its[2] or not match[2])
-    return answer == match[1] if answer.isdigit() else None
-  if gold.isdigit() and answer[:1].isdigit() and (match := _ORDINAL.fullmatch(answer)) and match[2]:
-    return match[1] == gold  # 12th grade; the bare 12th is another answer
+  return None
+
+
+def ordinal(answer: str, gold: str) -> bool | None:
+  """Whether an answer is the ordinal that the gold is, 12^{th} grade, or the reverse with a noun; None if neither is one.
+
+  The bare 17th is no 17."""
+  if not re.search(r'\d.*(?:st|nd|rd|th)', answer + gold):
+    return None
+  mine, its = (_ORDINAL.fullmatch(plain.fonts(text).strip('$ ')) for text in (answer, gold))
+  if mine and its:
+    return mine[1] == its[1] and (mine[2].lower() == its[2].lower() or not mine[2] or not its[2])
+  if its and answer.strip('$ ').isdigit():
+    return its[1] == answer.strip('$ ')
+  if mine and gold.strip('$ ').isdigit():
+    return bool(mine[2]) and mine[1] == gold.strip('$ ')
   return None
 
 
@@ -56,22 +70,30 @@ def option(answer: str, gold: str) -> str | tuple[str, str] | None:
 
   '' if they name the same letter, a pair (answer, gold) of what else to compare, None if neither is one.
   """
-  if '(' not in answer + gold:
+  if not re.search(r'[A-J][).:]|hoice|ption', answer + gold):
     return None
   answer, gold = plain.fonts(answer).strip('$ '), plain.fonts(gold).strip('$ ')
-  mine, its = _OPTION.match(answer), _OPTION.match(gold)
+  answer = extract.unphrased(answer)
+  mine, its = ((m[1] or m[2], m.end()) if (m := _OPTION.match(text)) else None for text in (answer, gold))
   letter = re.fullmatch(r'(?:\\text\s*\{)?\s*([A-J])\s*\}?', answer)
-  if its and its.end() < len(gold):
+  if its and its[1] < len(gold):
     if letter or mine:
-      return '' if (mine or letter)[1] == its[1] and _alone(answer, mine) else ('0', '1')
-    return answer, gold[its.end():].rstrip('}') if gold.count('}') > gold.count('{') else gold[its.end():]
+      return '' if (mine[0] if mine else letter[1]) == its[0] and _alone(answer, mine) else ('0', '1')
+    return answer, _rest(gold, its)
   named = re.fullmatch(r'(?:\\text\s*\{)?\(?([A-J])\)?\}?', gold)
   if named and mine:
-    return '' if mine[1] == named[1] and _alone(answer, mine) else ('0', '1')
+    return '' if mine[0] == named[1] and _alone(answer, mine) else ('0', '1')
+  if mine and mine[1] < len(answer) and re.fullmatch(r'[-+\d.,/\\{}a-z]+', gold):
+    return (_rest(answer, mine), gold) if _alone(answer, mine) else ('0', '1')
   return None
 
 
-def _alone(answer: str, match) -> bool:
+def _rest(text: str, option) -> str:
+  rest = text[option[1]:]
+  return rest.rstrip('}') if rest.count('}') > rest.count('{') else rest
+
+
+def _alone(answer: str, option) -> bool:
   """Whether the text of an option names no other one."""
-  rest = answer[match.end():] if match else ''
+  rest = answer[option[1]:] if option else ''
   return not re.search(r'\b(?:or|and|not)\b|\(\s*[A-J]\s*\)|\b[B-J]\b', rest)
