@@ -23,7 +23,7 @@ TABLE = {
   'letters': 'alpha beta gamma delta epsilon varepsilon zeta eta theta vartheta iota kappa lambda mu nu xi rho sigma tau '
              'upsilon phi varphi chi psi omega Gamma Delta Theta Lambda Xi Sigma Phi Psi Omega Pi ell hbar '
              'vec hat bar overline tilde dot mathbf mathit boldsymbol bm mathcal mathfrak overrightarrow widehat',
-  'sets and relations': 'in cup setminus backslash mathbb R Z N Q C le leq leqslant ge geq geqslant lt gt approx or and lor '
+  'sets and relations': 'in cup setminus backslash mathbb R Z N Q C le leq leqslant ge geq geqslant lt gt ne neq approx or and lor '
                         'land vee wedge mid colon lbrace rbrace langle rangle lbrack rbrack quad qquad',
   'matrices': 'begin end pmatrix bmatrix matrix smallmatrix array hline',
   'names and layout': 'angle triangle text mathrm rm textrm textbf textit textnormal textsf texttt mbox hbox mathsf '
@@ -99,7 +99,7 @@ def words(text: str, gold: str) -> bool:
 
 
 _LABEL = re.compile(r'^\s*(?P<label>[^=<>,]*?[A-Za-z][^=<>,]*?)\s*=\s*(?P<rest>[^=<>]+|.*=.*)$', re.DOTALL)
-_FUNCTION = re.compile(r"\s*[A-Za-z](?:_\{?\w+\}?)?(?:'|′|\^\{?\\prime\}?)*\s*\([^()=]*\)\s*|\s*[A-Za-z]'+\s*"
+_FUNCTION = re.compile(r"\s*[A-Za-z](?:_\{?\w+\}?)?(?:'|′|\^\{?\\prime\}?|\^\{-1\})*\s*\([^()=]*\)\s*|\s*[A-Za-z]'+\s*"
                        r"|\s*\\[dt]?frac\s*\{(?:d|\\mathrm\s*\{d\})\s*[A-Za-z]\}\s*\{(?:d|\\mathrm\s*\{d\})\s*[A-Za-z]\}\s*")
 
 

@@ -28,9 +28,9 @@ class Rules:
 def equal(g, a, rules: Rules) -> bool:
   """Whether an answer equals the gold, both as the parser gives them."""
   g, a = _simple(g), _simple(a)
-  if isinstance(a, (Eq, And)) and not isinstance(g, (Relational, And)):
-    a = stated(a, g)
-  elif isinstance(g, (Eq, And)) and not isinstance(a, (Relational, And)):
+  if isinstance(a, (Eq, And)) and _parts(a) and not isinstance(g, (Relational, And)):
+    a = stated(a)
+  elif isinstance(g, (Eq, And)) and _parts(g) and not isinstance(a, (Relational, And)):
     g = _named(g)
   if g is None or a is None:
     return False
@@ -106,7 +106,7 @@ def _free(e) -> set[str]:
   return {s.name for s in e.free_symbols} - {'i'} if isinstance(e, Basic) else set()
 
 
-def stated(e, g):
+def stated(e):
   """What an answer that is an equation or a chain of them states as the value: its last member.
 
   The members before it must be names of it (x, f(x), m+n for a number) or be equal to it: 2+3=5 states 5, 4=5
@@ -131,7 +131,7 @@ def _named(g):
   parts = _parts(g)
   if parts is None or not (isinstance(parts[0], (Symbol, AppliedUndef)) or
                            _free(parts[0]) and not _free(parts[0]) & _free(parts[-1]) and
-                           (not parts[0].atoms(sympy.Number) or not isinstance(parts[-1], Expr))):
+                           (not parts[0].atoms(sympy.Number) or isinstance(parts[-1], MatrixBase) or not isinstance(parts[-1], Expr))):
     return None
   return parts[-1]
 
@@ -159,7 +159,7 @@ def _relations(g, a, rules: Rules) -> bool:
   if all(isinstance(link, Eq) for link in (*golds, *answers)) and (len(golds) > 1 or len(answers) > 1):
     names, value = (_parts(e) for e in (g, a))  # x=2+3=5 for x=5
     if names[0] == value[0] and isinstance(names[0], (Symbol, AppliedUndef)):
-      its, value = stated(a, g), names[-1]
+      its, value = stated(a), names[-1]
       return its is not None and equal(value, its, rules)
   if len(golds) == len(answers) == 1 and isinstance(a, Eq) and isinstance(g, Eq):
     a = a.xreplace(_renamed(g.lhs, a.lhs))  # f(t)=t+1 for f(x)=x+1

@@ -235,11 +235,11 @@ def same(g, a) -> bool:
   """
   if sympy.zoo in (g, a) or g.has(sympy.nan) or a.has(sympy.nan):
     return False
+  if any(e.has(ExprWithLimits) for e in (g, a)) and g.as_dummy() == a.as_dummy():
+    return True
   if g.has(sympy.oo, -sympy.oo) or a.has(sympy.oo, -sympy.oo):
     g, a = g.doit(), a.doit()
     return g == a and g in (sympy.oo, -sympy.oo)
-  if any(e.has(ExprWithLimits) for e in (g, a)) and g.as_dummy() == a.as_dummy():
-    return True
   names = sorted({s.name for e in (g, a) for s in e.free_symbols} - {'i'})
   before = mp.dps
   try:

@@ -220,6 +220,8 @@ def normalise(answer: str) -> str:
       text = text[len(pair[0]):-len(pair[1])].strip()
   text = re.sub(r',?\s*\\!\s*', lambda m: m.group()[:1].strip('\\ '), text) if '\\!' in text else text
   text = re.sub(r'(?:\\[,;:! ])+$', '', re.sub(r'^(?:\\[,;:!])+', '', text)).rstrip(' .,;')
+  if ' to ' in text:
+    text = re.sub(r'(?<=\d)\s*(?:\\text\s*\{)? to (?:\})?\s*(?=\d)', ':', text)
   text = units.strip_unit(strip_quantifier(_PERCENT.sub('\\%', text)))
   words = _TEXT.sub(r'\1', text).strip()
   if clock := _CLOCK.fullmatch(words):

@@ -46,6 +46,7 @@ _TURN = re.compile(r'\^\s*\{?\s*\\circ|°|degrees?|\bdeg\b')
 # 'see below' is no answer, and text of the prompt that a response could copy
 _NO_GOLD = re.compile(r'(?:see|refer)(?:the)?(?:above|below|solution|figure|text|proof|explanation|diagram|graph)s?'
                       r'|proof|answers?(?:will|may)?vary|(?:not)?(?:given|provided|available)')
+_SCALE = re.compile(r'\\circ\s*\}?\s*(?:\\(?:text|mathrm)\s*\{)?\s*([CF])\b')
 _BASE = re.compile(r'(\d+)_\{?(\d{1,2})\}?')
 
 
@@ -107,6 +108,12 @@ def gold_value(text: str) -> Fraction | None:
   return rational(text)
 
 
+def _other_turn(answer: str, gold: str) -> bool:
+  r"""36 radians for 36^\circ, or degrees Fahrenheit for Celsius."""
+  scales = [match[1] for text in (answer, gold) if (match := _SCALE.search(text))]
+  return bool(re.search(r'\brad(?:ian)?s?\b', answer)) or len(set(scales)) == 2
+
+
 def _degrees(answer: str, gold: str, a: str, g: str) -> bool | None:
   r"""Whether an angle in degrees equals one in radians; None unless one is in degrees and the other has
   \pi."""
@@ -165,12 +172,12 @@ def fast_answer(answer: str, gold: str) -> Verdict | None:
     x, y = rational(a), rational(g)
     same = size[:2] == its[:2] and x is not None and y is not None and x * size[2] == y * its[2]
     return EQUAL if same else DIFFERENT
+  if _TURN.search(gold) and _other_turn(answer, gold):
+    return DIFFERENT
   if a == g:
     return EQUAL
   if (turned := _degrees(answer, gold, a, g)) is not None:
     return EQUAL if turned else DIFFERENT
-  if _TURN.search(gold) and re.search(r'\brad(?:ian)?s?\b', answer) or _TURN.search(answer) and 'radian' in gold:
-    return DIFFERENT
   if _LETTER.fullmatch(g) and len(a) <= 3:  # a multiple choice
     return EQUAL if a.strip('().:') == g.strip('()') else DIFFERENT
   if (option := words.option(answer, gold)) is not None:
@@ -197,7 +204,7 @@ def fast_answer(answer: str, gold: str) -> Verdict | None:
   if re.search(r',\s', gold) and re.sub(r'\s', '', answer) == re.sub(r'\s', '', gold):
     return EQUAL  # '100,200' where the gold is the list '100, 200'
   x, y = rational(a), gold_value(g)
-  if _ORDINAL.fullmatch(a) and y is not None or (':' in a) != (':' in g):  # 17th, 3:4 and 3/4, 10:30 and 10.5
+  if _ORDINAL.fullmatch(a) and y is not None or (':' in a) != (':' in g) and '\\{' not in a + g:  # 17th, 3:4 and 3/4, 10:30 and 10.5
     return DIFFERENT
   if interval(a) == interval(g) or '\\cup' in a + g and union(answer) == union(gold):
     return EQUAL
