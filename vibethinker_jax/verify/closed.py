@@ -58,6 +58,7 @@ _SIGNS = {
   'sum': re.compile('[∑∏∫∂∇]'),
 }
 _ABSOLUTE = re.compile(r'(?:\\left)?\s*(?:\||\\[lr]?vert)([^|]*?)(?:\\right)?\s*(?:\||\\[lr]?vert)|\babs\(([^()]*)\)')
+_NUMBER = re.compile(r'[-+\d.,/]*')
 _MATRIX = re.compile(r'\\begin\s*\{')
 
 
@@ -80,8 +81,8 @@ def operations(text: str) -> set[str]:
 
 def closed(answer: str, gold: str) -> bool:
   """Whether an answer has only operations that the table allows or the gold has, and not more matrices than it."""
-  if operations(answer) - operations(gold):
-    return False
+  if _NUMBER.fullmatch(answer) or operations(answer) - operations(gold):
+    return bool(_NUMBER.fullmatch(answer))
   return len(_MATRIX.findall(answer)) <= max(1, len(_MATRIX.findall(gold)))
 
 

@@ -5,6 +5,7 @@ r"""Finds the final answer or program in a response. Pure text work: nothing of 
 """
 from __future__ import annotations
 
+import functools
 import re
 import unicodedata
 from fractions import Fraction
@@ -17,7 +18,7 @@ MAX_NESTING = 30
 _OPEN, _CLOSE = '<think>', '</think>'
 # \boxed{...}; \boxed 7 and \boxed\pi are what TeX allows too, and people write \boxed 17
 _BOX = re.compile(r'\\(?:boxed|fbox)\s*(?:(?P<brace>\{)|(?P<token>[-+]?\d[\d,]*(?:\.\d+)?(?:/\d+)?'
-                  r'|\\[dt]?frac\s*\{[^{}]*\}\s*\{[^{}]*\}|\\[a-z]+|[A-Za-z])(?=[\s$.,;)\]\\。]|$))')
+                  r'|\\[dt]?frac\s*\{[^{}]*\}\s*\{[^{}]*\}|\\(?:pi|infty|emptyset|varnothing)|[A-Za-z])(?=[\s$.,;)\]\\。]|$))')
 _FENCE = re.compile(r'^[ \t]*```[ \t]*([A-Za-z0-9_+-]*)[^\n`]*$', re.MULTILINE)
 
 
@@ -177,6 +178,7 @@ _CLOCK = re.compile(r'(\d{1,2})(?::(\d\d(?::\d\d)?))?\s*([ap])\.?\s*m\.?', re.IG
 _PHRASE = re.compile(r'^(?P<group>\\text\s*\{\s*)?(?:(?:so|thus|hence|therefore),?\s+)?(?:the\s+|my\s+)?(?:final\s+|correct\s+)?'
                      r'(?:answer(?:\s+is\s*:?|\s*:)|答案(?:是|为)?:?)(?P<end>\s*\})?\s*', re.IGNORECASE)
 _PERCENT = re.compile(r'(?<=[\d}])(?:\\[ ,;!]|~|\s)*(?:\\text\s*\{\s*)?(?<![A-Za-z])(?:per ?cent(?:age)?|pct)\.?\s*\}?\s*\.?$', re.IGNORECASE)
+_NUMBER = re.compile(r'-?\d+(?:\.\d+)?', re.ASCII)
 _POWERS = {'hundred': 100, 'thousand': 10**3, 'million': 10**6, 'billion': 10**9, 'trillion': 10**12}
 _LARGE = re.compile(r'(\d[\d,]*(?:\.\d+)?)\s*(?:\\ |~)*\s*(hundred|thousand|million|billion|trillion)', re.IGNORECASE)
 _E_NOTATION = re.compile(r'([-+]?(?:\d+\.?\d*|\.\d+))[eE]\+?(-?\d{1,3})')
@@ -204,6 +206,7 @@ def strip_quantifier(text: str) -> str:
   return text[:match.start()] if match and match.group(1) in text[:match.start()] else text
 
 
+@functools.lru_cache(maxsize=4096)  # of a group's samples most give the same answers
 def normalise(answer: str) -> str:
   r"""One spelling for answers that differ only in form; two answers with the same result are equal.
 
@@ -212,7 +215,10 @@ def normalise(answer: str) -> str:
   '6:30 P.M.' -> 6:30pm. '%' stays.
   Source: the rules common to the graders of MATH (Hendrycks et al. 2021) and Minerva (Lewkowycz et al. 2022).
   """
-  text = unphrased(plain.fonts(plain.ascii_text(answer.strip(_EDGES))))
+  text = answer.strip(_EDGES)
+  if _NUMBER.fullmatch(text):
+    return text
+  text = unphrased(plain.fonts(plain.ascii_text(text)))
   if text.startswith('\\boxed{') and closing_brace(text, 7) == len(text) - 1:
     text = text[7:-1].strip()
   for pair in (('\\(', '\\)'), ('\\[', '\\]'), ('$', '$')):
