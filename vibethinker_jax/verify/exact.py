@@ -110,7 +110,7 @@ class _Evaluation:
       return self.value(e.args[0])
     if isinstance(e, AppliedUndef):
       return _opaque(name, tuple(self.value(part) for part in e.args), self.at)
-    if name in ('factorial', 'binomial') or name in FUNCTIONS or name in ('log', 'Abs', 'floor', 'ceiling', 'Max', 'Min'):
+    if name in FUNCTIONS or name in ('factorial', 'binomial', 'log', 'Abs', 'floor', 'ceiling', 'Max', 'Min'):
       return self._function(name, [self.value(part) for part in e.args])
     done = e.doit()
     if done != e:
@@ -196,13 +196,15 @@ def _close(x, y) -> bool:
   return abs(_number(x) - _number(y)) < mp.mpf(10) ** -(mp.dps // 2)
 
 
-def _points(names: list[str], scale: float):
-  """Rational points: near 0, of both signs, and beyond every constant, where |x-1000| is no longer 1000-x."""
+def _points(names: list[str], scale: float, whole: bool):
+  """Rational points: near 0, of both signs, and beyond every constant, where |x-1000| is no longer 1000-x. whole: positive
+  integers, for factorials."""
   rng = random.Random(','.join(names))
-  for trial in range(POINTS):
+  for trial in range(2 * POINTS if whole else POINTS):
     far = Fraction(1) if trial < 4 else Fraction(int(3 * scale) + 7)
-    yield {name: far * Fraction(rng.randrange(300, 3000), 997) * (rng.choice((1, -1)) if trial % 4 > 1 or trial == 5 else 1)
-           for name in names} | {'i': mp.mpc(0, 1)}
+    sign = lambda: rng.choice((1, -1)) if trial % 4 > 1 or trial == 5 else 1
+    value = (lambda: Fraction(rng.randrange(1, 40))) if whole else lambda: far * sign() * Fraction(rng.randrange(300, 3000), 997)
+    yield {name: value() for name in names} | {'i': mp.mpc(0, 1)}
 
 
 def _real(x) -> bool:
@@ -217,7 +219,7 @@ def _agree(g, a, names: list[str], real_roots: bool) -> bool:
       return False
   scale = max((abs(float(n)) for e in (g, a) for n in e.atoms(sympy.Rational) if abs(n) < 10**6), default=1.0)
   real, others = [], []  # where both are real; some formulas are for x > 0 only
-  for at in _points(names, scale):
+  for at in _points(names, scale, any(e.has(sympy.factorial, sympy.binomial) for e in (g, a))):
     try:
       x, y = _both(g, a, at, real_roots)
     except Undefined:

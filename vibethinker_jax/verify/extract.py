@@ -219,8 +219,9 @@ def normalise(answer: str) -> str:
   if _NUMBER.fullmatch(text):
     return text
   text = unphrased(plain.fonts(plain.ascii_text(text)))
-  if text.startswith('\\boxed{') and closing_brace(text, 7) == len(text) - 1:
-    text = text[7:-1].strip()
+  for box in ('\\boxed{', '\\fbox{'):
+    if text.startswith(box) and closing_brace(text, len(box)) == len(text) - 1:
+      text = text[len(box):-1].strip()
   for pair in (('\\(', '\\)'), ('\\[', '\\]'), ('$', '$')):
     if text.startswith(pair[0]) and text.endswith(pair[1]) and len(text) > sum(map(len, pair)):
       text = text[len(pair[0]):-len(pair[1])].strip()
@@ -254,4 +255,4 @@ def normalise(answer: str) -> str:
   text = re.sub(r'\\frac(\d)(\d)(?!\d)', r'\\frac{\1}{\2}', text)
   text = re.sub(r'\\sqrt(\d|[A-Za-z])', r'\\sqrt{\1}', text)
   text = re.sub(r'([_^])\{([A-Za-z0-9])\}', r'\1\2', text)
-  return text
+  return re.sub(r'\((\d+)\)_', r'\1_', text) if ')_' in text else text

@@ -111,7 +111,7 @@ def gold_value(text: str) -> Fraction | None:
 def _other_turn(answer: str, gold: str) -> bool:
   r"""36 radians for 36^\circ, or degrees Fahrenheit for Celsius."""
   scales = [match[1] for text in (answer, gold) if (match := _SCALE.search(text))]
-  return bool(re.search(r'\brad(?:ian)?s?\b', answer)) or len(set(scales)) == 2
+  return '\\pi' not in answer and bool(re.search(r'\brad(?:ian)?s?\b', answer)) or len(set(scales)) == 2
 
 
 def _degrees(answer: str, gold: str, a: str, g: str) -> bool | None:

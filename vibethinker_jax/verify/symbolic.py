@@ -7,6 +7,7 @@ import functools
 import itertools
 import re
 import signal
+import zlib
 
 import sympy
 from latex2sympy2_extended.latex2sympy2 import (
@@ -87,6 +88,8 @@ def _clean(text: str) -> str:
   text = plain.latex(text.replace('\\$', '').replace('$', ''))
   text = re.sub(r'\\left\s*\\langle|\\langle', '(', text).replace('\\right\\rangle', ')').replace('\\rangle', ')')
   text = re.sub(r'\\(max|min|gcd|lcm)\s*(?:\\left\s*)?\\\{(.*?)(?:\\right\s*)?\\\}', r'\\\1(\2)', text)
+  text = _DIVISORS.sub(_opaque_divisor, text)
+  text = re.sub(r'^\]([^\[\]()]*,[^\[\]()]*)\[$', r'(\1)', text)  # ]0,1[
   text = re.sub(r'\\frac\s*(\\pi|\w)\s*(\\pi|\w)(?![A-Za-z])', r'\\frac{\1}{\2}', text)
   if match := _BUILDER.fullmatch(text):
     text = match[1]
@@ -97,7 +100,15 @@ def _clean(text: str) -> str:
 
 _BUILDER = re.compile(r'\s*(?:\\left\s*)?\\\{\s*[a-z]\s*(?:\\in\s*\\mathbb\s*\{?R\}?)?\s*(?:\\(?:mid|vert)|:|\|)\s*(.*?)'
                       r'\s*(?:\\right\s*)?\\\}\s*')
+_DIVISORS = re.compile(r'\\(?:operatorname\s*\{\s*|text\s*\{\s*|mathrm\s*\{\s*)?(gcd|lcm)\s*\}?\s*\(([^()]*[A-Za-z][^()]*)\)')
 _SIGN = re.compile(r'\\pm(?![A-Za-z])\s*')
+
+
+def _opaque_divisor(match) -> str:
+  """gcd(m,n) of variables as a name of its own: the parser takes it for a gcd of polynomials, which is 1."""
+  arguments = ','.join(sorted(extract.normalise(part) for part in match[2].split(',')))
+  digits = str(zlib.crc32(arguments.encode()))
+  return f'\\text{{{match[1]}{digits.translate(str.maketrans("0123456789", "ghijklmnop"))}}}'
 
 
 def _plus_minus(text: str) -> str:
