@@ -292,12 +292,13 @@ def matched(golds, answers, equal) -> bool:
 
 
 def near(g, number, places: int) -> bool:
-  """Whether number, with that many digits after the point, is g to a unit of its last digit."""
+  """Whether number, with that many digits after the point, is g rounded or cut off there."""
   before = mp.dps
   try:
-    x, y = _both(g, number, {'i': mp.mpc(0, 1)}, False)
-    return abs(_number(x) - _number(y)) * mp.mpf(10)**places <= 1
-  except (Undefined, KeyError, OverflowError, ZeroDivisionError):
+    x, y = map(_number, _both(g, number, {'i': mp.mpc(0, 1)}, False))
+    units = (abs(x) - abs(y)) * mp.mpf(10)**places
+    return (x > 0) == (y > 0) and -0.5 <= units < 1
+  except (Undefined, KeyError, OverflowError, ZeroDivisionError, TypeError):
     return False
   finally:
     mp.dps = before

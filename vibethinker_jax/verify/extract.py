@@ -222,7 +222,7 @@ def normalise(answer: str) -> str:
   for box in ('\\boxed{', '\\fbox{'):
     if text.startswith(box) and closing_brace(text, len(box)) == len(text) - 1:
       text = text[len(box):-1].strip()
-  for pair in (('\\(', '\\)'), ('\\[', '\\]'), ('$', '$')):
+  for pair in (('$', '$'), ('\\(', '\\)'), ('\\[', '\\]'), ('$', '$')):
     if text.startswith(pair[0]) and text.endswith(pair[1]) and len(text) > sum(map(len, pair)):
       text = text[len(pair[0]):-len(pair[1])].strip()
   text = re.sub(r',?\s*\\!\s*', lambda m: m.group()[:1].strip('\\ '), text) if '\\!' in text else text

@@ -108,6 +108,13 @@ def gold_value(text: str) -> Fraction | None:
   return rational(text)
 
 
+def _unnamed(text: str) -> str:
+  """'x=5' and 'f(x)=2x' without the name; 'x=2x' is an equation."""
+  name = _NAME.match(text)
+  rest = text[name.end():] if name else text
+  return text if name and '(' not in name.group() and name.group()[0] in re.sub(r'\\[A-Za-z]+', '', rest) else rest
+
+
 def _other_turn(answer: str, gold: str) -> bool:
   r"""36 radians for 36^\circ, or degrees Fahrenheit for Celsius."""
   scales = [match[1] for text in (answer, gold) if (match := _SCALE.search(text))]
@@ -184,10 +191,10 @@ def fast_answer(answer: str, gold: str) -> Verdict | None:
     return EQUAL if option == '' or fast_answer(*option) == EQUAL else DIFFERENT
   if '%' in a[:-1].replace('%', '', a.endswith('%%')):
     return DIFFERENT  # an inner % starts a LaTeX comment: '17 % 18' hedges
-  if (name := _NAME.match(g)) and '=' not in a:
-    g = g[name.end():]
-  elif (name := _NAME.match(a)) and '=' not in g:
-    a = a[name.end():]
+  if '=' not in a:
+    g = _unnamed(g)
+  elif '=' not in g:
+    a = _unnamed(a)
   if a == g:
     return EQUAL
   if base := _BASE.fullmatch(g):  # MATH writes 2516_8 and takes 2516

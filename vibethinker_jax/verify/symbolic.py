@@ -237,9 +237,9 @@ def _equal(answer: str, gold: str) -> bool:
   try:
     a, decimals = _parse(answer)
   except Exception:  # pylint: disable=broad-except
-    label, *middle, last = _split(answer, '=')  # P(A|B)=1/2: the name is no formula; the parser fails for 1/2=1/2=0.5
-    if last == label or '=' in gold:
+    if '=' not in answer or '=' in gold:
       return False
+    label, *middle, last = _split(answer, '=')  # P(A|B)=1/2: the name is no formula; the parser fails for 1/2=1/2=0.5
     a, decimals = _parse(last)
     if middle or re.fullmatch(r'[\d\s.+*/^(){}\\-]*', label):
       if not all(exact.same(_parse(part)[0], a) for part in (label, *middle)):
