@@ -113,7 +113,8 @@ def test_chains_must_hold_from_end_to_end(judged, answer, right):
 @pytest.mark.parametrize('answer, gold, right', [
   ('x=2x', '2x', False), ('3x=2x', '2x', False), ('x+x=2x', '2x', True), ('y=2x', '2x', True), ('f(x)=2x', '2x', True),
   ('\\sqrt2\\approx1.41', '\\sqrt2', True), ('\\sqrt2\\approx1.5', '\\sqrt2', False), ('5\\approx6', '5', False), ('12d', '12', False),
-  ('2d', '2c', False), ('2A', '2a', False), ('12_5', '12', False), ('12_5+0', '12', False), ('\\{\\emptyset\\}', '\\emptyset', False)])
+  ('2d', '2c', False), ('2A', '2a', False), ('12_5', '12', False), ('12_5+0', '12', False), ('\\{\\emptyset\\}', '\\emptyset', False),
+  ('x>y', '\\emptyset', False), ('2\\mathbf{j}', '2\\mathbf{i}', False), ('y=2, x=1', '(1,2)', True), ('x=2, y=1', '(1,2)', False)])
 def test_names_and_equations(judged, answer, gold, right):
   assert (judged([(answer, gold)]) != []) == right
 

@@ -28,7 +28,7 @@ TABLE = {
   'matrices': 'begin end pmatrix bmatrix matrix smallmatrix array hline',
   'names and layout': 'angle triangle text mathrm rm textrm textbf textit textnormal textsf texttt mbox hbox mathsf '
                       'operatorname left right big Big bigg Bigg bigl bigr Bigl Bigr biggl biggr displaystyle textstyle '
-                      'limits mathstrut mathop hspace phantom boxed fbox dollar',
+                      'limits mathstrut mathop hspace boxed fbox dollar',
 }
 ALLOWED = frozenset(word for words in TABLE.values() for word in words.split())
 
@@ -47,7 +47,7 @@ _LAYOUT = re.compile(r'\\(?:begin|end)\s*\{|\\(?:left|right)(?![a-z])')
 _SIGNS = {
   'dots': re.compile(r'\.{2,}|…|⋯'),
   'prime': re.compile(r"'|′|\^\s*\{?\s*\\prime"),
-  'derivative': re.compile(r'\\[dt]?frac\s*\{?\s*(?:\\mathrm\s*\{?\s*|\{?\\rm\s*)?(?:d|\\partial)\}?(?![a-z]{3}).*?\}?\s*\{?\s*'
+  'derivative': re.compile(r'\\[dt]?frac\s*\{?\s*(?:\\mathrm\s*\{?\s*|\{?\\rm\s*)?(?:d|\\partial)\}?(?![a-z]{3})(?:[^{}]|\{[^{}]*\})*?\}?\s*\{?\s*'
                            r'(?:\\mathrm\s*\{?\s*|\{?\\rm\s*)?(?:d|\\partial)\}?\s*\\?[a-z]|\bd\s*/\s*d[a-z]'),
   'value at a point': re.compile(r'\|\s*_|\]\s*_|\\(?:right|bigr?|Bigr?)\s*[|\]]\s*_'),
   'determinant': re.compile(r'\|\s*\\begin|\\begin\s*\{[vV]matrix|\|\s*\\left\s*[\[(]\s*\\begin|\|\s*\(\s*\\begin'),

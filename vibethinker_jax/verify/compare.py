@@ -36,6 +36,8 @@ def equal(g, a, rules: Rules) -> bool:
     return False
   if isinstance(g, Set) and isinstance(a, (Relational, And)):
     a = _simple(_solved(a))
+    if a is None:
+      return False
   if isinstance(g, (Relational, And)):
     if isinstance(a, Set):
       return equal(_solved(g), a, rules)
@@ -47,9 +49,11 @@ def equal(g, a, rules: Rules) -> bool:
   if isinstance(g, (Interval, Tuple)) and isinstance(a, (Interval, Tuple)):
     (ends, brackets), (its, others) = _ends(g), _ends(a)
     return brackets == others and len(ends) == len(its) and all(map(again, ends, its))
-  if isinstance(g, Tuple) and isinstance(a, FiniteSet):  # x=1, y=2, z=3 for (1,2,3)
-    listed = getattr(a, '_unsorted_args', a.args)
-    return len(g) == len(listed) and all(isinstance(e, Eq) for e in listed) and all(map(again, g, listed))
+  if isinstance(g, (Interval, Tuple)) and isinstance(a, FiniteSet):  # y=2, x=1 for (1,2)
+    if not all(isinstance(e, Eq) and isinstance(e.lhs, Symbol) for e in a.args):
+      return False
+    (ends, brackets), listed = _ends(g), sorted(a.args, key=lambda e: e.lhs.name)
+    return brackets == '()' and len(ends) == len(listed) and all(map(again, ends, listed))
   if isinstance(g, FiniteSet) or isinstance(a, FiniteSet):
     members = lambda s: s.args if isinstance(s, FiniteSet) else (s,)
     return not any(isinstance(s, Set) and not isinstance(s, FiniteSet) for s in (g, a)) and exact.matched(members(g), members(a), again)
@@ -137,8 +141,8 @@ def _named(g):
 
 
 def _solved(g):
-  """The set of an inequality in one variable."""
-  return g.as_set() if len(g.free_symbols) == 1 else sympy.S.EmptySet
+  """The set of an inequality in one variable, None for others."""
+  return g.as_set() if len(g.free_symbols) == 1 else None
 
 
 def _oriented(r):
