@@ -214,4 +214,4 @@ def test_fast_path_takes_microseconds():
   start = time.process_time()
   for i in range(2000):
     math.fast_verdict(f'<think>x</think>\\boxed{{\\frac{{{i}}}{{7}}}}', '3/7')
-  assert (time.process_time() - start) / 2000 < 500e-6  # 30-60 us measured, 160 on a busy EPYC; of the processor, not of the clock
+  assert (time.process_time() - start) / 2000 < 500e-6  # of the processor: 30-60 us measured, 160 on a busy EPYC

@@ -23,8 +23,8 @@ TABLE = {
   'letters': 'alpha beta gamma delta epsilon varepsilon zeta eta theta vartheta iota kappa lambda mu nu xi rho sigma tau '
              'upsilon phi varphi chi psi omega Gamma Delta Theta Lambda Xi Sigma Phi Psi Omega Pi ell hbar '
              'vec hat bar overline tilde dot mathbf mathit boldsymbol bm mathcal mathfrak overrightarrow widehat',
-  'sets and relations': 'in cup setminus backslash mathbb R Z N Q C le leq leqslant ge geq geqslant lt gt ne neq approx or and lor '
-                        'land vee wedge mid colon lbrace rbrace langle rangle lbrack rbrack quad qquad',
+  'sets and relations': 'in cup setminus backslash mathbb R Z N Q C le leq leqslant ge geq geqslant lt gt ne neq '
+                        'approx or and lor land vee wedge mid colon lbrace rbrace langle rangle lbrack rbrack quad qquad',
   'matrices': 'begin end pmatrix bmatrix matrix smallmatrix array hline',
   'names and layout': 'angle triangle text mathrm rm textrm textbf textit textnormal textsf texttt mbox hbox mathsf '
                       'operatorname left right big Big bigg Bigg bigl bigr Bigl Bigr biggl biggr displaystyle textstyle '
@@ -34,8 +34,9 @@ ALLOWED = frozenset(word for words in TABLE.values() for word in words.split())
 
 # names of operations, which letters of a product could spell by chance, and which may stand in a name: x_{\max}
 OPERATIONS = frozenset(
-  'lim limsup liminf sum prod int iint iiint oint gcd lcm hcf max min sup argmax argmin arg det perm tr trace rank dim ker deg '
-  'mod bmod pmod rem floor ceil ceiling lfloor rfloor lceil rceil round trunc diff derivative integrate integral partial '
+  'lim limsup liminf sum prod int iint iiint oint gcd lcm hcf max min sup argmax argmin arg det perm tr trace rank dim ker '
+  'deg mod bmod pmod rem floor ceil ceiling lfloor rfloor lceil rceil round trunc diff '
+  'derivative integrate integral partial '
   'nabla prime Re Im conj norm sgn sign prod product card Pr perm comb nCr nPr cap bigcup bigcap bigoplus '
   'cdots ldots dots dotsc dotsb vdots ddots to rightarrow Rightarrow implies iff mapsto'.split())
 
@@ -47,7 +48,8 @@ _LAYOUT = re.compile(r'\\(?:begin|end)\s*\{|\\(?:left|right)(?![a-z])')
 _SIGNS = {
   'dots': re.compile(r'\.{2,}|…|⋯'),
   'prime': re.compile(r"'|′|\^\s*\{?\s*\\prime"),
-  'derivative': re.compile(r'\\[dt]?frac\s*\{?\s*(?:\\mathrm\s*\{?\s*|\{?\\rm\s*)?(?:d|\\partial)\}?(?![a-z]{3})(?:[^{}]|\{[^{}]*\})*?\}?\s*\{?\s*'
+  'derivative': re.compile(r'\\[dt]?frac\s*\{?\s*(?:\\mathrm\s*\{?\s*|\{?\\rm\s*)?(?:d|\\partial)\}?(?![a-z]{3})'
+                           r'(?:[^{}]|\{[^{}]*\})*?\}?\s*\{?\s*'
                            r'(?:\\mathrm\s*\{?\s*|\{?\\rm\s*)?(?:d|\\partial)\}?\s*\\?[a-z]|\bd\s*/\s*d[a-z]'),
   'value at a point': re.compile(r'\|\s*_|\]\s*_|\\(?:right|bigr?|Bigr?)\s*[|\]]\s*_'),
   'determinant': re.compile(r'\|\s*\\begin|\\begin\s*\{[vV]matrix|\|\s*\\left\s*[\[(]\s*\\begin|\|\s*\(\s*\\begin'),
@@ -115,7 +117,7 @@ def unlabelled(answer: str, gold: str) -> str:
   label, rest = match['label'], match['rest']
   if _FUNCTION.fullmatch(label):
     return rest
-  letters = lambda text: set(re.sub(r'\\[A-Za-z]+|[_^]\{[^{}]*\}|_.', '', text)) & set('abcdfghjklmnopqrstuvwxyzABCDFGHIJKLMNOPQRSTUVWXYZ')
+  letters = lambda text: set(re.findall('[A-Za-z]', re.sub(r'\\[A-Za-z]+|[_^]\{[^{}]*\}|_.', '', text))) - set('eiE')
   bare = re.sub(r'_\{[^{}]*\}|_.', '', label)
   if re.search(r'\d', bare) or not letters(label) or letters(label) & letters(rest):
     return answer

@@ -56,7 +56,8 @@ def equal(g, a, rules: Rules) -> bool:
     return brackets == '()' and len(ends) == len(listed) and all(map(again, ends, listed))
   if isinstance(g, FiniteSet) or isinstance(a, FiniteSet):
     members = lambda s: s.args if isinstance(s, FiniteSet) else (s,)
-    return not any(isinstance(s, Set) and not isinstance(s, FiniteSet) for s in (g, a)) and exact.matched(members(g), members(a), again)
+    others = [s for s in (g, a) if isinstance(s, Set) and not isinstance(s, FiniteSet)]
+    return not others and exact.matched(members(g), members(a), again)
   if isinstance(g, Union) and isinstance(a, Union):
     return exact.matched(g.args, a.args, again)
   if isinstance(g, Set) or isinstance(a, Set):
@@ -69,10 +70,9 @@ def equal(g, a, rules: Rules) -> bool:
 def number(g, a, rules: Rules) -> bool:
   """Whether two expressions are the same, or the answer is a decimal that rounds the gold correctly. The constants of an
   integral or a solution may be written c or C."""
-  names = {s.name: s for s in g.free_symbols}
-  others = {s.name for s in a.free_symbols}
-  a = a.xreplace({s: names[s.name.swapcase()] for s in a.free_symbols
-                  if s.name[0] in 'cCkK' and s.name not in names and s.name.swapcase() in names and s.name.swapcase() not in others})
+  names, others = ({s.name: s for s in e.free_symbols} for e in (g, a))
+  a = a.xreplace({s: names[other] for name, s in others.items() if name[0] in 'cCkK' and name not in names
+                  and (other := name.swapcase()) in names and other not in others})
   if exact.same(g, a):
     return True
   if not (a.is_Rational and rules.exact_gold and abs(a) in rules.decimals):
@@ -133,11 +133,14 @@ def stated(e):
 def _named(g):
   """The value of a gold such as x=5 or D=(0,1); None if it is an equation that no name solves."""
   parts = _parts(g)
-  if parts is None or not (isinstance(parts[0], (Symbol, AppliedUndef)) or
-                           _free(parts[0]) and not _free(parts[0]) & _free(parts[-1]) and
-                           (not parts[0].atoms(sympy.Number) or isinstance(parts[-1], MatrixBase) or not isinstance(parts[-1], Expr))):
+  if parts is None:
     return None
-  return parts[-1]
+  name, value = parts[0], parts[-1]
+  if isinstance(name, (Symbol, AppliedUndef)):
+    return value
+  apart = _free(name) and not _free(name) & _free(value)
+  number = isinstance(value, Expr) and not isinstance(value, MatrixBase)
+  return value if apart and not (number and name.atoms(sympy.Number)) else None
 
 
 def _solved(g):

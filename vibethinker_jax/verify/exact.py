@@ -63,7 +63,8 @@ def _power(base, exponent, real_roots: bool):
     return Fraction(0)
   if whole:
     return number ** exponent.numerator
-  if real_roots and isinstance(exponent, Fraction) and exponent.denominator % 2 and mp.im(number) == 0 and mp.re(number) < 0:
+  odd = isinstance(exponent, Fraction) and exponent.denominator % 2
+  if real_roots and odd and mp.im(number) == 0 and mp.re(number) < 0:
     return (-1) ** exponent.numerator * (-mp.re(number)) ** _number(exponent)
   return number ** _number(exponent)
 
@@ -203,7 +204,7 @@ def _points(names: list[str], scale: float, whole: bool):
   for trial in range(2 * POINTS if whole else POINTS):
     far = Fraction(1) if trial < 4 else Fraction(int(3 * scale) + 7)
     sign = lambda: rng.choice((1, -1)) if trial % 4 > 1 or trial == 5 else 1
-    value = (lambda: Fraction(rng.randrange(1, 40))) if whole else lambda: far * sign() * Fraction(rng.randrange(300, 3000), 997)
+    value = lambda: Fraction(rng.randrange(1, 40)) if whole else far * sign() * Fraction(rng.randrange(300, 3000), 997)
     yield {name: value() for name in names} | {'i': mp.mpc(0, 1)}
 
 
@@ -232,8 +233,8 @@ def _agree(g, a, names: list[str], real_roots: bool) -> bool:
 def same(g, a) -> bool:
   """Whether two sympy expressions are equal: exactly if rational, else to the digits that their size asks for.
 
-  Functions of variables are compared at rational points at which both are real, or everywhere if that is nowhere. A root of a
-  negative number is the principal one on both sides, or the real one on both sides. i is the imaginary unit.
+  Functions of variables are compared at rational points at which both are real, or everywhere if that is nowhere.
+  A root of a negative number is the principal one on both sides, or the real one on both sides. i is the imaginary unit.
   """
   if sympy.zoo in (g, a) or g.has(sympy.nan) or a.has(sympy.nan):
     return False

@@ -18,7 +18,8 @@ MAX_NESTING = 30
 _OPEN, _CLOSE = '<think>', '</think>'
 # \boxed{...}; \boxed 7 and \boxed\pi are what TeX allows too, and people write \boxed 17
 _BOX = re.compile(r'\\(?:boxed|fbox)\s*(?:(?P<brace>\{)|(?P<token>[-+]?\d[\d,]*(?:\.\d+)?(?:/\d+)?'
-                  r'|\\[dt]?frac\s*\{[^{}]*\}\s*\{[^{}]*\}|\\(?:pi|infty|emptyset|varnothing)|[A-Za-z])(?=[\s$.,;)\]\\。]|$))')
+                  r'|\\[dt]?frac\s*\{[^{}]*\}\s*\{[^{}]*\}|\\(?:pi|infty|emptyset|varnothing)|[A-Za-z])'
+                  r'(?=[\s$.,;)\]\\。]|$))')
 _FENCE = re.compile(r'^[ \t]*```[ \t]*([A-Za-z0-9_+-]*)[^\n`]*$', re.MULTILINE)
 
 
@@ -71,8 +72,8 @@ def boxes(text: str) -> list[str] | None:
   return found
 
 
-_BESIDE = re.compile(r'(?:[\s,;$&~、，]|\\(?:[,;:! ()\[\]]|q?quad\b|text\s*\{\s*(?:,?\s*(?:and|or))?\s*,?\s*\})|\band\b|\bor\b|和|或'
-                     r'|[A-Za-z](?:_\{?\w\}?)?\s*=)*')
+_BESIDE = re.compile(r'(?:[\s,;$&~、，]|\\(?:[,;:! ()\[\]]|q?quad\b|text\s*\{\s*(?:,?\s*(?:and|or))?\s*,?\s*\})'
+                     r'|\band\b|\bor\b|和|或|[A-Za-z](?:_\{?\w\}?)?\s*=)*')
 
 
 def side_by_side(text: str) -> str | None:
@@ -175,9 +176,11 @@ _THOUSANDS = re.compile(r'^[-+]?\d{1,3}(?:,\d{3})+(?:\.\d+)?$')
 
 
 _CLOCK = re.compile(r'(\d{1,2})(?::(\d\d(?::\d\d)?))?\s*([ap])\.?\s*m\.?', re.IGNORECASE)
-_PHRASE = re.compile(r'^(?P<group>\\text\s*\{\s*)?(?:(?:so|thus|hence|therefore),?\s+)?(?:the\s+|my\s+)?(?:final\s+|correct\s+)?'
+_PHRASE = re.compile(r'^(?P<group>\\text\s*\{\s*)?(?:(?:so|thus|hence|therefore),?\s+)?'
+                     r'(?:the\s+|my\s+)?(?:final\s+|correct\s+)?'
                      r'(?:answer(?:\s+is\s*:?|\s*:)|答案(?:是|为)?:?)(?P<end>\s*\})?\s*', re.IGNORECASE)
-_PERCENT = re.compile(r'(?<=[\d}])(?:\\[ ,;!]|~|\s)*(?:\\text\s*\{\s*)?(?<![A-Za-z])(?:per ?cent(?:age)?|pct)\.?\s*\}?\s*\.?$', re.IGNORECASE)
+_PERCENT = re.compile(r'(?<=[\d}])(?:\\[ ,;!]|~|\s)*(?:\\text\s*\{\s*)?(?<![A-Za-z])(?:per ?cent(?:age)?|pct)'
+                      r'\.?\s*\}?\s*\.?$', re.IGNORECASE)
 _NUMBER = re.compile(r'-?\d+(?:\.\d+)?', re.ASCII)
 _POWERS = {'hundred': 100, 'thousand': 10**3, 'million': 10**6, 'billion': 10**9, 'trillion': 10**12}
 _LARGE = re.compile(r'(\d[\d,]*(?:\.\d+)?)\s*(?:\\ |~)*\s*(hundred|thousand|million|billion|trillion)', re.IGNORECASE)
@@ -236,7 +239,8 @@ def normalise(answer: str) -> str:
   if re.fullmatch(r'[A-Za-z][A-Za-z .\'-]*[A-Za-z.]', words) and (words != text or len(words) > 3):
     return re.sub(r'[\s.]+', '', words).lower()
   if match := _LARGE.fullmatch(words):
-    return str(int(number)) if (number := Fraction(match[1].replace(',', '')) * _POWERS[match[2].lower()]).denominator == 1 else text
+    number = Fraction(match[1].replace(',', '')) * _POWERS[match[2].lower()]
+    return str(number)
   text = _TEXT.sub(r'\1', text) if '{' in text else text
   if match := _E_NOTATION.fullmatch(text):
     text = f'{match[1]}*10^{match[2]}'

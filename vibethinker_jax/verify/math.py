@@ -211,7 +211,8 @@ def fast_answer(answer: str, gold: str) -> Verdict | None:
   if re.search(r',\s', gold) and re.sub(r'\s', '', answer) == re.sub(r'\s', '', gold):
     return EQUAL  # '100,200' where the gold is the list '100, 200'
   x, y = rational(a), gold_value(g)
-  if _ORDINAL.fullmatch(a) and y is not None or (':' in a) != (':' in g) and '\\{' not in a + g:  # 17th, 3:4 and 3/4, 10:30 and 10.5
+  if _ORDINAL.fullmatch(a) and y is not None or (
+      (':' in a) != (':' in g) and '\\{' not in a + g):  # 17th, 3:4 and 3/4, 10:30 and 10.5
     return DIFFERENT
   if interval(a) == interval(g) or '\\cup' in a + g and union(answer) == union(gold):
     return EQUAL

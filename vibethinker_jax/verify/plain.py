@@ -10,12 +10,17 @@ import re
 # full-width ASCII and its look-alikes; other digits than ASCII's stay and are refused (extract.usable)
 _WIDE = {i: i - 0xFEE0 for i in range(0xFF01, 0xFF5F)} | {ord(a): b for a, b in {
   '\u3000': ' ', '\u00a0': ' ', '\u2009': ' ', '\u202f': ' ', '。': '.', '、': ',', '−': '-', '–': '-', '—': '-', '‐': '-',
-  '‑': '-', '【': '[', '】': ']', '“': '"', '”': '"', '’': "'", '×': '\\times ', '÷': '\\div ', '·': '\\cdot ', '⋅': '\\cdot ',
-  '∙': '\\cdot ', '∗': '*', '∕': '/', '⁄': '/', 'π': '\\pi ', 'θ': '\\theta ', 'α': '\\alpha ', 'β': '\\beta ', 'λ': '\\lambda ',
-  '∞': '\\infty ', '≤': '\\le ', '≥': '\\ge ', '⩽': '\\le ', '⩾': '\\ge ', '≠': '\\ne ', '≈': '\\approx ', '∅': '\\emptyset ',
-  '∪': '\\cup ', '∈': '\\in ', '±': '\\pm ', '∓': '\\mp ', '°': '^\\circ ', 'ℝ': '\\mathbb{R}', '¹': '^1', '²': '^2', '³': '^3',
+  '‑': '-', '【': '[', '】': ']', '“': '"', '”': '"', '’': "'", '×': '\\times ', '÷': '\\div ', '·': '\\cdot ',
+  '⋅': '\\cdot ',
+  '∙': '\\cdot ', '∗': '*', '∕': '/', '⁄': '/', 'π': '\\pi ', 'θ': '\\theta ', 'α': '\\alpha ', 'β': '\\beta ',
+  'λ': '\\lambda ',
+  '∞': '\\infty ', '≤': '\\le ', '≥': '\\ge ', '⩽': '\\le ', '⩾': '\\ge ', '≠': '\\ne ', '≈': '\\approx ',
+  '∅': '\\emptyset ',
+  '∪': '\\cup ', '∈': '\\in ', '±': '\\pm ', '∓': '\\mp ', '°': '^\\circ ', 'ℝ': '\\mathbb{R}', '¹': '^1', '²': '^2',
+  '³': '^3',
   '½': '\\frac{1}{2}', '⅓': '\\frac{1}{3}', '⅔': '\\frac{2}{3}', '¼': '\\frac{1}{4}', '¾': '\\frac{3}{4}',
-  '⅕': '\\frac{1}{5}', '⅙': '\\frac{1}{6}', '⅛': '\\frac{1}{8}', '⅜': '\\frac{3}{8}', '⅝': '\\frac{5}{8}', '⅞': '\\frac{7}{8}',
+  '⅕': '\\frac{1}{5}', '⅙': '\\frac{1}{6}', '⅛': '\\frac{1}{8}', '⅜': '\\frac{3}{8}', '⅝': '\\frac{5}{8}',
+  '⅞': '\\frac{7}{8}',
 }.items()}
 _RADICAL = re.compile(r'([√∛])\s*(\d+(?:\.\d+)?|[A-Za-z]|\([^()]*\)|\{[^{}]*\}|\\pi)')
 
@@ -30,7 +35,8 @@ def ascii_text(text: str) -> str:
 
 _FUNCTIONS = ('arcsin arccos arctan arccot arsinh arcosh artanh sinh cosh tanh sin cos tan cot sec csc exp ln log'.split())
 _SHORT = {'asin': 'arcsin', 'acos': 'arccos', 'atan': 'arctan', 'acot': 'arccot', 'asinh': 'arsinh', 'acosh': 'arcosh',
-          'atanh': 'artanh', 'inf': 'infty', 'infinity': 'infty', 'Infinity': 'infty', 'Inf': 'infty', 'Pi': 'pi', 'lg': 'log'}
+          'atanh': 'artanh', 'inf': 'infty', 'infinity': 'infty', 'Infinity': 'infty', 'Inf': 'infty',
+          'Pi': 'pi', 'lg': 'log'}
 _GREEK = 'alpha beta gamma delta epsilon theta lambda mu rho sigma phi psi omega pi'.split()
 _NAMES = re.compile(r'(?<![\\A-Za-z{])(' + '|'.join(sorted([*_FUNCTIONS, *_SHORT, *_GREEK], key=len, reverse=True)) +
                     r')(?![A-Za-z}])|(?<=[\d)])(pi)(?![a-z])')
@@ -73,7 +79,8 @@ def _closing(text: str, start: int) -> int:
 def latex(text: str) -> str:
   """Plain spellings of constants, functions, powers and numbers as LaTeX. Text already in LaTeX stays."""
   text = re.sub(r'(?<![A-Za-z\\])oo(?![A-Za-z])', r'\\infty ', text)
-  text = re.sub(r'(?<=[)\]])\s*U\s*(?=[(\[])', r' \\cup ', text).replace('**', '^').replace('<=', '\\le ').replace('>=', '\\ge ').replace('!=', '\\ne ')
+  text = re.sub(r'(?<=[)\]])\s*U\s*(?=[(\[])', r' \\cup ', text)
+  text = text.replace('**', '^').replace('<=', '\\le ').replace('>=', '\\ge ').replace('!=', '\\ne ')
   text = _SCIENTIFIC.sub(lambda m: f'({m[1]} \\cdot 10^{{{m[2].replace("+", "")}{m[3]}}})', text)
   text = _OVERLINE.sub(_repeating, text)
   for _ in range(30):
@@ -81,7 +88,8 @@ def latex(text: str) -> str:
     end = _closing(text, match.end()) if match else -1
     if end < 0:
       break
-    head, tail = {'sqrt': ('\\sqrt{', '}'), 'cbrt': ('\\sqrt[3]{', '}'), 'abs': ('\\left|', '\\right|')}[match[2] or match[4]]
+    brackets = {'sqrt': ('\\sqrt{', '}'), 'cbrt': ('\\sqrt[3]{', '}'), 'abs': ('\\left|', '\\right|')}
+    head, tail = brackets[match[2] or match[4]]
     text = text[:match.start()] + head + text[match.end() + 1:end] + tail + text[end + 1:]
   text = _BARE_ROOT.sub(r'\\sqrt{\1}', text)
   text = _NAMES.sub(lambda m: '\\' + _SHORT.get(m[1] or m[2], m[1] or m[2]) + ' ', text)

@@ -76,8 +76,9 @@ def _parse(text: str):
 
 
 _COLUMN = re.compile(r'\\begin\{[pb]matrix\}([^&]*)\\end\{[pb]matrix\}')
-_OR = re.compile(r'(?:\\(?:q?quad|[,;: ])|[,;~]|\s)*(?:\\text\s*\{\s*(?:,\s*)?(?:or|and)\s*\}|(?<![\\A-Za-z])(?:or|and)(?![A-Za-z])'
-                 r'|\\(?:lor|land|vee|wedge)(?![a-z]))(?:\\(?:q?quad|[,;: ])|[,~]|\s)*')
+_OR = re.compile(r'(?:\\(?:q?quad|[,;: ])|[,;~]|\s)*(?:\\text\s*\{\s*(?:,\s*)?(?:or|and)\s*\}'
+                 r'|(?<![\\A-Za-z])(?:or|and)(?![A-Za-z])|\\(?:lor|land|vee|wedge)(?![a-z]))'
+                 r'(?:\\(?:q?quad|[,;: ])|[,~]|\s)*')
 _SAME_NAME = re.compile(r'(?:^|,)\s*([A-Za-z])(?:_\{?\d+\}?)?\s*=')
 
 
@@ -101,7 +102,8 @@ def _clean(text: str) -> str:
 
 _BUILDER = re.compile(r'\s*(?:\\left\s*)?\\\{\s*[a-z]\s*(?:\\in\s*\\mathbb\s*\{?R\}?)?\s*(?:\\(?:mid|vert)|:|\|)\s*(.*?)'
                       r'\s*(?:\\right\s*)?\\\}\s*')
-_DIVISORS = re.compile(r'\\(?:operatorname\s*\{\s*|text\s*\{\s*|mathrm\s*\{\s*)?(gcd|lcm)\s*\}?\s*\(([^()]*[A-Za-z][^()]*)\)')
+_DIVISORS = re.compile(r'\\(?:operatorname\s*\{\s*|text\s*\{\s*|mathrm\s*\{\s*)?'
+                        r'(gcd|lcm)\s*\}?\s*\(([^()]*[A-Za-z][^()]*)\)')
 _SIGN = re.compile(r'\\pm(?![A-Za-z])\s*')
 
 
@@ -175,6 +177,9 @@ def _ratio(gold: str, answer: str) -> bool | None:
 
 
 _INTERVAL = re.compile(r'\[[^\[\]()]*,[^\[\]()]*[\])]|\([^\[\]()]*,[^\[\]()]*\]')
+_I, _J = re.compile(r'(?<![A-Za-z\\])i(?![A-Za-z])'), re.compile(r'(?<![A-Za-z\\])[jI](?![A-Za-z])')
+_VECTOR = re.compile(r'\\(?:mathbf|hat|vec|bm|boldsymbol)')
+_DEGREES = re.compile(r'(\d+(?:\.\d+)?|\\frac\{\d+\}\{\d+\})\s*\^\s*\{?\s*\\circ\s*\}?')
 _BASE = re.compile(r'\d+_\{?\d+\}?')
 
 
@@ -216,24 +221,24 @@ def _equal(answer: str, gold: str) -> bool:
   answer, gold = _same_shape(answer, gold), _same_shape(gold, answer)
   if closed.words(answer, gold):
     return False
-  if set(_BASE.findall(answer)) - set(_BASE.findall(gold)) or _INTERVAL.search(answer) and not re.search(r'[\[\]<>]|\\[lg]', gold):
+  if set(_BASE.findall(answer)) - set(_BASE.findall(gold)):
     return False
+  if _INTERVAL.search(answer) and not re.search(r'[\[\]<>]|\\[lg]', gold):
+    return False  # [5,5] for 5
   if '\\approx' in answer and '\\approx' not in gold:
     answer = _approximations(answer, gold)
     if answer is None:
       return False
-  degrees = re.compile(r'(\d+(?:\.\d+)?|\\frac\{\d+\}\{\d+\})\s*\^\s*\{?\s*\\circ\s*\}?')
   if re.search(r'\\(?:sin|cos|tan|cot|sec|csc)', answer + gold):
-    answer, gold = (degrees.sub(r'(\1 \\cdot \\frac{\\pi}{180})', text) for text in (answer, gold))
+    answer, gold = (_DEGREES.sub(r'(\1 \\cdot \\frac{\\pi}{180})', text) for text in (answer, gold))
   answer, gold = (re.sub(r'\^\s*\{?\s*\\circ\s*\}?', '', text) for text in (answer, gold))
   if ':' in answer + gold:
     names = lambda text: text.split('=')[-1] if text.count('=') == 1 else text
     same = _ratio(names(gold), names(answer))
     if same is not None:
       return same
-  if not re.search(r'\\(?:mathbf|hat|vec|bm|boldsymbol)', answer + gold) and re.search(r'(?<![A-Za-z\\])[jI](?![A-Za-z])', answer) and not re.search(r'(?<![A-Za-z\\])i(?![A-Za-z])', answer) and (
-      re.search(r'(?<![A-Za-z\\])i(?![A-Za-z])', gold)):
-    answer = re.sub(r'(?<![A-Za-z\\])[jI](?![A-Za-z])', 'i', answer)  # 14-1j
+  if _J.search(answer) and not _I.search(answer) and _I.search(gold) and not _VECTOR.search(answer + gold):
+    answer = _J.sub('i', answer)  # 14-1j
   g, own = _parse(gold)
   try:
     a, decimals = _parse(answer)

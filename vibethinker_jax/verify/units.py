@@ -28,7 +28,8 @@ _LENGTHS = (
   'units?|inch(?:es)?|feet|foot|yards?|miles?|meters?|metres?|centimeters?|centimetres?|millimeters?'
   '|kilometers?|kilometres?|mm|cm|dm|km|m|in\\.?|ft\\.?')
 _UNITS = (
-  'degrees?|radians?|rad|deg|(?:different|distinct|possible|total) [a-z]+|(?:square|cubic|sq\\.?|cu\\.?) *(?:' + _LENGTHS + ')|' + _LENGTHS +
+  'degrees?|radians?|rad|deg|(?:different|distinct|possible|total) [a-z]+'
+  '|(?:square|cubic|sq\\.?|cu\\.?) *(?:' + _LENGTHS + ')|' + _LENGTHS +
   '|mph|km/h|m/s|cm/s|seconds?|sec|s|minutes?|min|hours?|hrs?|h|days?|weeks?|months?|years?|dollars?|cents?'
   '|usd|euros?|pounds?|grams?|gm|kilograms?|kg|mg|g|lbs?|ounces?|oz|liters?|litres?|ml|l|gallons?|people|persons?'
   '|students?|ways?|points?|coins?|apples?|books?|marbles?|children|boys?|girls?|men|women|cards?|balls?|pages?|games?'
@@ -38,8 +39,10 @@ _UNITS = (
   '|miles per hour|kilometers per hour|meters per second|feet per second|mi/hr?|ft/s|rpm|revolutions|cents? per [a-z]+'
   '|dollars per [a-z]+|newtons?|joules?|watts?|volts?|hertz|kcal|moles?')
 _UNIT = re.compile(
-  r'(?:(?:\\[ ,;]|~)*\\(?:text|math(?:rm|bf|sf|it)|operatorname)\s*\{(?:\\[ ,;]|~|\s)*(?P<word>' + _UNITS + r')(?:\^\{?(?P<inner>[23])\}?)?\.?\s*\}'
-  r'|(?<=[0-9}])(?:\\ | )\s*(?P<bare>' + _UNITS + r')|(?<=[0-9])(?P<close>cm|mm|km|kg|mg|ml|mph|ft|feet|inches|miles|meters))\s*(?:\^\s*\{?(?P<power>[23])\}?)?\s*\.?$', re.IGNORECASE)
+  r'(?:(?:\\[ ,;]|~)*\\(?:text|math(?:rm|bf|sf|it)|operatorname)\s*\{'
+  r'(?:\\[ ,;]|~|\s)*(?P<word>' + _UNITS + r')(?:\^\{?(?P<inner>[23])\}?)?\.?\s*\}'
+  r'|(?<=[0-9}])(?:\\ | )\s*(?P<bare>' + _UNITS + r')|(?<=[0-9])(?P<close>cm|mm|km|kg|mg|ml|mph|ft|feet|inches'
+  r'|miles|meters))\s*(?:\^\s*\{?(?P<power>[23])\}?)?\s*\.?$', re.IGNORECASE)
 
 
 def strip_unit(text: str) -> str:

@@ -9,17 +9,20 @@ import re
 
 from vibethinker_jax.verify import extract, plain
 
-_EMPTY = frozenset('''\\emptyset \\varnothing \\{\\} {} nosolution nosolutions norealsolution norealsolutions nosuchsolution none
-  noroots norealroots nosuchvalue nosuchvalues nosuchnumber nosuchnumbers novalues novalue doesnotexist donotexist dne emptyset
-  theemptyset therearenosolutions thereisnosolution thereisnorealsolution therearenorealsolutions thereisno
+_EMPTY = frozenset('''\\emptyset \\varnothing \\{\\} {} nosolution nosolutions norealsolution norealsolutions nosuchsolution
+  none noroots norealroots nosuchvalue nosuchvalues nosuchnumber nosuchnumbers novalues novalue doesnotexist donotexist dne
+  emptyset theemptyset therearenosolutions thereisnosolution thereisnorealsolution therearenorealsolutions thereisno
   noneexist noneexists nointegersolutions nointegersolution nosolutionexists nosolutionsexist'''.split())
-_CLOCK = re.compile(r'(?:(?P<hour>\d{1,2}):(?P<minute>\d\d)|(?P<whole>\d{1,2}))?@?(?P<half>[ap]\.?m\.?|noon|midnight)?', re.IGNORECASE)
-_ORDINAL = re.compile(r'\s*(?:\\text\s*\{)?\s*(\d+)\s*(?:\^\s*\{?)?\s*(?:\\(?:text|mathrm)\s*\{\s*)?(?:st|nd|rd|th)\b\s*\}*(?:\\[ ,;]|~|\s)*'
-                      r'(?:\\(?:text|mathrm)\s*\{)?\s*([a-z]*)\s*\}*\.?\s*', re.IGNORECASE)
-_REALS = frozenset('\\mathbb{R} \\mathbbR (-\\infty,\\infty) (-\\infty,+\\infty) allrealnumbers allreals realnumbers x\\in\\mathbb{R} '
-                   'x\\in\\mathbbR allrealnumber anyrealnumber'.split())
-_OPTION = re.compile(r'(?:\\(?:text|math)(?:bf|rm|sf|normal)?\s*\{|\\(?:mathbf|boldsymbol)\s*\{|\*\*)?\s*(?:(?:option|choice)\s*)?'
-                     r'(?:\(\s*([A-J])\s*\)|([A-J])(?:\)|\.\s|:\s|(?<=[Oo]ption [A-J])|(?<=[Cc]hoice [A-J])))\s*[}.:]*(?:\*\*)?'
+_CLOCK = re.compile(r'(?:(?P<hour>\d{1,2}):(?P<minute>\d\d)|(?P<whole>\d{1,2}))?@?'
+                    r'(?P<half>[ap]\.?m\.?|noon|midnight)?', re.IGNORECASE)
+_ORDINAL = re.compile(r'\s*(?:\\text\s*\{)?\s*(\d+)\s*(?:\^\s*\{?)?\s*(?:\\(?:text|mathrm)\s*\{\s*)?(?:st|nd|rd|th)\b\s*\}*'
+                      r'(?:\\[ ,;]|~|\s)*(?:\\(?:text|mathrm)\s*\{)?\s*([a-z]*)\s*\}*\.?\s*', re.IGNORECASE)
+_REALS = frozenset('\\mathbb{R} \\mathbbR (-\\infty,\\infty) (-\\infty,+\\infty) allrealnumbers allreals realnumbers '
+                   'x\\in\\mathbb{R} x\\in\\mathbbR allrealnumber anyrealnumber'.split())
+_OPTION = re.compile(r'(?:\\(?:text|math)(?:bf|rm|sf|normal)?\s*\{|\\(?:mathbf|boldsymbol)\s*\{|\*\*)?\s*'
+                     r'(?:(?:option|choice)\s*)?'
+                     r'(?:\(\s*([A-J])\s*\)|([A-J])(?:\)|\.\s|:\s|(?<=[Oo]ption [A-J])|(?<=[Cc]hoice [A-J])))'
+                     r'\s*[}.:]*(?:\*\*)?'
                      r'(?:\\[ ,;:]|\\q?quad|~|\s|\})*', re.IGNORECASE)
 
 
