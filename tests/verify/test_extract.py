@@ -27,10 +27,10 @@ def test_answer_found(response, answer):
   '', 'the answer is 42', '<think>\\boxed{42}', '<think>\\boxed{42}</think>I do not know',
   '<think>x</think>\\boxed{16}</think>\\boxed{17}', '<think>x</think></think>\\boxed{17}',
   '<think>a</think>b<think>c \\boxed{1}',
-  '<think>x</think>\\boxed{15} \\boxed{16} \\boxed{17}', '<think>x</think>\\boxed{17}\\boxed{}',
+  '<think>x</think>\\boxed{15}\n\\boxed{16} \\boxed{17}', '<think>x</think>\\boxed{17}\\boxed{}',
   '<think>x</think>\\boxed{17', '<think>x</think>\\boxed{1} \\boxed{1', '<think>x</think>\\boxed{}',
   '<think>x</think>\\boxed{ }', '\\boxed{' + '1' * 401 + '}', '\\boxed{' + '(' * 31 + '1' + ')' * 31 + '}',
-  '\\boxed{１７}', '\\boxed{٥}', '\\boxed{1\u200b7}',
+  '\\boxed{٥}', '\\boxed{1\u200b7}',
 ])
 def test_no_usable_answer(response):
   assert extract.answer_text(response) is None

@@ -211,7 +211,7 @@ def test_sympy_and_jax_stay_out_of_the_callers_process():
 
 
 def test_fast_path_takes_microseconds():
-  start = time.perf_counter()
+  start = time.process_time()
   for i in range(2000):
     math.fast_verdict(f'<think>x</think>\\boxed{{\\frac{{{i}}}{{7}}}}', '3/7')
-  assert (time.perf_counter() - start) / 2000 < 500e-6  # 30-60 us measured
+  assert (time.process_time() - start) / 2000 < 500e-6  # of the processor: 30-60 us measured, 160 on a busy EPYC

@@ -14,7 +14,7 @@ import re
 import threading
 from fractions import Fraction
 
-from vibethinker_jax.verify import extract, units
+from vibethinker_jax.verify import closed, extract, plain, units, words
 from vibethinker_jax.verify.verdict import Verdict
 
 EQUAL = Verdict('correct', 'equal')
@@ -36,16 +36,17 @@ _SLASH = re.compile(r'([-+]?)(?:(\d+)@)?(\d+)/(\d+)')
 _FRAC = re.compile(r'([-+]?)(\d*)\\frac\{(-?\d+)\}\{(-?\d+)\}')
 _SCIENTIFIC = re.compile(r'([-+]?\d+\.?\d*)(?:\\times|\*)10\^\{?(-?\d{1,3})\}?')
 _REPEATING = re.compile(r'([-+]?)(\d*)\.(\d*)\\overline\{(\d+)\}')
-_NAME = re.compile(r'(?:[A-Za-z]|[A-Za-z]\([A-Za-z]\))=(?=[^=]+$)')
+_NAME = re.compile(r'(?:[A-Za-z]|[A-Za-z]{1,2}(?::[A-Za-z]{1,2})+|[A-Za-z]\([A-Za-z]\))=(?=[^=]+$)')
 _MEMBER = re.compile(r'[A-Za-z]\\in@?(?=[(\[])')
 _RELATION = re.compile(r'(\\(?:[lg]eq?(?:slant)?|[lg]t)(?![A-Za-z])|<=|>=|≤|≥|<|>)@?')
 _ORDINAL = re.compile(r'\d+(?:st|nd|rd|th)', re.IGNORECASE)
 _LETTER = re.compile(r'\(?([A-J])\)?')
 _MODULAR = re.compile(r'(\d{1,9})\^\{?(\d{1,9})\}?\\[bp]?mod\{?(\d{1,9})\}?')
-_TURN = re.compile(r'\^\s*\{?\s*\\circ|°')
+_TURN = re.compile(r'\^\s*\{?\s*\\circ|°|degrees?|\bdeg\b')
 # 'see below' is no answer, and text of the prompt that a response could copy
 _NO_GOLD = re.compile(r'(?:see|refer)(?:the)?(?:above|below|solution|figure|text|proof|explanation|diagram|graph)s?'
                       r'|proof|answers?(?:will|may)?vary|(?:not)?(?:given|provided|available)')
+_SCALE = re.compile(r'\\circ\s*\}?\s*(?:\\(?:text|mathrm)\s*\{)?\s*([CF])\b')
 _BASE = re.compile(r'(\d+)_\{?(\d{1,2})\}?')
 
 
@@ -107,6 +108,19 @@ def gold_value(text: str) -> Fraction | None:
   return rational(text)
 
 
+def _unnamed(text: str) -> str:
+  """'x=5' and 'f(x)=2x' without the name; 'x=2x' is an equation."""
+  name = _NAME.match(text)
+  rest = text[name.end():] if name else text
+  return text if name and '(' not in name.group() and name.group()[0] in re.sub(r'\\[A-Za-z]+', '', rest) else rest
+
+
+def _other_turn(answer: str, gold: str) -> bool:
+  r"""36 radians for 36^\circ, or degrees Fahrenheit for Celsius."""
+  scales = [match[1] for text in (answer, gold) if (match := _SCALE.search(text))]
+  return '\\pi' not in answer and bool(re.search(r'\brad(?:ian)?s?\b', answer)) or len(set(scales)) == 2
+
+
 def _degrees(answer: str, gold: str, a: str, g: str) -> bool | None:
   r"""Whether an angle in degrees equals one in radians; None unless one is in degrees and the other has
   \pi."""
@@ -158,25 +172,29 @@ def fast_answer(answer: str, gold: str) -> Verdict | None:
   a, g = extract.normalise(answer), extract.normalise(gold)
   if not a or not g:
     return DIFFERENT
+  if (named := words.same(a, g)) is not None or (named := words.ordinal(answer, gold)) is not None:
+    return EQUAL if named else DIFFERENT
   size, its = units.measure(answer), units.measure(gold)
   if size and its and size != its:  # 3 hours, 180 minutes; 5 cm and 5 m
     x, y = rational(a), rational(g)
     same = size[:2] == its[:2] and x is not None and y is not None and x * size[2] == y * its[2]
     return EQUAL if same else DIFFERENT
+  if _TURN.search(gold) and _other_turn(answer, gold):
+    return DIFFERENT
   if a == g:
     return EQUAL
   if (turned := _degrees(answer, gold, a, g)) is not None:
     return EQUAL if turned else DIFFERENT
   if _LETTER.fullmatch(g) and len(a) <= 3:  # a multiple choice
     return EQUAL if a.strip('().:') == g.strip('()') else DIFFERENT
-  if '\\sum' in a and '\\sum' not in g or '\\prod' in a and '\\prod' not in g:
-    return DIFFERENT  # the problem restated
+  if (option := words.option(answer, gold)) is not None:
+    return EQUAL if option == '' or fast_answer(*option) == EQUAL else DIFFERENT
   if '%' in a[:-1].replace('%', '', a.endswith('%%')):
     return DIFFERENT  # an inner % starts a LaTeX comment: '17 % 18' hedges
-  if (name := _NAME.match(g)) and '=' not in a:
-    g = g[name.end():]
-  elif (name := _NAME.match(a)) and '=' not in g:
-    a = a[name.end():]
+  if '=' not in a:
+    g = _unnamed(g)
+  elif '=' not in g:
+    a = _unnamed(a)
   if a == g:
     return EQUAL
   if base := _BASE.fullmatch(g):  # MATH writes 2516_8 and takes 2516
@@ -188,8 +206,13 @@ def fast_answer(answer: str, gold: str) -> Verdict | None:
     value = lambda digits, to: int(digits, to) if 2 <= to <= 36 and all(int(d) < to for d in digits) else None
     expected = value(base[1], int(base[2])) if base else int(g)
     return EQUAL if value(other[1], int(other[2])) == expected is not None else DIFFERENT
+  if not closed.closed(closed.unlabelled(answer, gold), gold):
+    return DIFFERENT  # the problem restated
+  if re.search(r',\s', gold) and re.sub(r'\s', '', answer) == re.sub(r'\s', '', gold):
+    return EQUAL  # '100,200' where the gold is the list '100, 200'
   x, y = rational(a), gold_value(g)
-  if _ORDINAL.fullmatch(a) and y is not None or (':' in a) != (':' in g):  # 17th, 3:4 and 3/4, 10:30 and 10.5
+  if _ORDINAL.fullmatch(a) and y is not None or (
+      (':' in a) != (':' in g) and '\\{' not in a + g):  # 17th, 3:4 and 3/4, 10:30 and 10.5
     return DIFFERENT
   if interval(a) == interval(g) or '\\cup' in a + g and union(answer) == union(gold):
     return EQUAL

@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from fractions import Fraction
 
+from vibethinker_jax.verify import plain
+
 _INCH, _POUND = Fraction('0.0254'), Fraction('453.59237')
 # dimension -> spellings (a final s may be added) -> size in the dimension's own unit
 _SIZES = {
@@ -15,7 +17,7 @@ _SIZES = {
              'cm|centimeter|centimetre': Fraction(1, 100), 'mm|millimeter|millimetre': Fraction(1, 1000),
              'in|in.|inch|inche': _INCH, 'ft|ft.|foot|feet': 12 * _INCH, 'yard': 36 * _INCH, 'mile': 63360 * _INCH},
   'time': {'s|sec|second': 1, 'min|minute': 60, 'h|hr|hour': 3600, 'day': 86400, 'week': 604800},
-  'mass': {'g|gram': 1, 'mg': Fraction(1, 1000), 'kg|kilogram': 1000, 'lb|pound': _POUND, 'ounce|oz': _POUND / 16},
+  'mass': {'g|gram': 1, 'mg': Fraction(1, 1000), 'kg|kilogram': 1000, 'gm': 1, 'lb|pound': _POUND, 'ounce|oz': _POUND / 16},
   'volume': {'l|liter|litre': 1, 'ml': Fraction(1, 1000)},
   'money': {'dollar|usd': 100, 'cent': 1},
 }
@@ -26,13 +28,21 @@ _LENGTHS = (
   'units?|inch(?:es)?|feet|foot|yards?|miles?|meters?|metres?|centimeters?|centimetres?|millimeters?'
   '|kilometers?|kilometres?|mm|cm|dm|km|m|in\\.?|ft\\.?')
 _UNITS = (
-  'degrees?|radians?|rad|deg|(?:square|cubic|sq\\.?|cu\\.?) *(?:' + _LENGTHS + ')|' + _LENGTHS +
+  'degrees?|radians?|rad|deg|(?:different|distinct|possible|total) [a-z]+'
+  '|(?:square|cubic|sq\\.?|cu\\.?) *(?:' + _LENGTHS + ')|' + _LENGTHS +
   '|mph|km/h|m/s|cm/s|seconds?|sec|s|minutes?|min|hours?|hrs?|h|days?|weeks?|months?|years?|dollars?|cents?'
-  '|usd|euros?|pounds?|grams?|kilograms?|kg|mg|g|lbs?|ounces?|oz|liters?|litres?|ml|l|gallons?|percent|people'
-  '|students?|ways?|points?|coins?|apples?|books?|marbles?')
+  '|usd|euros?|pounds?|grams?|gm|kilograms?|kg|mg|g|lbs?|ounces?|oz|liters?|litres?|ml|l|gallons?|people|persons?'
+  '|students?|ways?|points?|coins?|apples?|books?|marbles?|children|boys?|girls?|men|women|cards?|balls?|pages?|games?'
+  '|tickets?|cookies|oranges?|pieces?|cubes?|squares?|triangles?|sides?|edges?|faces?|vertices|diagonals?|solutions?'
+  '|integers?|numbers?|digits|factors?|divisors?|values|pairs|triples|sequences|subsets|functions|paths?|routes?'
+  '|arrangements?|permutations?|combinations?|committees?|outcomes?|possibilities|choices|votes?|cars?|dogs?|cats?'
+  '|miles per hour|kilometers per hour|meters per second|feet per second|mi/hr?|ft/s|rpm|revolutions|cents? per [a-z]+'
+  '|dollars per [a-z]+|newtons?|joules?|watts?|volts?|hertz|kcal|moles?')
 _UNIT = re.compile(
-  r'(?:(?:\\[ ,;]|~)*\\(?:text|mathrm|textrm|mbox|operatorname)\s*\{\s*(?P<word>' + _UNITS + r')\.?\s*\}'
-  r'|(?<=[0-9}])(?:\\ | )\s*(?P<bare>' + _UNITS + r'))\s*(?:\^\s*\{?(?P<power>[23])\}?)?\s*\.?$', re.IGNORECASE)
+  r'(?:(?:\\[ ,;]|~)*\\(?:text|math(?:rm|bf|sf|it)|operatorname)\s*\{'
+  r'(?:\\[ ,;]|~|\s)*(?P<word>' + _UNITS + r')(?:\^\{?(?P<inner>[23])\}?)?\.?\s*\}'
+  r'|(?<=[0-9}])(?:\\ | )\s*(?P<bare>' + _UNITS + r')|(?<=[0-9])(?P<close>cm|mm|km|kg|mg|ml|mph|ft|feet|inches'
+  r'|miles|meters))\s*(?:\^\s*\{?(?P<power>[23])\}?)?\s*\.?$', re.IGNORECASE)
 
 
 def strip_unit(text: str) -> str:
@@ -44,11 +54,11 @@ def strip_unit(text: str) -> str:
 
 def measure(text: str) -> tuple[str, int, Fraction] | None:
   """(dimension, power, size) of the trailing unit, None without one or for one that nothing converts to."""
-  match = _UNIT.search(text)
+  match = _UNIT.search(plain.fonts(text))
   if not match:
-    return None
-  name = (match['word'] or match['bare']).lower()
-  power = int(match['power'] or 1)
+    return ('money', 1, Fraction(100)) if text.lstrip('-$ ').startswith('\\$') else None
+  name = (match['word'] or match['bare'] or match['close']).lower()
+  power = int(match['power'] or match['inner'] or 1)
   for word, its in (('square', 2), ('sq', 2), ('cubic', 3), ('cu', 3)):
     if name.startswith(word):
       name, power = name[len(word):].lstrip('. '), its
