@@ -11,7 +11,8 @@ from __future__ import annotations
 import json
 import threading
 
-from vibethinker_jax.verify import asserts, compare, outcome
+from vibethinker_jax.verify import asserts, outcome
+from vibethinker_jax.verify.compare import LIVECODEBENCH, check_rule, same_result, same_text, same_value, same_words
 from vibethinker_jax.verify.outcome import Limits
 from vibethinker_jax.verify.sandbox import client, nodes, values
 from vibethinker_jax.verify.verdict import Verdict
@@ -133,7 +134,7 @@ def verify(source: str, tests: dict, limits: Limits | None = None, box: client.S
 def _judge(source: str, tests: dict, limits: Limits, box: client.Sandbox) -> str | None:
   """Reason of the first failure or None. The cases go to the sandbox in batches, so that a program which fails an
   early one does not pay for all."""
-  (function, cases), (rule, tolerance) = check_tests(tests), compare.check_rule(tests)
+  (function, cases), (rule, tolerance) = check_tests(tests), check_rule(tests)
   types = check_types(tests, cases)
   given, same, more = _comparison(function, rule, tolerance, types)
   done, size = 0, FIRST_BATCH
@@ -155,19 +156,19 @@ def _judge(source: str, tests: dict, limits: Limits, box: client.Sandbox) -> str
 
 def _comparison(function: str | None, rule: str, tolerance: float, types: tuple | None) -> tuple:
   """(case -> the sandbox's input, whether an expected and a given result are the same, options of the run)."""
-  exact = rule == compare.LIVECODEBENCH
+  exact = rule == LIVECODEBENCH
   more = ({'rule': rule} if exact else {}) | ({'types': types} if types else {})
   if not function:
-    same = compare.same_words if exact else lambda expected, got: compare.same_text(expected, got, tolerance)
+    same = same_words if exact else lambda expected, got: same_text(expected, got, tolerance)
     return lambda case: case['input'], same, more
   result = lambda expected: expected
   if types:  # [] for None, no None at the end
     result = lambda expected: nodes.levels(*types[1], nodes.make(*types[1], expected))
   if exact:
     return (lambda case: json.dumps({'args': values.encode(list(case['args'])), 'kwargs': {'dict': []}}),
-            lambda expected, got: compare.same_result(result(expected), values.decode(got)), more | {'typed': True})
+            lambda expected, got: same_result(result(expected), values.decode(got)), more | {'typed': True})
   return (lambda case: json.dumps(case['args']),
-          lambda expected, got: compare.same_value(result(expected), got, tolerance), more)
+          lambda expected, got: same_value(result(expected), got, tolerance), more)
 
 
 _sandbox = None

@@ -45,7 +45,7 @@ def parse_value(line: bytes):
     if deepest > MAX_DEPTH:
       raise ValueError(f'JSON nested over {MAX_DEPTH}')
   try:
-    return json.loads(line.decode('utf-8'), parse_int=_integer)
+    return json.loads(line.decode('utf-8'), parse_int=_integer, parse_constant=float)
   except RecursionError as e:
     raise ValueError('JSON nested too deep') from e
 
