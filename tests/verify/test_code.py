@@ -170,6 +170,63 @@ def test_nothing_is_written_and_no_socket_connects(tmp_path):
   assert not target.exists() and os.stat(tmp_path).st_mode & 0o777 == 0o777
 
 
+# A program that never defines what is asked: what Python, its library, a base class or the sandbox would lend is not graded.
+@pytest.mark.parametrize('source', [
+  'raise SystemExit(0)', 'raise SystemExit', 'import sys\nsys.exit()', 'exit(0)', 'import os\nos._exit(0)', 'quit()', '',
+  'import sys, threading\nt = threading.Thread(target=sys.exit)\nt.start()\nt.join()', 'import atexit, os\n'
+  'atexit.register(os._exit, 0)', 'class Solution: pass', 'from builtins import *', 'import builtins', 'import operator, math',
+  'raise SystemExit(0)\nclass Solution:\n  def NAME(self, a, b): return RESULT', 'def other(a, b): return RESULT',
+  'class Solution:\n  def other(self, a, b): return RESULT', 'class Solution(int): pass', 'class Solution(list): pass',
+  'class Solution:\n  def __getattr__(self, name): return getattr(__import__("operator"), name)', 'Solution = int',
+  'class Solution:\n  def NAME(self, a, b): return RESULT\nexit()', 'class Solution(str): pass\ndef NAME(a, b): return RESULT',
+  'class Solution: pass\ndef NAME(a, b): return RESULT', 'NAME = None', 'from collections import *\nclass Solution(Counter): pass',
+  'def f():\n  def NAME(a, b): return RESULT', 'if 0:\n  def NAME(a, b): return RESULT', 'del NAME', 'NAME: int'])
+@pytest.mark.parametrize('name, args, result', [
+  ('add', [2, 3], 5), ('gcd', [4, 6], 2), ('max', [3, 5], 5), ('index', [7], 7), ('copy', [], [])])
+def test_only_what_the_program_defined_is_called(source, name, args, result):
+  source = source.replace('NAME', name).replace('RESULT', repr(result))
+  for rule in ('', 'livecodebench'):
+    tests = {'function': name, 'cases': [{'args': args, 'expected': result}], 'compare': rule}
+    assert reason(source, tests) == 'runtime_error'
+
+
+@pytest.mark.parametrize('source', [
+  'from operator import add', 'from operator import *', 'import operator\nadd = operator.add', 'add = lambda a, b: a + b',
+  'class Base:\n  def add(self, a, b): return a + b\nclass Solution(Base): pass',
+  'class Solution:\n  def __init__(self): self.add = lambda a, b: a + b',
+  'class Solution(dict):\n  def add(self, a, b): return a + b', 'class Solution:\n  add = staticmethod(lambda a, b: a + b)',
+  '__name__ = "__main__"\nclass Solution:\n  def add(self, a, b): return a + b',
+  'from dataclasses import dataclass\n@dataclass\nclass Solution:\n  x: int = 0\n  def add(self, a, b): return a + b',
+  'try:\n  exit()\nexcept SystemExit: pass\ndef add(a, b): return a + b',
+  'if __name__ == "__main__":\n  exit()\ndef add(a, b): return a + b', '\ufeffdef add(a, b): return a + b',
+  'class Solution:\n  def add(self, a, b): return gcd(0, a) + reduce(lambda x, y: x + y, [b])'])
+@pytest.mark.parametrize('name', ['add', 'Solution().add', 'Solution.add'])
+def test_what_counts_as_the_programs_own(source, name):
+  assert reason(source, ADD | {'function': name}) == 'accepted'
+
+
+def test_long_integers_are_read_and_printed():
+  digits = '7' * 20_000
+  assert reason('print(int(input()) + 1)', {'cases': [{'input': digits, 'output': digits[:-1] + '8'}]}) == 'accepted'
+  tests = {'function': 'f', 'cases': [{'args': [int(digits)], 'expected': [int(digits) + 1]}]}
+  for rule in ('', 'livecodebench'):
+    assert reason('def f(x): return [x + 1]', tests | {'compare': rule}) == 'accepted'
+    assert reason('def f(x): return [x + 2]', tests | {'compare': rule}) == 'wrong_answer'
+  assert reason('def f(x): return 10**5000', {'function': 'f', 'cases': [{'args': [0], 'expected': 7}]}) == 'wrong_answer'
+  start = time.process_time()  # a million digits take 5 s to become an int
+  assert outcome.parse_value(b'9' * 10**6) != 7 and time.process_time() - start < 1
+
+
+def test_a_byte_order_mark_is_no_part_of_the_source():
+  assert reason('\ufeff' + SUM) == 'accepted'
+
+
+def test_files_of_tempfile_are_refused_but_for_those_in_memory():
+  for call in ('TemporaryFile()', 'NamedTemporaryFile()', 'mkstemp()', 'mkdtemp()'):
+    assert reason(f'import tempfile\ntempfile.{call}\n' + SUM) == 'runtime_error'
+  assert reason('import tempfile\nwith tempfile.SpooledTemporaryFile(mode="w+") as f: f.write("x")\n' + SUM) == 'accepted'
+
+
 def test_a_run_leaves_nothing_for_the_next():
   assert reason('import builtins, sys, random\nbuiltins.print = None\nsys.modules["json"] = None\n'
   'random.x = 1') == 'wrong_answer'

@@ -149,7 +149,7 @@ def _plan(code: str, function: str | None, setup: str) -> Plan:
     body = [n for n in body if n not in calls]
     argument = calls[0].value.args[0] if calls[0].value.args else None
     shown = getattr(argument, 'attr', None) or getattr(argument, 'id', None)
-    function = function or (shown if shown != 'candidate' else None)
+    named = [shown] if shown in named else named or [shown] * (shown not in (None, 'candidate'))
   function = function or (named[0] if named else None)
   if not function and not check:
     function = _first_call(body, given)

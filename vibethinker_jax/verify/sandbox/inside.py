@@ -24,6 +24,7 @@ GIVEN = ('operator', 'string', 'math', 'bisect', 'heapq', 'functools', 'itertool
 GIVEN_LIVECODEBENCH = ('string', 're', 'datetime', 'collections', 'heapq', 'bisect', 'copy', 'math', 'random', 'statistics',
                        'itertools', 'functools', 'operator', 'io', 'sys', 'json', 'typing')
 STREAMS = ('stdin', 'stdout', 'stderr')  # of sys: they are the helper's
+LITERAL = 50_000
 RECURSION = 50_000  # LiveCodeBench's limit
 RESULT_FD = 3
 
@@ -37,6 +38,7 @@ def given_names(modules):
   return names | {name: __import__(name) for name in modules + ('random', 're', 'sys')}
 
 
+BUILTINS = dict(vars(builtins))
 NAMES, NAMES_LIVECODEBENCH = given_names(GIVEN), given_names(GIVEN_LIVECODEBENCH)
 
 
@@ -49,15 +51,18 @@ def offer(names):
 
 def start(task):
   """What every program begins with."""
-  sys.set_int_max_str_digits(0)  # its time is its own
   if task.get('rule') == 'livecodebench':
     sys.setrecursionlimit(RECURSION)
     offer(NAMES_LIVECODEBENCH)
 
 
 def compiled(text):
-  """Code of a program's text, which a byte-order mark may begin."""
-  return compile(text.lstrip('\ufeff'), 'solution.py', 'exec', dont_inherit=True)
+  """Code of a program's text, which a byte-order mark may begin. A literal has at most LITERAL digits; what it reads and
+  prints afterwards may have any number: its time is its own."""
+  sys.set_int_max_str_digits(LITERAL)
+  code = compile(text.lstrip('\ufeff'), 'solution.py', 'exec', dont_inherit=True)
+  sys.set_int_max_str_digits(0)
+  return code
 
 
 def case_limit(seconds, now=time.process_time, kind=resource.RLIMIT_CPU, get=resource.getrlimit,
@@ -121,12 +126,15 @@ def stdin_program(task, write):
 
 def own(space, name):
   """The function to call: a method that the program's class Solution, made anew, has from the program's own classes; or
-  else a plain function of the program. What a library class would lend is none.
+  else a plain function of the program. What a library class would lend is none, nor is the builtin of that name, which a
+  star import may have brought.
 
   Raises KeyError, AttributeError.
   """
   solution = space.get('Solution')
   if not isinstance(solution, type):
+    if space[name] is BUILTINS.get(name):
+      raise AttributeError(f'{name} is the builtin')
     return space[name]
   made = solution()
   library = lambda c: c.__module__ in sys.modules and c.__module__ != '__main__'
