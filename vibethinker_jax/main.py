@@ -28,7 +28,8 @@ from vibethinker_jax.verify.pool import Pool
 from vibethinker_jax.verify.sandbox.client import SandboxUnavailable
 
 LOG = logging.getLogger('vibethinker_jax')
-OF_A_START = ('stages', 'mesh', 'sandbox', 'profile_steps', 'compilation_cache', 'hang_seconds')  # may differ when it goes on
+# may differ when it goes on
+OF_A_START = ('stages', 'mesh', 'sandbox', 'profile_steps', 'compilation_cache', 'hang_seconds')
 
 CONFIG = config_flags.DEFINE_config_file(
     'config', None, 'Config file of the recipe; fields can be set: --config.rl_code.steps=10')

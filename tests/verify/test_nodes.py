@@ -27,8 +27,7 @@ OWN_LIST = 'class ListNode:\n  def __init__(self, val=0, next=None): self.val, s
   ('class Solution:\n  def mergeKLists(self, lists):\n    ListNode.__lt__ = lambda a, b: a.val < b.val\n'
    '    heap = [node for node in lists if node]\n    heapify(heap)\n    start = last = ListNode()\n    while heap:\n'
    '      last.next = last = heappop(heap)\n      if last.next: heappush(heap, last.next)\n    return start.next', MERGE),
-  ('def depth(root, n):\n  return n + (lambda f: f(f, root))(lambda f, t: 0 if t is None else 1 + max(f(f, t.left), f(f, t.right)))',
-   DEPTH)])
+  ('def depth(root, n):\n  f = lambda t: 0 if t is None else 1 + max(f(t.left), f(t.right))\n  return n + f(root)', DEPTH)])
 @pytest.mark.parametrize('rule', ['', 'livecodebench'])
 def test_right_programs(source, tests, rule):
   assert code.verify(source, tests | {'compare': rule}).reason == 'accepted'
@@ -56,7 +55,7 @@ def test_without_the_field_lists_stay_lists():
 
 
 @pytest.mark.parametrize('change, message', [
-  ({'types': 'TreeNode'}, 'types'), ({'types': {'arguments': []}}, 'types'), ({'types': {'args': ['Node'], 'returns': ''}}, 'Node'),
+  ({'types': 'TreeNode'}, 'types'), ({'types': {'arguments': []}}, 'types'), ({'types': {'args': ['Node']}}, 'Node'),
   ({'types': {'args': [], 'returns': 'ListNode'}, 'cases': [{'args': [1], 'expected': 5}]}, 'case 1'),
   ({'types': {'args': ['ListNode', 'ListNode']}}, '2 arguments'), ({'types': {'args': ['TreeNode']},
     'cases': [{'args': [[1, None, None, 4]], 'expected': 1}]}, 'case 1'), ({'types': {'args': ['TreeNode']},

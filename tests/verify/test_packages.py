@@ -32,7 +32,7 @@ def out(source, cpu=5.0, memory=1 << 30):
   ('import numpy as np\nb = __import__("io").BytesIO()\nnp.save(b, np.eye(2))\nb.seek(0)\nprint(np.load(b).sum())', '2.0'),
   ('import numpy as np, pickle, copy\na = np.arange(3)\nprint(pickle.loads(pickle.dumps(a)).sum(), copy.deepcopy(a).max())',
    '3 2'),
-  ('import numpy as np, os\nnp.ones((300, 300)) @ np.ones((300, 300))\nprint(sorted(k for k in os.environ if "THREADS" in k))', '[]'),
+  ('import numpy as np, os\nnp.ones((300, 300)) @ np.ones((300, 300))\nprint([k for k in os.environ if "THREADS" in k])', '[]'),
 ])
 def test_what_programs_do_with_numpy(source, expected):
   assert out(source)[0] == expected
@@ -58,17 +58,18 @@ def test_results_of_numpy(result, expected, accepted, rule):
 
 def test_sortedcontainers():
   pytest.importorskip('sortedcontainers')
-  assert out('from sortedcontainers import SortedList, SortedDict\nprint(SortedList([2, 1])[0], SortedDict(b=1).peekitem(0))')[
-      0] == "1 ('b', 1)"
+  source = 'from sortedcontainers import SortedList, SortedDict\nprint(SortedList([2, 1])[0], SortedDict(b=1).peekitem(0))'
+  assert out(source)[0] == "1 ('b', 1)"
 
 
-READS = ('np.load("/etc/passwd", allow_pickle=True)', 'np.fromfile("/etc/passwd", dtype=np.uint8)', 'np.loadtxt("/etc/passwd", dtype=str)',
-         'np.memmap("/etc/passwd", mode="r")', 'np.genfromtxt("/etc/passwd", dtype=str)', 'np.lib.format.open_memmap("/etc/hostname")',
+READS = ('np.load("/etc/passwd", allow_pickle=True)', 'np.fromfile("/etc/passwd", dtype=np.uint8)',
+         'np.loadtxt("/etc/passwd", dtype=str)', 'np.memmap("/etc/passwd", mode="r")', 'np.genfromtxt("/etc/passwd", dtype=str)', 'np.lib.format.open_memmap("/etc/hostname")',
          'np.lib.npyio.DataSource().open("/etc/passwd").read()', 'np.DataSource(None).open("/etc/passwd").read()',
          'np.ctypeslib.load_library("libc.so.6", "/usr/lib/x86_64-linux-gnu")', 'np.fromregex("/etc/passwd", "x", [("a", "S1")])')
 WRITES = ('np.save(P, np.eye(2))', 'np.savez(P, a=1)', 'np.savetxt(P, [1])', 'np.eye(2).tofile(P)', 'np.memmap(P, mode="w+", shape=9)',
           'np.lib.format.open_memmap(P, "w+", shape=(9,))', 'np.eye(2).dump(P)')
-OTHERS = ('import numpy.f2py\nnumpy.f2py.run_main(["-m", "x", "/tmp/x.f"])', 'import numpy.distutils', 'import numpy.tests', 'import sympy', 'import scipy', 'import pip, numpy',
+OTHERS = ('import numpy.f2py\nnumpy.f2py.run_main(["-m", "x", "/tmp/x.f"])', 'import numpy.distutils',
+          'import numpy.tests', 'import sympy, numpy', 'import scipy, numpy', 'import pip, numpy',
           'import numpy as np, os\nos.fork()', 'import numpy as np, os\nos.execv("/bin/true", ["true"])',
           'import numpy as np, socket\nsocket.socket()', 'import numpy as np\nnp.test()',
           'import numpy as np, os\nos.listdir(os.path.dirname(np.__file__))', 'import numpy as np\nopen(np.__file__)',
@@ -100,7 +101,8 @@ def test_limits_hold_for_numpy(source, reasons):
 def test_memory_is_the_programs_own():
   """What the packages take is not counted: as much is left as for a program without them."""
   size = '850 << 20'
-  assert out(f'x = bytearray({size})\nprint(len(x))')[0] == out(f'import numpy\nx = bytearray({size})\nprint(len(x))')[0] != ''
+  source = f'x = bytearray({size})\nprint(len(x))'
+  assert out(source)[0] == out('import numpy\n' + source)[0] != ''
   assert out('import numpy\nx = bytearray(1100 << 20)\nprint("PWNED")')[0] == ''
 
 
@@ -135,7 +137,8 @@ def test_which_packages_there_are(capsys, monkeypatch):
 
 
 def test_packages_are_chosen_by_the_config(monkeypatch):
-  recipe = config.bind(config.Recipe, {'seed': 0, 'verifier': 'a:b', 'mesh': {}, 'stages': (), 'sandbox': {'packages': ()}}, 'config')
+  recipe = config.bind(config.Recipe, {'seed': 0, 'verifier': 'a:b', 'mesh': {}, 'stages': (),
+                                       'sandbox': {'packages': ()}}, 'config')
   assert recipe.sandbox.packages == ()
   row = {'tests': {'cases': [{'input': '', 'output': '1'}]}}
   response = '```python\nimport numpy\nprint(1)\n```'
@@ -152,7 +155,8 @@ def test_packages_are_chosen_by_the_config(monkeypatch):
 
 def test_a_package_that_cannot_be_loaded_is_named(tmp_path, monkeypatch):
   (tmp_path / 'broken_package.py').write_text('raise OSError("no library")')
-  (tmp_path / 'threaded_package.py').write_text('import threading, time\nthreading.Thread(target=time.sleep, args=(9,), daemon=True).start()')
+  (tmp_path / 'threaded_package.py').write_text('import threading, time\n'
+                                               'threading.Thread(target=time.sleep, args=(9,), daemon=True).start()')
   (tmp_path / 'good_package.py').write_text('__version__ = "3"\nvalue = 42')
   monkeypatch.syspath_prepend(str(tmp_path))
   for name, message in (('broken_package', 'no library'), ('threaded_package', 'does not start')):
@@ -168,6 +172,10 @@ def test_setup_and_tests_may_import_them():
   tests = {'asserts': 'import numpy as np\ndef check(candidate):\n  assert np.allclose(candidate([1.0]), [1.0])', 'function': 'f'}
   assert code.verify('def f(x): return x', tests).status == 'correct'
   assert code.verify('def f(x): return [2.0]', tests).status == 'wrong'
+  assert code.verify('import numpy as np\ndef f(x): return np.array(x) * 1.0', tests).status == 'correct'
+  assert code.verify('import numpy as np\ndef f(x): return np.array(x) * 2', tests).status == 'wrong'
+  tests = {'asserts': ['assert f(1) == [1, 2]']}  # in Python an array is not equal to a list
+  assert code.verify('import numpy as np\ndef f(x): return np.array([1, 2])', tests).status == 'wrong'
   tests = {'asserts': ['assert f(x) == 6'], 'setup': 'import numpy as np\nx = np.array([1, 2, 3])'}
   assert code.verify('def f(x): return x.sum()', tests).status == 'correct'
 

@@ -31,6 +31,8 @@ MAX_ROUNDS = 8
 _CHECKER = '''
 import builtins, json, random, sys, types, values
 known, asked, failed = dict(json.loads(sys.stdin.readline())), [], []
+if 'numpy' in sys.modules:
+  values._MAKE['array'] = lambda parts: sys.modules['numpy'].array(*parts)
 class Unknown: pass
 class Failed(Exception): pass
 def candidate(*args, **kwargs):
