@@ -160,7 +160,7 @@ def function_program(task, write):
   if task.get('types'):
     offer(nodes.KINDS)
   sys.stdin, sys.stdout = io.open(0, 'r', closefd=False), io.open(1, 'w', encoding='utf-8', closefd=False)
-  graded, no_exit = task['function'], ()  # it has not come to its end if it exits before
+  graded, longest, no_exit = task['function'], task['limits']['output'], ()  # it has not come to its end if it exits before
   kind = guarded(lambda: exec(compiled(task['source']), space), no_exit)
   if kind == 'k' and task.get('setup'):  # in a copy: what it defines stands in for nothing of the program
     scope = dict(space)
@@ -179,6 +179,9 @@ def function_program(task, write):
         classes = {kind: space.get(kind, node) for kind, node in nodes.KINDS.items()}
         given = [make(*kind, value, classes) for kind, value in zip(arguments, given)]
       result = levels(*returns, function(*given, **named))
+    if isinstance(result, str) and len(result) > longest:  # its line would take a second to make
+      write_all(RESULT_FD, b' ' * (longest + 1) + b'\n', write)
+      return
     write_all(RESULT_FD, encode(to_form(result) if typed else result).encode() + b'\n', write)
 
   def call_and_go_on(text):
