@@ -23,6 +23,7 @@ def get_config(arg=''):
   config.stages = ('sft', 'rl', 'evaluate')
   config.model = config_dict.ConfigDict()
   config.verifier = 'vibethinker_jax.verify.response:verify'
+  config.sandbox = config_dict.ConfigDict(dict(packages=('numpy', 'sortedcontainers')))  # that programs may import
   config.mesh = config_dict.ConfigDict(dict(data=1, fsdp=-1, tensor=1, context=1))
   config.profile_steps = ()  # (10, 12): traces of these steps of each sft and rl stage, for xprof
   config.compilation_cache = 'auto'  # a directory; '': none

@@ -25,6 +25,7 @@ def get_config():
       initializer_range=0.02))
   config.tokenizer = config_dict.ConfigDict(dict(path='', vocab_size=576, problems=8000, levels=(1,)))
   config.verifier = 'vibethinker_jax.verify.response:verify'  # maths answers and code tests
+  config.sandbox = config_dict.ConfigDict(dict(packages=('numpy', 'sortedcontainers')))  # that programs may import
   config.mesh = config_dict.ConfigDict(dict(data=1, fsdp=-1, tensor=1, context=1))
   config.profile_steps = ()  # (10, 12): traces of these steps of each sft and rl stage, for xprof
   config.compilation_cache = 'auto'  # a directory; '': none

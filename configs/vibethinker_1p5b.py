@@ -28,6 +28,7 @@ def get_config(arg='16'):
   # The base was trained at 4 096; the released model serves 40 960. Its RoPE theta is not published: that of the base.
   config.model = config_dict.ConfigDict(dict(max_position_embeddings=40_960))
   config.verifier = 'vibethinker_jax.verify.response:verify'
+  config.sandbox = config_dict.ConfigDict(dict(packages=('numpy', 'sortedcontainers')))  # that programs may import
   config.mesh = config_dict.ConfigDict(dict(data=1, fsdp=-1, tensor=1, context=context))
   config.profile_steps = ()  # (10, 12): traces of these steps of each sft and rl stage, for xprof
   config.compilation_cache = 'auto'  # a directory; '': none

@@ -5,12 +5,23 @@ import pathlib
 from typing import Any, NamedTuple, get_args, get_origin, get_type_hints
 
 
+class Sandbox(NamedTuple):
+  """What programs find in the sandbox.
+
+  Attributes:
+    packages: names of installed packages that they may import besides the standard library. numpy and sortedcontainers are
+      left out where they are not installed; any other must be.
+  """
+  packages: tuple = ('numpy', 'sortedcontainers')
+
+
 class Recipe(NamedTuple):
   """The top level of a config; every other field is the sub-config of a stage of that name.
 
   Attributes:
     seed: of everything random.
     verifier: importable 'module:function' that judges a response, (response, row) -> verify.verdict.Verdict.
+    sandbox: where programs run that the verifier judges, see Sandbox.
     mesh: sizes of data, fsdp, tensor and context; one of them -1.
     stages: names of the stages, in order.
     base: what init_from='base' and the model 'init' of an evaluate stage are: a Hugging Face directory, a GGUF file, one
@@ -28,6 +39,7 @@ class Recipe(NamedTuple):
   verifier: str
   mesh: dict
   stages: tuple
+  sandbox: Sandbox = Sandbox()
   base: str = 'scratch'
   model: dict = {}
   tokenizer: dict = {}

@@ -28,7 +28,8 @@ from vibethinker_jax.verify.pool import Pool
 from vibethinker_jax.verify.sandbox.client import SandboxUnavailable
 
 LOG = logging.getLogger('vibethinker_jax')
-OF_A_START = ('stages', 'mesh', 'profile_steps', 'compilation_cache', 'hang_seconds')  # may differ when it goes on
+# may differ when it goes on
+OF_A_START = ('stages', 'mesh', 'sandbox', 'profile_steps', 'compilation_cache', 'hang_seconds')
 
 CONFIG = config_flags.DEFINE_config_file(
     'config', None, 'Config file of the recipe; fields can be set: --config.rl_code.steps=10')
@@ -105,7 +106,8 @@ def run(config: dict, workdir: pathlib.Path, only: tuple[str, ...] = ()) -> None
   check_early(recipe, {name: options[name] for name in only or recipe.stages if not finished(workdir, name)})
   hosts.agreed(lambda: prepare(config, recipe, workdir, only))
   # The verifiers are started before JAX touches a device: they are fresh processes without it.
-  with Pool(workers=os.cpu_count() or 2, verifier=recipe.verifier) as pool:
+  with Pool(workers=os.cpu_count() or 2, verifier=recipe.verifier,
+            packages=recipe.sandbox.packages) as pool:
     mesh = sharding.make_mesh(**recipe.mesh)
     with jax.set_mesh(mesh):
       for name in (n for n in recipe.stages if not only or n in only):

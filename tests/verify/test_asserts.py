@@ -1,6 +1,7 @@
 import decimal
 import fractions
 import gzip
+import importlib.util
 import json
 import os
 import re
@@ -50,6 +51,19 @@ def reason(source, asserts_, **more):
    'def check(candidate):\n  try:\n    candidate(-1)\n    assert False\n  except ValueError:\n    pass\n'
    '  assert candidate(1) == 1',
    {'function': 'f'}, 'accepted'),
+  *[('class Solution:\n  def add(self, a, b): return a + b', tests, {}, 'accepted') for tests in (
+    'assert Solution().add(2, 3) == 5', 's = Solution()\nassert s.add(2, 3) == 5',
+    CHECK + 'candidate = Solution().add\ncheck(candidate)', CHECK + 'f = Solution().add\ncheck(f)',
+    'from solution import Solution\nassert Solution().add(2, 3) == 5', CLOSE + 'check(Solution().add)',
+    'import solution\nassert solution.Solution().add(2, 3) == 5', 'from solution import add\nassert add(2, 3) == 5',
+    'def test_add():\n  assert Solution().add(2, 3) == 5\ntest_add()')],
+  ('class Solution:\n  def add(self, a, b): return a - b', 's = Solution()\nassert s.add(2, 3) == 5', {}, 'wrong_answer'),
+  ('class Solution:\n  def add(self, a, b): return a + b', CHECK, {'function': 'Solution().add'}, 'accepted'),
+  ('\ufeff' + ADD, '\ufeff' + CHECK, {'function': 'add'}, 'accepted'),
+  ('def f(x): return 10**5000 + x', ['assert f(1) == 10**5000 + 1'], {}, 'accepted'),
+  ('def f(x): return 10**5000 + x', ['assert f(1) == 10**5000 + 2'], {}, 'wrong_answer'),
+  ('def f(x): return 10**5000 + x', ['assert f(1) == %d' % 7], {}, 'wrong_answer'),
+  ('import numpy as np\ndef f(x): return np.int64(x)', ['import numpy as np\nassert np.isclose(f(3), 3)'], {}, 'accepted'),
   ('class Node:\n  def __init__(self, v): self.v = v\ndef f(node): return node.v', ['assert f(root) == 3'],
    {'setup': 'root = Node(2)\nroot.v = 3'}, 'accepted'),
   ('def f(x): return x', 'def check(candidate):\n  assert helper(candidate(2)) == 4',
@@ -87,6 +101,40 @@ def test_forgeries_change_no_verdict(source, tests):
   assert reason(source, tests, function='add') in ('wrong_answer', 'runtime_error')
 
 
+# What setup or tests define or import by that name, and what is offered to them, is not the program's.
+@pytest.mark.parametrize('source', [
+  'raise SystemExit(0)\n' + ADD, 'import sys\nsys.exit()', 'import os\nos._exit(0)', '', 'class Solution: pass',
+  'from builtins import *', 'import operator', 'def sub(a, b): return a - b', 'exit()\nfrom operator import add'])
+@pytest.mark.parametrize('tests, more', [
+  ('from operator import *\nassert add(2, 3) == 5', {}), (['assert add(2, 3) == 5'], {'setup': 'from operator import *'}),
+  (['assert add(2, 3) == 5'], {'setup': ADD}), (CHECK, {'setup': ADD, 'function': 'add'}), (ADD + CHECK, {'function': 'add'}),
+  (CHECK + 'from operator import add\ncheck(add)', {}), (CLOSE, {'function': 'add', 'setup': 'from operator import *'}),
+  ('class Solution:\n  def add(self, a, b): return a + b\nassert Solution().add(2, 3) == 5', {}),
+  ('try:\n  from operator import add\nexcept ImportError: pass\nassert add(2, 3) == 5', {'function': 'add'})])
+def test_only_the_programs_own_function_is_graded(source, tests, more):
+  assert reason(source, tests, **more) == 'runtime_error'
+  assert reason(ADD, tests, **more) == 'accepted'
+
+
+def test_setup_does_not_change_the_program():
+  source = 'def helper(x): return x + 1\ndef f(x): return helper(x)'
+  assert reason(source, ['assert f(two) == 3'], setup='two = 2\ndef helper(x): return 0') == 'accepted'
+
+
+@pytest.mark.parametrize('source', [
+  'class SystemExit(Exception): pass\ndef f(x): raise SystemExit', 'class exit(Exception): pass\ndef f(x): raise exit',
+  'class print(Exception): pass\ndef f(x): raise print', 'class UnicodeDecodeError(Exception): pass\n'
+  'def f(x): raise UnicodeDecodeError', 'def f(x): return 10**12', 'def f(x): return "x"',
+  'from decimal import Decimal\ndef f(x): return Decimal("sNaN")', 'from fractions import Fraction\n'
+  'class F(Fraction):\n  def __str__(self): return "1e999999999"\n'
+  'def f(x):\n  r = F(1, 2)\n  type(r).__name__ = "Fraction"\n  return r'])
+@pytest.mark.parametrize('tests', ['assert sum(1 for _ in range(f(3))) == 3', 'assert f(3) == 3',
+                                   'x = [0] * f(3)\nassert len(x) == 3'])
+def test_no_result_makes_a_verdict_invalid(source, tests):
+  assert reason(source, tests, function='f') in ('wrong_answer', 'runtime_error')
+  assert reason('def f(x): return x', tests, function='f') == 'accepted'
+
+
 @pytest.mark.parametrize('tests', [CHECK, CLOSE, ['assert add(2, 3) == 5', 'assert add(2, 3) != 12345678']])
 def test_the_program_never_gets_what_is_expected(tests, monkeypatch):
   tests = [t.replace('5', '77112') for t in ([tests] if isinstance(tests, str) else tests)]
@@ -100,7 +148,8 @@ def test_the_program_never_gets_what_is_expected(tests, monkeypatch):
 
 
 @pytest.mark.parametrize('tests, message', [
-  ('assert (', 'not Python'), ('x = 1', 'no function'), ('def check(candidate):\n  pass', 'nothing'),
+  ('assert (', 'not Python'), ('x = 1', 'no function'), ('assert Solution().f(1) == Solution().g(1)', 'f, g of Solution'),
+  ('def check(candidate):\n  pass', 'nothing'),
       ('assert True', 'no function'),
   ('def check(candidate):\n  x = 1\n  assert x', 'no call'),
   ('def check(candidate):\n  x = 0\n  for _ in range(20): x = candidate(x, 1)\n  assert x', 'rounds')])
@@ -120,7 +169,8 @@ def test_values_survive(value):
 
 @pytest.mark.parametrize('form', [
   {'set': [[1]]}, {'dict': [[1]]}, {'tuple': 3}, {'x': 1}, {}, {'tuple': [], 'set': []}, {'complex': [1, 2, 3]},
-  {'bytes': 'zz'}, {'range': [0, 1, 0]}, {'Decimal': 'x'}, {'Fraction': '1/0'}, {'dict': [[[], 1]]}])
+  {'bytes': 'zz'}, {'range': [0, 1, 0]}, {'Decimal': 'x'}, {'Decimal': 'sNaN'}, {'Fraction': '1/0'},
+  {'Fraction': '1e999999999'}, {'Fraction': '1' * 10**6}, {'dict': [[[], 1]]}])
 def test_forged_forms_are_refused(form):
   with pytest.raises(ValueError):
     values.decode(form)
@@ -134,7 +184,9 @@ def test_limits_and_tolerance_of_a_problem():
   with pytest.raises(ValueError, match='cpu_secs'):
     reason(spin, ['assert f(1) == 1'], limits={'cpu_secs': 1})
   near = {'cases': [{'input': '', 'output': '0.333333 7\n'}]}
-  assert code.verify('print(1/3, 7)', near).reason == 'wrong_answer'
+  assert code.verify('print(1/3, 7)', near | {'tolerance': 0}).reason == 'wrong_answer'
+  assert code.verify('print(1/3, 7)', near | {'tolerance': 1e-8}).reason == 'wrong_answer'
+  assert code.verify('print(1/3, 7)', near).reason == 'accepted'
   assert code.verify('print(1/3, 7)', near | {'tolerance': 1e-5}).reason == 'accepted'
   for wrong in ('print(0.3334, 7)', 'print(1/3, 7.0000001)', 'print(1/3)', 'print("nan", 7)',
       'print(1/3, 7, 7)', 'print("1_0", 7)'):
@@ -162,6 +214,7 @@ def test_a_wrong_program_does_not_run_all_cases(monkeypatch):
 
 
 DATA = os.environ.get('VIBETHINKER_DATA', '')
+SORTED = importlib.util.find_spec('sortedcontainers') is not None  # one LeetCode solution imports it
 LEETCODE = ''.join(f'from {name} import *\n' for name in (
   'operator', 'string', 'math', 'bisect', 'heapq', 'functools', 'itertools', 'collections', 'typing', 'builtins'))
 
@@ -183,12 +236,12 @@ def references(name):
 
 @pytest.mark.slow  # 25 s together
 @pytest.mark.skipif(not DATA, reason='VIBETHINKER_DATA names no folder of data sets')
-@pytest.mark.parametrize('name, count', [('humaneval', 164), ('mbpp', 500), ('leetcode_test_200', 199)])
+@pytest.mark.parametrize('name, count', [('humaneval', 164), ('mbpp', 500), ('leetcode_test_200', 199 + SORTED)])
 def test_reference_solutions_pass_and_broken_ones_do_not(name, count):
   passed = 0
   for number, source, tests, bare in references(name):
     verdict = code.verify(source, tests)
-    done = subprocess.run([sys.executable, '-I', '-S', '-c', source + '\n' + bare], capture_output=True, check=False)
+    done = subprocess.run([sys.executable, '-I', '-c', source + '\n' + bare], capture_output=True, check=False)
     assert (verdict.status == 'correct') == (done.returncode == 0), (name, number, verdict, done.stderr[-200:])
     passed += verdict.status == 'correct'
     function = asserts.plan(tests).function

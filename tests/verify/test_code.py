@@ -60,7 +60,7 @@ def test_honest_functions(source):
   (SUM + '1/0', 'runtime_error'), (SUM + 'raise SystemExit(3)', 'runtime_error'), ('x = (', 'runtime_error'),
   ('print(1)\0', 'runtime_error'), ('"\ud800"', 'runtime_error'),
   ('import ctypes\nctypes.string_at(0)', 'runtime_error'),
-  ('import numpy', 'runtime_error'), ('#' * (300 << 10), 'runtime_error'),
+  ('import sympy', 'runtime_error'), ('#' * (300 << 10), 'runtime_error'),
   ('x = bytearray(6 << 30)', 'memory_limit'), ('while True: print("x" * 9999)', 'output_limit'),
   ('import os\nos.fork()\nprint(5)', 'security'), ('import socket\nsocket.socket()', 'security'),
   ('import os\nos.execv("/bin/echo", ["echo", "5"])', 'security'),
@@ -122,7 +122,7 @@ def test_cpu_limit_is_for_all_cases_together():
   '    f = f.f_back',
   'def add(a, b):\n  l = []\n  for i in range(200000): l = [l]\n  return l',
   'def add(a, b): return "x" * (64 << 20)',
-  'def add(a, b): return float("nan")', 'def add(a, b): return (a + b) * 1.0', 'def add(a, b): return "5"',
+  'def add(a, b): return float("nan")', 'def add(a, b): return a + b + 1e-9', 'def add(a, b): return "5"',
   'print(5)\nprint(6)', 'add = 5', 'class Solution:\n  @property\n  def add(self): return 5',
 ])
 def test_forged_function_results(source):
@@ -170,6 +170,63 @@ def test_nothing_is_written_and_no_socket_connects(tmp_path):
   assert not target.exists() and os.stat(tmp_path).st_mode & 0o777 == 0o777
 
 
+# A program that never defines what is asked: what Python, its library, a base class or the sandbox would lend is not graded.
+@pytest.mark.parametrize('source', [
+  'raise SystemExit(0)', 'raise SystemExit', 'import sys\nsys.exit()', 'exit(0)', 'import os\nos._exit(0)', 'quit()', '',
+  'import sys, threading\nt = threading.Thread(target=sys.exit)\nt.start()\nt.join()', 'import atexit, os\n'
+  'atexit.register(os._exit, 0)', 'class Solution: pass', 'from builtins import *', 'import builtins', 'import operator, math',
+  'raise SystemExit(0)\nclass Solution:\n  def NAME(self, a, b): return RESULT', 'def other(a, b): return RESULT',
+  'class Solution:\n  def other(self, a, b): return RESULT', 'class Solution(int): pass', 'class Solution(list): pass',
+  'class Solution:\n  def __getattr__(self, name): return getattr(__import__("operator"), name)', 'Solution = int',
+  'class Solution:\n  def NAME(self, a, b): return RESULT\nexit()', 'class Solution(str): pass\ndef NAME(a, b): return RESULT',
+  'class Solution: pass\ndef NAME(a, b): return RESULT', 'NAME = None', 'from collections import *\nclass Solution(Counter): pass',
+  'def f():\n  def NAME(a, b): return RESULT', 'if 0:\n  def NAME(a, b): return RESULT', 'del NAME', 'NAME: int'])
+@pytest.mark.parametrize('name, args, result', [
+  ('add', [2, 3], 5), ('gcd', [4, 6], 2), ('max', [3, 5], 5), ('index', [7], 7), ('copy', [], [])])
+def test_only_what_the_program_defined_is_called(source, name, args, result):
+  source = source.replace('NAME', name).replace('RESULT', repr(result))
+  for rule in ('', 'livecodebench'):
+    tests = {'function': name, 'cases': [{'args': args, 'expected': result}], 'compare': rule}
+    assert reason(source, tests) == 'runtime_error'
+
+
+@pytest.mark.parametrize('source', [
+  'from operator import add', 'from operator import *', 'import operator\nadd = operator.add', 'add = lambda a, b: a + b',
+  'class Base:\n  def add(self, a, b): return a + b\nclass Solution(Base): pass',
+  'class Solution:\n  def __init__(self): self.add = lambda a, b: a + b',
+  'class Solution(dict):\n  def add(self, a, b): return a + b', 'class Solution:\n  add = staticmethod(lambda a, b: a + b)',
+  '__name__ = "__main__"\nclass Solution:\n  def add(self, a, b): return a + b',
+  'from dataclasses import dataclass\n@dataclass\nclass Solution:\n  x: int = 0\n  def add(self, a, b): return a + b',
+  'try:\n  exit()\nexcept SystemExit: pass\ndef add(a, b): return a + b',
+  'if __name__ == "__main__":\n  exit()\ndef add(a, b): return a + b', '\ufeffdef add(a, b): return a + b',
+  'class Solution:\n  def add(self, a, b): return gcd(0, a) + reduce(lambda x, y: x + y, [b])'])
+@pytest.mark.parametrize('name', ['add', 'Solution().add', 'Solution.add'])
+def test_what_counts_as_the_programs_own(source, name):
+  assert reason(source, ADD | {'function': name}) == 'accepted'
+
+
+def test_long_integers_are_read_and_printed():
+  digits = '7' * 20_000
+  assert reason('print(int(input()) + 1)', {'cases': [{'input': digits, 'output': digits[:-1] + '8'}]}) == 'accepted'
+  tests = {'function': 'f', 'cases': [{'args': [int(digits)], 'expected': [int(digits) + 1]}]}
+  for rule in ('', 'livecodebench'):
+    assert reason('def f(x): return [x + 1]', tests | {'compare': rule}) == 'accepted'
+    assert reason('def f(x): return [x + 2]', tests | {'compare': rule}) == 'wrong_answer'
+  assert reason('def f(x): return 10**5000', {'function': 'f', 'cases': [{'args': [0], 'expected': 7}]}) == 'wrong_answer'
+  start = time.process_time()  # a million digits take 5 s to become an int
+  assert outcome.parse_value(b'9' * 10**6) != 7 and time.process_time() - start < 1
+
+
+def test_a_byte_order_mark_is_no_part_of_the_source():
+  assert reason('\ufeff' + SUM) == 'accepted'
+
+
+def test_files_of_tempfile_are_refused_but_for_those_in_memory():
+  for call in ('TemporaryFile()', 'NamedTemporaryFile()', 'mkstemp()', 'mkdtemp()'):
+    assert reason(f'import tempfile\ntempfile.{call}\n' + SUM) == 'runtime_error'
+  assert reason('import tempfile\nwith tempfile.SpooledTemporaryFile(mode="w+") as f: f.write("x")\n' + SUM) == 'accepted'
+
+
 def test_a_run_leaves_nothing_for_the_next():
   assert reason('import builtins, sys, random\nbuiltins.print = None\nsys.modules["json"] = None\n'
   'random.x = 1') == 'wrong_answer'
@@ -183,13 +240,18 @@ def test_environment_of_the_host_is_not_visible(monkeypatch):
 
 
 @pytest.mark.parametrize('expected, got, same', [
-  (5, 5, True), (1, True, False), (True, 1, False), (True, True, True), (1, 1.0, False), (1.0, 1, True),
+  (5, 5, True), (1, True, False), (True, 1, False), (True, True, True), (1, 1.0, True), (1.0, 1, True),
   (1.0, True, False),
   (0.3, 0.30000000000000004, True), (0.3, 0.31, False), ([1, 2], [1, 2], True), ([1, 2], [2, 1], False),
   ([1], [True], False),
   ({'a': 1}, {'a': 1}, True), ({'a': 1}, {'a': 1, 'b': 2}, False), (None, None, True), (None, 0, False),
   ('5', 5, False),
   (1.0, 10**400, False), (float('nan'), float('nan'), False), ([], {}, False),
+  ([1, [2.0]], [1.0, [2]], True), ([1], [True], False), ([False], [0], False), (True, 1.0, False), (0, False, False),
+  (1, 1.0000001, False), (1.0, 1.0000005, True), (1.0, 1.00001, False), (1e9, 1e9 + 500, True), (0.0, 5e-7, True),
+  (2**53 + 1, float(2**53), False), (10**400, 1e300, False), (float('inf'), float('inf'), True),
+  (float('inf'), 1e308, False), (1e308, float('inf'), False), (5.0, float('nan'), False), (1, '1', False),
+  ({'a': [1]}, {'a': [1.0]}, True), ({'a': 1}, {'a': True}, False), (None, [], False), ('1.0', '1', False),
 ])
 def test_typed_comparison(expected, got, same):
   assert code.same_value(expected, got) is same
@@ -199,9 +261,57 @@ def test_typed_comparison(expected, got, same):
   ('5\n', b'5', True), ('5', b'5  \n\n', True), ('a\nb', b'a \r\nb\r\n', True), ('5', b'\n5', False),
   ('5', b'5 6', False),
   ('', b'', True), ('é', 'é'.encode(), True), ('5', b'\xff', False), ('a\n\nb', b'a\nb', False),
+  ('0.333333', b'0.3333333333', True), ('0.333333', b'0.33334', False), ('1e-7 2', b'0.0000001 2', True),
+  ('1000000.0', b'1000000.5', True), ('1000000.0', b'1000002', False), ('0.0', b'-0.0000005', True),
+  ('1.0', b'1', True), ('1', b'1.0', False), ('7', b'7.0000001', False), ('1000000007', b'1000000008', False),
+  ('x 0.5', b'x 0.5000001', True), ('x 0.5', b'y 0.5', False), ('0.5 7', b'0.5000001 7.0', False),
+  ('0.5 7', b'0.5000001\n7', False), ('0.5\n0.25', b'0.5000001\n0.2500001', True), ('0.5', b'0.5 0.5', False),
+  ('a  b', b'a b', False), ('1.0e999', b'2.0e999', False), ('1.5', b'inf', False), ('1.5', b'nan', False),
+  ('nan', b'nan', True), ('nan', b'NaN', False), ('inf', b'Infinity', False), ('10.0', b'1_0', False),
+  ('16.0', b'0x10', False), ('1.0', '\uff11'.encode(), False), ('1.0', '\u0661.0'.encode(), False), ('1.0', b'true', False),
+  ('1.0', b'--1.0', False), ('1.0', b'+1', True), ('.5', b'0.5', True), ('1.2.3', b'1.2.30', False), ('0.5', b'1/2', False),
 ])
 def test_comparison_of_stdout(expected, got, same):
   assert code.same_text(expected, got) is same
+
+
+@pytest.mark.parametrize('expected, got, same', [
+  ('1', b'1.0', True), ('1.0', b'1', True), ('0.3', b'0.300', True), ('0.3', b'0.30000000000000004', False),
+  ('0.333333', b'0.3333333333', False), ('100000', b'1E5', True), ('50000000000000000', b'50000000000000001', False),
+  ('1 2', b'1  2.0', True), ('1 a', b'1.0 a', False), ('1  a', b'1 a', False), ('a\n b \n', b'  a  \nb', True),
+  ('1\n2', b'1 2', False), ('1\n\n2', b'1\n2', False), ('1000', b'1_000', True), ('1', '\uff11'.encode(), True),
+  ('inf', b'Infinity', True), ('nan', b'NaN', False), ('nan', b'nan', True), ('1', b'sNaN', False), ('16', b'0x10', False),
+  ('1', b'\xff', False), ('', b' \n', True), ('1', b'', False), ('YES', b'yes', False),
+])
+def test_livecodebenchs_rule_for_outputs(expected, got, same):
+  assert code.same_words(expected, got) is same
+
+
+@pytest.mark.parametrize('result, expected, accepted', [
+  ('1.0', 1, True), ('True', 1, True), ('1', True, True), ('0.1 + 0.2', 0.3, False), ('(1, 2)', [1, 2], True),
+  ('[(1, 2)]', [[1, 2]], False), ('{1: 2}', {'1': 2}, False), ('[1.0]', [1], True), ('"1"', 1, False), ('None', [], False),
+  ('[float("nan")]', [float('nan')], False), pytest.param('10**5000', 10**5000, True, id='long'), ('{1}', [1], False), ('iter([1])', [1], False),
+])
+def test_livecodebenchs_rule_for_results(result, expected, accepted):
+  tests = {'function': 'f', 'cases': [{'args': [[1], {'a': 1}], 'expected': expected}], 'compare': 'livecodebench'}
+  source = f'class Solution:\n  def f(self, a, b):\n    assert (a, b) == ([1], {{"a": 1}})\n    return {result}'
+  assert (code.verify(source, tests).status == 'correct') is accepted
+
+
+def test_livecodebench_gives_programs_names_and_ignores_the_code_of_an_exit():
+  tests = {'cases': [{'input': '3', 'output': '3'}]}
+  source = 'd = deque([int(input())])\ndef f(n): return n and 1 + f(n - 1)\nprint(f(30_000) - 30_000 + d[0])\nsys.exit(1)'
+  assert reason(source, tests | {'compare': 'livecodebench'}) == 'accepted'
+  assert reason(source, tests) == 'runtime_error'
+
+
+@pytest.mark.parametrize('more, message', [
+  ({'compare': 'lcb'}, 'compare'), ({'tolerance': -1}, 'tolerance'), ({'tolerance': True}, 'tolerance'),
+  ({'tolerance': float('nan')}, 'tolerance'), ({'tolerance': 1e-3, 'compare': 'livecodebench'}, 'leave one'),
+  ({'types': {'args': ['TreeNode']}}, 'function'), ({'function': '1x'}, 'cases|function')])
+def test_fields_that_are_wrong_are_errors(more, message):
+  with pytest.raises(ValueError, match=message):
+    code.verify('print(5)', STDIN | more)
 
 
 def test_deep_json_is_refused():

@@ -141,6 +141,20 @@ def test_the_attacks(parallel):
 
 @linux
 @needs_attacks
+@pytest.mark.slow  # 17 s
+def test_the_attacks_where_numpy_is_loaded(tmp_path):
+  """A comment that names it is enough to run in the helper that has it."""
+  pytest.importorskip('numpy')
+  for path in pathlib.Path(ATTACKS).glob('*/*.py'):
+    target = tmp_path / path.parent.name / path.name
+    target.parent.mkdir(exist_ok=True)
+    target.write_bytes(path.read_bytes() + b'\n# numpy\n')
+  done = command('vibethinker_jax.verify.sandbox', f'--corpus={tmp_path}', '--parallel=8', '--repeat=2')
+  assert done.returncode == 0 and '0 traces left' in done.stdout, done.stdout + done.stderr
+
+
+@linux
+@needs_attacks
 @pytest.mark.slow  # 84 s
 @pytest.mark.skipif(not hasattr(os, 'geteuid') or os.geteuid() != 0, reason='only root can become a plain user')
 def test_the_attacks_as_a_plain_user(tmp_path):

@@ -75,12 +75,13 @@ def tests(public: list[dict], private: list[dict], starter: str, function: str =
     raise ValueError('a test case needs "input" and "output", both text')
   limits = {'cpu_seconds': min(TOGETHER, SECONDS * max(1, len(cases))), 'case_seconds': SECONDS}
   if not any(case.get('testtype') == 'functional' for case in cases):
-    return {'cases': [{'input': case['input'], 'output': case['output']} for case in cases], 'limits': limits}
+    return {'cases': [{'input': case['input'], 'output': case['output']} for case in cases], 'limits': limits,
+            'compare': 'livecodebench'}
   found = _METHOD.findall(starter)
   function = function or (found[-1] if found else '')
   if not function:
     raise ValueError('the starter code names no method to call')
-  return {'function': function, 'limits': limits, 'cases': [
+  return {'function': function, 'limits': limits, 'compare': 'livecodebench', 'cases': [
       {'args': [json.loads(line) for line in case['input'].split('\n') if line.strip()],
        'expected': json.loads(case['output'])} for case in cases]}
 

@@ -9,63 +9,15 @@ whose tests are assert statements (HumanEval, MBPP) are in asserts.py.
 from __future__ import annotations
 
 import json
-import math
-import re
 import threading
 
 from vibethinker_jax.verify import asserts, outcome
+from vibethinker_jax.verify.outputs import LIVECODEBENCH, check_rule, same_result, same_text, same_value, same_words
 from vibethinker_jax.verify.outcome import Limits
-from vibethinker_jax.verify.sandbox import client
+from vibethinker_jax.verify.sandbox import client, nodes, values
 from vibethinker_jax.verify.verdict import Verdict
 
 FIRST_BATCH = 4  # cases of the first run of a program; one more run costs 2 ms
-
-
-def close(expected: float, got: float, tolerance: float) -> bool:
-  """Equality of floats, relative or absolute."""
-  try:
-    return math.isclose(expected, got, rel_tol=tolerance, abs_tol=tolerance)
-  except OverflowError:  # an int beyond the floats
-    return False
-
-
-def same_value(expected, got, tolerance: float = 1e-9) -> bool:
-  """Typed equality of JSON values: True is not 1, 1 is not 1.0 unless a float is expected (then to the
-  tolerance)."""
-  if isinstance(expected, float):
-    return type(got) in (int, float) and close(expected, got, tolerance)
-  if type(expected) is not type(got):
-    return False
-  if isinstance(expected, list):
-    return len(expected) == len(got) and all(same_value(e, g, tolerance) for e, g in zip(expected, got))
-  if isinstance(expected, dict):
-    return expected.keys() == got.keys() and all(same_value(v, got[k], tolerance) for k, v in expected.items())
-  return expected == got
-
-
-_NUMBER = re.compile(rb'[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d{1,3})?')
-
-
-def same_text(expected: str, got: bytes, tolerance: float = 0.0) -> bool:
-  """Equality of outputs as bytes, white space at line ends and blank lines at the end aside.
-
-  With a tolerance: equality of their words, where a word that is a number with a point or an exponent in the expected
-  output may differ by it, absolute or relative.
-  """
-  want = expected.encode('utf-8', 'surrogatepass')
-  lines = lambda data: [line.rstrip() for line in data.rstrip().split(b'\n')]
-  if not tolerance or lines(want) == lines(got):
-    return lines(want) == lines(got)
-  words, others = want.split(), got.split()
-  return len(words) == len(others) and all(_same_word(w, o, tolerance) for w, o in zip(words, others))
-
-
-def _same_word(word: bytes, other: bytes, tolerance: float) -> bool:
-  if word == other:
-    return True
-  if word.lstrip(b'+-').isdigit() or not (_NUMBER.fullmatch(word) and _NUMBER.fullmatch(other)):
-    return False
-  return close(float(word), float(other), tolerance)
 
 
 def check_tests(tests: dict) -> tuple[str | None, list[dict]]:
@@ -75,7 +27,30 @@ def check_tests(tests: dict) -> tuple[str | None, list[dict]]:
   if not isinstance(cases, (list, tuple)) or any(not keys <= set(case) for case in cases):
     other = f', for function {function!r}' if function else '; or a "function" with "args" and "expected"; or "asserts"'
     raise ValueError(f'tests need "cases", a list of objects with {sorted(keys)}{other}')
-  return function, list(cases)
+  return outcome.function_name(function) if function else None, list(cases)
+
+
+def check_types(tests: dict, cases: list[dict]) -> tuple | None:
+  """((kind, depth) of each argument, that of the result) of tests with 'types', None without.
+
+  Raises ValueError: an unknown type, or a case that does not have it.
+  """
+  types = tests.get('types')
+  if types is None:
+    return None
+  if not isinstance(types, dict) or set(types) - {'args', 'returns'} or not tests.get('function'):
+    raise ValueError('tests have "types": of a function, an object {"args": [type or "" of each], "returns": type or ""}')
+  arguments, returns = [nodes.parse(text) for text in types.get('args') or ()], nodes.parse(types.get('returns'))
+  for i, case in enumerate(cases):
+    if arguments and len(arguments) != len(case['args']):
+      raise ValueError(f'"types" has {len(arguments)} arguments, case {i + 1} has {len(case["args"])}')
+    try:
+      for kind, value in zip(arguments, case['args']):
+        nodes.make(*kind, value)
+      nodes.make(*returns, case['expected'])
+    except (ValueError, TypeError, KeyError) as e:
+      raise ValueError(f'case {i + 1} does not fit its "types": {e}') from e
+  return arguments, returns
 
 
 def check_limits(tests: dict) -> Limits:
@@ -86,16 +61,15 @@ def check_limits(tests: dict) -> Limits:
   return Limits(**given)
 
 
-def _judge_stdin(cases: list[dict], run: client.Run, limits: Limits, tolerance: float) -> tuple[int, str | None]:
-  """(cases passed, reason of the first failure or None)."""
+def _judge_stdin(cases: list[dict], run: client.Run, limits: Limits, same) -> tuple[int, str | None]:
+  """(cases passed, reason of the first failure or None). same: of an expected output and bytes."""
   start, bad = 0, outcome.ended(run, limits)
-  same = lambda case, got: same_text(case['output'], got, tolerance)
   for i, (kind, end) in enumerate(run.marks[:len(cases)]):
     if not start <= end or end - start > limits.output_bytes or end > len(run.data):
       return i, 'output_limit'
     if kind != 'k':
       return i, outcome.failure(kind == 'm', bad)
-    if not same(cases[i], run.data[start:end]):
+    if not same(cases[i]['output'], run.data[start:end]):
       return i, 'wrong_answer'
     start = end
   done = min(len(run.marks), len(cases))
@@ -104,19 +78,18 @@ def _judge_stdin(cases: list[dict], run: client.Run, limits: Limits, tolerance: 
   if bad or done == len(cases):
     return done, bad
   # Exit code 0 in the middle of a case: os._exit(0), which honest programs use to end quickly.
-  return (done + 1, None) if same(cases[done], run.data[start:]) else (done, 'wrong_answer')
+  return (done + 1, None) if same(cases[done]['output'], run.data[start:]) else (done, 'wrong_answer')
 
 
-def _judge_function(cases: list[dict], run: client.Run, limits: Limits, tolerance: float) -> str | None:
-  """Reason of the first failure or None."""
+def _judge_function(cases: list[dict], run: client.Run, limits: Limits, same) -> str | None:
+  """Reason of the first failure or None. same: of an expected JSON value and the sandbox's line."""
   lines, bad = outcome.read_lines(run, len(cases), limits)
   for case, line in zip(cases, lines):
     try:
-      value = outcome.parse_value(line)
+      if not same(json.loads(json.dumps(case['expected'])), outcome.parse_value(line)):
+        return 'wrong_answer'
     except ValueError:
       return 'runtime_error'
-    if not same_value(json.loads(json.dumps(case['expected'])), value, tolerance):
-      return 'wrong_answer'
   return bad
 
 
@@ -127,8 +100,10 @@ def verify(source: str, tests: dict, limits: Limits | None = None, box: client.S
     source: Python source, hostile until shown otherwise.
     tests: {'cases': [{'input': str, 'output': str}, ...]} for stdin programs, or {'function': name,
       'cases': [{'args': [...], 'expected': value}, ...]} for a plain function or a method of `class
-      Solution`, or {'asserts': ...}, see asserts.plan. Besides: 'limits', an object of fields of Limits;
-      'tolerance', for numbers with a point.
+      Solution`, or {'asserts': ...}, see asserts.plan. Besides, for cases: 'limits', an object of fields of Limits;
+      'tolerance', for numbers with a point, relative or absolute (1e-6; 0 is exact); 'compare': 'livecodebench' for
+      that benchmark's own verdicts, see compare.same_words and compare.same_result; 'types', {'args': [...], 'returns':
+      ...} with 'TreeNode', 'ListNode', lists of them or '', for functions of LeetCode's nodes, see sandbox/nodes.py.
     limits: see Limits; instead of those of the tests.
     box: instead of this process's sandbox.
   Returns:
@@ -140,6 +115,8 @@ def verify(source: str, tests: dict, limits: Limits | None = None, box: client.S
   """
   limits = check_limits(tests) if limits is None else limits
   judge = asserts.judge if 'asserts' in tests else _judge
+  if 'asserts' in tests and any(name in tests for name in ('tolerance', 'compare', 'types')):
+    raise ValueError('tests of asserts compare by themselves: "tolerance", "compare" and "types" are for cases')
   if 'asserts' not in tests and not check_tests(tests)[1]:
     return Verdict('invalid', 'no_tests')
   if len(source.encode('utf-8', 'surrogatepass')) > limits.source_bytes:
@@ -157,22 +134,41 @@ def verify(source: str, tests: dict, limits: Limits | None = None, box: client.S
 def _judge(source: str, tests: dict, limits: Limits, box: client.Sandbox) -> str | None:
   """Reason of the first failure or None. The cases go to the sandbox in batches, so that a program which fails an
   early one does not pay for all."""
-  (function, cases), done, size = check_tests(tests), 0, FIRST_BATCH
+  (function, cases), (rule, tolerance) = check_tests(tests), check_rule(tests)
+  types = check_types(tests, cases)
+  given, same, more = _comparison(function, rule, tolerance, types)
+  done, size = 0, FIRST_BATCH
   while True:
     batch = cases[done:done + size]
-    inputs = [json.dumps(case['args']) if function else case['input'] for case in batch]
-    run = box.run(source, inputs, function, limits.cpu_seconds, limits.memory_bytes, limits.output_bytes,
-                  limits.case_seconds)
+    run = box.run(source, [given(case) for case in batch], function, limits.cpu_seconds, limits.memory_bytes,
+                  limits.output_bytes, limits.case_seconds, **more)
     if function:
-      reason, passed = _judge_function(batch, run, limits, tests.get('tolerance', 1e-9)), len(batch)
+      reason, passed = _judge_function(batch, run, limits, same), len(batch)
     else:
-      passed, reason = _judge_stdin(batch, run, limits, tests.get('tolerance', 0.0))
+      passed, reason = _judge_stdin(batch, run, limits, same)
       size = size if passed == len(batch) else 1  # it ends itself in every case
     done, size, limits = done + passed, size * 4, limits._replace(cpu_seconds=limits.cpu_seconds - run.cpu)
     if reason or done >= len(cases):
       return reason
     if limits.cpu_seconds <= 0:
       return 'time_limit'
+
+
+def _comparison(function: str | None, rule: str, tolerance: float, types: tuple | None) -> tuple:
+  """(case -> the sandbox's input, whether an expected and a given result are the same, options of the run)."""
+  exact = rule == LIVECODEBENCH
+  more = ({'rule': rule} if exact else {}) | ({'types': types} if types else {})
+  if not function:
+    same = same_words if exact else lambda expected, got: same_text(expected, got, tolerance)
+    return lambda case: case['input'], same, more
+  result = lambda expected: expected
+  if types:  # [] for None, no None at the end
+    result = lambda expected: nodes.levels(*types[1], nodes.make(*types[1], expected))
+  if exact:
+    return (lambda case: json.dumps({'args': values.encode(list(case['args'])), 'kwargs': {'dict': []}}),
+            lambda expected, got: same_result(result(expected), values.decode(got)), more | {'typed': True})
+  return (lambda case: json.dumps(case['args']),
+          lambda expected, got: same_value(result(expected), got, tolerance), more)
 
 
 _sandbox = None

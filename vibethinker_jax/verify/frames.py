@@ -4,7 +4,11 @@ from __future__ import annotations
 import json
 import os
 import struct
+import sys
 
+# Tests may hold longer integers than the 4 300 digits that Python reads and writes by default. They are a data set's; what
+# a program gives is measured first (outcome.parse_value).
+sys.set_int_max_str_digits(0)
 MAX_FRAME = 1 << 28  # 256 MiB: the tests of a problem may be large, a broken length must not allocate 4 GiB
 
 

@@ -1,6 +1,7 @@
 """What a run of a program in the sandbox may use, and what its end means."""
 from __future__ import annotations
 
+import decimal
 import json
 import re
 import signal
@@ -9,6 +10,7 @@ from typing import NamedTuple
 from vibethinker_jax.verify.sandbox import client, confine
 
 MAX_DEPTH = 200  # of a returned JSON value
+LONG = 4300  # digits, Python's own limit for int(): its time grows with their square, 5 s for 10^6
 
 
 class Limits(NamedTuple):
@@ -21,8 +23,20 @@ class Limits(NamedTuple):
   case_seconds: float = 3600.0  # CPU of one case, rounded up to what the kernel counts: whole seconds
 
 
+_FUNCTION = re.compile(r'(?:Solution(?:\(\))?\s*\.\s*)?([A-Za-z_]\w*)')
+
+
+def function_name(text: str) -> str:
+  """'Solution().add' or 'add' -> 'add'. Raises ValueError for what is no name."""
+  match = _FUNCTION.fullmatch(text.strip()) if isinstance(text, str) else None
+  if not match:
+    raise ValueError(f'tests have "function": {text!r}; a name is needed, or "Solution().name"')
+  return match.group(1)
+
+
 def parse_value(line: bytes):
-  """One JSON value of the sandbox. Raises ValueError for anything malformed, or nested over MAX_DEPTH."""
+  """One JSON value of the sandbox; integers over LONG digits as Decimals, which are read in linear time and equal the
+  same ints. Raises ValueError for anything malformed, or nested over MAX_DEPTH."""
   if line.count(b'[') + line.count(b'{') > MAX_DEPTH:
     depth = deepest = 0
     for match in re.finditer(rb'[\[\]{}]', re.sub(rb'"(?:[^"\\]|\\.)*"', b'', line)):
@@ -31,9 +45,13 @@ def parse_value(line: bytes):
     if deepest > MAX_DEPTH:
       raise ValueError(f'JSON nested over {MAX_DEPTH}')
   try:
-    return json.loads(line)
+    return json.loads(line.decode('utf-8'), parse_int=_integer, parse_constant=float)
   except RecursionError as e:
     raise ValueError('JSON nested too deep') from e
+
+
+def _integer(text: str):
+  return int(text) if len(text) <= LONG else decimal.Decimal(text)
 
 
 def ended(run: client.Run, limits: Limits) -> str | None:

@@ -25,6 +25,7 @@ from concurrent.futures import Future
 
 from vibethinker_jax.verify import extract, frames, math
 from vibethinker_jax.verify import response as default
+from vibethinker_jax.verify.sandbox import packages as packages_lib
 from vibethinker_jax.verify.sandbox.client import UNSAFE, SandboxUnavailable
 from vibethinker_jax.verify.verdict import Verdict
 
@@ -74,17 +75,19 @@ class Pool:
     verifier: importable 'module:function' with the signature (response: str, row: dict) -> Verdict.
     timeout: wall seconds for one task; then its worker is killed and replaced and the verdict is ('wrong',
       'time_limit') for a row with tests, else ('wrong', 'timeout').
+    packages: names of the packages that programs may import; None: see sandbox/packages.py.
 
   A worker that dies by itself: its task is tried once more, then ('invalid', 'fault'); so is what a verifier
   raises (the first traceback goes to stderr). Start the pool before JAX: then nothing of JAX is in any parent
   of a worker.
   """
 
-  def __init__(self, workers: int = 2, verifier: str = DEFAULT, timeout: float = 10.0):
+  def __init__(self, workers: int = 2, verifier: str = DEFAULT, timeout: float = 10.0, packages: tuple | None = None):
     if workers < 1 or ':' not in verifier:
       raise ValueError(f'Pool needs workers >= 1 and a verifier "module:function": {workers}, {verifier!r}')
     self.stats = Stats()
     self._verifier, self._timeout = verifier, timeout
+    self._packages = packages_lib.installed(packages_lib.chosen() if packages is None else packages)
     self._queue, self._slow = collections.deque(), collections.deque()
     self._inflight = {}
     self._changed = threading.Condition()
@@ -172,10 +175,10 @@ class Pool:
   def _loop(self, number: int, lane: collections.deque, held: collections.deque) -> None:
     slow = lane is self._slow
     limit = self._timeout * (3 if slow else 1)  # its priority is low
-    process, alive, sent, head, started = None if slow else _start(self._verifier, number), False, 0, 0.0, 0
+    process, alive, sent, head, started = None if slow else _start(self._verifier, number, self._packages), False, 0, 0.0, 0
     while self._take(lane, held):
       if process is None:
-        process, alive, sent = _start(self._verifier, number), False, 0
+        process, alive, sent = _start(self._verifier, number, self._packages), False, 0
         if slow:
           os.setpriority(os.PRIO_PROCESS, process.pid, NICE)
       try:
@@ -325,11 +328,12 @@ def _decide_here(response: str, row: dict) -> tuple[Verdict | None, str, dict]:
   return None, extract.final_text(response), {'tests': row['tests']}
 
 
-def _start(verifier: str, number: int) -> subprocess.Popen:
+def _start(verifier: str, number: int, packages: tuple) -> subprocess.Popen:
   path = os.pathsep.join(os.path.abspath(p or '.') for p in sys.path)
   env = {'PATH': os.environ.get('PATH', '/usr/bin:/bin'), 'LANG': 'C.UTF-8', 'PYTHONPATH': path,
          'PYTHONHASHSEED': '0', 'PYTHONSAFEPATH': '1', 'SYMPY_GROUND_TYPES': 'python',
-         'OMP_NUM_THREADS': '1', 'OPENBLAS_NUM_THREADS': '1', 'JAX_PLATFORMS': 'cpu', math.IN_WORKER: str(number)}
+         'OMP_NUM_THREADS': '1', 'OPENBLAS_NUM_THREADS': '1', 'JAX_PLATFORMS': 'cpu', math.IN_WORKER: str(number),
+         packages_lib.VARIABLE: ','.join(packages)}
   env.update((name, os.environ[name]) for name in (UNSAFE, 'LD_LIBRARY_PATH', 'TMPDIR') if name in os.environ)
   return subprocess.Popen(
     [sys.executable, '-m', 'vibethinker_jax.verify.worker', verifier, str(os.getpid()), str(MEMORY)],

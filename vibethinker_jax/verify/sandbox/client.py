@@ -11,7 +11,7 @@ import threading
 from typing import NamedTuple
 
 from vibethinker_jax.verify import frames
-from vibethinker_jax.verify.sandbox import seccomp
+from vibethinker_jax.verify.sandbox import packages as packages_lib, seccomp
 
 UNSAFE = 'VIBETHINKER_UNSAFE_SANDBOX'
 HELPER = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'helper.py')
@@ -62,12 +62,23 @@ def _parse_marks(text: str) -> list[tuple[str, int]]:
 
 class Sandbox:
   """One helper process and its runs, one at a time; restarted when it died. Use from several threads is
-  serialised."""
+  serialised.
 
-  def __init__(self):
+  Args:
+    packages: names of packages that programs may import; None: see packages.chosen. Programs that name one of them run
+      in a second helper, started at the first, which has them loaded: their memory would cost every other program 1 ms.
+    load: what this helper itself loads.
+  Raises:
+    SandboxUnavailable, or ValueError for a package that is not installed.
+  """
+
+  def __init__(self, packages: tuple | None = None, load: tuple = ()):
     self._lock = threading.Lock()
     self._process = None
     self._filter = filter_bytes()
+    self._load = load
+    self._names = packages_lib.installed(packages_lib.chosen() if packages is None else packages)
+    self._loaded = Sandbox((), self._names) if self._names else None
     self.layers = {}  # name -> 'yes: ...' or 'no: why', once started
 
   def run(self, source: str, inputs: list[str], function: str | None, cpu: float, memory: int,
@@ -80,12 +91,15 @@ class Sandbox:
       function: name of the function or Solution method to call; None for stdin programs.
       cpu, memory, output: limits in seconds of the whole run, bytes, bytes of one case.
       case: CPU seconds of one input.
-      more: noise=True keeps the noise; typed, go_on, setup: see inside.function_program.
+      more: noise=True keeps the noise; typed, go_on, setup, types: see inside.function_program; rule: 'livecodebench'
+        for what its runner gives a program.
     Returns:
       A Run.
     Raises:
       SandboxUnavailable: no safe sandbox here. OSError, EOFError: the helper died (an infrastructure fault).
     """
+    if self._loaded and any(name in source or name in more.get('setup', '') for name in self._names):
+      return self._loaded.run(source, inputs, function, cpu, memory, output, case, **more)
     longest = 0 if function else max((len(i.encode('utf-8', 'surrogatepass')) for i in inputs), default=0)
     body = {'source': source, 'inputs': inputs}
     if 'setup' in more:
@@ -112,12 +126,15 @@ class Sandbox:
                _parse_marks(reply['marks']), data, reply['size'], reply['pid'], noise)
 
   def _start(self):
+    wanted = {'names': self._load, 'path': [os.path.abspath(folder or '.') for folder in sys.path] if self._load else []}
     self._process = subprocess.Popen(
-      [sys.executable, '-I', '-S', '-X', 'utf8', HELPER, self._filter.hex(), str(os.getpid())],
+      [sys.executable, '-I', '-S', '-X', 'utf8', HELPER, self._filter.hex(), str(os.getpid()), json.dumps(wanted)],
       stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=None, cwd='/', start_new_session=True,
       env={'PATH': '/usr/bin:/bin', 'LANG': 'C.UTF-8'}, bufsize=0)
     try:
       self.layers = frames.read(self._process.stdout.fileno())
+      if self._load:
+        self.layers['packages'] = _packages_line(self.layers['packages'])
       self._self_check()
     except (OSError, EOFError, ValueError) as e:
       self._stop()
@@ -138,8 +155,8 @@ class Sandbox:
       raise SandboxUnavailable(f'hostile self-checks got through: {", ".join(through)}.\n{table(self.layers)}\n'
                                + remedy())
     if os.environ.get('VIBETHINKER_VERIFY_WORKER') == '0':  # one line for all workers of a pool
-      print('sandbox: ' + '; '.join(f'{name} {state}' for name, state in self.layers.items()), file=sys.stderr,
-          flush=True)
+      shown = {'packages': self.layers['packages']} if self._load else self.layers
+      print('sandbox: ' + '; '.join(f'{name} {state}' for name, state in shown.items()), file=sys.stderr, flush=True)
     self.layers['self-checks'] = f'yes: {len(SELF_CHECKS)} attacks stopped' if self._filter else 'NO'
 
   def start(self) -> dict[str, str]:
@@ -147,7 +164,8 @@ class Sandbox:
     with self._lock:
       if self._process is None or self._process.poll() is not None:
         self._start()
-      return self.layers
+    loaded = self._loaded.start()['packages'] if self._loaded else 'no: none is installed or asked for'
+    return self.layers | ({} if self._load else {'packages': loaded})
 
   def _stop(self):
     if self._process is not None:
@@ -159,8 +177,19 @@ class Sandbox:
       self._process = None
 
   def close(self):
+    if self._loaded:
+      self._loaded.close()
     with self._lock:
       self._stop()
+
+
+def _packages_line(loaded: dict[str, str]) -> str:
+  """Of {name: version or error}. Raises SandboxUnavailable where one that was asked for by name cannot be loaded."""
+  broken = [f'{name}: {state}' for name, state in loaded.items() if state.startswith('failed')]
+  if any(name.split(':')[0] not in packages_lib.DEFAULT for name in broken):
+    raise SandboxUnavailable(f'sandbox.packages cannot be loaded: {"; ".join(broken)}')
+  good = [f'{name} {state}'.strip() for name, state in loaded.items() if not state.startswith('failed')]
+  return f'{"yes" if good else "no"}: {", ".join(good + broken)}'
 
 
 def table(layers: dict[str, str]) -> str:

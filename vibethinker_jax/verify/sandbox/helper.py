@@ -1,6 +1,7 @@
-"""The sandbox's own process, `python -I -S helper.py FILTER PARENT`: forks one confined child per run.
+"""The sandbox's own process, `python -I -S helper.py FILTER PARENT PACKAGES`: forks one confined child per run.
 
-It is of the standard library alone and has a clean environment; it loads the library once, says which layers are
+It is of the standard library alone, and the packages that it is told to load (JSON: {names, path}), and has a clean
+environment; it loads the library once, says which layers are
 active, and serves runs on its stdin: a header {mode, cases, limits, body} and the body {source, inputs}, answered by a
 header {status, pid, killed, cpu, marks, size, data, noise} and the raw output. It never sees an expected output, so
 there is no verdict here that a program could forge; and it moves bodies and outputs between descriptors without
@@ -22,6 +23,7 @@ import time
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))  # -I leaves it out
 import confine
 import inside
+import packages
 del sys.path[0]
 
 # What programs may import: no file can be opened later. 75 ms, once per helper.
@@ -63,6 +65,7 @@ def child(task, body, fds, uid, helper):
   with io.open(body, 'rb') as f:
     task.update(json.loads(f.read()))
   os.closerange(len(fds), 256)
+  task['limits']['memory'] += helper.extra
   confine.set_limits(task['limits'], task['cases'], bool(uid), MAX_NOISE if task.get('noise') else 0)
   confine.last(helper.libc, helper.program)
   signal.set_wakeup_fd(-1)
@@ -194,6 +197,11 @@ def start():
   helper.program = confine.load_filter(bytes.fromhex(sys.argv[1])) if LINUX else None
   safe = helper.program is not None
   preload()
+  wanted, before = json.loads(sys.argv[3]), packages.address_space()
+  loaded = packages.load(**wanted)
+  if LINUX and confine.threads(os.getpid()) > 1:
+    sys.exit(f'sandbox.packages: one of {", ".join(loaded)} starts threads when it is imported, and cannot be forked')
+  helper.extra = packages.address_space() - before  # the limit of memory is the program's own
   helper.uids, user = confine.own_uids(each_run=safe) if LINUX else ([], 'no: no sandbox')
   helper.abi, helper.ruleset = confine.landlock(helper.libc) if safe else (0, -1)
   if LINUX:
@@ -206,6 +214,8 @@ def start():
     'thread cap': f'yes: {confine.MAX_THREADS}, watched' + (' and limited by the kernel' if helper.uids else '')
                   if seen else 'no: /proc hides threads',
     'resource limits': 'yes: CPU, wall, memory, files, output'}
+  if wanted['names']:
+    helper.layers['packages'] = loaded
   helper.null = os.open(os.devnull, os.O_RDWR)
   helper.wakeup, wakeup_write = os.pipe()
   os.set_blocking(helper.wakeup, False)

@@ -4,7 +4,8 @@ install.
 Default deny: what is not named fails with EPERM. Numbers are (x86_64, aarch64; -1: the call does not exist
 there), printed by libseccomp 2.5.4; tests/verify/test_sandbox.py compares them with the installed libseccomp.
 No open of any kind is allowed: the standard library is loaded before, so a program can read neither the tests
-of other problems nor any file of the host, and write none.
+of other problems nor any file of the host, and write none. That holds for tempfile too: its files are refused
+(PermissionError, FileNotFoundError), but for a SpooledTemporaryFile, which stays in memory; as do io.BytesIO and StringIO.
 """
 from __future__ import annotations
 
