@@ -72,7 +72,7 @@ def _text(path: str, plain: str, packed: bool, spool) -> File:
   try:
     with opened(path, 'rb') as file:
       head = file.read(4096)
-    _check_encoding(path, head)
+    _check_encoding(path, head, packed)
     if plain.endswith(('.csv', '.tsv', '.tab')):
       return _spooled(path, 'line', tables.rows(path, opened, plain.endswith(('.tsv', '.tab'))), spool)
     rows = _document(path, opened, head, plain.endswith('.json'))
@@ -95,11 +95,13 @@ def _start(path: str) -> bytes:
     raise ValueError(f'{path} cannot be read: {error.strerror or error}') from error
 
 
-def _check_encoding(path: str, head: bytes) -> None:
+def _check_encoding(path: str, head: bytes, packed: bool) -> None:
   """Refuses UTF-16 and UTF-32, with their mark or without: then every second byte of what every format begins with is 0."""
   if head[:2] in (b'\xff\xfe', b'\xfe\xff') or b'\0' in head[:4]:
     wide = 'UTF-32' if head[:4] in (b'\xff\xfe\0\0', b'\0\0\xfe\xff') else 'UTF-16'
-    raise ValueError(f'{path} is not UTF-8 but {wide}: convert it, for example: iconv -f {wide} -t UTF-8 {path} > NEW')
+    iconv = f'iconv -f {wide} -t UTF-8'
+    raise ValueError(f'{path} is not UTF-8 but {wide}: convert it, for example: ' +
+                     (f'gzip -dc {path} | {iconv} > NEW' if packed else f'{iconv} {path} > NEW'))
 
 
 def _blank(line: bytes) -> bool:
@@ -173,7 +175,8 @@ def _document(path: str, opened, head: bytes, certain: bool) -> list | None:
       if not certain:
         return None
       raise ValueError(f'{path}: not JSON ({error})') from error
-  return value if isinstance(value, list) else _unwrapped(path, value) or [value]
+  rows = value if isinstance(value, list) else _unwrapped(path, value)
+  return [value] if rows is None else rows
 
 
 _SPREAD = object()

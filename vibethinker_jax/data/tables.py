@@ -70,14 +70,15 @@ def _dialect(path: str, opened, tabs: bool) -> tuple[str, int]:
     for quoting in (csv.QUOTE_MINIMAL, csv.QUOTE_NONE) if delimiter == '\t' else (csv.QUOTE_MINIMAL,):
       with opened(path, 'rt', encoding='utf-8-sig', newline='') as file:
         records = filter(any, csv.reader(file, delimiter=delimiter, quoting=quoting, strict=True))
+        header, sizes = [], []
         try:
           header = next(records, [])
-          if len(header) < 2:
-            continue
-          # With tabs all records are read: the last quote may be the one that is not closed.
-          sizes = [len(record) for record in itertools.islice(records, None if delimiter == '\t' else LOOKED_AT)]
+          if len(header) > 1:  # with tabs all records are read: the last quote may be the one that is not closed
+            sizes = [len(record) for record in itertools.islice(records, None if delimiter == '\t' else LOOKED_AT)]
         except csv.Error:  # `rows` says where, if nothing else fits
           sizes = [0]
+      if len(header) < 2:
+        continue
       share = sum(n == len(header) for n in sizes) / len(sizes) if sizes else 1.0
       plain = not any(other in name for name in header for other in DELIMITERS)
       if (found := (share, plain, len(header))) > best[0]:
