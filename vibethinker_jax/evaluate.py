@@ -16,7 +16,6 @@ from vibethinker_jax import startup
 if __name__ == '__main__':
   startup.prepare()
 
-import json
 import os
 import pathlib
 

@@ -1,6 +1,9 @@
 """The recipe's evaluation keeps each response as soon as it is complete, and goes on from there."""
 
+import importlib.util
 import json
+import os
+import pathlib
 import signal
 import subprocess
 import sys
@@ -14,6 +17,8 @@ from vibethinker_jax.eval.journal import Journal
 def evaluation(toy, **changes) -> dict:
   """The toy recipe with the last stage alone, of a random model: 15 problems, 2 responses each."""
   config = toy.config()
+  for name in config['stages'][:-1]:
+    del config[name]
   config['stages'] = ('evaluate',)
   config['evaluate'].update({'models': ('init',)} | changes)
   return config
@@ -111,28 +116,38 @@ def test_a_failure_before_the_first_response_leaves_nothing(toy, tmp_path, monke
 
 @pytest.mark.slow
 def test_killed_and_started_again(toy, tmp_path):
-  outcomes = []
+  outcomes, command = [], [sys.executable, __file__]
   for kills in ((), (5,), (0, 7, 20)):
     workdir = tmp_path / str(len(kills))
-    for kill in (*(f'evaluate:{n}' for n in kills), None):
-      done = subprocess.run([sys.executable, __file__, str(workdir), *([kill] if kill else [])], capture_output=True, text=True,
-                            timeout=900)
-      assert done.returncode == (-signal.SIGKILL if kill else 0), done.stderr
-      if kill:
-        assert len(lines(workdir)) == int(kill.split(':')[1]) + 1
+    for kill in map(str, kills):
+      done = subprocess.run([*command, str(workdir), kill], capture_output=True, text=True, timeout=900)
+      assert done.returncode == -signal.SIGKILL, done.stderr
+      assert len(lines(workdir)) == int(kill) + 1  # half a line
+    done = subprocess.run([*command, str(workdir)], capture_output=True, text=True, timeout=900)
+    assert done.returncode == 0, done.stderr
     outcomes.append(outcome(workdir))
   assert outcomes[1] == outcomes[2] == outcomes[0]
 
 
+def die_at(count: int) -> None:
+  """SIGKILL in the middle of writing that response: nothing is flushed, no handler runs."""
+  append = Journal.append
+
+  def deadly(self, row):
+    if len(self.known) == count:
+      self._file.write(json.dumps(row).encode()[:25])
+      self._file.flush()
+      os.kill(os.getpid(), signal.SIGKILL)
+    append(self, row)
+
+  Journal.append = deadly
+
+
 if __name__ == '__main__':
-  import importlib.util
-  import os
-  import pathlib
   os.environ['JAX_PLATFORMS'] = 'cpu'
   spec = importlib.util.spec_from_file_location('toy', pathlib.Path(__file__).with_name('toy.py'))
   module = importlib.util.module_from_spec(spec)
   spec.loader.exec_module(module)
-  for at in sys.argv[2:]:
-    stage, count = at.split(':')
-    module.die_at_response(stage, int(count))
+  for count in sys.argv[2:]:
+    die_at(int(count))
   run(module, evaluation(module), pathlib.Path(sys.argv[1]))

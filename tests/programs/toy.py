@@ -2,12 +2,11 @@
 
   python tests/programs/toy.py WORKDIR STAGES [STAGE:STEP[:HOST:FAULT]]
 
-STAGES: comma-separated. STAGE:STEP: die there, in an evaluation at that response. FAULT: what that host does before the step, see `fault`.
+STAGES: comma-separated. STAGE:STEP: die there. FAULT: what that host does before the step, see `fault`.
 """
 
 from concurrent.futures import Future
 import importlib.util
-import json
 import os
 import pathlib
 import signal
@@ -79,21 +78,6 @@ def die_at(stage: str, step: int) -> None:
   metrics.Writer.write = deadly
 
 
-def die_at_response(stage: str, count: int) -> None:
-  """SIGKILL in the middle of writing that response of an evaluation."""
-  from vibethinker_jax.eval.journal import Journal
-  append = Journal.append
-
-  def deadly(self, row):
-    if row['set'] == stage and len(self.known) == count:
-      self._file.write(json.dumps(row).encode()[:25])
-      self._file.flush()
-      os.kill(os.getpid(), signal.SIGKILL)
-    append(self, row)
-
-  Journal.append = deadly
-
-
 def fault(kind: str) -> None:
   if kind == 'raise':
     raise RuntimeError('the cat ate it')
@@ -128,6 +112,5 @@ if __name__ == '__main__':
       fail_at(stage, int(step), int(who[0]), who[1])
     else:
       die_at(stage, int(step))
-      die_at_response(stage, int(step))
   with watch.guard():
     main.run(config(), pathlib.Path(sys.argv[1]), tuple(sys.argv[2].split(',')))

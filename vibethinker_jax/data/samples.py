@@ -12,12 +12,11 @@ import ast
 import json
 import re
 
-# AtCoder's headings; the input ends where its output begins, the output at an empty line (what follows explains it).
-_SAMPLE = re.compile(r'^[ \t]*(?:Sample|Example) Input[ \t]*#?(\d*)[ \t]*:?[ \t]*\n(.*?)'
-                     r'^[ \t]*(?:Sample|Example) Output[ \t]*#?\1[ \t]*:?[ \t]*\n(.*?)(?=\n[ \t]*\n|\Z)', re.MULTILINE | re.DOTALL)
-# LeetCode's.
-_EXAMPLE = re.compile(r'^[ \t]*Input:[ \t]*(.*?)^[ \t]*Output:[ \t]*(.*?)'
-                      r'(?=^[ \t]*(?:Explanation|Example|Input|Constraints|Note)\b|\n[ \t]*\n|\Z)', re.MULTILINE | re.DOTALL)
+_HEADING = re.compile(r'[ \t#*-]*(?:Sample|Example)[ \t]+(Input|Output)[ \t]*#?(\d*)[ \t:#*-]*')  # AtCoder's
+_EXAMPLE = re.compile(r'^[ \t*]*Input:[ \t*]*(.*?)^[ \t*]*Output:[ \t*]*(.*?)'  # LeetCode's
+                      r'(?=^[ \t*]*(?:Explanation|Example|Input|Constraints|Note)\b|\n[ \t]*\n|\Z)', re.MULTILINE | re.DOTALL)
+_SENTENCE = re.compile(r'[A-Za-z]+ [A-Za-z]+ [a-z]+.*\.\s*')
+_NUMBERS = re.compile(r'[\s\d.,+-]+')
 _FENCE = re.compile(r'```(?:python)?[ \t]*\n(.*?)```', re.DOTALL)
 
 
@@ -37,8 +36,7 @@ def cases(statement: str, starter: str = '') -> list[dict]:
     The tests in the statement's order; [] if there are none, or one of them cannot be read.
   """
   if not starter:
-    return [{'input': given.strip('\n') + '\n', 'output': output.strip('\n') + '\n', 'testtype': 'stdin'}
-            for _, given, output in _SAMPLE.findall(_without_gaps(statement)) if output.strip()]
+    return _standard_input(statement)
   names, found = parameters(starter), []
   for given, output in _EXAMPLE.findall(statement):
     try:
@@ -52,18 +50,47 @@ def cases(statement: str, starter: str = '') -> list[dict]:
 
 def parameters(starter: str) -> list[str]:
   """The names of the last method's parameters, without self; [] if there is none."""
-  try:
-    tree = ast.parse(starter.rstrip() + ' pass' if starter.rstrip().endswith(':') else starter)
-  except SyntaxError:
+  tree = None
+  for body in (' pass', ''):  # mostly it is to be written
+    try:
+      tree = tree or ast.parse(starter.rstrip() + body)
+    except SyntaxError:
+      continue
+  if tree is None:
     return []
   methods = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
   return [a.arg for a in methods[-1].args.args if a.arg != 'self'] if methods else []
 
 
-def _without_gaps(statement: str) -> str:
-  """The statement with the empty lines between a heading and what it heads taken out."""
-  return re.sub(r'^([ \t]*(?:Sample|Example) (?:Input|Output)[ \t]*#?\d*[ \t]*:?)[ \t]*\n(?:[ \t]*\n)+', r'\1\n', statement,
-                flags=re.MULTILINE)
+def _standard_input(statement: str) -> list[dict]:
+  lines = [line.rstrip() for line in statement.splitlines()]
+  heads = [(i, *match.groups()) for i, line in enumerate(lines) if (match := _HEADING.fullmatch(line))]
+  found = []
+  for (i, kind, number), (j, other, same), (end, *_) in zip(heads, heads[1:], heads[2:] + [(len(lines), '', '')]):
+    output = _output(lines[j + 1:end])
+    if (kind, other) == ('Input', 'Output') and number == same and output:
+      given = _fenced(lines[i + 1:j]) or '\n'.join(lines[i + 1:j]).strip('\n')
+      found.append({'input': given + '\n', 'output': output + '\n', 'testtype': 'stdin'})
+  return found
+
+
+def _output(block: list[str]) -> str:
+  """What is printed, of all that stands between this heading and the next: what follows an empty line explains it. '' where
+  that is not certain: prose in the place of an empty output, more numbers after the empty line."""
+  if fenced := _fenced(block):
+    return fenced
+  gap = next((i for i, line in enumerate(block) if line), len(block))
+  end = next((i for i in range(gap, len(block)) if not block[i]), len(block))
+  after = next((line for line in block[end:] if line), '')
+  if gap > 1 and _SENTENCE.fullmatch(block[gap] if gap < len(block) else '') or _NUMBERS.fullmatch(after):
+    return ''
+  return '\n'.join(block[gap:end])
+
+
+def _fenced(block: list[str]) -> str:
+  """What stands in a block's ``` fences, if it begins with one."""
+  text = '\n'.join(block).strip('\n')
+  return '\n'.join(text.split('\n')[1:]).partition('\n```')[0] if text.startswith('```') else ''
 
 
 def _arguments(text: str, names: list[str]) -> list:
@@ -72,10 +99,19 @@ def _arguments(text: str, names: list[str]) -> list:
   Raises:
     ValueError: other names, or a value that is none.
   """
-  found = list(re.finditer(r'(?:^|,)\s*(' + '|'.join(map(re.escape, names)) + r')\s*=(?!=)', text)) if names else []
-  ends = [match.start() for match in found[1:]] + [len(text)]
-  values = {match[1]: _value(text[match.end():end]) for match, end in zip(found, ends)}
-  if sorted(values) != sorted(names) or len(found) != len(names):
+  head = re.compile(r'\s*,?\s*(' + '|'.join(map(re.escape, names)) + r')\s*=(?!=)\s*')
+  values, at = {}, 0
+  while text[at:].strip():
+    match = head.match(text, at)
+    if not names or not match or match[1] in values:
+      raise ValueError(f'the arguments {text!r} are not those of {names}')
+    try:
+      values[match[1]], at = json.JSONDecoder().raw_decode(text, match.end())
+    except ValueError:  # a value of Python: it ends before the next name
+      following = re.compile(',' + head.pattern).search(text, match.end())
+      at = following.start() if following else len(text)
+      values[match[1]] = _value(text[match.end():at])
+  if values.keys() != set(names):
     raise ValueError(f'the arguments {text!r} are not those of {names}')
   return [values[name] for name in names]
 
