@@ -19,8 +19,8 @@ import tqdm
 from vibethinker_jax import config as config_lib, startup
 from vibethinker_jax.data import ngrams, rows as rows_lib, sources
 
-TRAIN = flags.DEFINE_string('train', None, 'Training files: paths and globs with commas between; JSON lines or arrays '
-                            '(.gz too), parquet, ArrayRecord.')
+TRAIN = flags.DEFINE_string('train', None, 'Training files: paths and globs with commas between; JSON lines or arrays, '
+                            'CSV, TSV (.gz too), parquet, ArrayRecord.')
 AGAINST = flags.DEFINE_string('against', None, 'Evaluation files, in the same way.')
 OUTPUT = flags.DEFINE_string('output', None, 'For the rows that stay: .jsonl, .jsonl.gz, .parquet (of parquet).')
 NGRAM = flags.DEFINE_integer('ngram', 10, 'Words of an n-gram.', lower_bound=ngrams.FEWEST)

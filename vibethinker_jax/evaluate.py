@@ -34,7 +34,7 @@ PRESET = flags.DEFINE_list('preset', [], f'Protocols: {", ".join(presets.PRESETS
                            'each of its entries.')
 DATA = flags.DEFINE_string(
     'data', '', 'Files of problems with answers or tests, paths and globs with commas between (JSON lines or arrays, '
-    "CSV, .gz too, parquet, ArrayRecord), or 'synthetic': held-out synthetic problems, the default with a checkpoint. "
+    "CSV, TSV, .gz too, parquet, ArrayRecord), or 'synthetic': held-out synthetic problems, the default with a checkpoint. "
     'Without --preset every entry is a set of its own.')
 LIMIT = flags.DEFINE_integer('limit', 0, 'Only so many problems from the start of each set of files; 0 is all.',
                              lower_bound=0)
@@ -42,7 +42,8 @@ PROMPT_FIELD = flags.DEFINE_string(
     'prompt_field', '', "Field of the prompt in --data, or a template: '{problem} Put the answer in \\boxed{{}}.' "
     'Default: found (prompt, problem, question), and worded as the preset says.')
 ANSWER_FIELD = flags.DEFINE_string(
-    'answer_field', '', 'Field of the answer in --data. Default: found (answer, reward_model.ground_truth).')
+    'answer_field', '', 'Field of the answer in --data. Default: found (answer, reward_model.ground_truth, final_answer, '
+    'ground_truth, target, ...; else the last box of solution).')
 DOMAIN_FIELD = flags.DEFINE_string(
     'domain_field', '', 'Field by which a set is divided in its table. Default: domain, subject, type, difficulty.')
 DOMAINS = flags.DEFINE_list('domains', list(synthetic.DOMAINS), 'Domains of the synthetic problems.')
