@@ -45,11 +45,13 @@ def text(value: Any) -> str:
 
 
 def _told(value: str) -> str:
-  before, marker, after = value.rpartition('####')
+  _, marker, after = value.rpartition('####')
   if marker:
     return after.strip().replace(',', '')
+  if not _BOX.search(value):
+    return value
   found, rest = boxes(value)
-  if not found or len(found) > 1 and _BETWEEN.fullmatch(rest):  # several parts, each in a box
+  if len(found) > 1 and _BETWEEN.fullmatch(rest):  # several parts, each in a box
     return value
   return of_solution(value)
 
@@ -145,10 +147,9 @@ class Contradictions:
 
   def add(self, prompt: str | list[dict], choices: list | None) -> None:
     """The next row: what it asks, text or chat messages, and the options if it has some."""
-    turns = prompt if isinstance(prompt, list) else [{'role': 'user', 'content': prompt}]
-    asked = [' '.join(turn['content'].split()) for turn in turns]
-    digest = hashlib.blake2b(json.dumps([asked, choices]).encode(), digest_size=8).digest()
-    self._keys.append(int.from_bytes(digest, 'little'))
+    turns = [prompt] if isinstance(prompt, str) else [turn['content'] for turn in prompt]
+    asked = '\n'.join([' '.join(turn.split()) for turn in turns] + ([json.dumps(choices)] if choices else []))
+    self._keys.append(int.from_bytes(hashlib.blake2b(asked.encode(), digest_size=8).digest(), 'little'))
     self._rows.append(self._count)
     self._count += 1
 

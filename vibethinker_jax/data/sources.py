@@ -147,9 +147,10 @@ def read_problems(options: DataOptions | str) -> list[dict]:
   rows = rows_lib.Rows(rows_lib.paths(options.files))
   problems, untested, contradictions = [], [], answers.Contradictions()
   for i in _bar(len(rows), 'reading data'):
+    row = rows[i]
     with _at(rows, i, PROBLEM):
       try:
-        row = layouts.known(rows[i])
+        row = layouts.known(row)
       except livecodebench.NoTests:
         untested.append(i)
         continue
