@@ -283,6 +283,14 @@ def test_half_a_character(tmp_path, name, row, half):
     found[1]
 
 
+@pytest.mark.parametrize('name', ['a.jsonl', 'a.json', 'a.jsonl.gz'])
+def test_brackets_without_end(tmp_path, name):
+  deep = '{"a": ' + '[' * 100_000 + ']' * 100_000 + '}'
+  for text in (deep, deep + '\n' + deep, deep[6:-1]):
+    with pytest.raises(ValueError, match=f'{name}.*(nested too deeply|recursion|JSON object is needed)'):
+      list(rows.read(packed(tmp_path / name, text.encode())))
+
+
 def test_a_million_rows_take_no_more_than_their_offsets(tmp_path):
   path = tmp_path / 'a.jsonl'
   path.write_bytes(b''.join(b'{"a": %d}\n' % i + b'\n' * (i % 1000 == 0) for i in range(1_000_000)))

@@ -171,7 +171,7 @@ def _document(path: str, opened, head: bytes, certain: bool) -> list | None:
   with opened(path, 'rb') as file:
     try:
       value = json.loads(file.read().removeprefix(BOM).decode())
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
       if not certain:
         return None
       raise ValueError(f'{path}: not JSON ({error})') from error
@@ -191,7 +191,7 @@ def _only_line(path: str, opened):
       value = json.loads(text)
     except json.JSONDecodeError as error:
       return _SPREAD if error.pos >= len(text) else None
-    except ValueError:
+    except (ValueError, RecursionError):
       return None
     return None if next(filled, None) is not None else value
 

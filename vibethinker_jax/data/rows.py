@@ -75,6 +75,8 @@ class Rows:
     raw = self.raw(index)
     try:
       row = _JSON.decode(raw.decode())
+    except RecursionError:
+      raise ValueError(f'{self.location(index)}: nested too deeply to be a row') from None
     except ValueError as error:
       if str(error) in ('NaN', 'Infinity', '-Infinity'):
         raise ValueError(f'{self.location(index)}: {_named(raw, _not_finite)} is {error}, which is no value: give a number '
