@@ -23,7 +23,8 @@ def answer(tmp_path, row):
 @pytest.mark.parametrize('row, expected', [
     ({'final_answer': '2'}, '2'), ({'ground_truth': 2}, '2'), ({'target': '2'}, '2'), ({'expected_answer': '2'}, '2'),
     ({'gold': '2'}, '2'), ({'answer': '1', 'target': '2'}, '1'), ({'answer': None, 'final_answer': ['2']}, '2'),
-    ({'answer': 'So $x=\\boxed{\\frac{1}{2}}$.'}, '\\frac{1}{2}'), ({'answer': '\\boxed{1}, \\boxed{2}'}, '\\boxed{1}, \\boxed{2}'),
+    ({'answer': 'So $x=\\boxed{\\frac{1}{2}}$.'}, '\\frac{1}{2}'),
+    ({'answer': '\\boxed{1}, \\boxed{2}'}, '\\boxed{1}, \\boxed{2}'),
     ({'answer': '\\boxed{7}'}, '7'), ({'final_answer': '#### 1,234'}, '1234')], ids=str)
 def test_fields(tmp_path, row, expected):
   assert answer(tmp_path, {'question': 'q'} | row) == expected
@@ -43,7 +44,8 @@ def test_the_last_box_of_a_solution(tmp_path, solution, expected):
 
 
 @pytest.mark.parametrize('solution, reason', [
-    ('it is 2', r'no \\boxed\{...\} is in the solution'), ('\\boxed{2', 'is not closed'), ('$\\boxed{1}$ \\boxed{ }', 'is empty'),
+    ('it is 2', r'no \\boxed\{...\} is in the solution'), ('\\boxed{2', 'is not closed'),
+    ('$\\boxed{1}$ \\boxed{ }', 'is empty'),
     ('\\boxedtext{2}', 'no '), ('\\boxed{\\frac{1}{2}', 'is not closed'), ('', 'no '), (['\\boxed{1}', '\\boxed{2}'], 'no ')],
     ids=str)
 def test_solutions_without_an_answer(tmp_path, solution, reason):
@@ -116,7 +118,8 @@ def test_contradictions(tmp_path, door, first, second):
 
 
 @pytest.mark.parametrize('first, second', [
-    ('2', 2), ('1,000', '1000'), ('2.0', '2'), ('$\\dfrac{1}{2}$', '\\frac{1}{2}'), ('(1, 2)', '(1,2)'), ('x ', 'x'), ('015', 15)])
+    ('2', 2), ('1,000', '1000'), ('2.0', '2'), ('$\\dfrac{1}{2}$', '\\frac{1}{2}'), ('(1, 2)', '(1,2)'), ('x ', 'x'),
+    ('015', 15)])
 def test_other_spellings_are_no_contradiction(tmp_path, first, second):
   path = write(tmp_path / 'p.jsonl', {'problem': 'p', 'answer': first}, {'problem': 'p ', 'answer': second})
   assert len(sources.read_problems(path)) == 2
@@ -128,7 +131,8 @@ def test_what_is_no_contradiction(tmp_path):
                {'problem': 'which?', 'choices': ['c', 'd'], 'answer': 'B'}, {'problem': 'code', 'tests': tests('1')},
                {'problem': 'code', 'tests': tests('2')}, {'problem': 'P', 'answer': '1'}, {'problem': 'p', 'answer': '2'})
   assert len(sources.read_problems(path)) == 6
-  path = write(tmp_path / 'e.jsonl', {'problem': 'p', 'response': 'a', 'answer': '1'}, {'problem': 'p', 'response': 'b', 'answer': '2'})
+  path = write(tmp_path / 'e.jsonl', {'problem': 'p', 'response': 'a', 'answer': '1'},
+               {'problem': 'p', 'response': 'b', 'answer': '2'})
   assert len(sources.FileExamples(sources.DataOptions(path))) == 2  # of responses there may be several
 
 

@@ -78,7 +78,8 @@ def test_rows_without_samples_are_listed(tmp_path):
     ('### Sample Input 1\n```\n1\n\n2\n```\n### Sample Output 1\n```\n3\n```\n\nx', [('1\n\n2\n', '3\n')]),
     ('**Example Input 1**\n1\n**Example Output 1**\n2\n', [('1\n', '2\n')]),
     # The second sample prints nothing; what stands there explains it.
-    ('Sample Input 1\n\n1\n\nSample Output 1\n\n1\n\nSample Input 2\n\n2\n\nSample Output 2\n\n\nNothing is to be printed here.\n',
+    ('Sample Input 1\n\n1\n\nSample Output 1\n\n1\n\nSample Input 2\n\n2\n\n'
+     'Sample Output 2\n\n\nNothing is to be printed here.\n',
      [('1\n', '1\n')]),
     ('Sample Input 1\n\n1\n\nSample Output 1\n\n\n8\n\nSo the answer is 8.', [('1\n', '8\n')]),
     # Two blocks of numbers: where the output ends is not certain.

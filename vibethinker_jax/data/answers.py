@@ -177,7 +177,7 @@ class Contradictions:
 
 
 def spelling(answer: str) -> str:
-  r"""One spelling for answers that only look different: white space, $, \dfrac, \left and \right, 2.0 and 2, 1,000 and 1000."""
+  r"""One spelling for answers that only look different: white space, $, \dfrac, \left, 2.0 and 2, 1,000 and 1000."""
   found = re.sub(r'\\(?:left|right|displaystyle)(?![a-zA-Z])|\\[!,;: ]|\s|\$|\.$', '', answer)
   found = re.sub(r'\\[dt]frac', r'\\frac', found.replace('{,}', ','))
   if re.fullmatch(r'[-+]?\d{1,3}(?:,\d{3})+(?:\.\d+)?', found):

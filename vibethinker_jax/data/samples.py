@@ -14,7 +14,8 @@ import re
 
 _HEADING = re.compile(r'[ \t#*-]*(?:Sample|Example)[ \t]+(Input|Output)[ \t]*#?(\d*)[ \t:#*-]*')  # AtCoder's
 _EXAMPLE = re.compile(r'^[ \t*]*Input:[ \t*]*(.*?)^[ \t*]*Output:[ \t*]*(.*?)'  # LeetCode's
-                      r'(?=^[ \t*]*(?:Explanation|Example|Input|Constraints|Note)\b|\n[ \t]*\n|\Z)', re.MULTILINE | re.DOTALL)
+                      r'(?=^[ \t*]*(?:Explanation|Example|Input|Constraints|Note)\b|\n[ \t]*\n|\Z)',
+                      re.MULTILINE | re.DOTALL)
 _SENTENCE = re.compile(r'[A-Za-z]+ [A-Za-z]+ [a-z]+.*\.\s*')
 _NUMBERS = re.compile(r'[\s\d.,+-]+')
 _FENCE = re.compile(r'```(?:python)?[ \t]*\n(.*?)```', re.DOTALL)

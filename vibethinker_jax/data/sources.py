@@ -195,7 +195,8 @@ def _check_contradictions(rows: rows_lib.Rows, problems: list[dict], contradicti
     others = ', '.join(map(rows.location, (later for _, later in pairs[1:6]))) + (', ...' if len(pairs) > 6 else '')
     more = f' (and {len(pairs) - 1} more rows like it: {others})' if others else ''
     raise ValueError(f'{rows.location(first)} and {rows.location(second)}: the same prompt with different answers, {told}'
-                     f'{more}; one is wrong: correct it or leave it out. It starts with {str(problems[first]["prompt"])[:60]!r}')
+                     f'{more}; one is wrong: correct it or leave it out. It starts with '
+                     f'{str(problems[first]["prompt"])[:60]!r}')
 
 
 def read_traces(options: DataOptions) -> Iterator[dict]:
