@@ -19,8 +19,8 @@ import tqdm
 from vibethinker_jax import config as config_lib, startup
 from vibethinker_jax.data import ngrams, rows as rows_lib, sources
 
-TRAIN = flags.DEFINE_string('train', None, 'Training files: paths and globs with commas between; JSON lines or arrays '
-                            '(.gz too), parquet, ArrayRecord.')
+TRAIN = flags.DEFINE_string('train', None, 'Training files: paths and globs with commas between; JSON lines or arrays, '
+                            'CSV, TSV (.gz too), parquet, ArrayRecord.')
 AGAINST = flags.DEFINE_string('against', None, 'Evaluation files, in the same way.')
 OUTPUT = flags.DEFINE_string('output', None, 'For the rows that stay: .jsonl, .jsonl.gz, .parquet (of parquet).')
 NGRAM = flags.DEFINE_integer('ngram', 10, 'Words of an n-gram.', lower_bound=ngrams.FEWEST)
@@ -75,7 +75,7 @@ def run(train: str, against: str, output: str, n: int, train_fields: list[str], 
   counts = collections.Counter(hit.gram for hits in shared.values() for hit in hits)
   common = {gram for gram, count in counts.items() if ignore_common and count > ignore_common}
   dropped = {i: left for i, hits in shared.items() if (left := [hit for hit in hits if hit.gram not in common])}
-  place = lambda of, i: {'file': of.place(i)[0].path, 'line': of.place(i)[1] + 1}
+  place = lambda of, i: {'file': of.place(i)[0].path, 'line': of.number(i)}
   ranked = lambda wanted: [
       {'ngram': ' '.join(gram), 'rows': count} for gram, count in counts.most_common() if wanted(gram)]
   listed = lambda numbers: [place(evaluation, owners[number]) for number in numbers]

@@ -16,17 +16,15 @@ from vibethinker_jax import startup
 if __name__ == '__main__':
   startup.prepare()
 
-import json
 import os
 import pathlib
-import tempfile
 
 from absl import app, flags
 
 from vibethinker_jax import config as config_lib
 from vibethinker_jax.data import overlap, presets, rows as rows_lib, sources, synthetic, tokenizer as tokenizer_lib
 from vibethinker_jax.eval import compare, judge, page, scores, sets as sets_lib, stored, terminal
-from vibethinker_jax.eval.journal import Journal
+from vibethinker_jax.eval.journal import Journal, check_same, remember
 from vibethinker_jax.verify.pool import Pool
 from vibethinker_jax.verify.sandbox.client import SandboxUnavailable
 
@@ -36,7 +34,7 @@ PRESET = flags.DEFINE_list('preset', [], f'Protocols: {", ".join(presets.PRESETS
                            'each of its entries.')
 DATA = flags.DEFINE_string(
     'data', '', 'Files of problems with answers or tests, paths and globs with commas between (JSON lines or arrays, '
-    "CSV, .gz too, parquet, ArrayRecord), or 'synthetic': held-out synthetic problems, the default with a checkpoint. "
+    "CSV, TSV, .gz too, parquet, ArrayRecord), or 'synthetic': held-out synthetic problems, the default with a checkpoint. "
     'Without --preset every entry is a set of its own.')
 LIMIT = flags.DEFINE_integer('limit', 0, 'Only so many problems from the start of each set of files; 0 is all.',
                              lower_bound=0)
@@ -44,7 +42,8 @@ PROMPT_FIELD = flags.DEFINE_string(
     'prompt_field', '', "Field of the prompt in --data, or a template: '{problem} Put the answer in \\boxed{{}}.' "
     'Default: found (prompt, problem, question), and worded as the preset says.')
 ANSWER_FIELD = flags.DEFINE_string(
-    'answer_field', '', 'Field of the answer in --data. Default: found (answer, reward_model.ground_truth).')
+    'answer_field', '', 'Field of the answer in --data. Default: found (answer, reward_model.ground_truth, final_answer, '
+    'ground_truth, target, ...; else the last box of solution).')
 DOMAIN_FIELD = flags.DEFINE_string(
     'domain_field', '', 'Field by which a set is divided in its table. Default: domain, subject, type, difficulty.')
 DOMAINS = flags.DEFINE_list('domains', list(synthetic.DOMAINS), 'Domains of the synthetic problems.')
@@ -73,6 +72,7 @@ TRAIN_FIELDS = flags.DEFINE_list('train_fields', ['prompt', 'response'], 'Fields
 COMPARE = flags.DEFINE_list('compare', [], 'Directories of finished evaluations to compare on one page; the first is '
                             'what the others are compared with.')
 OUTPUT = flags.DEFINE_string('output', None, 'Directory for the results.')
+REMEDY = 'Give another --output, or the old values'
 
 
 def main(argv) -> None:
@@ -173,25 +173,17 @@ def sample(path: str, output: pathlib.Path, chosen: list[sets_lib.Set], pool: Po
   from vibethinker_jax.sampler import engine
 
   identity = {'seed': SEED.value, 'model': stage.fingerprint(pathlib.Path(path))}
-  hosts.agreed(lambda: check_same(output / 'config.json', identity, chosen))
+  hosts.agreed(lambda: check_same(output / 'config.json', identity, chosen, REMEDY))
   mesh = sharding.make_mesh()
   with jax.set_mesh(mesh):
     model = stage.load(pathlib.Path(path), mesh, progress=True)
     for s in chosen:
       collect.check_room(model.config, collect.prompts(model.tokenizer, s.rows), s.max_tokens)
-    hosts.agreed(lambda: remember(output / 'config.json', identity, chosen))
-    journal = Journal(output) if hosts.first() else Journal(pathlib.Path(tempfile.mkdtemp()))  # host 0 writes
-    futures, lacking = {}, {s.name: collect.missing(s.name, s.rows, s.samples, journal) for s in chosen}
-    total = sum(s.samples * len(s.rows) for s in chosen)
-    bar = stage.progress(total, pathlib.Path(path).name, total - sum(map(len, lacking.values())), 'response')
-    if any(lacking.values()):
-      journal.start(devices=mesh.size, device=jax.devices()[0].device_kind, slots=SLOTS.value)
-    for s in chosen:
-      options = engine.Options(s.max_tokens, s.temperature, s.top_p, slots=SLOTS.value)
-      futures |= collect.sample(model, s.name, s.rows, s.samples, options, key=jax.random.key(SEED.value), mesh=mesh,
-                                journal=journal, pool=pool, on_response=lambda tokens: bar.update(1))
-    journal.stop()
-    bar.close()
+    hosts.agreed(lambda: remember(output / 'config.json', identity, chosen, REMEDY))
+    samplers = {s.name: engine.Options(s.max_tokens, s.temperature, s.top_p, slots=SLOTS.value) for s in chosen}
+    journal, futures = collect.collect(
+        model, chosen, output, samplers, key=jax.random.key(SEED.value), mesh=mesh, pool=pool,
+        progress=lambda total, there: stage.progress(total, pathlib.Path(path).name, there, 'response'))
   facts = {'model': {'path': path} | identity['model'], 'jax': jax.__version__, 'seed': SEED.value}
   hosts.agreed(lambda: conclude(output, chosen, journal, pool, facts, futures=futures), 'the results')
 
@@ -229,29 +221,6 @@ def rescore(output: pathlib.Path, pool: Pool) -> None:
   journal = Journal(output)
   journal.known.update({(x['set'], x['id'], x['sample']): x for x in found.lines})
   conclude(output, chosen, journal, pool, {'responses': RESPONSES.value}, found)
-
-
-def check_same(path: pathlib.Path, identity: dict, chosen: list[sets_lib.Set]) -> dict:
-  """What decides the responses in a directory: {'seed', 'model', 'sets'}.
-
-  Raises:
-    ValueError: an earlier start had others.
-  """
-  config = json.loads(json.dumps(identity | {'sets': {s.name: s.settings() for s in chosen}}))
-  old = json.loads(path.read_text()) if path.exists() else {'sets': {}}
-  changed = [line for name in identity for line in config_lib.differences(
-      {name: old.get(name, config[name])}, {name: config[name]})]
-  changed += [line for name in config['sets'] if name in old['sets'] for line in config_lib.differences(
-      old['sets'][name], config['sets'][name], name)]
-  if changed:
-    raise ValueError(f'{path.parent} holds the responses of another evaluation:\n  ' + '\n  '.join(changed) +
-                     '\nGive another --output, or the old values')
-  return config | {'sets': old['sets'] | config['sets']}
-
-
-def remember(path: pathlib.Path, identity: dict, chosen: list[sets_lib.Set]) -> None:
-  """Writes it, once nothing else can be wrong."""
-  config_lib.write_json(path, check_same(path, identity, chosen))
 
 
 def conclude(output: pathlib.Path, chosen: list[sets_lib.Set], journal: Journal, pool: Pool, facts: dict,

@@ -110,7 +110,7 @@ def test_empty_files(tmp_path, name):
 
 
 @pytest.mark.parametrize('line, message', [
-    ('{"a": ', r'not JSON \(.*every line is one JSON object'), ('', 'an empty line'),
+    ('{"a": ', r'not JSON \(.*every line is one JSON object'),
     ('[1]', 'a JSON object is needed, not list'),
     ('NULL', 'not JSON'), ('7', 'a JSON object is needed, not int')])
 @pytest.mark.parametrize('name', ['a.jsonl', 'a.jsonl.gz'])
@@ -178,3 +178,121 @@ def test_outputs_that_cannot_be(tmp_path):
                         ('x/../a.jsonl', 'one of the files that are read')):
     with pytest.raises(ValueError, match=message):
       rows.write(source, [0], str(tmp_path / name))
+
+
+PACK = pytest.mark.parametrize('name', ['a.jsonl', 'a.jsonl.gz', 'A.JSONL', 'a.txt'])
+
+
+def packed(path, content: bytes):
+  path.write_bytes(gzip.compress(content) if path.name.endswith('.gz') else content)
+  return str(path)
+
+
+@PACK
+def test_marks_empty_lines_and_line_ends(tmp_path, name):
+  content = '\ufeff\n{"a": 1}\r\n   \r\n\u3000\n\ufeff{"a": "ü"}\n\n\t\n{"a": 3}'  # two files with marks, one after the other
+  path = packed(tmp_path / name, content.encode())
+  assert list(rows.read(path)) == [
+      (f'{path}, line 2', {'a': 1}), (f'{path}, line 5', {'a': 'ü'}), (f'{path}, line 8', {'a': 3})]
+  bad = packed(tmp_path / name, content.replace('"ü"', '').encode())
+  with pytest.raises(ValueError, match='line 5: not JSON'):
+    list(rows.read(bad))
+
+
+@PACK
+def test_files_without_a_row(tmp_path, name):
+  for content in (b'', b'\n', b'\xef\xbb\xbf', b'\xef\xbb\xbf\n  \n'):
+    with pytest.raises(ValueError, match='is empty'):
+      rows.Rows([packed(tmp_path / name, content)])
+
+
+@PACK
+@pytest.mark.parametrize('coding', ['utf-16', 'utf-16-le', 'utf-16-be', 'utf-32'])
+def test_other_encodings(tmp_path, name, coding):
+  with pytest.raises(ValueError, match=r'is not UTF-8 but UTF-(16|32): convert it, .*iconv -f UTF-(16|32) -t UTF-8'):
+    rows.Rows([packed(tmp_path / name, '{"a": 1}\n'.encode(coding))])
+
+
+@pytest.mark.parametrize('name', ['a.json', 'a.json.gz', 'a.jsonl', 'a.JSON'])
+@pytest.mark.parametrize('value', [
+    {'data': ROWS}, {'rows': ROWS}, {'examples': ROWS}, {'problems': ROWS}, {'train': ROWS}, {'whatever': ROWS},
+    {'version': '1.0', 'tags': ['a', 'b'], 'about': {'by': 'me'}, 'data': ROWS}, ROWS], ids=lambda v: str(v)[:20])
+@pytest.mark.parametrize('layout', [None, 2])
+def test_an_object_that_holds_the_rows(tmp_path, name, value, layout):
+  path = packed(tmp_path / name, ('\ufeff' + json.dumps(value, indent=layout)).encode())
+  assert list(rows.read(path)) == [(f'{path}, row {i + 1}', row) for i, row in enumerate(ROWS)]
+
+
+@pytest.mark.parametrize('row', [
+    {'problem': 'p', 'tests': [{'input': '', 'output': ''}]}, {'messages': [{'role': 'user', 'content': 'p'}]},
+    {'turns': [{'role': 'user', 'content': 'p'}]}, {'prompt': 'p', 'data': [{'x': 1}]}, {'a': 1}])
+def test_an_object_that_is_a_row(tmp_path, row):
+  for layout in (None, 1):
+    path = packed(tmp_path / 'a.json', json.dumps(row, indent=layout).encode())
+    assert [found for _, found in rows.read(path)] == [row]
+  path = packed(tmp_path / 'b.json', (json.dumps(row) + '\n' + json.dumps(row)).encode())
+  assert [found for _, found in rows.read(path)] == [row] * 2
+
+
+@pytest.mark.parametrize('value, message', [
+    ({'train': ROWS, 'test': ROWS}, r'several lists of rows \(train, test\): put each into a file'),
+    ({'data': []}, 'is empty'), ({'data': [], 'version': 1}, 'is empty'), ({'data': [3]}, 'row 1: a JSON object is needed'),
+    ({str(i): row for i, row in enumerate(ROWS)}, 'an object of 5 objects: make a list')], ids=lambda v: str(v)[:20])
+def test_an_object_that_is_neither(tmp_path, value, message):
+  for layout in (None, 1):
+    with pytest.raises(ValueError, match=message):
+      list(rows.read(packed(tmp_path / 'a.json', json.dumps(value, indent=layout).encode())))
+
+
+def test_a_file_is_what_its_first_bytes_say(tmp_path):
+  (tmp_path / 'a.jsonl').write_bytes(gzip.compress(b'{"a": 1}\n'))
+  parquet.write_table(pyarrow.table({'a': [2]}), tmp_path / 'b.pq')
+  assert [row for _, row in rows.read(f'{tmp_path}/*')] == [{'a': 1}, {'a': 2}]
+  for mark, what in ((b'PK\x03\x04', 'zip'), (b'\x28\xb5\x2f\xfd', 'zstd')):
+    (tmp_path / 'c.jsonl').write_bytes(mark + b'..........')
+    with pytest.raises(ValueError, match=f'c.jsonl is .*{what}'):
+      rows.Rows([str(tmp_path / 'c.jsonl')])
+
+
+@pytest.mark.parametrize('text, field', [
+    ('{"a": 1, "b": NaN}', 'b'), ('{"a": {"c": [1, -Infinity]}}', 'a'), ('{"a": Infinity}', 'a')])
+@pytest.mark.parametrize('name', ['a.jsonl', 'a.jsonl.gz', 'a.json', 'a.array_record'])
+def test_no_numbers(tmp_path, name, text, field):
+  values = [{'a': 1}, text] if 'record' not in name else [{'a': 1}, text.encode()]
+  path = write(tmp_path / name, [{'a': 1}, json.loads(text)] if name == 'a.json' else values)
+  with pytest.raises(ValueError, match=f'{name}, (line|row) 2: the field "{field}" is -?(NaN|Infinity), which is no value'):
+    list(rows.read(path))
+
+
+def test_no_numbers_in_a_column(tmp_path):
+  parquet.write_table(pyarrow.table({'problem': ['p', 'q'], 'answer': [1.0, float('nan')]}), tmp_path / 'a.parquet')
+  with pytest.raises(ValueError, match='a.parquet, row 2: the field "answer" is NaN'):
+    list(rows.read(str(tmp_path / 'a.parquet')))
+
+
+@pytest.mark.parametrize('half', ['\\ud83d', '\\uD83D x', '\\udc00', 'a\\ude00\\ud83d'])
+@pytest.mark.parametrize('row', ['{"p": "x", "q": "%s"}', '{"p": "x", "q": {"y": ["%s"]}}', '{"p": "x", "q": {"%s": 1}}'])
+@pytest.mark.parametrize('name', ['a.jsonl', 'a.jsonl.gz', 'a.json'])
+def test_half_a_character(tmp_path, name, row, half):
+  whole = '{"p": "\\ud83d\\ude00 \\\\ud83d"}'  # a pair, and an escaped backslash
+  text = row % half
+  path = write(tmp_path / name, [json.loads(whole), json.loads(text)] if name == 'a.json' else [whole, text])
+  found = rows.Rows([path])
+  assert found[0] == {'p': '\U0001f600 \\ud83d'}
+  with pytest.raises(ValueError, match=f'{name}, (line|row) 2: the field "q" has half a character'):
+    found[1]
+
+
+@pytest.mark.parametrize('name', ['a.jsonl', 'a.json', 'a.jsonl.gz'])
+def test_brackets_without_end(tmp_path, name):
+  deep = '{"a": ' + '[' * 100_000 + ']' * 100_000 + '}'
+  for text in (deep, deep + '\n' + deep, deep[6:-1]):
+    with pytest.raises(ValueError, match=f'{name}.*(nested too deeply|recursion|JSON object is needed)'):
+      list(rows.read(packed(tmp_path / name, text.encode())))
+
+
+def test_a_million_rows_take_no_more_than_their_offsets(tmp_path):
+  path = tmp_path / 'a.jsonl'
+  path.write_bytes(b''.join(b'{"a": %d}\n' % i + b'\n' * (i % 1000 == 0) for i in range(1_000_000)))
+  found = rows.Rows([str(path)])
+  assert len(found) == 1_000_000 and found[999_999] == {'a': 999_999} and found.number(999_999) == 1_001_000

@@ -97,7 +97,7 @@ def test_the_verl_schema_in_parquet(tmp_path):
 
 def test_problems_of_several_files_have_ids_of_their_own(tmp_path):
   for name in 'ab':
-    write(tmp_path / f'{name}.jsonl', {'prompt': name, 'answer': 1}, {'prompt': name, 'answer': 2, 'id': f'{name}x'})
+    write(tmp_path / f'{name}.jsonl', {'prompt': name, 'answer': 1}, {'prompt': name * 2, 'answer': 2, 'id': f'{name}x'})
   found = sources.read_problems(f'{tmp_path}/*.jsonl')
   assert [row['id'] for row in found] == ['a.jsonl:1', 'ax', 'b.jsonl:1', 'bx']
 

@@ -17,6 +17,8 @@ LEETCODE_IMPORTS = ''.join(f'from {name} import *\n' for name in (
     'operator', 'string', 'math', 'bisect', 'heapq', 'functools', 'itertools', 'collections', 'typing', 'builtins'))
 _HUMANEVAL = {'task_id', 'prompt', 'entry_point', 'test'}
 _LCB = {'question_content', 'public_test_cases'}
+_LCB_PROMPT = {'question_id', 'contest_date', 'prompt'}  # as handed around without tests
+_JUDGED = ('tests', 'answer', 'constraints', 'reward_model', 'final_answer', 'ground_truth', 'target')
 _GPQA = {'Question', 'Correct Answer', 'Incorrect Answer 1', 'Incorrect Answer 2', 'Incorrect Answer 3'}
 
 
@@ -29,6 +31,8 @@ def known(row: dict) -> dict:
   fields = row.keys()
   if fields >= _LCB:
     return row | livecodebench.official(row)
+  if fields >= _LCB_PROMPT and not any(row.get(name) for name in _JUDGED):
+    return row | livecodebench.from_prompt(row)
   if fields >= _HUMANEVAL:
     return row | {'problem': row['prompt'], 'starter_code': row['prompt'], 'id': str(row['task_id']), 'tests': {
         'asserts': row['test'], 'function': row['entry_point'], 'setup': row['prompt']}}
@@ -36,8 +40,6 @@ def known(row: dict) -> dict:
     return row | _mbpp(row)
   if fields >= _GPQA:
     return row | _gpqa(row)
-  if isinstance(row.get('choices'), list) and isinstance(row.get('answer'), int):
-    return row | {'answer': string.ascii_uppercase[row['answer']]}
   tests = row.get('tests')
   tests = json.loads(tests) if isinstance(tests, str) and tests else tests
   if isinstance(tests, dict) and isinstance(tests.get('functional'), str):

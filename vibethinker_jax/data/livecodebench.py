@@ -12,10 +12,18 @@ import pickle
 import re
 import zlib
 
+from vibethinker_jax.data import samples
+
 LARGEST = 1 << 30  # bytes of one problem's unpacked tests; the largest of the real files has 0.4 GB
 SECONDS = 6.0  # of CPU for one case, the official harness's limit
 TOGETHER = 60.0  # for all cases of one problem
+WHERE = ('take the official files with tests, test*.jsonl of https://huggingface.co/datasets/livecodebench/'
+         'code_generation_lite')
 _METHOD = re.compile(r'^\s+def\s+(\w+)\s*\(', re.MULTILINE)
+
+
+class NoTests(ValueError):
+  """A row without tests, from whose statement none can be read."""
 
 
 class _TextOnly(pickle.Unpickler):
@@ -87,19 +95,22 @@ def tests(public: list[dict], private: list[dict], starter: str, function: str =
 
 
 def official(row: dict) -> dict:
-  """Fields of an official row: problem, starter_code, tests, tests_are ('all' or 'public'), subject, id, date.
+  """Fields of an official row: problem, starter_code, tests, tests_are ('all', 'public' or, where a copy has lost both,
+  'sample': those of the statement), subject, id, date.
 
   Raises:
-    ValueError: malformed tests.
+    NoTests: there are none at all. ValueError: malformed tests.
   """
-  private = decode_cases(row.get('private_test_cases') or '')
+  private, shown = decode_cases(row.get('private_test_cases') or ''), decode_cases(row.get('public_test_cases') or '')
   metadata = row.get('metadata') or {}
   metadata = json.loads(metadata) if isinstance(metadata, str) else metadata
   starter = row.get('starter_code') or ''
+  given = private or shown
+  shown = shown if given else sampled(row['question_content'], starter)
   return {'problem': row['question_content'], 'starter_code': starter, 'answer': None,
-          'tests': tests(decode_cases(row.get('public_test_cases') or ''), private, starter,
-                         metadata.get('func_name') or ''),
-          'tests_are': 'all' if private else 'public', 'subject': row.get('difficulty') or row.get('platform'),
+          'tests': tests(shown, private, starter, metadata.get('func_name') or ''),
+          'tests_are': 'all' if private else 'public' if given else 'sample',
+          'subject': row.get('difficulty') or row.get('platform'),
           'id': row.get('question_id'), 'date': str(row.get('contest_date') or '')[:10]}
 
 
@@ -109,3 +120,23 @@ def public(row: dict) -> dict:
   return {'starter_code': starter, 'tests': tests(row['tests'], [], starter), 'tests_are': 'public', 'answer': None,
           'id': row.get('id') or row.get('question_id') or row.get('title'),
           'date': str(row.get('contest_date') or '')[:10], 'subject': 'method' if starter else 'standard input'}
+
+
+def from_prompt(row: dict) -> dict:
+  """Fields of a row that has the words of the prompt alone: the tests are the samples in its statement.
+
+  Raises:
+    NoTests: there are none that can be read.
+  """
+  starter = samples.starter_of(row['prompt'])
+  return {'starter_code': starter, 'tests': tests(sampled(row['prompt'], starter), [], starter), 'tests_are': 'sample',
+          'answer': None, 'id': row['question_id'], 'date': str(row['contest_date'] or '')[:10],
+          'subject': 'method' if starter else 'standard input'}
+
+
+def sampled(statement: str, starter: str) -> list[dict]:
+  """The sample tests of a statement. Raises NoTests where it has none."""
+  found = samples.cases(statement, starter) if isinstance(statement, str) else []
+  if not found:
+    raise NoTests('no tests, and no sample tests can be read from the statement')
+  return found

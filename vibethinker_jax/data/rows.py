@@ -1,31 +1,32 @@
-"""Rows of data files, by index: JSON lines and JSON arrays (.gz too), CSV, parquet, ArrayRecord.
+"""Rows of data files, by index: JSON lines, JSON arrays, CSV and TSV (.gz too), parquet, ArrayRecord.
 
   rows = Rows(paths('train/*.parquet,more.jsonl.gz'))
   rows[7], rows.location(7)      # a dict, 'more.jsonl.gz, line 3'
 
 Rows stay on disk: of a million of them memory holds 8 MB of offsets. JSON lines and ArrayRecord are read where they
-are; compressed files, JSON arrays, CSV and parquet are unpacked once into an unnamed temporary file (folder: TMPDIR).
+are; compressed files, JSON arrays, tables and parquet are unpacked once into an unnamed temporary file (folder: TMPDIR).
 """
 
-import array
 import bisect
-import csv
 import glob
 import gzip
 import itertools
 import json
+import math
 import os
 import tempfile
-import zlib
-from typing import Callable, Iterable, Iterator, NamedTuple
+from typing import Iterator
+
+from vibethinker_jax.data.formats import File, open_file
+
+_EVERY = json.JSONDecoder()
 
 
-class File(NamedTuple):
-  """An opened file. unit: what a person counts in it, line or row. read: index from 0 -> the JSON of that row."""
-  path: str
-  unit: str
-  count: int
-  read: Callable[[int], bytes]
+def _no_number(token: str):
+  raise ValueError(token)
+
+
+_JSON = json.JSONDecoder(parse_constant=_no_number)  # RFC 8259: NaN and Infinity are no JSON
 
 
 class Rows:
@@ -37,7 +38,7 @@ class Rows:
 
   def __init__(self, files: list[str]):
     self._spool = tempfile.TemporaryFile()
-    self.files = [_open(path, self._spool) for path in files]
+    self.files = [open_file(path, self._spool) for path in files]
     self._ends = list(itertools.accumulate(file.count for file in self.files))
 
   def __len__(self) -> int:
@@ -50,10 +51,15 @@ class Rows:
     f = bisect.bisect_right(self._ends, index)
     return self.files[f], index - (self._ends[f - 1] if f else 0)
 
+  def number(self, index: int) -> int:
+    """The line of a row in its file (or the row, of formats without lines), from 1."""
+    file, i = self.place(index)
+    return file.number(i)
+
   def location(self, index: int) -> str:
     """Where a row stands, for messages: 'traces.jsonl, line 3'."""
     file, i = self.place(index)
-    return f'{file.path}, {file.unit} {i + 1}'
+    return f'{file.path}, {file.unit} {file.number(i)}'
 
   def raw(self, index: int) -> bytes:
     """The JSON of a row without the end of the line; of JSON lines the very bytes of the file."""
@@ -64,17 +70,46 @@ class Rows:
     """The row as an object.
 
     Raises:
-      ValueError: it is none, with file and line.
+      ValueError: it is none, or has what is no value: NaN, or half a character. With file and line.
     """
     raw = self.raw(index)
     try:
-      row = json.loads(raw.decode())
+      row = _JSON.decode(raw.decode())
+    except RecursionError:
+      raise ValueError(f'{self.location(index)}: nested too deeply to be a row') from None
     except ValueError as error:
-      text = 'an empty line' if not raw.strip() else f'not JSON ({error})'
-      raise ValueError(f'{self.location(index)}: {text}; every line is one JSON object') from error
+      if str(error) in ('NaN', 'Infinity', '-Infinity'):
+        raise ValueError(f'{self.location(index)}: {_named(raw, _not_finite)} is {error}, which is no value: give a number '
+                         'or text, or leave the row out') from error
+      raise ValueError(f'{self.location(index)}: not JSON ({error}); every line is one JSON object') from error
     if not isinstance(row, dict):
       raise ValueError(f'{self.location(index)}: a JSON object is needed, not {type(row).__name__}')
+    if (b'\\ud' in raw or b'\\uD' in raw) and _half(row):
+      raise ValueError(f'{self.location(index)}: {_named(raw, _half)} has half a character in it (a lone surrogate, '
+                       '\\ud800 to \\udfff): the text was cut or wrongly decoded; repair it or leave the row out')
     return row
+
+
+def _named(raw: bytes, is_bad) -> str:
+  """The first field of a row with a bad value, in words."""
+  row = _EVERY.decode(raw.decode())
+  names = [name for name, value in row.items() if is_bad({name: value})] if isinstance(row, dict) else []
+  return f'the field {json.dumps(names[0])}' if names else 'a value'
+
+
+def _not_finite(value) -> bool:
+  if isinstance(value, (dict, list)):
+    return any(map(_not_finite, value.values() if isinstance(value, dict) else value))
+  return isinstance(value, float) and not math.isfinite(value)
+
+
+def _half(value) -> bool:
+  """Whether text has half of a pair of surrogates: then it has no UTF-8."""
+  try:
+    json.dumps(value, ensure_ascii=False).encode()
+  except UnicodeEncodeError:
+    return True
+  return False
 
 
 def entries(files: str) -> list[str]:
@@ -107,120 +142,6 @@ def read(files: str) -> Iterator[tuple[str, dict]]:
   rows = Rows(paths(files))
   for i in range(len(rows)):
     yield rows.location(i), rows[i]
-
-
-def _open(path: str, spool) -> File:
-  name = os.path.basename(path).lower()
-  plain = name.removesuffix('.gz')
-  if plain.endswith('.parquet'):
-    file = File(path, 'row', *_spooled(_parquet(path), spool))
-  elif plain.endswith(('.array_record', '.arrayrecord')):
-    file = _array_record(path)
-  elif plain.endswith('.json') and _is_array(path):
-    file = File(path, 'row', *_spooled(_json_array(path), spool))
-  elif plain.endswith('.csv'):
-    file = File(path, 'row', *_spooled(_csv(path), spool))
-  elif name.endswith('.gz'):
-    file = File(path, 'line', *_spooled(_gzip_lines(path), spool))
-  else:
-    file = _lines(path)
-  if not file.count:
-    raise ValueError(f'{path} is empty')
-  return file
-
-
-def _lines(path: str) -> File:
-  with open(path, 'rb') as file:
-    ends = array.array('Q', itertools.accumulate(map(len, file)))
-
-  def read_line(i):
-    start = ends[i - 1] if i else 0
-    with open(path, 'rb') as file:  # opened for each row: thousands of files may be in use, and several threads
-      file.seek(start)
-      return file.read(ends[i] - start).removesuffix(b'\n')
-
-  return File(path, 'line', len(ends), read_line)
-
-
-def _spooled(rows: Iterable[bytes], spool) -> tuple[int, Callable[[int], bytes]]:
-  """Appends rows to the temporary file. Returns their number and a function that reads one."""
-  base = spool.seek(0, os.SEEK_END)
-  ends = array.array('Q', itertools.accumulate(spool.write(row) for row in rows))
-  spool.flush()
-
-  def read_row(i):
-    start = ends[i - 1] if i else 0
-    return os.pread(spool.fileno(), ends[i] - start, base + start)
-
-  return len(ends), read_row
-
-
-def _gzip_lines(path: str) -> Iterator[bytes]:
-  try:
-    with gzip.open(path) as file:
-      for line in file:
-        yield line.removesuffix(b'\n')
-  except (OSError, EOFError, zlib.error) as error:
-    raise ValueError(f'{path} cannot be unpacked: {error}') from error
-
-
-def _is_array(path: str) -> bool:
-  """Whether a .json file starts with a bracket; otherwise it holds JSON lines, as many data sets do."""
-  try:
-    with (gzip.open if path.lower().endswith('.gz') else open)(path, 'rb') as file:
-      return file.read(4096).lstrip()[:1] == b'['
-  except (OSError, EOFError, zlib.error) as error:
-    raise ValueError(f'{path} cannot be read: {error}') from error
-
-
-def _json_array(path: str) -> Iterator[bytes]:
-  with (gzip.open if path.lower().endswith('.gz') else open)(path, 'rb') as file:
-    try:
-      values = json.loads(file.read().decode())
-    except (ValueError, OSError, EOFError, zlib.error) as error:
-      raise ValueError(f'{path}: not a JSON array ({error})') from error
-  for value in values:
-    yield json.dumps(value).encode()
-
-
-def _csv(path: str) -> Iterator[bytes]:
-  """Rows as objects of text by the header's names."""
-  opened = gzip.open if path.lower().endswith('.gz') else open
-  try:
-    with opened(path, 'rt', encoding='utf-8-sig', newline='') as file:
-      for row in csv.DictReader(file, restkey='more columns than the header has'):
-        yield json.dumps(row).encode()
-  except (csv.Error, UnicodeError, OSError, EOFError, zlib.error) as error:
-    raise ValueError(f'{path} cannot be read as CSV: {error}') from error
-
-
-def _parquet(path: str) -> Iterator[bytes]:
-  from pyarrow import lib, parquet  # half a second
-  try:
-    with parquet.ParquetFile(path) as file:
-      for batch in file.iter_batches(batch_size=1024):
-        for row in batch.to_pylist():
-          yield json.dumps(row, default=_jsonable).encode()
-  except (lib.ArrowException, OSError) as error:
-    raise ValueError(f'{path} cannot be read as parquet: {error}') from error
-
-
-def _jsonable(value):
-  """Dates, decimals and bytes of a parquet column as text."""
-  return value.decode('utf-8', 'replace') if isinstance(value, bytes) else str(value)
-
-
-def _array_record(path: str) -> File:
-  try:
-    from array_record.python import array_record_module
-  except ImportError as error:
-    raise ValueError(f'{path}: ArrayRecord files need the package array-record: {error}') from error
-  try:
-    reader = array_record_module.ArrayRecordReader(path)
-    count = reader.num_records()
-  except (RuntimeError, ValueError) as error:
-    raise ValueError(f'{path} cannot be read as ArrayRecord: {error}') from error
-  return File(path, 'row', count, lambda i: reader.read([i])[0])
 
 
 def write(rows: Rows, kept: list[int], path: str) -> None:

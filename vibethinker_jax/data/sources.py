@@ -13,12 +13,13 @@ from typing import Any, Iterator, NamedTuple
 
 import tqdm
 
-from vibethinker_jax.data import layouts, rows as rows_lib, synthetic
+from vibethinker_jax.data import answers, layouts, livecodebench, rows as rows_lib, synthetic
 
 # Found automatically: the first of these paths that a row has.
 PROMPT = 'prompt|problem|question'
 RESPONSE = 'response|responses|solution|solutions'
-ANSWER = 'answer|reward_model.ground_truth'
+ANSWER = 'answer|reward_model.ground_truth|final_answer|ground_truth|target|expected_answer|gold'
+SOLUTION = 'solution'  # its last box is the answer where no such field is
 DOMAIN = 'domain'
 
 EXAMPLE = 'an example needs prompt and response'
@@ -37,7 +38,8 @@ class DataOptions(NamedTuple):
     prompt: text or chat messages; '' is PROMPT, or what stands before the last assistant turn of `messages`.
     response: text, or a list of them, each an example of its own; '' is RESPONSE, or that turn of `messages`. A solution
       in GSM8K's form loses its <<6*7=42>> and ends in \\boxed{42} instead of #### 42: what rewards look for.
-    answer: text or a number; '' is ANSWER. After '####' (GSM8K) only what follows counts, without its commas.
+    answer: text or a number; '' is ANSWER, else the last box of `solution` (MATH, NuminaMath). After '####' (GSM8K)
+      only what follows counts, without its commas; of a text with boxes in it, the last one.
     domain: the name to report a row under; '' is DOMAIN, or the file's name.
   """
   files: str = ''
@@ -143,15 +145,58 @@ def read_problems(options: DataOptions | str) -> list[dict]:
   if options.weights:
     raise ValueError(f'data.weights={options.weights}: problems are drawn evenly, weights are for sft')
   rows = rows_lib.Rows(rows_lib.paths(options.files))
-  problems = []
+  problems, untested, contradictions = [], [], answers.Contradictions()
   for i in _bar(len(rows), 'reading data'):
+    row = rows[i]
     with _at(rows, i, PROBLEM):
-      row = layouts.known(rows[i])
+      try:
+        row = layouts.known(row)
+      except livecodebench.NoTests:
+        untested.append(i)
+        continue
       found = _problem(row, options, rows, i)
-      if not found['answer'] and found['tests'] is None and not row.get('constraints'):
-        raise _wrong(row, 'answer', options.answer or ANSWER, 'text or a number', None)
+      if found['answer'] is None and found['tests'] is None and not row.get('constraints'):
+        found['answer'] = _of_solution(row, options)
+      found['answer'] = found['answer'] or ''
     problems.append(row | found)
+    if found['answer'] and found['tests'] is None:
+      contradictions.add(found['prompt'], row.get('choices'))
+    else:
+      contradictions.skip()
+  _check_tested(rows, untested)
+  _check_contradictions(rows, problems, contradictions)
   return problems
+
+
+def _of_solution(row: dict, options: DataOptions) -> str:
+  if options.answer or _lookup(row, ANSWER) is not None or _lookup(row, SOLUTION) is None:
+    raise _wrong(row, 'answer', options.answer or ANSWER, 'text or a number', 'nothing is there')
+  solution = row[SOLUTION][0] if isinstance(row[SOLUTION], list) and len(row[SOLUTION]) == 1 else row[SOLUTION]
+  try:
+    return answers.of_solution(solution if isinstance(solution, str) else '')
+  except ValueError as error:
+    raise _wrong(row, 'answer', ANSWER, 'text or a number', f'nothing is there, and {error}') from error
+
+
+def _check_tested(rows: rows_lib.Rows, untested: list[int]) -> None:
+  """Raises ValueError, with their places, where programming problems have neither tests nor samples."""
+  if untested:
+    places = ', '.join(map(rows.location, untested[:10])) + (', ...' if len(untested) > 10 else '')
+    raise ValueError(f'{len(untested)} of {len(rows)} rows have no tests, and no sample tests can be read from their '
+                     f'statement ({places}): {livecodebench.WHERE}')
+
+
+def _check_contradictions(rows: rows_lib.Rows, problems: list[dict], contradictions: answers.Contradictions) -> None:
+  """Raises ValueError, with both places, where the same is asked twice with different answers."""
+  pairs = contradictions.pairs(lambda p: problems[p]['answer'])
+  if pairs:
+    first, second = pairs[0]
+    told = ' and '.join(repr(problems[p]['answer'][:40]) for p in pairs[0])
+    others = ', '.join(map(rows.location, (later for _, later in pairs[1:6]))) + (', ...' if len(pairs) > 6 else '')
+    more = f' (and {len(pairs) - 1} more rows like it: {others})' if others else ''
+    raise ValueError(f'{rows.location(first)} and {rows.location(second)}: the same prompt with different answers, {told}'
+                     f'{more}; one is wrong: correct it or leave it out. It starts with '
+                     f'{str(problems[first]["prompt"])[:60]!r}')
 
 
 def read_traces(options: DataOptions) -> Iterator[dict]:
@@ -165,7 +210,8 @@ def read_traces(options: DataOptions) -> Iterator[dict]:
       found, several = _problem(row, options, rows, i), responses(row, options)
     for response in several:
       further = {name: value for name, value in row.items() if name not in used and name != 'id'}
-      yield further | {name: found[name] for name in ('prompt', 'answer', 'tests', 'domain')} | {'response': response}
+      yield further | {name: found[name] for name in ('prompt', 'tests', 'domain')} | {
+          'answer': found['answer'] or '', 'response': response}
 
 
 def field(row: dict, option: str) -> Any:
@@ -187,7 +233,7 @@ def prompt(row: dict, options: DataOptions) -> str | list[dict]:
     return [{'role': m['role'], 'content': m['content']} for m in value]
   if isinstance(value, str) and value.strip():
     return value
-  raise _wrong(row, 'prompt', options.prompt or PROMPT, 'text or chat messages', value)
+  raise _wrong(row, 'prompt', options.prompt or PROMPT, 'text or chat messages', _state(value))
 
 
 def responses(row: dict, options: DataOptions) -> list[str]:
@@ -197,7 +243,7 @@ def responses(row: dict, options: DataOptions) -> list[str]:
     value = conversation(row)[1]
   values = value if isinstance(value, list) else [value]
   if not values or not all(isinstance(v, str) and v.strip() for v in values):
-    raise _wrong(row, 'response', options.response or RESPONSE, 'text or a list of texts', value)
+    raise _wrong(row, 'response', options.response or RESPONSE, 'text or a list of texts', _state(value))
   return [_boxed(v) for v in values]
 
 
@@ -207,16 +253,19 @@ def _boxed(response: str) -> str:
 
 
 def answer(row: dict, options: DataOptions) -> str | None:
-  """The row's answer as text, None if it has none."""
+  """The row's answer as text (of a row with `choices` the letter), None if no field has one.
+
+  Raises:
+    ValueError: what is there is no answer: empty, true, false, a list.
+  """
   value = field(row, options.answer or ANSWER)
-  if isinstance(value, list) and len(value) == 1:
-    value = value[0]
-  if value is None or value == '':
+  if value is None:
     return None
-  if not isinstance(value, (str, int, float)):
-    raise _wrong(row, 'answer', options.answer or ANSWER, 'text or a number', value)
-  before, marker, after = str(value).rpartition('####')
-  return after.strip().replace(',', '') if marker else str(value)
+  choices = row.get('choices')
+  try:
+    return answers.letter(value, choices) if isinstance(choices, list) and choices else answers.text(value)
+  except ValueError as error:
+    raise _wrong(row, 'answer', options.answer or ANSWER, 'text or a number', str(error)) from error
 
 
 def tests(row: dict) -> dict | None:
@@ -264,10 +313,10 @@ def texts(rows: rows_lib.Rows, i: int, fields: list[str], remedy: str) -> list[s
 def _problem(row: dict, options: DataOptions, rows: rows_lib.Rows, i: int) -> dict:
   (file, number), own, domain = rows.place(i), row.get('id'), field(row, options.domain or DOMAIN)
   if domain is None and options.domain:
-    raise _wrong(row, 'domain', options.domain, 'text', None)
+    raise _wrong(row, 'domain', options.domain, 'text', _state(None))
   name, judge = pathlib.Path(file.path).name, tests(row)
   automatic = str(number + 1) if len(rows.files) == 1 else f'{name}:{number + 1}'
-  return {'prompt': prompt(row, options), 'answer': '' if judge else answer(row, options) or '', 'tests': judge,
+  return {'prompt': prompt(row, options), 'answer': None if judge else answer(row, options), 'tests': judge,
           'id': automatic if own is None else str(own), 'domain': name if domain is None else str(domain)}
 
 
@@ -314,10 +363,14 @@ def _fill(row: dict, template: str) -> str | list[str]:
   return filled if sizes else filled[0]
 
 
-def _wrong(row: dict, what: str, option: str, kind: str, value: Any) -> ValueError:
-  state = 'nothing is there' if value is None else f'it is {type(value).__name__} {repr(value)[:40]}'
-  return ValueError(f'{what} ({option!r}) must be {kind}, {state}; found {", ".join(row) or "no fields"}; '
-                    f'data.{what} names another field')
+def _wrong(row: dict, what: str, option: str, kind: str, state: str) -> ValueError:
+  names = ', '.join(list(row)[:20]) + (', ...' if len(row) > 20 else '')
+  return ValueError(f'{what} ({option!r}) must be {kind}, {state}; found {names or "no fields"}; data.{what} names another '
+                    'field')
+
+
+def _state(value: Any) -> str:
+  return 'nothing is there' if value is None else f'it is {type(value).__name__} {repr(value)[:40]}'
 
 
 @contextlib.contextmanager

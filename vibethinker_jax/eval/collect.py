@@ -2,7 +2,11 @@
 
 from concurrent.futures import Future
 import itertools
+import pathlib
+import tempfile
+from typing import Callable
 
+import jax
 import numpy as np
 
 from vibethinker_jax import hosts, timeline
@@ -31,6 +35,35 @@ def check_room(config, prompts: list[list[int]], max_tokens: int) -> None:
     raise ValueError(f'prompts of up to {longest} tokens and {max_tokens} of the response exceed the model\'s '
                      f'{config.max_position_embeddings} positions: give --max_tokens='
                      f'{max(1, config.max_position_embeddings - longest)} or less')
+
+
+def collect(model, chosen: list, directory: pathlib.Path, samplers: dict[str, engine.Options], *, key, mesh, pool,
+            progress: Callable) -> tuple[Journal, dict]:
+  """Samples what an evaluation lacks of its sets.
+
+  Args:
+    model: config, params, tokenizer. chosen: sets (eval.sets.Set). directory: of the journal.
+    samplers: of each set by its name. progress: (all responses, those that are there) -> a progress bar.
+
+  Returns:
+    The journal (host 0's; others write to nowhere) and the verdicts under way, see `sample`.
+  """
+  journal = Journal(directory) if hosts.first() else Journal(pathlib.Path(tempfile.mkdtemp()))
+  lacking = sum(len(missing(s.name, s.rows, s.samples, journal)) for s in chosen)
+  total = sum(s.samples * len(s.rows) for s in chosen)
+  bar, futures = progress(total, total - lacking), {}
+  if lacking:
+    journal.start(devices=mesh.size, device=jax.devices()[0].device_kind, slots=samplers[chosen[0].name].slots)
+  try:
+    for s in chosen:
+      futures |= sample(model, s.name, s.rows, s.samples, samplers[s.name], key=key, mesh=mesh, journal=journal, pool=pool,
+                        on_response=lambda tokens: bar.update(1))
+  finally:
+    bar.close()
+    journal.stop()
+    if not journal.known:  # failed before there was anything to keep
+      journal.remove()
+  return journal, futures
 
 
 def sample(model, name: str, rows: list[dict], samples: int, options: engine.Options, *, key, mesh, journal: Journal,

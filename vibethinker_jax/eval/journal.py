@@ -101,5 +101,37 @@ class Journal:
       temporary.replace(self.path)
       self._file = self.path.open('ab')
 
+  def remove(self) -> None:
+    """Leaves no file behind."""
+    self.close()
+    for path in (self.path, self._timing):
+      path.unlink(missing_ok=True)
+
   def close(self) -> None:
     self._file.close()
+
+
+def check_same(path: pathlib.Path, identity: dict, chosen: list, remedy: str) -> dict:
+  """What decides the responses in a directory: the identity, of the model and the draws, and 'sets'.
+
+  Args:
+    path: of the file that holds what an earlier start had. chosen: sets. remedy: the end of an error's text.
+
+  Raises:
+    ValueError: an earlier start had others.
+  """
+  config = json.loads(json.dumps(identity | {'sets': {s.name: s.settings() for s in chosen}}))
+  old = json.loads(path.read_text()) if path.exists() else {'sets': {}}
+  changed = [line for name in identity for line in config_lib.differences(
+      {name: old.get(name, config[name])}, {name: config[name]})]
+  changed += [line for name in config['sets'] if name in old['sets'] for line in config_lib.differences(
+      old['sets'][name], config['sets'][name], name)]
+  if changed:
+    raise ValueError(f'{path.parent} holds the responses of another evaluation:\n  ' + '\n  '.join(changed) +
+                     '\n' + remedy)
+  return config | {'sets': old['sets'] | config['sets']}
+
+
+def remember(path: pathlib.Path, identity: dict, chosen: list, remedy: str) -> None:
+  """Writes it, once nothing else can be wrong."""
+  config_lib.write_json(path, check_same(path, identity, chosen, remedy))

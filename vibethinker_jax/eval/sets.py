@@ -50,16 +50,17 @@ class Set(NamedTuple):
                 if getattr(self, name) not in (None, getattr(wanted, name))]
       if len(self.rows) != wanted.problems:
         found.append(f'{len(self.rows)} problems where the benchmark has {wanted.problems}')
-    public = sum(row.get('tests_are') == 'public' for row in self.rows)
-    if public:
-      found.append('public tests only' if public == len(self.rows) else f'public tests only for {public} problems')
-    return found
+    return found + [kind if count == len(self.rows) else f'{kind} for {count} problems' for kind, count in self._weaker()]
 
   def score_name(self, samples: int) -> str:
     """avg@n, and what has to be said with it every time."""
-    public = sum(row.get('tests_are') == 'public' for row in self.rows)
-    return f'avg@{samples}' + (' (public tests only)' if public == len(self.rows) else
-                               f' (public tests only for {public} problems)' if public else '')
+    said = [kind if count == len(self.rows) else f'{kind} for {count} problems' for kind, count in self._weaker()]
+    return f'avg@{samples}' + (f' ({", ".join(said)})' if said else '')
+
+  def _weaker(self) -> list[tuple[str, int]]:
+    """(what, of how many problems) where a benchmark's own tests are missing, or most of them."""
+    counts = collections.Counter(row.get('tests_are') for row in self.rows)
+    return [(f'{kind} tests only', counts[kind]) for kind in ('public', 'sample') if counts[kind]]
 
 
 def digest(values) -> str:
@@ -86,7 +87,7 @@ def read(options: sources.DataOptions, preset: str, samples: int, temperature: f
 def name_of(files: str) -> str:
   """'math500' of 'data/math500.jsonl.gz'."""
   name = os.path.basename(rows_lib.entries(files)[0]).replace('*', '')
-  return re.sub(r'\.(gz|jsonl?|csv|parquet|array_?record)\b', '', name) or 'set'
+  return re.sub(r'\.(gz|jsonl?|[ct]sv|parquet|array_?record)\b', '', name, flags=re.IGNORECASE) or 'set'
 
 
 def make(name: str, preset: str, options: sources.DataOptions, rows: list[dict], samples: int, temperature: float,

@@ -6,7 +6,6 @@ from typing import NamedTuple
 from vibethinker_jax.data import rows as rows_lib, sources
 
 RESPONSE = 'response|responses|output|outputs|completion|completions|generation|generations'
-ANSWER = sources.ANSWER + '|gold|ground_truth|target'
 ID = 'id|task_id|problem_id|question_id|unique_id|idx|index'
 TOKENS = 'tokens|completion_tokens|num_tokens|response_tokens'
 
@@ -23,7 +22,7 @@ def problems(options: sources.DataOptions) -> list[dict]:
   Raises:
     ValueError: a row without prompt, or without answer and tests.
   """
-  rows = sources.read_problems(options._replace(answer=options.answer or ANSWER))
+  rows = sources.read_problems(options)
   first = {}
   for row in rows:
     first.setdefault(_text(row['prompt']), row)

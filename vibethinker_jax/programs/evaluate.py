@@ -1,17 +1,23 @@
-"""The last stage: the models of the run compared on the same held-out problems, with intervals."""
+"""The last stage: the models of the run compared on the same held-out problems, with intervals.
+
+Each model has a directory: responses.jsonl, where every response is kept as soon as it is complete, and timing.json, as of
+`python -m vibethinker_jax.evaluate`. Stopped and started again, only what is missing is sampled.
+"""
 
 import json
+import pathlib
 import time
 from typing import NamedTuple
 
 import jax
 import numpy as np
 
-from vibethinker_jax import config as config_lib, hosts
+from vibethinker_jax import config as config_lib, hosts, timeline
 from vibethinker_jax.data import sources, synthetic
-from vibethinker_jax.eval import benchmarks, passk, report
+from vibethinker_jax.eval import collect, judge, passk, report, sets
+from vibethinker_jax.eval.journal import Journal, remember
 from vibethinker_jax.programs import inputs
-from vibethinker_jax.programs.stage import Model, Stage, finish, open_model, progress
+from vibethinker_jax.programs.stage import Stage, finish, identity, open_model, progress
 from vibethinker_jax.sampler import engine
 
 
@@ -41,17 +47,13 @@ def run(stage: Stage, options: Options) -> dict:
   if max(options.ks) > options.samples:
     raise ValueError(f'{stage.name}.ks={options.ks}: Pass@{max(options.ks)} needs as many samples, there are '
                      f'{options.samples}')
-  rows = inputs.problems(stage, options.data, 'evaluate', stage.recipe.domains, options.levels, options.problems)
-  models = {}
-  bar = progress(len(options.models), stage.name, unit='model')
+  chosen, models = problems(stage, options), {}
   for name in options.models:
     path = stage.directory / f'scores_{name}.json'
     models[name] = hosts.agreed(lambda: json.loads(path.read_text()) if path.exists() else None)
     if models[name] is None:
-      found = score_model(stage, options, open_model(stage, 'base' if name == 'init' else name), rows)
-      models[name] = hosts.agreed(lambda: config_lib.write_json(path, found) or found)
-    bar.update(1)
-  bar.close()
+      journal, futures = respond(stage, options, name, chosen)
+      models[name] = hosts.agreed(lambda: score(stage, options, chosen, journal, futures, path), 'the verdicts')
   result = {'models': {name: scores['domains'] for name, scores in models.items()},
             'lengths': {name: scores['lengths'] for name, scores in models.items()},
             'seconds': round(time.time() - started, 1)}
@@ -60,24 +62,48 @@ def run(stage: Stage, options: Options) -> dict:
   return result
 
 
-def score_model(stage: Stage, options: Options, model: Model, rows: list[dict]) -> dict:
-  """{'domains': {domain: passk.summary}, 'lengths': ..., 'examples': [...]} of one model; same draws for every model."""
-  key = jax.random.fold_in(jax.random.key(stage.recipe.seed), 20_000)
-  scored = benchmarks.sample_and_verify(model.config, model.params, model.tokenizer, rows, options.samples,
-                                        options.sampler, key=key, mesh=stage.mesh, pool=stage.pool)
+def problems(stage: Stage, options: Options) -> sets.Set:
+  """The stage's problems as a set, whose ids differ."""
+  rows = inputs.problems(stage, options.data, 'evaluate', stage.recipe.domains, options.levels, options.problems)
+  data = inputs.resolve(stage, options.data) if options.data.files else sources.DataOptions('synthetic')
+  sampler = options.sampler
+  return sets.make(stage.name, '', data, rows, options.samples, sampler.temperature, sampler.top_p, sampler.max_tokens)
+
+
+def respond(stage: Stage, options: Options, name: str, chosen: sets.Set) -> tuple[Journal, dict]:
+  """Samples what a model's journal lacks, the same draws for every model. Returns the journal and the verdicts under way."""
+  directory, source = stage.directory / name, 'base' if name == 'init' else name
+  model = open_model(stage, source)
+  hosts.agreed(lambda: remember(directory / 'config.json', {'model': identity(stage, source)}, [chosen],
+                                f'Remove {directory} to evaluate again'))
+  return collect.collect(
+      model, [chosen], directory, {chosen.name: options.sampler}, mesh=stage.mesh, pool=stage.pool,
+      key=jax.random.fold_in(jax.random.key(stage.recipe.seed), 20_000),
+      progress=lambda total, there: progress(total, f'{stage.name} {name}', there, 'response'))
+
+
+def score(stage: Stage, options: Options, chosen: sets.Set, journal: Journal, futures: dict, path: pathlib.Path) -> dict:
+  """{'domains': {domain: passk.summary}, 'lengths': ..., 'examples': [...]} of one model: written to `path`, after its
+  journal is put in order."""
+  with timeline.phase('verify'):
+    judged_P = judge.judged(chosen, journal.known, stage.pool, futures)
+  journal.finish(judge.lines_of(chosen, judged_P))
+  journal.close()
+  rows, status_PG = chosen.rows, np.array([[j.status for j in judged] for judged in judged_P])
   where = np.array([row['domain'] for row in rows])
   domains = list(dict.fromkeys(where.tolist()))
   groups = {domain: where == domain for domain in domains}
   if set(domains) & set(synthetic.MATHS):
     groups['maths'] = np.isin(where, synthetic.MATHS)
-  lengths, stopped = scored.responses.lengths_PG, scored.responses.stopped_PG
+  every = [j for judged in judged_P for j in judged]
   examples = [
       {'domain': domain, 'prompt': rows[p]['prompt'], 'answer': rows[p]['answer'], 'responses': [
-          {'text': text, 'reward': int(correct), 'tokens': int(length)}
-          for text, correct, length in zip(scored.texts_PG[p], scored.correct_PG[p], lengths[p])]}
+          {'text': j.text, 'reward': int(j.status == 'correct'), 'tokens': j.tokens} for j in judged_P[p]]}
       for domain in domains for p in np.flatnonzero(groups[domain])[:options.examples]]
-  return {
-      'domains': {name: passk.summary(scored.correct_PG[members], options.ks) for name, members in groups.items()},
-      'lengths': {'mean': float(lengths.mean()), 'truncated': float(1 - stopped.mean()),
-                  'invalid': int((~scored.valid_PG).sum()), 'tokens': int(lengths.sum()), 'seconds': scored.seconds[0]},
+  found = {
+      'domains': {name: passk.summary(status_PG[members] == 'correct', options.ks) for name, members in groups.items()},
+      'lengths': {'mean': float(np.mean([j.tokens for j in every])), 'truncated': float(np.mean([j.cut_off for j in every])),
+                  'invalid': int((status_PG == 'invalid').sum()), 'tokens': sum(j.tokens for j in every)},
       'examples': examples}
+  config_lib.write_json(path, found)
+  return found

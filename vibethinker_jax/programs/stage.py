@@ -63,12 +63,24 @@ def open_model(stage: Stage, source: str) -> Model:
     return scratch(stage)
   if source == 'base':
     return base(stage)
-  name, _, step = source.partition('@')
-  path = stage.workdir / name if name in stage.recipe.stages else pathlib.Path(name)
+  name = source.partition('@')[0]
+  path = stage.workdir / name
   if name in stage.recipe.stages and not hosts.agreed(lambda: checkpoint.steps(path / 'checkpoints')):
     raise ValueError(f'stage {stage.name!r} starts from {name!r}, which has no checkpoint in {path} yet: run that stage '
                      f'first (--stages={name})')
-  return load(path / 'checkpoints' / step if step else path, stage.mesh)
+  return load(_path(stage, source), stage.mesh)
+
+
+def _path(stage: Stage, source: str) -> pathlib.Path:
+  name, _, step = source.partition('@')
+  path = stage.workdir / name if name in stage.recipe.stages else pathlib.Path(name)
+  return path / 'checkpoints' / step if step else path
+
+
+def identity(stage: Stage, source: str) -> dict:
+  """What tells the model of `open_model` from another: its fingerprint; of a random one the seed."""
+  source = stage.recipe.base if source == 'base' else source
+  return {'scratch': stage.recipe.seed} if source == 'scratch' else fingerprint(_path(stage, source))
 
 
 def load(path: pathlib.Path, mesh, *, tokenizer=None, progress: bool = False) -> Model:
