@@ -6,12 +6,13 @@ Layout: `<stage>/checkpoints/<step>/{params,train,extra}`. `params` alone is eno
 import base64
 import logging
 import pathlib
+import shutil
 
 import jax
 import jax.numpy as jnp
 import orbax.checkpoint as ocp
 
-from vibethinker_jax import hosts, timeline
+from vibethinker_jax import disk, hosts, timeline
 from vibethinker_jax.sharding import path_name
 
 
@@ -32,7 +33,8 @@ def digests(tree) -> dict[str, int]:
 
 
 def _manager(directory: pathlib.Path, keep: int | None) -> ocp.CheckpointManager:
-  options = ocp.CheckpointManagerOptions(max_to_keep=keep)
+  # A save that was cut off leaves a directory of its own, which would take room for ever.
+  options = ocp.CheckpointManagerOptions(max_to_keep=keep, cleanup_tmp_directories=True)
   return ocp.CheckpointManager(directory.absolute(), options=options)
 
 
@@ -46,9 +48,10 @@ class Checkpoints:
   """
 
   def __init__(self, directory: pathlib.Path, *, keep: int | None, model: dict):
-    self._directory = directory
-    self._manager = _manager(directory, keep)
-    self._keep = keep
+    self._directory, self._keep = directory, keep
+    self._saving, self._size = None, 0  # the step of the newest save, and its bytes
+    with disk.writing('checkpoints', directory):
+      self._manager = _manager(directory, keep)
     self._model = {'config': model['config'], 'tokenizer': {
         name: base64.b64encode(content).decode() for name, content in model['tokenizer'].items()}}
 
@@ -60,10 +63,29 @@ class Checkpoints:
       position: JSON values: where data and random draws go on.
     """
     extra = {'position': position, 'model': self._model, 'digests': digests({'params': params, 'train': train})}
-    # Waits for the save before, if that is still being written.
     with hosts.busy('saving a checkpoint'), timeline.phase('checkpoint'):
-      self._manager.save(step, args=ocp.args.Composite(
-          params=ocp.args.StandardSave(params), train=ocp.args.StandardSave(train), extra=ocp.args.JsonSave(extra)))
+      self._written(self._manager.wait_until_finished)  # the save before, if that is still being written
+      self._saving, self._size = step, sum(x.nbytes for x in jax.tree.leaves((params, train)))
+      self._written(lambda: self._manager.save(step, args=ocp.args.Composite(
+          params=ocp.args.StandardSave(params), train=ocp.args.StandardSave(train), extra=ocp.args.JsonSave(extra))))
+
+  def check(self) -> None:
+    """Raises what the save in the background has raised so far; call it at every step, or hours are trained in vain."""
+    self._written(self._manager.check_for_errors)
+
+  def _written(self, write) -> None:
+    """Calls what writes, or waits for it. What a failed save left is removed: the disk may be full.
+
+    Raises:
+      disk.Unwritable: with the step.
+    """
+    try:
+      with disk.writing(f'the checkpoint of step {self._saving}', self._directory, self._size):
+        write()
+    except disk.Unwritable:
+      for partial in self._directory.glob(f'{self._saving}.orbax-checkpoint-tmp*'):
+        shutil.rmtree(partial, ignore_errors=True)
+      raise
 
   def restore_newest(self, params, train: dict):
     """(step, params, train, position) of the newest checkpoint that is whole, or None.
@@ -107,7 +129,11 @@ class Checkpoints:
     if kind is not None and hosts.count() > 1 and not issubclass(kind, SystemExit):
       return  # a save needs all hosts, and the others may never come; the newest whole checkpoint counts
     with hosts.busy('saving a checkpoint'), timeline.phase('checkpoint'):
-      self._manager.wait_until_finished()  # raises what a save raised
+      try:
+        self._written(self._manager.wait_until_finished)  # raises what a save raised
+      except disk.Unwritable:
+        if kind is None:
+          raise
       self._manager.close()
 
 

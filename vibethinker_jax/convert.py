@@ -13,12 +13,13 @@ if __name__ == '__main__':
   startup.prepare()
 
 import pathlib
+import shutil
 
 from absl import app, flags
 import jax
 import jax.numpy as jnp
 
-from vibethinker_jax import checkpoint, hosts, sharding, watch
+from vibethinker_jax import checkpoint, disk, hosts, sharding, watch
 from vibethinker_jax.data import tokenizer as tokenizer_lib
 from vibethinker_jax.model import hf, transformer
 from vibethinker_jax.programs import stage
@@ -40,16 +41,15 @@ def main(argv) -> None:
   startup.plain_logs()
   hosts.connect()
   with watch.guard():
-    try:
+    with startup.one_line(ValueError, flag='--target'):
       run(pathlib.Path(SOURCE.value), pathlib.Path(TARGET.value))
-    except (ValueError, OSError) as error:
-      raise SystemExit(f'error: {error}') from None
 
 
 def run(source: pathlib.Path, target: pathlib.Path) -> None:
   """Reads the source, writes the target, prints what was done."""
   if hosts.agreed(lambda: target.exists() and (not target.is_dir() or any(target.iterdir()))):
     raise ValueError(f'{target} exists and is not an empty directory: choose another --target, or delete it')
+  disk.check(target.absolute().parent)
   ours = source.suffix != '.gguf' and not hf.is_model(source)
   mesh = sharding.make_mesh()
   tokenizer = tokenizer_lib.load(TOKENIZER.value) if TOKENIZER.value else None
@@ -60,8 +60,12 @@ def run(source: pathlib.Path, target: pathlib.Path) -> None:
               shard_bytes=int(SHARD_GB.value * 2**30), progress=hosts.first())
       kind = f'Hugging Face directory in {DTYPE.value}'
     else:
-      with checkpoint.Checkpoints(target / 'checkpoints', keep=None, model=model.saved()) as checkpoints:
-        checkpoints.save(0, model.params, {'step': jnp.int32(0)}, {})
+      try:
+        with checkpoint.Checkpoints(target / 'checkpoints', keep=None, model=model.saved()) as checkpoints:
+          checkpoints.save(0, model.params, {'step': jnp.int32(0)}, {})
+      except disk.Unwritable:
+        shutil.rmtree(target / 'checkpoints', ignore_errors=True)  # the target was empty, and the same command wants it so
+        raise
       kind = 'checkpoint'
   count = transformer.num_params(model.params)
   hosts.say(f'{source} -> {target}: {kind}, {count / 1e6:,.1f} M parameters, vocabulary {model.config.vocab_size} '

@@ -19,14 +19,13 @@ if __name__ == '__main__':
 import json
 import os
 import pathlib
-import tempfile
 
 from absl import app, flags
 
-from vibethinker_jax import config as config_lib
+from vibethinker_jax import config as config_lib, disk
 from vibethinker_jax.data import overlap, presets, rows as rows_lib, sources, synthetic, tokenizer as tokenizer_lib
 from vibethinker_jax.eval import compare, judge, page, scores, sets as sets_lib, stored, terminal
-from vibethinker_jax.eval.journal import Journal
+from vibethinker_jax.eval.journal import NAME, Journal
 from vibethinker_jax.verify.pool import Pool
 from vibethinker_jax.verify.sandbox.client import SandboxUnavailable
 
@@ -92,12 +91,18 @@ def main(argv) -> None:
 
 def checked() -> None:
   """`run`, with mistakes as one line."""
+  output = pathlib.Path(OUTPUT.value)
   try:
-    run(pathlib.Path(OUTPUT.value))
-  except (ValueError, SandboxUnavailable) as error:
-    raise SystemExit(f'error: {error}') from None
+    with startup.one_line(ValueError, SandboxUnavailable, flag='--output', kept=lambda: kept(output)):
+      run(output)
   except KeyboardInterrupt:
     raise SystemExit(f'stopped; what was sampled is in {OUTPUT.value}, the same command goes on') from None
+
+
+def kept(output: pathlib.Path) -> str:
+  """What of an evaluation is safe on the disk, in words; '' if nothing is."""
+  count = sum(file.read_bytes().count(b'\n') for file in output.rglob(NAME))
+  return f'{count} responses in {NAME}' if count and CHECKPOINT.value else ''
 
 
 def run(output: pathlib.Path) -> None:
@@ -113,6 +118,7 @@ def run(output: pathlib.Path) -> None:
       rescore(output, pool)
       return
     chosen = read_sets(DATA.value or 'synthetic')
+    disk.check(output)
     names = labels(CHECKPOINT.value)
     directories = [output / name if len(names) > 1 else output for name in names]
     for path, directory in zip(CHECKPOINT.value, directories):
@@ -180,7 +186,7 @@ def sample(path: str, output: pathlib.Path, chosen: list[sets_lib.Set], pool: Po
     for s in chosen:
       collect.check_room(model.config, collect.prompts(model.tokenizer, s.rows), s.max_tokens)
     hosts.agreed(lambda: remember(output / 'config.json', identity, chosen))
-    journal = Journal(output) if hosts.first() else Journal(pathlib.Path(tempfile.mkdtemp()))  # host 0 writes
+    journal = Journal(output, writes=hosts.first())
     futures, lacking = {}, {s.name: collect.missing(s.name, s.rows, s.samples, journal) for s in chosen}
     total = sum(s.samples * len(s.rows) for s in chosen)
     bar = stage.progress(total, pathlib.Path(path).name, total - sum(map(len, lacking.values())), 'response')
@@ -221,10 +227,10 @@ def rescore(output: pathlib.Path, pool: Pool) -> None:
     raise ValueError(f'{RESPONSES.value} has no response to any problem of {", ".join(idle)}')
   chosen = [s._replace(samples=min(SAMPLES.value or most[s.name], most[s.name]), temperature=TEMPERATURE.value,
                        top_p=TOP_P.value, max_tokens=MAX_TOKENS.value) for s in chosen]  # known only if they are given
-  output.mkdir(parents=True, exist_ok=True)
   own = (output / 'responses.jsonl').resolve()
   if own in [pathlib.Path(path).resolve() for path in rows_lib.paths(RESPONSES.value)]:
     raise ValueError(f'{own} is what --output would overwrite: give another --output')
+  disk.check(output)
   own.unlink(missing_ok=True)
   journal = Journal(output)
   journal.known.update({(x['set'], x['id'], x['sample']): x for x in found.lines})
@@ -296,7 +302,6 @@ def compared(directories: list[pathlib.Path], output: pathlib.Path) -> None:
   """result.json and report.html of a comparison, and its table on the screen."""
   evaluations = compare.read(directories, labels([str(path) for path in directories]))
   result = compare.result(evaluations)
-  output.mkdir(parents=True, exist_ok=True)
   if any(path.resolve() == output.resolve() for path in directories):
     raise ValueError(f'--output={output} is one of the compared directories: give another')
   config_lib.write_json(output / 'comparison.json', result)

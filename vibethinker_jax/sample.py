@@ -37,13 +37,10 @@ def main(argv) -> None:
   startup.keep_compiled()
   with watch.guard():
     mesh = sharding.make_mesh()
-    try:
-      with jax.set_mesh(mesh):
-        model = stage.load(pathlib.Path(CHECKPOINT.value), mesh)
-        for prompt in prompts():
-          answer(model, prompt, mesh)
-    except ValueError as error:
-      raise SystemExit(f'error: {error}') from None
+    with startup.one_line(ValueError, flag='standard output'), jax.set_mesh(mesh):
+      model = stage.load(pathlib.Path(CHECKPOINT.value), mesh)
+      for prompt in prompts():
+        answer(model, prompt, mesh)
 
 
 def prompts() -> Iterator[str]:

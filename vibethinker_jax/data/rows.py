@@ -19,6 +19,8 @@ import tempfile
 import zlib
 from typing import Callable, Iterable, Iterator, NamedTuple
 
+from vibethinker_jax import disk
+
 
 class File(NamedTuple):
   """An opened file. unit: what a person counts in it, line or row. read: index from 0 -> the JSON of that row."""
@@ -145,8 +147,9 @@ def _lines(path: str) -> File:
 def _spooled(rows: Iterable[bytes], spool) -> tuple[int, Callable[[int], bytes]]:
   """Appends rows to the temporary file. Returns their number and a function that reads one."""
   base = spool.seek(0, os.SEEK_END)
-  ends = array.array('Q', itertools.accumulate(spool.write(row) for row in rows))
-  spool.flush()
+  with disk.writing('unpacked rows (TMPDIR names another directory)', tempfile.gettempdir()):
+    ends = array.array('Q', itertools.accumulate(spool.write(row) for row in rows))
+    spool.flush()
 
   def read_row(i):
     start = ends[i - 1] if i else 0
@@ -230,9 +233,8 @@ def write(rows: Rows, kept: list[int], path: str) -> None:
     ValueError: another format is asked for, or parquet files have different columns.
   """
   check_output(rows, path)
-  temporary = f'{path}.tmp'
-  os.makedirs(os.path.dirname(path) or '.', exist_ok=True)
-  try:
+  with disk.replacing(path, 'the rows that stay') as temporary:
+    temporary = str(temporary)
     if path.endswith('.parquet'):
       _write_parquet(rows, kept, temporary)
     elif path.endswith('.gz'):
@@ -241,10 +243,6 @@ def write(rows: Rows, kept: list[int], path: str) -> None:
     else:
       with open(temporary, 'wb') as file:
         file.writelines(_line(rows.raw(i)) for i in kept)
-    os.replace(temporary, path)
-  finally:
-    if os.path.exists(temporary):
-      os.remove(temporary)
 
 
 def check_output(rows: Rows, path: str) -> None:
