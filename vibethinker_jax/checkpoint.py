@@ -3,6 +3,7 @@
 Layout: `<stage>/checkpoints/<step>/{params,train,extra}`. `params` alone is enough to sample or merge.
 """
 
+import asyncio
 import base64
 import logging
 import pathlib
@@ -14,6 +15,8 @@ import orbax.checkpoint as ocp
 
 from vibethinker_jax import disk, hosts, timeline
 from vibethinker_jax.sharding import path_name
+
+LEFT = 30.0  # seconds for reads and writes under way, once another one has failed
 
 
 @jax.jit
@@ -30,6 +33,25 @@ def _digests(tree):
 def digests(tree) -> dict[str, int]:
   """An integer per leaf that any flipped bit changes, whatever the sharding."""
   return {path_name(path): int(d) for path, d in jax.tree_util.tree_leaves_with_path(_digests(tree))}
+
+
+class _Loop(asyncio.SelectorEventLoop):
+  """Where the first error of a read or write ends Orbax's event loop, TensorStore is still at the others, and would report
+  their end to a loop that is closed: one traceback each, from threads that nobody can catch. This loop waits for them."""
+
+  def close(self) -> None:
+    if not self.is_closed() and not self.is_running() and (left := asyncio.all_tasks(self)):
+      self.run_until_complete(asyncio.wait(left, timeout=LEFT))
+      for task in left:
+        task.cancelled() or not task.done() or task.exception()  # seen: asyncio logs those that nobody has looked at
+    super().close()
+
+
+class _Policy(asyncio.DefaultEventLoopPolicy):
+  _loop_factory = _Loop
+
+
+asyncio.set_event_loop_policy(_Policy())
 
 
 def _manager(directory: pathlib.Path, keep: int | None) -> ocp.CheckpointManager:
@@ -74,18 +96,13 @@ class Checkpoints:
     self._written(self._manager.check_for_errors)
 
   def _written(self, write) -> None:
-    """Calls what writes, or waits for it. What a failed save left is removed: the disk may be full.
+    """Calls what writes, or waits for it.
 
     Raises:
       disk.Unwritable: with the step.
     """
-    try:
-      with disk.writing(f'the checkpoint of step {self._saving}', self._directory, self._size):
-        write()
-    except disk.Unwritable:
-      for partial in self._directory.glob(f'{self._saving}.orbax-checkpoint-tmp*'):
-        shutil.rmtree(partial, ignore_errors=True)
-      raise
+    with disk.writing(f'the checkpoint of step {self._saving}', self._directory, self._size):
+      write()
 
   def restore_newest(self, params, train: dict):
     """(step, params, train, position) of the newest checkpoint that is whole, or None.
@@ -129,12 +146,16 @@ class Checkpoints:
     if kind is not None and hosts.count() > 1 and not issubclass(kind, SystemExit):
       return  # a save needs all hosts, and the others may never come; the newest whole checkpoint counts
     with hosts.busy('saving a checkpoint'), timeline.phase('checkpoint'):
+      known, failed = kind is not None and issubclass(kind, disk.Unwritable), None
       try:
-        self._written(self._manager.wait_until_finished)  # raises what a save raised
-      except disk.Unwritable:
-        if kind is None:
-          raise
-      self._manager.close()
+        self._written(self._manager.close)  # raises what a save raised
+      except disk.Unwritable as error:
+        failed = error
+      if known or failed:
+        for partial in self._directory.glob(f'{self._saving}.orbax-checkpoint-tmp*'):
+          shutil.rmtree(partial, ignore_errors=True)  # the disk may be full
+      if failed and not known:
+        raise failed
 
 
 def _wrong(expected: dict, tree) -> list[str]:

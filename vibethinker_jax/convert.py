@@ -19,7 +19,7 @@ from absl import app, flags
 import jax
 import jax.numpy as jnp
 
-from vibethinker_jax import checkpoint, disk, hosts, sharding, watch
+from vibethinker_jax import checkpoint, disk, given, hosts, sharding, watch
 from vibethinker_jax.data import tokenizer as tokenizer_lib
 from vibethinker_jax.model import hf, transformer
 from vibethinker_jax.programs import stage
@@ -33,11 +33,20 @@ DTYPE = flags.DEFINE_enum('dtype', 'bfloat16', list(hf.DTYPES), 'Of the tensors 
 SHARD_GB = flags.DEFINE_float('shard_gb', 2.0, 'A safetensors file holds at most that many GB; so much host memory is '
                               'used at once.', lower_bound=0.001)
 TOKENIZER = flags.DEFINE_string('tokenizer', '', "Directory, tokenizer.json or .model to carry along instead of the source's.")
+TO_HF, TO_OURS = 'where a Hugging Face directory is written', 'where one of our checkpoints is written'
+READ = {TO_HF: given.words('source target to tokenizer dtype shard_gb'), TO_OURS: given.words('source target to tokenizer')}
+MEANT = dict.fromkeys(('dtype', 'shard_gb'), 'ours are float32 in files of their own; --to=hf writes a Hugging Face directory')
+
+
+def mode() -> str:
+  """What is written: a key of READ."""
+  source = pathlib.Path(SOURCE.value)
+  ours = source.suffix != '.gguf' and not hf.is_model(source)
+  return TO_HF if TO.value == 'hf' or (TO.value == 'auto' and ours) else TO_OURS
 
 
 def main(argv) -> None:
-  if len(argv) > 1:
-    raise app.UsageError(f'unknown arguments {argv[1:]}')
+  given.check(argv, mode(), READ, MEANT)
   startup.plain_logs()
   hosts.connect()
   with watch.guard():
@@ -50,12 +59,11 @@ def run(source: pathlib.Path, target: pathlib.Path) -> None:
   if hosts.agreed(lambda: target.exists() and (not target.is_dir() or any(target.iterdir()))):
     raise ValueError(f'{target} exists and is not an empty directory: choose another --target, or delete it')
   disk.check(target.absolute().parent)
-  ours = source.suffix != '.gguf' and not hf.is_model(source)
   mesh = sharding.make_mesh()
   tokenizer = tokenizer_lib.load(TOKENIZER.value) if TOKENIZER.value else None
   with jax.set_mesh(mesh):
     model = stage.load(source, mesh, tokenizer=tokenizer, progress=True)
-    if TO.value == 'hf' or (TO.value == 'auto' and ours):
+    if mode() == TO_HF:
       hf.save(target, model.config, model.params, files=model.tokenizer.hub_files(), dtype=DTYPE.value,
               shard_bytes=int(SHARD_GB.value * 2**30), progress=hosts.first())
       kind = f'Hugging Face directory in {DTYPE.value}'

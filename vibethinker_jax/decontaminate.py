@@ -16,7 +16,7 @@ import time
 from absl import app, flags
 import tqdm
 
-from vibethinker_jax import config as config_lib, disk, startup
+from vibethinker_jax import config as config_lib, disk, given, startup
 from vibethinker_jax.data import ngrams, rows as rows_lib, sources
 
 TRAIN = flags.DEFINE_string('train', None, 'Training files: paths and globs with commas between; JSON lines or arrays '
@@ -33,11 +33,11 @@ IGNORE_COMMON = flags.DEFINE_integer(
     'in the report. 0: all count.', lower_bound=0)
 FLAGS_NAME = '--train_fields and --against_fields name others'
 SHOWN = 10  # lines of each list on the screen; the report has all
+READ = {'here': given.words('train against output ngram train_fields against_fields ignore_common')}
 
 
 def main(argv) -> None:
-  if len(argv) > 1:
-    raise app.UsageError(f'unknown arguments {argv[1:]}')
+  given.check(argv, 'here', READ, {})
   startup.leave_it_to_first()
   startup.plain_logs()
   with startup.one_line(ValueError, flag='--output'):

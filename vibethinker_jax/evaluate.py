@@ -22,7 +22,7 @@ import pathlib
 
 from absl import app, flags
 
-from vibethinker_jax import config as config_lib, disk
+from vibethinker_jax import config as config_lib, disk, given
 from vibethinker_jax.data import overlap, presets, rows as rows_lib, sources, synthetic, tokenizer as tokenizer_lib
 from vibethinker_jax.eval import compare, judge, page, scores, sets as sets_lib, stored, terminal
 from vibethinker_jax.eval.journal import NAME, Journal
@@ -73,10 +73,53 @@ COMPARE = flags.DEFINE_list('compare', [], 'Directories of finished evaluations 
                             'what the others are compared with.')
 OUTPUT = flags.DEFINE_string('output', None, 'Directory for the results.')
 
+COMPARED, STORED, STORED_FILES = 'with --compare', 'with --responses and no --data', 'with --responses and --data=FILES'
+STORED_SYNTHETIC, SAMPLED_FILES = 'with --responses and --data=synthetic', 'with --checkpoint and --data=FILES'
+SAMPLED_SYNTHETIC = 'with --checkpoint on synthetic problems'
+_ALL = 'output samples temperature top_p max_tokens trained_on train_fields data'
+_SYNTHETIC, _FIELDS = 'domains problems templates levels seed', 'prompt_field answer_field domain_field preset'
+_STORED, _SAMPLED = 'responses response_field verdict_field tokenizer', 'checkpoint slots seed'
+READ = {
+    COMPARED: given.words('compare output'),
+    STORED: given.words(_ALL, _STORED, _FIELDS), STORED_FILES: given.words(_ALL, _STORED, _FIELDS, 'limit'),
+    STORED_SYNTHETIC: given.words(_ALL, _STORED, _SYNTHETIC, 'prompt_field'),
+    SAMPLED_FILES: given.words(_ALL, _SAMPLED, _FIELDS, 'limit'), SAMPLED_SYNTHETIC: given.words(_ALL, _SAMPLED, _SYNTHETIC)}
+MEANT = {
+    'problems': '--limit=N takes the first N problems of each set of files',
+    'limit': '--problems=N is the number of synthetic problems of each domain',
+    'preset': 'it needs the files of the benchmark, --data=FILES',
+    'domains': 'it chooses synthetic problems; --domain_field names the field by which files are divided in the table',
+    'levels': 'it chooses synthetic problems; of files, --data=FILES names the ones to read',
+    'templates': 'it chooses synthetic problems; of files, --data=FILES names the ones to read',
+    'tokenizer': "it counts the tokens of --responses; a --checkpoint brings its own",
+    'verdict_field': 'it names a field of --responses=FILE', 'response_field': 'it names a field of --responses=FILE',
+    **dict.fromkeys(('slots', 'seed'), 'nothing is sampled; --checkpoint=MODEL samples'),
+    **{f'{flag} {STORED}': 'the problems are all that stand in --responses; --data=FILES --limit=N names others'
+       for flag in ('problems', 'limit', 'domains', 'levels', 'templates')},
+    'seed ' + STORED_FILES: 'nothing is drawn; it chooses the problems of --data=synthetic',
+    **{f'{flag} {COMPARED}': 'finished evaluations are only compared; give it to the command that makes them, with '
+       '--checkpoint or --responses' for names in READ.values() for flag in names}}
+
+
+def mode() -> str:
+  """What is to be done: a key of READ.
+
+  Raises:
+    SystemExit: no model, responses or evaluations to compare, or several of them.
+  """
+  named = [name for name in ('checkpoint', 'responses', 'compare') if flags.FLAGS[name].value]
+  if len(named) != 1:
+    raise SystemExit('error: give one of --checkpoint (sample and score), --responses (score what is stored), --compare'
+                     + (f'; not {" and ".join(f"--{name}" for name in named)} at once' if named else ''))
+  if COMPARE.value:
+    return COMPARED
+  if RESPONSES.value:
+    return STORED_SYNTHETIC if DATA.value == 'synthetic' else STORED_FILES if DATA.value else STORED
+  return SAMPLED_SYNTHETIC if DATA.value in ('', 'synthetic') else SAMPLED_FILES
+
 
 def main(argv) -> None:
-  if len(argv) > 1:
-    raise app.UsageError(f'unknown arguments {argv[1:]}')
+  given.check(argv, mode(), READ, MEANT, needs={'train_fields': 'trained_on'}, repeats=('preset',))
   startup.plain_logs()
   if CHECKPOINT.value:
     from vibethinker_jax import hosts, watch  # with JAX: 2 s that stored responses do not need
@@ -107,9 +150,6 @@ def kept(output: pathlib.Path) -> str:
 
 def run(output: pathlib.Path) -> None:
   """One of the four things that the examples above do."""
-  modes = [name for name in ('checkpoint', 'responses', 'compare') if flags.FLAGS[name].value]
-  if len(modes) != 1:
-    raise ValueError('give one of --checkpoint (sample and score), --responses (score what is stored), --compare')
   if COMPARE.value:
     compared([pathlib.Path(path) for path in COMPARE.value], output)
     return
@@ -135,7 +175,7 @@ def labels(paths: list[str]) -> list[str]:
     names = ['-'.join(p[-n:]).strip('-/') for p in parts]
     if len(set(names)) == len(names):
       return names
-  raise ValueError(f'--checkpoint names the same model twice: {", ".join(paths)}')
+  raise ValueError(f'the same directory is named twice: {", ".join(paths)}')
 
 
 def read_sets(data: str) -> list[sets_lib.Set]:
@@ -147,8 +187,6 @@ def read_sets(data: str) -> list[sets_lib.Set]:
   given = lambda flag, default: flag.value if flag.value is not None else -1 if PRESET.value else default
   protocol = given(SAMPLES, 4), given(TEMPERATURE, 1.0), given(TOP_P, 0.95), given(MAX_TOKENS, 256)
   if data == 'synthetic':
-    if PRESET.value:
-      raise ValueError(f'--preset={",".join(PRESET.value)} needs the files of the benchmark: --data=FILES')
     return [sets_lib.synthetic_set(DOMAINS.value, PROBLEMS.value, SEED.value, tuple(map(int, LEVELS.value)),
                                    tuple(TEMPLATES.value), *protocol)]
   entries = rows_lib.entries(data)

@@ -19,7 +19,7 @@ from absl import app, flags
 import jax
 from ml_collections import config_flags
 
-from vibethinker_jax import config as config_lib, disk, hosts, sharding, timeline, watch
+from vibethinker_jax import config as config_lib, disk, given, hosts, sharding, timeline, watch
 from vibethinker_jax.eval import report
 from vibethinker_jax.programs import inputs
 from vibethinker_jax.programs.recipe import PROGRAMS, bind
@@ -34,11 +34,11 @@ CONFIG = config_flags.DEFINE_config_file(
     'config', None, 'Config file of the recipe; fields can be set: --config.rl_code.steps=10')
 WORKDIR = flags.DEFINE_string('workdir', None, 'Directory of the run. Started again, it continues where it stopped.')
 STAGES = flags.DEFINE_list('stages', [], 'Only these stages, in the order of the recipe. Default: all.')
+READ = {'here': given.words('config workdir stages')}
 
 
 def main(argv) -> None:
-  if len(argv) > 1:
-    raise app.UsageError(f'unknown arguments {argv[1:]}')
+  given.check(argv, 'here', READ, {})
   startup.plain_logs()
   hosts.connect()
   config, workdir = CONFIG.value.to_dict(), pathlib.Path(WORKDIR.value)

@@ -6,6 +6,7 @@ import os
 import pathlib
 import sys
 import time
+import types
 from typing import Callable
 import warnings
 
@@ -13,6 +14,7 @@ from absl import app
 
 from vibethinker_jax import disk
 
+_NoBars = types.SimpleNamespace(_instances=())
 HUGE_PAGES = 'glibc.malloc.hugetlb=1'
 
 
@@ -55,6 +57,8 @@ def one_line(*kinds: type[Exception], flag: str, kept: Callable[[], str] = lambd
     raise SystemExit(141) from None  # as every program whose reader is gone
   except (OSError, *kinds) as error:
     line = disk.told(error, flag, kept() if isinstance(error, OSError) else '') or error
+    for bar in list(getattr(sys.modules.get('tqdm'), 'tqdm', _NoBars)._instances):
+      bar.close()  # else it would be drawn once more, below the error
     if isinstance(error, OSError) and error.filename is None:
       _forget_output()
     raise SystemExit(f'error: {line}') from (error if os.environ.get('VIBETHINKER_TRACEBACK') else None)
@@ -126,7 +130,7 @@ def plain_logs() -> None:
   """Our own log lines as plain text on stderr; of the libraries only warnings. Call after absl has set up its own."""
   for library in ('absl', 'orbax', 'jax', 'tensorboardX'):
     logging.getLogger(library).setLevel(logging.WARNING)
-  for library in ('absl', 'orbax'):
+  for library in ('absl', 'orbax', 'asyncio'):
     logging.getLogger(library).addFilter(disk.Silence())
   ours = logging.getLogger('vibethinker_jax')
   ours.setLevel(logging.INFO)
