@@ -12,6 +12,7 @@ import os
 import pathlib
 import shutil
 import tempfile
+import threading
 from typing import Callable, Iterator
 
 FULL = {errno.ENOSPC: 'no space left', errno.EDQUOT: 'the disk quota is used up',
@@ -32,13 +33,14 @@ class Unwritable(OSError):
 
   def __init__(self, path: pathlib.Path, what: str, number: int, why: str, size: int = 0):
     self.path, self.what, self.number, self.why, self.size = pathlib.Path(path), what, number, why, size
-    room = f' ({", ".join(self._room())})' if number in FULL else ''
+    room = ', '.join(self._room()) if number in FULL else ''
+    room = room and f' ({room})'
     super().__init__(f'{path}: {why}{room} while writing {what}')
 
   def _room(self) -> Iterator[str]:
     if self.size:
       yield f'{readable(self.size)} needed'
-    with contextlib.suppress(OSError):
+    if self.number == errno.ENOSPC:
       there = next(p for p in (self.path, *self.path.absolute().parents) if p.exists())
       yield f'{readable(shutil.disk_usage(there).free)} free'
 
@@ -165,6 +167,7 @@ def told(error: BaseException, flag: str, kept: str = '') -> str | None:
     file = error.filename if isinstance(error.filename, (str, os.PathLike)) else None
     error = Unwritable(pathlib.Path(file).parent if file else 'standard output or a temporary file', file or 'there',
                        *reason(error))
+  _seen.set()
   again = 'start the same command again: it goes on' if kept else 'start the same command again'
   if error.number in FULL:
     need = f'at least {readable(error.size)}' if error.size else 'some'
@@ -181,8 +184,14 @@ def _user() -> str:
     return 'this user'
 
 
+_seen = threading.Event()
+
+
 class Silence(logging.Filter):
-  """Drops a library's log records about a disk that cannot be written: the command says it in one line."""
+  """Drops a library's tracebacks of a disk that cannot be written, and of what its threads meet after that: the command says
+  it in one line."""
 
   def filter(self, record: logging.LogRecord) -> bool:
-    return not (record.exc_info and reason(record.exc_info[1]))
+    if record.exc_info and reason(record.exc_info[1]):
+      _seen.set()
+    return not (record.exc_info and _seen.is_set())
