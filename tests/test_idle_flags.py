@@ -103,7 +103,7 @@ def test_every_flag_in_every_mode(command):
   assert answer['unlisted'] == answer['unknown'] == []  # a new flag needs an entry in READ
   assert answer['modes'] == sorted(MODES[command])  # and a new mode one in MODES
   for mode, flag, now, read, text in answer['found']:
-    if read and flag != 'train_fields':
+    if read and (command, flag) != ('evaluate', 'train_fields'):
       assert text == 'READ', (mode, flag, text)
     else:
       assert text.startswith('error: ') and f'--{flag}' in text and '\n' not in text, (mode, flag, text)

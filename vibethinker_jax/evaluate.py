@@ -145,7 +145,7 @@ def checked() -> None:
 def kept(output: pathlib.Path) -> str:
   """What of an evaluation is safe on the disk, in words; '' if nothing is."""
   count = sum(file.read_bytes().count(b'\n') for file in output.rglob(NAME))
-  return f'{count} responses in {NAME}' if count and CHECKPOINT.value else ''
+  return f'{count} response{"s" if count > 1 else ""} in {NAME}' if count and CHECKPOINT.value else ''
 
 
 def run(output: pathlib.Path) -> None:

@@ -276,7 +276,7 @@ def save(path, config: ModelConfig, params: dict, *, files: dict[str, bytes] | N
 def _written(partial: pathlib.Path, size: int = 0):
   """What a full disk has left of a directory is removed."""
   try:
-    with disk.writing('the converted model', partial, size):
+    with disk.writing('the converted model', partial.parent, size):
       yield
   except disk.Unwritable:
     shutil.rmtree(partial, ignore_errors=True)
