@@ -11,6 +11,7 @@ status is that of the first.
 import ctypes
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -105,7 +106,9 @@ def copy(process: int, source, target) -> None:
 def main(argv: list[str]) -> None:
   command = argv[1:]
   if not command:
-    raise app.UsageError('give the command after --')
+    sys.exit('error: give the command after --')
+  if not shutil.which(command[0]):
+    sys.exit(f'error: {command[0]}: there is no such command')
   sys.exit(run(command, PROCESSES.value, DEVICES.value, GRACE.value))
 
 

@@ -16,7 +16,8 @@ ROOT = PACKAGE.parent
 NAME = 'vibethinker_jax'
 FILES = sorted(PACKAGE.rglob('*.py'))
 
-BASE = ('sharding', 'checkpoint', 'metrics', 'trees', 'config', 'startup', 'hosts', 'peers', 'timeline', 'watch')  # L0-1, files at top level
+BASE = ('sharding', 'checkpoint', 'metrics', 'trees', 'config', 'startup', 'hosts', 'peers', 'timeline', 'watch',
+        'disk', 'given')  # L0-1, files at top level
 FOLDERS = {'model': 2, 'data': 2, 'verify': 2, 'train': 3, 'sampler': 3, 'eval': 4, 'rl': 4, 'programs': 5, 'aot': 6}
 COMMANDS = 7  # every other file at top level
 

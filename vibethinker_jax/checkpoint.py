@@ -3,16 +3,20 @@
 Layout: `<stage>/checkpoints/<step>/{params,train,extra}`. `params` alone is enough to sample or merge.
 """
 
+import asyncio
 import base64
 import logging
 import pathlib
+import shutil
 
 import jax
 import jax.numpy as jnp
 import orbax.checkpoint as ocp
 
-from vibethinker_jax import hosts, timeline
+from vibethinker_jax import disk, hosts, timeline
 from vibethinker_jax.sharding import path_name
+
+LEFT = 30.0  # seconds for reads and writes under way, once another one has failed
 
 
 @jax.jit
@@ -31,8 +35,28 @@ def digests(tree) -> dict[str, int]:
   return {path_name(path): int(d) for path, d in jax.tree_util.tree_leaves_with_path(_digests(tree))}
 
 
+class _Loop(asyncio.SelectorEventLoop):
+  """Where the first error of a read or write ends Orbax's event loop, TensorStore is still at the others, and would report
+  their end to a loop that is closed: one traceback each, from threads that nobody can catch. This loop waits for them."""
+
+  def close(self) -> None:
+    if not self.is_closed() and not self.is_running() and (left := asyncio.all_tasks(self)):
+      self.run_until_complete(asyncio.wait(left, timeout=LEFT))
+      for task in left:
+        task.cancelled() or not task.done() or task.exception()  # seen: asyncio logs those that nobody has looked at
+    super().close()
+
+
+class _Policy(asyncio.DefaultEventLoopPolicy):
+  _loop_factory = _Loop
+
+
+asyncio.set_event_loop_policy(_Policy())
+
+
 def _manager(directory: pathlib.Path, keep: int | None) -> ocp.CheckpointManager:
-  options = ocp.CheckpointManagerOptions(max_to_keep=keep)
+  # A save that was cut off leaves a directory of its own, which would take room for ever.
+  options = ocp.CheckpointManagerOptions(max_to_keep=keep, cleanup_tmp_directories=True)
   return ocp.CheckpointManager(directory.absolute(), options=options)
 
 
@@ -46,9 +70,10 @@ class Checkpoints:
   """
 
   def __init__(self, directory: pathlib.Path, *, keep: int | None, model: dict):
-    self._directory = directory
-    self._manager = _manager(directory, keep)
-    self._keep = keep
+    self._directory, self._keep = directory, keep
+    self._saving, self._size = None, 0  # the step of the newest save, and its bytes
+    with disk.writing('checkpoints', directory):
+      self._manager = _manager(directory, keep)
     self._model = {'config': model['config'], 'tokenizer': {
         name: base64.b64encode(content).decode() for name, content in model['tokenizer'].items()}}
 
@@ -60,10 +85,24 @@ class Checkpoints:
       position: JSON values: where data and random draws go on.
     """
     extra = {'position': position, 'model': self._model, 'digests': digests({'params': params, 'train': train})}
-    # Waits for the save before, if that is still being written.
     with hosts.busy('saving a checkpoint'), timeline.phase('checkpoint'):
-      self._manager.save(step, args=ocp.args.Composite(
-          params=ocp.args.StandardSave(params), train=ocp.args.StandardSave(train), extra=ocp.args.JsonSave(extra)))
+      self._written(self._manager.wait_until_finished)  # the save before, if that is still being written
+      self._saving, self._size = step, sum(x.nbytes for x in jax.tree.leaves((params, train)))
+      self._written(lambda: self._manager.save(step, args=ocp.args.Composite(
+          params=ocp.args.StandardSave(params), train=ocp.args.StandardSave(train), extra=ocp.args.JsonSave(extra))))
+
+  def check(self) -> None:
+    """Raises what the save in the background has raised so far; call it at every step, or hours are trained in vain."""
+    self._written(self._manager.check_for_errors)
+
+  def _written(self, write) -> None:
+    """Calls what writes, or waits for it.
+
+    Raises:
+      disk.Unwritable: with the step.
+    """
+    with disk.writing(f'the checkpoint of step {self._saving}', self._directory, self._size):
+      write()
 
   def restore_newest(self, params, train: dict):
     """(step, params, train, position) of the newest checkpoint that is whole, or None.
@@ -107,8 +146,16 @@ class Checkpoints:
     if kind is not None and hosts.count() > 1 and not issubclass(kind, SystemExit):
       return  # a save needs all hosts, and the others may never come; the newest whole checkpoint counts
     with hosts.busy('saving a checkpoint'), timeline.phase('checkpoint'):
-      self._manager.wait_until_finished()  # raises what a save raised
-      self._manager.close()
+      known, failed = kind is not None and issubclass(kind, disk.Unwritable), None
+      try:
+        self._written(self._manager.close)  # raises what a save raised
+      except disk.Unwritable as error:
+        failed = error
+      if known or failed:
+        for partial in self._directory.glob(f'{self._saving}.orbax-checkpoint-tmp*'):
+          shutil.rmtree(partial, ignore_errors=True)  # the disk may be full
+      if failed and not known:
+        raise failed
 
 
 def _wrong(expected: dict, tree) -> list[str]:

@@ -4,6 +4,8 @@ import json
 import pathlib
 from typing import Any, NamedTuple, get_args, get_origin, get_type_hints
 
+from vibethinker_jax import disk
+
 
 class Sandbox(NamedTuple):
   """What programs find in the sandbox.
@@ -137,7 +139,5 @@ def check_unchanged(path: pathlib.Path, values: dict, what: str) -> None:
 
 def write_json(path: pathlib.Path, values: Any) -> None:
   """Writes a JSON file whole or not at all."""
-  path.parent.mkdir(parents=True, exist_ok=True)
-  temporary = path.with_name(path.name + '.tmp')
-  temporary.write_text(json.dumps(values, indent=1))
-  temporary.replace(path)
+  with disk.replacing(path, path.name) as temporary:
+    temporary.write_text(json.dumps(values, indent=1))

@@ -13,12 +13,13 @@ if __name__ == '__main__':
   startup.prepare()
 
 import pathlib
+import shutil
 
 from absl import app, flags
 import jax
 import jax.numpy as jnp
 
-from vibethinker_jax import checkpoint, hosts, sharding, watch
+from vibethinker_jax import checkpoint, disk, given, hosts, sharding, watch
 from vibethinker_jax.data import tokenizer as tokenizer_lib
 from vibethinker_jax.model import hf, transformer
 from vibethinker_jax.programs import stage
@@ -32,36 +33,47 @@ DTYPE = flags.DEFINE_enum('dtype', 'bfloat16', list(hf.DTYPES), 'Of the tensors 
 SHARD_GB = flags.DEFINE_float('shard_gb', 2.0, 'A safetensors file holds at most that many GB; so much host memory is '
                               'used at once.', lower_bound=0.001)
 TOKENIZER = flags.DEFINE_string('tokenizer', '', "Directory, tokenizer.json or .model to carry along instead of the source's.")
+TO_HF, TO_OURS = 'where a Hugging Face directory is written', 'where one of our checkpoints is written'
+READ = {TO_HF: given.words('source target to tokenizer dtype shard_gb'), TO_OURS: given.words('source target to tokenizer')}
+MEANT = dict.fromkeys(('dtype', 'shard_gb'), 'ours are float32 in files of their own; --to=hf writes a Hugging Face directory')
+
+
+def mode() -> str:
+  """What is written: a key of READ."""
+  source = pathlib.Path(SOURCE.value)
+  ours = source.suffix != '.gguf' and not hf.is_model(source)
+  return TO_HF if TO.value == 'hf' or (TO.value == 'auto' and ours) else TO_OURS
 
 
 def main(argv) -> None:
-  if len(argv) > 1:
-    raise app.UsageError(f'unknown arguments {argv[1:]}')
+  given.check(argv, mode(), READ, MEANT)
   startup.plain_logs()
   hosts.connect()
   with watch.guard():
-    try:
+    with startup.one_line(ValueError, flag='--target'):
       run(pathlib.Path(SOURCE.value), pathlib.Path(TARGET.value))
-    except (ValueError, OSError) as error:
-      raise SystemExit(f'error: {error}') from None
 
 
 def run(source: pathlib.Path, target: pathlib.Path) -> None:
   """Reads the source, writes the target, prints what was done."""
   if hosts.agreed(lambda: target.exists() and (not target.is_dir() or any(target.iterdir()))):
     raise ValueError(f'{target} exists and is not an empty directory: choose another --target, or delete it')
-  ours = source.suffix != '.gguf' and not hf.is_model(source)
+  disk.check(target.absolute().parent)
   mesh = sharding.make_mesh()
   tokenizer = tokenizer_lib.load(TOKENIZER.value) if TOKENIZER.value else None
   with jax.set_mesh(mesh):
     model = stage.load(source, mesh, tokenizer=tokenizer, progress=True)
-    if TO.value == 'hf' or (TO.value == 'auto' and ours):
+    if mode() == TO_HF:
       hf.save(target, model.config, model.params, files=model.tokenizer.hub_files(), dtype=DTYPE.value,
               shard_bytes=int(SHARD_GB.value * 2**30), progress=hosts.first())
       kind = f'Hugging Face directory in {DTYPE.value}'
     else:
-      with checkpoint.Checkpoints(target / 'checkpoints', keep=None, model=model.saved()) as checkpoints:
-        checkpoints.save(0, model.params, {'step': jnp.int32(0)}, {})
+      try:
+        with checkpoint.Checkpoints(target / 'checkpoints', keep=None, model=model.saved()) as checkpoints:
+          checkpoints.save(0, model.params, {'step': jnp.int32(0)}, {})
+      except disk.Unwritable:
+        shutil.rmtree(target / 'checkpoints', ignore_errors=True)  # the target was empty, and the same command wants it so
+        raise
       kind = 'checkpoint'
   count = transformer.num_params(model.params)
   hosts.say(f'{source} -> {target}: {kind}, {count / 1e6:,.1f} M parameters, vocabulary {model.config.vocab_size} '

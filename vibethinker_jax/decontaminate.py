@@ -16,7 +16,7 @@ import time
 from absl import app, flags
 import tqdm
 
-from vibethinker_jax import config as config_lib, startup
+from vibethinker_jax import config as config_lib, disk, given, startup
 from vibethinker_jax.data import ngrams, rows as rows_lib, sources
 
 TRAIN = flags.DEFINE_string('train', None, 'Training files: paths and globs with commas between; JSON lines or arrays, '
@@ -33,18 +33,16 @@ IGNORE_COMMON = flags.DEFINE_integer(
     'in the report. 0: all count.', lower_bound=0)
 FLAGS_NAME = '--train_fields and --against_fields name others'
 SHOWN = 10  # lines of each list on the screen; the report has all
+READ = {'here': given.words('train against output ngram train_fields against_fields ignore_common')}
 
 
 def main(argv) -> None:
-  if len(argv) > 1:
-    raise app.UsageError(f'unknown arguments {argv[1:]}')
+  given.check(argv, 'here', READ, {})
   startup.leave_it_to_first()
   startup.plain_logs()
-  try:
+  with startup.one_line(ValueError, flag='--output'):
     print(summary(run(TRAIN.value, AGAINST.value, OUTPUT.value, NGRAM.value, TRAIN_FIELDS.value, AGAINST_FIELDS.value,
                       IGNORE_COMMON.value)))
-  except (ValueError, OSError) as error:
-    raise SystemExit(f'error: {error}') from None
 
 
 def run(train: str, against: str, output: str, n: int, train_fields: list[str], against_fields: list[str],
@@ -57,6 +55,7 @@ def run(train: str, against: str, output: str, n: int, train_fields: list[str], 
   started = time.time()
   rows = rows_lib.Rows(rows_lib.paths(train))
   rows_lib.check_output(rows, output)
+  disk.check(pathlib.Path(output).absolute().parent)
   evaluation = rows_lib.Rows(rows_lib.paths(against))
   owners, found = [], []  # evaluation row of each text
   for i in range(len(evaluation)):

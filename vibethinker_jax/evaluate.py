@@ -21,10 +21,10 @@ import pathlib
 
 from absl import app, flags
 
-from vibethinker_jax import config as config_lib
+from vibethinker_jax import config as config_lib, disk, given
 from vibethinker_jax.data import overlap, presets, rows as rows_lib, sources, synthetic, tokenizer as tokenizer_lib
 from vibethinker_jax.eval import compare, judge, page, scores, sets as sets_lib, stored, terminal
-from vibethinker_jax.eval.journal import Journal, check_same, remember
+from vibethinker_jax.eval.journal import NAME, Journal, check_same, remember
 from vibethinker_jax.verify.pool import Pool
 from vibethinker_jax.verify.sandbox.client import SandboxUnavailable
 
@@ -74,10 +74,53 @@ COMPARE = flags.DEFINE_list('compare', [], 'Directories of finished evaluations 
 OUTPUT = flags.DEFINE_string('output', None, 'Directory for the results.')
 REMEDY = 'Give another --output, or the old values'
 
+COMPARED, STORED, STORED_FILES = 'with --compare', 'with --responses and no --data', 'with --responses and --data=FILES'
+STORED_SYNTHETIC, SAMPLED_FILES = 'with --responses and --data=synthetic', 'with --checkpoint and --data=FILES'
+SAMPLED_SYNTHETIC = 'with --checkpoint on synthetic problems'
+_ALL = 'output samples temperature top_p max_tokens trained_on train_fields data'
+_SYNTHETIC, _FIELDS = 'domains problems templates levels seed', 'prompt_field answer_field domain_field preset'
+_STORED, _SAMPLED = 'responses response_field verdict_field tokenizer', 'checkpoint slots seed'
+READ = {
+    COMPARED: given.words('compare output'),
+    STORED: given.words(_ALL, _STORED, _FIELDS), STORED_FILES: given.words(_ALL, _STORED, _FIELDS, 'limit'),
+    STORED_SYNTHETIC: given.words(_ALL, _STORED, _SYNTHETIC, 'prompt_field'),
+    SAMPLED_FILES: given.words(_ALL, _SAMPLED, _FIELDS, 'limit'), SAMPLED_SYNTHETIC: given.words(_ALL, _SAMPLED, _SYNTHETIC)}
+MEANT = {
+    'problems': '--limit=N takes the first N problems of each set of files',
+    'limit': '--problems=N is the number of synthetic problems of each domain',
+    'preset': 'it needs the files of the benchmark, --data=FILES',
+    'domains': 'it chooses synthetic problems; --domain_field names the field by which files are divided in the table',
+    'levels': 'it chooses synthetic problems; of files, --data=FILES names the ones to read',
+    'templates': 'it chooses synthetic problems; of files, --data=FILES names the ones to read',
+    'tokenizer': "it counts the tokens of --responses; a --checkpoint brings its own",
+    'verdict_field': 'it names a field of --responses=FILE', 'response_field': 'it names a field of --responses=FILE',
+    **dict.fromkeys(('slots', 'seed'), 'nothing is sampled; --checkpoint=MODEL samples'),
+    **{f'{flag} {STORED}': 'the problems are all that stand in --responses; --data=FILES --limit=N names others'
+       for flag in ('problems', 'limit', 'domains', 'levels', 'templates')},
+    'seed ' + STORED_FILES: 'nothing is drawn; it chooses the problems of --data=synthetic',
+    **{f'{flag} {COMPARED}': 'finished evaluations are only compared; give it to the command that makes them, with '
+       '--checkpoint or --responses' for names in READ.values() for flag in names}}
+
+
+def mode() -> str:
+  """What is to be done: a key of READ.
+
+  Raises:
+    SystemExit: no model, responses or evaluations to compare, or several of them.
+  """
+  named = [name for name in ('checkpoint', 'responses', 'compare') if flags.FLAGS[name].value]
+  if len(named) != 1:
+    raise SystemExit('error: give one of --checkpoint (sample and score), --responses (score what is stored), --compare'
+                     + (f'; not {" and ".join(f"--{name}" for name in named)} at once' if named else ''))
+  if COMPARE.value:
+    return COMPARED
+  if RESPONSES.value:
+    return STORED_SYNTHETIC if DATA.value == 'synthetic' else STORED_FILES if DATA.value else STORED
+  return SAMPLED_SYNTHETIC if DATA.value in ('', 'synthetic') else SAMPLED_FILES
+
 
 def main(argv) -> None:
-  if len(argv) > 1:
-    raise app.UsageError(f'unknown arguments {argv[1:]}')
+  given.check(argv, mode(), READ, MEANT, needs={'train_fields': 'trained_on'}, repeats=('preset',))
   startup.plain_logs()
   if CHECKPOINT.value:
     from vibethinker_jax import hosts, watch  # with JAX: 2 s that stored responses do not need
@@ -92,19 +135,22 @@ def main(argv) -> None:
 
 def checked() -> None:
   """`run`, with mistakes as one line."""
+  output = pathlib.Path(OUTPUT.value)
   try:
-    run(pathlib.Path(OUTPUT.value))
-  except (ValueError, SandboxUnavailable) as error:
-    raise SystemExit(f'error: {error}') from None
+    with startup.one_line(ValueError, SandboxUnavailable, flag='--output', kept=lambda: kept(output)):
+      run(output)
   except KeyboardInterrupt:
     raise SystemExit(f'stopped; what was sampled is in {OUTPUT.value}, the same command goes on') from None
 
 
+def kept(output: pathlib.Path) -> str:
+  """What of an evaluation is safe on the disk, in words; '' if nothing is."""
+  count = sum(file.read_bytes().count(b'\n') for file in output.rglob(NAME))
+  return f'{count} response{"s" if count > 1 else ""} in {NAME}' if count and CHECKPOINT.value else ''
+
+
 def run(output: pathlib.Path) -> None:
   """One of the four things that the examples above do."""
-  modes = [name for name in ('checkpoint', 'responses', 'compare') if flags.FLAGS[name].value]
-  if len(modes) != 1:
-    raise ValueError('give one of --checkpoint (sample and score), --responses (score what is stored), --compare')
   if COMPARE.value:
     compared([pathlib.Path(path) for path in COMPARE.value], output)
     return
@@ -113,6 +159,7 @@ def run(output: pathlib.Path) -> None:
       rescore(output, pool)
       return
     chosen = read_sets(DATA.value or 'synthetic')
+    disk.check(output)
     names = labels(CHECKPOINT.value)
     directories = [output / name if len(names) > 1 else output for name in names]
     for path, directory in zip(CHECKPOINT.value, directories):
@@ -129,7 +176,7 @@ def labels(paths: list[str]) -> list[str]:
     names = ['-'.join(p[-n:]).strip('-/') for p in parts]
     if len(set(names)) == len(names):
       return names
-  raise ValueError(f'--checkpoint names the same model twice: {", ".join(paths)}')
+  raise ValueError(f'the same directory is named twice: {", ".join(paths)}')
 
 
 def read_sets(data: str) -> list[sets_lib.Set]:
@@ -141,8 +188,6 @@ def read_sets(data: str) -> list[sets_lib.Set]:
   given = lambda flag, default: flag.value if flag.value is not None else -1 if PRESET.value else default
   protocol = given(SAMPLES, 4), given(TEMPERATURE, 1.0), given(TOP_P, 0.95), given(MAX_TOKENS, 256)
   if data == 'synthetic':
-    if PRESET.value:
-      raise ValueError(f'--preset={",".join(PRESET.value)} needs the files of the benchmark: --data=FILES')
     return [sets_lib.synthetic_set(DOMAINS.value, PROBLEMS.value, SEED.value, tuple(map(int, LEVELS.value)),
                                    tuple(TEMPLATES.value), *protocol)]
   entries = rows_lib.entries(data)
@@ -213,10 +258,10 @@ def rescore(output: pathlib.Path, pool: Pool) -> None:
     raise ValueError(f'{RESPONSES.value} has no response to any problem of {", ".join(idle)}')
   chosen = [s._replace(samples=min(SAMPLES.value or most[s.name], most[s.name]), temperature=TEMPERATURE.value,
                        top_p=TOP_P.value, max_tokens=MAX_TOKENS.value) for s in chosen]  # known only if they are given
-  output.mkdir(parents=True, exist_ok=True)
   own = (output / 'responses.jsonl').resolve()
   if own in [pathlib.Path(path).resolve() for path in rows_lib.paths(RESPONSES.value)]:
     raise ValueError(f'{own} is what --output would overwrite: give another --output')
+  disk.check(output)
   own.unlink(missing_ok=True)
   journal = Journal(output)
   journal.known.update({(x['set'], x['id'], x['sample']): x for x in found.lines})
@@ -265,7 +310,6 @@ def compared(directories: list[pathlib.Path], output: pathlib.Path) -> None:
   """result.json and report.html of a comparison, and its table on the screen."""
   evaluations = compare.read(directories, labels([str(path) for path in directories]))
   result = compare.result(evaluations)
-  output.mkdir(parents=True, exist_ok=True)
   if any(path.resolve() == output.resolve() for path in directories):
     raise ValueError(f'--output={output} is one of the compared directories: give another')
   config_lib.write_json(output / 'comparison.json', result)

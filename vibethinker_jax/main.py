@@ -19,11 +19,11 @@ from absl import app, flags
 import jax
 from ml_collections import config_flags
 
-from vibethinker_jax import config as config_lib, hosts, sharding, timeline, watch
+from vibethinker_jax import config as config_lib, disk, given, hosts, sharding, timeline, watch
 from vibethinker_jax.eval import report
 from vibethinker_jax.programs import inputs
 from vibethinker_jax.programs.recipe import PROGRAMS, bind
-from vibethinker_jax.programs.stage import Stage, finished
+from vibethinker_jax.programs.stage import Stage, finished, kept
 from vibethinker_jax.verify.pool import Pool
 from vibethinker_jax.verify.sandbox.client import SandboxUnavailable
 
@@ -35,20 +35,19 @@ CONFIG = config_flags.DEFINE_config_file(
     'config', None, 'Config file of the recipe; fields can be set: --config.rl_code.steps=10')
 WORKDIR = flags.DEFINE_string('workdir', None, 'Directory of the run. Started again, it continues where it stopped.')
 STAGES = flags.DEFINE_list('stages', [], 'Only these stages, in the order of the recipe. Default: all.')
+READ = {'here': given.words('config workdir stages')}
 
 
 def main(argv) -> None:
-  if len(argv) > 1:
-    raise app.UsageError(f'unknown arguments {argv[1:]}')
+  given.check(argv, 'here', READ, {})
   startup.plain_logs()
   hosts.connect()
   config, workdir = CONFIG.value.to_dict(), pathlib.Path(WORKDIR.value)
   startup.keep_compiled(config.get('compilation_cache', 'auto'), workdir if hosts.count() > 1 else None)
   with watch.guard(config.get('hang_seconds', 0.0)):
-    try:
+    with startup.one_line(ValueError, FloatingPointError, SandboxUnavailable, flag='--workdir',
+                          kept=lambda: kept(workdir, config.get('stages', ()))):
       run(config, workdir, tuple(STAGES.value))
-    except (ValueError, FloatingPointError, SandboxUnavailable) as error:
-      raise SystemExit(f'error: {error}') from (error if os.environ.get('VIBETHINKER_TRACEBACK') else None)
 
 
 def check_early(recipe: config_lib.Recipe, options: dict) -> None:
@@ -92,10 +91,12 @@ def forget_unstarted(workdir: pathlib.Path, stages: tuple) -> None:
 def prepare(config: dict, recipe: config_lib.Recipe, workdir: pathlib.Path, only: tuple[str, ...]) -> None:
   """Compares the config with that of an earlier start, and keeps it in the workdir."""
   forget_unstarted(workdir, recipe.stages)
+  disk.check(workdir)
   shared = {name: value for name, value in recipe._asdict().items() if name not in OF_A_START}
   config_lib.check_unchanged(workdir / 'config.json', shared, 'this workdir')
   for name in only or recipe.stages:
     if (workdir / name).is_dir():
+      disk.check(workdir / name)
       config_lib.check_unchanged(workdir / name / 'config.json', config[name], f'stage {name!r}')
 
 
@@ -105,6 +106,7 @@ def run(config: dict, workdir: pathlib.Path, only: tuple[str, ...] = ()) -> None
   recipe, options = bind(config, only)
   check_early(recipe, {name: options[name] for name in only or recipe.stages if not finished(workdir, name)})
   hosts.agreed(lambda: prepare(config, recipe, workdir, only))
+  disk.check(workdir)  # the other hosts write their parts of checkpoints
   # The verifiers are started before JAX touches a device: they are fresh processes without it.
   with Pool(workers=os.cpu_count() or 2, verifier=recipe.verifier,
             packages=recipe.sandbox.packages) as pool:

@@ -2,11 +2,17 @@
 
 import json
 import pathlib
+import socket
+import struct
 import time
 
-import tensorboardX
+from tensorboardX.proto.event_pb2 import Event, SessionLog
+from tensorboardX.proto.summary_pb2 import Summary
+from tensorboardX.record_writer import masked_crc32c
 
-from vibethinker_jax import hosts, timeline
+from vibethinker_jax import disk, hosts, timeline
+
+BOARD = 'TensorBoard events'
 
 
 class Writer:
@@ -21,27 +27,32 @@ class Writer:
     self._on = hosts.first()
     if not self._on:
       return
-    directory.mkdir(parents=True, exist_ok=True)
-    self._path = directory / 'metrics.jsonl'
-    if self._path.exists():
-      kept = [line for line in self._path.read_text().splitlines() if line_step(line) <= step]
-      self._path.write_text(''.join(line + '\n' for line in kept))
-    self._file = self._path.open('a')
-    self._board = tensorboardX.SummaryWriter(str(directory), purge_step=step + 1, flush_secs=10)
+    self._directory = directory
+    self._file = disk.open_lines(directory / 'metrics.jsonl', 'the metrics', lambda line: line_step(line) <= step)
+    # Not SummaryWriter: its thread dies with a full disk, and the queue to it then blocks the run for ever.
+    self._board = disk.open_lines(directory / f'events.out.tfevents.{time.time_ns() // 10**6}.{socket.gethostname()}', BOARD)
+    self._event(file_version='brain.Event:2')
+    self._event(step=step + 1, session_log=SessionLog(status=SessionLog.START))  # hides what an earlier start wrote after it
 
   def write(self, step: int, scalars: dict) -> None:
     """One line: step, unix time, scalars (floats; None and NaN stand as null), and where the time since the last one went
     (time/train and so on, in seconds)."""
     if not self._on:
       return
-    seconds = timeline.record(self._path.parent, step)
+    seconds = timeline.record(self._directory, step)
     scalars = scalars | {f'time/{name}': value for name, value in seconds.items()} | {'goodput': timeline.goodput(seconds)}
     values = {name: _number(value) for name, value in scalars.items()}
-    self._file.write(json.dumps({'step': step, 'time': round(time.time(), 3), **values}) + '\n')
-    self._file.flush()
-    for name, value in values.items():
-      if value is not None:
-        self._board.add_scalar(name, value, step)
+    line = json.dumps({'step': step, 'time': round(time.time(), 3), **values}) + '\n'
+    disk.append(self._file, line.encode(), 'the metrics')
+    there = [Summary.Value(tag=name, simple_value=value) for name, value in values.items() if value is not None]
+    self._event(step=step, summary=Summary(value=there))
+
+  def _event(self, **fields) -> None:
+    """One record of TensorBoard's file: length, its checksum, event, its checksum."""
+    data = Event(wall_time=time.time(), **fields).SerializeToString()
+    length = struct.pack('<Q', len(data))
+    checksum = lambda content: struct.pack('<I', masked_crc32c(content))
+    disk.append(self._board, length + checksum(length) + data + checksum(data), BOARD)
 
   def close(self) -> None:
     if self._on:
@@ -54,7 +65,7 @@ def _number(value) -> float | None:
   return value if value == value and abs(value) != float('inf') else None
 
 
-def line_step(line: str) -> float:
+def line_step(line: str | bytes) -> float:
   """The step of a JSON line; infinity for one that a killed process left half-written."""
   try:
     return json.loads(line)['step']

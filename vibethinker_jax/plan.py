@@ -18,7 +18,7 @@ import sys
 from absl import app, flags
 from ml_collections import config_flags
 
-from vibethinker_jax import config as config_lib
+from vibethinker_jax import config as config_lib, given
 from vibethinker_jax.aot import budget, planning, table
 
 CONFIG = config_flags.DEFINE_config_file(
@@ -33,11 +33,22 @@ MEDIAN = flags.DEFINE_integer('median_tokens', 6000, 'Median length of a respons
 ROUNDS = flags.DEFINE_float('rounds', 1.5, 'Rollout batches per RL step, on average.', lower_bound=1.0)
 PROBLEMS = flags.DEFINE_integer('problems', 5000, 'Size of problem sets that are not on this machine.', lower_bound=1)
 CACHE = flags.DEFINE_string('cache', '~/.cache/vibethinker_jax/plan', "Directory of what was compiled before; '' keeps nothing.")
+_ALWAYS = 'config topology stages search json dollars_per_chip_hour cache'
+NO_SAMPLES, NO_RL, RL = 'where no stage samples', 'where no stage is of the program rl', 'with stages of the program rl'
+READ = {NO_SAMPLES: given.words(_ALWAYS), NO_RL: given.words(_ALWAYS, 'median_tokens problems'),
+        RL: given.words(_ALWAYS, 'median_tokens problems rounds')}
+
+
+def mode() -> str:
+  """What the stages do: a key of READ."""
+  config = CONFIG.value.to_dict()
+  stages = [config.get(name, {}) for name in STAGES.value or config.get('stages', ())]
+  programs = {stage.get('program') for stage in stages if isinstance(stage, dict)}
+  return RL if 'rl' in programs else NO_RL if programs - {'sft', 'merge'} else NO_SAMPLES
 
 
 def main(argv) -> None:
-  if len(argv) > 1:
-    raise app.UsageError(f'unknown arguments {argv[1:]}')
+  given.check(argv, mode(), READ, {}, empty=('cache',))
   startup.leave_it_to_first()
   startup.plain_logs()
   try:

@@ -15,7 +15,7 @@ from typing import Iterator
 from absl import app, flags
 import jax
 
-from vibethinker_jax import hosts, sharding, watch
+from vibethinker_jax import given, hosts, sharding, watch
 from vibethinker_jax.data import chat
 from vibethinker_jax.programs import stage
 from vibethinker_jax.sampler import engine
@@ -27,23 +27,20 @@ MAX_TOKENS = flags.DEFINE_integer('max_tokens', 256, 'Response tokens at most.',
 TEMPERATURE = flags.DEFINE_float('temperature', 1.0, '0 is greedy.', lower_bound=0.0)
 TOP_P = flags.DEFINE_float('top_p', 0.95, 'Nucleus; 1 keeps all tokens.', lower_bound=0.0, upper_bound=1.0)
 SEED = flags.DEFINE_integer('seed', 0, 'The same seed gives the same answer.')
+READ = {'here': given.words('checkpoint prompt max_tokens temperature top_p seed')}
 
 
 def main(argv) -> None:
-  if len(argv) > 1:
-    raise app.UsageError(f'unknown arguments {argv[1:]}; put the prompt in quotes')
+  given.check(argv, 'here', READ, {}, empty=('prompt',))
   startup.plain_logs()
   hosts.connect()
   startup.keep_compiled()
   with watch.guard():
     mesh = sharding.make_mesh()
-    try:
-      with jax.set_mesh(mesh):
-        model = stage.load(pathlib.Path(CHECKPOINT.value), mesh)
-        for prompt in prompts():
-          answer(model, prompt, mesh)
-    except ValueError as error:
-      raise SystemExit(f'error: {error}') from None
+    with startup.one_line(ValueError, flag='standard output'), jax.set_mesh(mesh):
+      model = stage.load(pathlib.Path(CHECKPOINT.value), mesh)
+      for prompt in prompts():
+        answer(model, prompt, mesh)
 
 
 def prompts() -> Iterator[str]:

@@ -1,12 +1,20 @@
 """What a command does before JAX is imported: quiet logs, the platform, huge pages on CPU."""
 
+import contextlib
 import logging
 import os
 import pathlib
 import sys
+import time
+import types
+from typing import Callable
+import warnings
 
 from absl import app
 
+from vibethinker_jax import disk
+
+_NoBars = types.SimpleNamespace(_instances=())
 HUGE_PAGES = 'glibc.malloc.hugetlb=1'
 
 
@@ -34,26 +42,96 @@ def leave_it_to_first() -> None:
     raise SystemExit(0)
 
 
+@contextlib.contextmanager
+def one_line(*kinds: type[Exception], flag: str, kept: Callable[[], str] = lambda: ''):
+  """Around the work of a command: errors of these kinds, and all of the operating system, end it with one line.
+
+  Args:
+    flag: that names what is written. kept: says what is safe there, if it cannot be written.
+  """
+  try:
+    yield
+    sys.stdout.flush()
+  except BrokenPipeError:
+    _forget_output()
+    raise SystemExit(141) from None  # as every program whose reader is gone
+  except (OSError, *kinds) as error:
+    line = disk.told(error, flag, kept() if isinstance(error, OSError) else '') or error
+    for bar in list(getattr(sys.modules.get('tqdm'), 'tqdm', _NoBars)._instances):
+      bar.close()  # else it would be drawn once more, below the error
+    if isinstance(error, OSError) and error.filename is None:
+      _forget_output()
+    raise SystemExit(f'error: {line}') from (error if os.environ.get('VIBETHINKER_TRACEBACK') else None)
+
+
+def _forget_output() -> None:
+  """What standard output could not take would be tried again at the end of the process, with another traceback."""
+  try:
+    sys.stdout.flush()
+  except OSError:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def keep_compiled(where: str = 'auto', workdir: pathlib.Path | None = None) -> None:
   """Keeps compiled programs on disk, so that a second start compiles nothing. JAX_COMPILATION_CACHE_DIR goes before.
 
   Args:
     where: a directory; 'auto': `workdir`/compiled, without a workdir the user's cache; '': nothing is kept.
+
+  A directory that cannot be written, or becomes full, costs time at the next start: a warning says so once.
   """
   import jax  # not at the top: this module is imported before prepare() has set up the environment
-  if not where or os.environ.get('JAX_COMPILATION_CACHE_DIR'):
+  given = os.environ.get('JAX_COMPILATION_CACHE_DIR')
+  where = given or where
+  if not where:
     return
   if where == 'auto':
     user = pathlib.Path(os.environ.get('XDG_CACHE_HOME') or '~/.cache').expanduser() / 'vibethinker_jax'
     where = (workdir or user) / 'compiled'
-  jax.config.update('jax_compilation_cache_dir', str(where))
-  jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.3)
+  if '://' not in str(where):
+    _watch_cache(pathlib.Path(where))
+  if not given and ('://' in str(where) or pathlib.Path(where).is_dir()):
+    jax.config.update('jax_compilation_cache_dir', str(where))
+    jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.3)
+
+
+def _watch_cache(directory: pathlib.Path) -> None:
+  """Says once that compiled programs are not kept, and removes what is half-written: JAX would never replace it."""
+  said, before = [], warnings.showwarning
+
+  def say(why: str) -> None:
+    if not said:
+      logging.getLogger('vibethinker_jax').warning('%s; the run goes on, its next start compiles again', why)
+    said.append(why)
+
+  def show(message, *rest, **named):
+    if ' persistent compilation cache entry for ' not in str(message):
+      before(message, *rest, **named)
+      return
+    if 'Error writing' in str(message):
+      with contextlib.suppress(OSError):
+        for file in directory.glob('*-cache'):
+          if time.time() - file.stat().st_mtime < 10:
+            file.unlink()
+    try:
+      with disk.writing('compiled programs', directory):
+        raise OSError(str(message))
+    except disk.Unwritable as error:
+      say(str(error) if error.number else f'{directory}: {message}')
+
+  warnings.showwarning = show
+  try:
+    disk.check(directory)
+  except disk.Unwritable as error:
+    say(f'{error} of compiled programs')
 
 
 def plain_logs() -> None:
   """Our own log lines as plain text on stderr; of the libraries only warnings. Call after absl has set up its own."""
   for library in ('absl', 'orbax', 'jax', 'tensorboardX'):
     logging.getLogger(library).setLevel(logging.WARNING)
+  for library in ('absl', 'orbax', 'asyncio'):
+    logging.getLogger(library).addFilter(disk.Silence())
   ours = logging.getLogger('vibethinker_jax')
   ours.setLevel(logging.INFO)
   ours.propagate = False

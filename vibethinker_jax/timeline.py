@@ -5,13 +5,14 @@ At any moment one phase is counted, the innermost that the main thread is in: `t
 """
 
 import json
+import logging
 import pathlib
 import threading
 import time
 
 import jax
 
-from vibethinker_jax import hosts
+from vibethinker_jax import disk, hosts
 
 PHASES = ('train', 'rollout', 'verify', 'checkpoint', 'compile', 'idle')
 USEFUL = ('train', 'rollout')  # what goodput is the share of
@@ -70,9 +71,11 @@ def record(directory: pathlib.Path, what: int | str) -> dict[str, float]:
   """
   seconds = take()
   if hosts.first():
-    directory.mkdir(parents=True, exist_ok=True)
-    with (directory / 'timeline.jsonl').open('a') as file:
-      file.write(json.dumps({'time': round(time.time(), 3), 'what': what, 'seconds': seconds}) + '\n')
+    line = json.dumps({'time': round(time.time(), 3), 'what': what, 'seconds': seconds}) + '\n'
+    with disk.writing('the timeline', directory):
+      directory.mkdir(parents=True, exist_ok=True)
+      with (directory / 'timeline.jsonl').open('ab', buffering=0) as file:
+        disk.append(file, line.encode(), 'the timeline')
   return seconds
 
 
@@ -109,5 +112,9 @@ class Profile:
 
   def stop(self) -> None:
     if self._on:
-      jax.profiler.stop_trace()
       self._on = False
+      try:
+        with disk.writing('the profile', self._directory):
+          jax.profiler.stop_trace()
+      except disk.Unwritable as error:  # hours of training are worth more than a trace of it
+        logging.getLogger('vibethinker_jax').warning('%s; the run goes on without it', error)

@@ -9,9 +9,11 @@ import gzip
 import itertools
 import json
 import os
+import tempfile
 import zlib
 from typing import Callable, Iterable, Iterator, NamedTuple
 
+from vibethinker_jax import disk
 from vibethinker_jax.data import tables
 
 BOM = b'\xef\xbb\xbf'
@@ -83,6 +85,8 @@ def _text(path: str, plain: str, packed: bool, spool) -> File:
         return _spooled(path, 'line', ((n, line.removeprefix(BOM).removesuffix(b'\n'))
                                        for n, line in enumerate(file, 1) if not _blank(line)), spool)
     return _lines(path)
+  except disk.Unwritable:
+    raise
   except _UNPACKING as error:
     raise ValueError(f'{path} cannot be {"unpacked" if packed else "read"}: {error}') from error
 
@@ -136,10 +140,12 @@ def _spooled(path: str, unit: str, rows: Iterable[tuple[int, bytes]], spool) -> 
   base = spool.seek(0, os.SEEK_END)
   numbers, ends, at = array.array('Q'), array.array('Q'), 0
   for number, row in rows:
-    at += spool.write(row)
+    with disk.writing('unpacked rows (TMPDIR names another directory)', tempfile.gettempdir()):
+      at += spool.write(row)
     numbers.append(number)
     ends.append(at)
-  spool.flush()
+  with disk.writing('unpacked rows (TMPDIR names another directory)', tempfile.gettempdir()):
+    spool.flush()
 
   def read_row(i):
     start = ends[i - 1] if i else 0

@@ -17,6 +17,7 @@ import os
 import tempfile
 from typing import Iterator
 
+from vibethinker_jax import disk
 from vibethinker_jax.data.formats import File, open_file
 
 _EVERY = json.JSONDecoder()
@@ -151,9 +152,8 @@ def write(rows: Rows, kept: list[int], path: str) -> None:
     ValueError: another format is asked for, or parquet files have different columns.
   """
   check_output(rows, path)
-  temporary = f'{path}.tmp'
-  os.makedirs(os.path.dirname(path) or '.', exist_ok=True)
-  try:
+  with disk.replacing(path, 'the rows that stay') as temporary:
+    temporary = str(temporary)
     if path.endswith('.parquet'):
       _write_parquet(rows, kept, temporary)
     elif path.endswith('.gz'):
@@ -162,10 +162,6 @@ def write(rows: Rows, kept: list[int], path: str) -> None:
     else:
       with open(temporary, 'wb') as file:
         file.writelines(_line(rows.raw(i)) for i in kept)
-    os.replace(temporary, path)
-  finally:
-    if os.path.exists(temporary):
-      os.remove(temporary)
 
 
 def check_output(rows: Rows, path: str) -> None:

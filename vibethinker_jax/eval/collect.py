@@ -3,7 +3,6 @@
 from concurrent.futures import Future
 import itertools
 import pathlib
-import tempfile
 from typing import Callable
 
 import jax
@@ -48,7 +47,7 @@ def collect(model, chosen: list, directory: pathlib.Path, samplers: dict[str, en
   Returns:
     The journal (host 0's; others write to nowhere) and the verdicts under way, see `sample`.
   """
-  journal = Journal(directory) if hosts.first() else Journal(pathlib.Path(tempfile.mkdtemp()))
+  journal = Journal(directory, writes=hosts.first())
   lacking = sum(len(missing(s.name, s.rows, s.samples, journal)) for s in chosen)
   total = sum(s.samples * len(s.rows) for s in chosen)
   bar, futures = progress(total, total - lacking), {}

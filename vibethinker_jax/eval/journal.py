@@ -11,7 +11,7 @@ import pathlib
 import threading
 import time
 
-from vibethinker_jax import config as config_lib
+from vibethinker_jax import config as config_lib, disk
 
 NAME, TIMING = 'responses.jsonl', 'timing.json'
 EVERY = 1.0  # seconds between two notes of the time spent
@@ -22,30 +22,30 @@ class Journal:
 
   A line: set, id (of the problem), sample, response, tokens, cut_off.
 
+  Args:
+    directory: of the evaluation, created if needed. writes: False on all hosts but the first, which remember only.
+
   Raises:
     ValueError: a line in the middle of the file that is none of ours.
+    disk.Unwritable: of every method that writes.
   """
 
-  def __init__(self, directory: pathlib.Path):
-    directory.mkdir(parents=True, exist_ok=True)
+  def __init__(self, directory: pathlib.Path, writes: bool = True):
     self.path, self._timing = directory / NAME, directory / TIMING
     self.known = {}  # (set, id, sample) -> line
     self._lock, self._started, self._noted = threading.Lock(), 0.0, 0.0
-    self._file = self.path.open('ab+')
-    self._file.seek(0)
-    whole = 0
-    for number, line in enumerate(self._file):
-      if not line.endswith(b'\n'):
-        break  # half a line: the process was killed while it wrote
+    self._writes = writes
+    if not writes:
+      self._file, self._sessions = open(os.devnull, 'wb'), []
+      return
+    self._file = disk.open_lines(self.path, 'responses')  # without half a line that a killed process may have left
+    for number, line in enumerate(self.path.read_bytes().splitlines()):
       try:
         row = json.loads(line)
         self.known[row['set'], row['id'], row['sample']] = row
       except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f'{self.path}, line {number + 1}: not a line of an evaluation ({error}); give another '
                          '--output, or move the file away') from error
-      whole += len(line)
-    self._file.truncate(whole)
-    self._file.seek(0, os.SEEK_END)
     self._sessions = json.loads(self._timing.read_text())['sessions'] if self._timing.exists() else []
     if self._sessions:  # a kill leaves the last moment unnoted
       last, noted = self._sessions[-1], self.timing()
@@ -56,8 +56,7 @@ class Journal:
     """Keeps one response; it is on its way to the disk when this returns."""
     line = json.dumps(row).encode() + b'\n'
     with self._lock:
-      self._file.write(line)
-      self._file.flush()
+      disk.append(self._file, line, 'responses')
       self.known[row['set'], row['id'], row['sample']] = row
       if self._started:
         session = self._sessions[-1]
@@ -89,22 +88,22 @@ class Journal:
   def _note(self) -> None:
     self._noted = time.monotonic()
     self._sessions[-1]['seconds'] = round(self._noted - self._started, 1)
-    config_lib.write_json(self._timing, self.timing())
+    if self._writes:
+      config_lib.write_json(self._timing, self.timing())
 
   def finish(self, lines: list[dict]) -> None:
     """Replaces the file by these lines, whole or not at all."""
-    temporary = self.path.with_suffix('.tmp')
-    with temporary.open('w') as file:
-      file.writelines(json.dumps(line) + '\n' for line in lines)
+    with self._lock, disk.replacing(self.path, 'the judged responses') as temporary:
+      with temporary.open('w') as file:
+        file.writelines(json.dumps(line) + '\n' for line in lines)
     with self._lock:
       self._file.close()
-      temporary.replace(self.path)
-      self._file = self.path.open('ab')
+      self._file = disk.open_lines(self.path, 'responses')
 
   def remove(self) -> None:
     """Leaves no file behind."""
     self.close()
-    for path in (self.path, self._timing):
+    for path in (self.path, self._timing) if self._writes else ():
       path.unlink(missing_ok=True)
 
   def close(self) -> None:

@@ -6,6 +6,7 @@ import pathlib
 
 import jinja2
 
+from vibethinker_jax import disk
 from vibethinker_jax.eval import drawing, formulas, sets as sets_lib, terminal
 from vibethinker_jax.eval.drawing import Plot
 
@@ -45,12 +46,9 @@ def _write(path: pathlib.Path, template: str, values: dict) -> None:
       loader=jinja2.FileSystemLoader(pathlib.Path(__file__).parent), autoescape=True,
       undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
   environment.filters |= {'percent': terminal.percent, 'duration': drawing.duration, 'interval': terminal.with_interval}
-  temporary = path.with_name(path.name + '.tmp')
-  try:
-    temporary.write_text(environment.get_template(template).render(**values), encoding='utf-8')
-    temporary.replace(path)
-  finally:
-    temporary.unlink(missing_ok=True)
+  text = environment.get_template(template).render(**values)
+  with disk.replacing(path, f'the page {path.name}') as temporary:
+    temporary.write_text(text, encoding='utf-8')
 
 
 def _title(result: dict) -> str:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import jinja2
 from jinja2.utils import htmlsafe_json_dumps
 
+from vibethinker_jax import disk
 from vibethinker_jax.eval import goodput
 from vibethinker_jax.eval.drawing import Plot, cut, duration, finite, frame, path, spread, svg, text
 
@@ -43,12 +44,8 @@ def table(models: dict, k: int) -> str:
 def write(workdir: pathlib.Path, config: dict) -> None:
   """Writes `workdir/report.html`, whole or not at all, from whatever the stages have left there so far."""
   page = render(workdir, config)
-  temporary = workdir / 'report.html.tmp'
-  try:
+  with disk.replacing(workdir / 'report.html', 'the report') as temporary:
     temporary.write_text(page, encoding='utf-8')
-    temporary.replace(workdir / 'report.html')
-  finally:
-    temporary.unlink(missing_ok=True)
 
 
 def render(workdir: pathlib.Path, config: dict) -> str:

@@ -4,6 +4,7 @@ One table says which of our axes make up which axis of their tensor. Import goes
 devices, each device reading its own part of the file, so the host never holds more than one tensor.
 """
 
+import contextlib
 import functools
 import json
 import math
@@ -22,7 +23,7 @@ import safetensors
 import safetensors.numpy
 import tqdm
 
-from vibethinker_jax import hosts, sharding
+from vibethinker_jax import disk, hosts, sharding
 from vibethinker_jax.model import hf_config, transformer
 from vibethinker_jax.model.config import ModelConfig
 
@@ -248,7 +249,8 @@ def save(path, config: ModelConfig, params: dict, *, files: dict[str, bytes] | N
   partial = path.with_name(path.name + '.partial')
   if writes:
     shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
+    with disk.writing('the converted model', partial):
+      partial.mkdir(parents=True)
   bar = _bar(len(expected), 'export', progress)
   weight_map = {}
   for number, names in enumerate(groups, 1):
@@ -261,15 +263,32 @@ def save(path, config: ModelConfig, params: dict, *, files: dict[str, bytes] | N
         raise ValueError(f'{name} does not fit float16: export as bfloat16 or float32')
       bar.update(1)
     if writes:
-      safetensors.numpy.save_file(tensors, partial / file, metadata={'format': 'pt'})
-      (partial / file).chmod(0o644)  # the library makes it readable for its owner alone
+      with _written(partial, sum(x.nbytes for x in tensors.values())):
+        safetensors.numpy.save_file(tensors, partial / file, metadata={'format': 'pt'})
+        (partial / file).chmod(0o644)  # the library makes it readable for its owner alone
   bar.close()
-  if not writes:
-    return
-  if len(groups) > 1:
+  if writes:
+    with _written(partial):
+      _finish(path, partial, config, dtype, weight_map, files or {})
+
+
+@contextlib.contextmanager
+def _written(partial: pathlib.Path, size: int = 0):
+  """What a full disk has left of a directory is removed."""
+  try:
+    with disk.writing('the converted model', partial.parent, size):
+      yield
+  except disk.Unwritable:
+    shutil.rmtree(partial, ignore_errors=True)
+    raise
+
+
+def _finish(path: pathlib.Path, partial: pathlib.Path, config: ModelConfig, dtype: str, weight_map: dict[str, str],
+            files: dict[str, bytes]) -> None:
+  """Writes what goes with the tensors, and gives the directory its name."""
+  if len(set(weight_map.values())) > 1:
     size = sum((partial / file).stat().st_size for file in set(weight_map.values()))
     _json(partial / 'model.safetensors.index.json', {'metadata': {'total_size': size}, 'weight_map': weight_map})
-  files = files or {}
   generation = json.loads(files.get('generation_config.json', b'{}'))
   special = {n: generation[n] for n in ('bos_token_id', 'eos_token_id', 'pad_token_id') if n in generation}
   _json(partial / 'config.json', hf_config.write(config, dtype, special))

@@ -178,7 +178,6 @@ def sample(stage: Stage, options: Options, problems: dict[str, dict[str, dict]])
               # Right, but cut off: SFT would teach to end there.
               'truncated': int((right & ~stopped[p]).sum()),
               'responses': [scored.texts_PG[p][g] for g in np.flatnonzero(right & stopped[p])]})
-        file.flush()
         bar.update(len(rows))
   bar.close()
   hosts.barrier('all samples are written')
@@ -203,7 +202,6 @@ def score(stage: Stage, options: Options, student: Model, traces: Iterator[Encod
         with timeline.phase('train'):
           known[name] = _score_chunk(student, logps, placed, chunk, options)
         inputs.append(file, {'chunk': name, 'scores': known[name]})
-        file.flush()
       scored += [Scored(x.index, x.domain, x.problem, len(x.tokens), value) for x, value in zip(chunk, known[name])]
       bar.update(len(chunk))
   bar.close()

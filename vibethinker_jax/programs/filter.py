@@ -112,7 +112,6 @@ def error_rates(stage: Stage, options: Options, model: Model, problems: dict[str
       for row, correct, valid in zip(chunk, scored.correct_PG, scored.valid_PG):
         known[row['id']] = {'problem': row['id'], 'correct': int(correct.sum()), 'valid': int(valid.sum())}
         inputs.append(file, known[row['id']])
-      file.flush()
       bar.update(len(chunk))
   bar.close()
   found = {name: known[name] for name in problems}

@@ -11,7 +11,7 @@ import pathlib
 import random
 from typing import Iterable, Iterator
 
-from vibethinker_jax import hosts
+from vibethinker_jax import disk, hosts
 from vibethinker_jax.data import rows, sources, synthetic
 from vibethinker_jax.programs.stage import Stage
 
@@ -97,14 +97,12 @@ def reopen(path: pathlib.Path):
   nowhere."""
   if not hosts.first():
     return open(os.devnull, 'wb')
-  file = path.open('ab+')
-  file.seek(0)
-  file.truncate(sum(len(line) for line in file if line.endswith(b'\n')))
-  return file
+  return disk.open_lines(path, path.name)
 
 
 def append(file, row: dict) -> None:
-  file.write(json.dumps(row).encode() + b'\n')
+  """Appends a row, whole or not at all; it is on its way to the disk when this returns."""
+  disk.append(file, json.dumps(row).encode() + b'\n', os.path.basename(file.name))
 
 
 def write_data(stage: Stage, kept: Iterable[dict]) -> None:
@@ -114,7 +112,5 @@ def write_data(stage: Stage, kept: Iterable[dict]) -> None:
 
 def _write_data(stage: Stage, kept: Iterable[dict]) -> None:
   path = stage.directory / WRITTEN
-  temporary = path.with_suffix('.tmp')
-  with temporary.open('w') as file:
+  with disk.replacing(path, f'the data of stage {stage.name!r}') as temporary, temporary.open('w') as file:
     file.writelines(json.dumps(row) + '\n' for row in kept)
-  temporary.replace(path)

@@ -7,7 +7,6 @@ advantages -> packed rows -> update. On-policy by default: one update per rollou
 import functools
 import json
 import os
-import pathlib
 import time
 from typing import NamedTuple
 
@@ -16,7 +15,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 import jax.numpy as jnp
 import numpy as np
 
-from vibethinker_jax import checkpoint, config as config_lib, hosts, metrics, sharding, timeline, watch
+from vibethinker_jax import checkpoint, config as config_lib, disk, hosts, metrics, sharding, timeline, watch
 from vibethinker_jax.data import sources
 from vibethinker_jax.eval import benchmarks
 from vibethinker_jax.model import transformer
@@ -168,6 +167,7 @@ def run(stage: Stage, options: Options) -> dict:
                           f'{tokens / rollout.sampled["seconds"][0]:,.0f} tok/s', refresh=False)
       bar.update(1)
       stop = watch.preempted(step)
+      checkpoints.check()
       if step % options.checkpoint_steps == 0 or step == options.steps or stop:
         if options.carry:
           rollouts.save(stage.directory, step, carried)
@@ -282,21 +282,17 @@ class _Examples:
   """examples.jsonl of host 0: some groups as text, for the report; goes on where a restored checkpoint stands."""
 
   def __init__(self, path, step: int):
-    if not hosts.first():
-      path = pathlib.Path(os.devnull)
-    kept = [x for x in path.read_text().splitlines() if metrics.line_step(x) <= step] if path.exists() else []
-    path.write_text(''.join(line + '\n' for line in kept))
-    self._file = path.open('a')
+    self._file = (disk.open_lines(path, 'examples.jsonl', lambda line: metrics.line_step(line) <= step) if hosts.first()
+                  else open(os.devnull, 'wb'))
 
   def write(self, step: int, rollout: rollouts.Rollout, weight_P, groups: int = 2) -> None:
     for p in range(min(groups, len(rollout.rows))):
       row = rollout.rows[p]
-      self._file.write(json.dumps({
+      disk.append(self._file, json.dumps({
           'step': step, 'prompt': row['prompt'], 'answer': row['answer'], 'domain': row['domain'],
           'accuracy': float(rollout.correct[p].mean()), 'weight': float(weight_P[p]),
           'responses': [{'text': text, 'reward': int(correct), 'tokens': int(length)} for text, correct, length in
-                        zip(rollout.texts[p], rollout.correct[p], rollout.lengths[p])]}) + '\n')
-    self._file.flush()
+                        zip(rollout.texts[p], rollout.correct[p], rollout.lengths[p])]}).encode() + b'\n', 'examples.jsonl')
 
   def close(self) -> None:
     self._file.close()

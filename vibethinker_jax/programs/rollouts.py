@@ -14,7 +14,7 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from vibethinker_jax import hosts
+from vibethinker_jax import disk, hosts
 from vibethinker_jax.eval import benchmarks
 from vibethinker_jax.programs.stage import Model, Stage, stage_key
 from vibethinker_jax.rl import curriculum
@@ -158,11 +158,10 @@ def save(directory: pathlib.Path, step: int, carried: Carried) -> None:
   if not hosts.first():
     return
   path = _path(directory, step)
-  with path.with_suffix('.tmp').open('wb') as f:
+  with disk.replacing(path, f'the unfinished responses of step {step}') as temporary, temporary.open('wb') as f:
     np.savez_compressed(f, indices=carried.indices_P, versions=carried.versions_PGL, **carried.responses._asdict())
     f.flush()
     os.fsync(f.fileno())
-  path.with_suffix('.tmp').replace(path)
   for old in sorted(directory.glob('carried-*.npz'))[:-3]:
     old.unlink()
 

@@ -119,6 +119,7 @@ def run(stage: Stage, options: Options) -> dict:
         bar.set_postfix_str(f'loss {values["loss"]:.3f}, {rate:,.0f} tok/s', refresh=False)
       bar.update(1)
       stop = watch.preempted(step)
+      checkpoints.check()
       if step % options.checkpoint_steps == 0 or step == options.steps or stop:
         position = {name: state for part in hosts.gather(batches.get_state()) for name, state in part.items()}
         checkpoints.save(step, state.params, _train(state), {'batches': position, 'examples': sizes})

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import jax
 import tqdm
 
-from vibethinker_jax import checkpoint, config as config_lib, hosts, sharding, timeline
+from vibethinker_jax import checkpoint, config as config_lib, disk, hosts, sharding, timeline
 from vibethinker_jax.data import hub_tokenizer, sources, tokenizer as tokenizer_lib
 from vibethinker_jax.model import config as model_config, gguf_file, hf, transformer
 from vibethinker_jax.verify.pool import Pool
@@ -196,9 +196,8 @@ def _train_tokenizer(stage: Stage, options: TokenizerOptions, path: pathlib.Path
                                        stage.recipe.templates)
   texts = (text for i in range(len(examples)) for text in ('user', 'assistant', *examples[i].values()))
   trained = tokenizer_lib.train(texts, options.vocab_size)
-  temporary = path.with_suffix('.tmp')
-  trained.save(temporary)
-  temporary.replace(path)
+  with disk.replacing(path, 'the tokenizer') as temporary:
+    trained.save(temporary)
 
 
 def stage_key(stage: Stage) -> jax.Array:
@@ -222,6 +221,22 @@ def finished(workdir: pathlib.Path, name: str) -> dict | None:
   """result.json of a stage, or None if it is not done."""
   path = workdir / name / 'result.json'
   return json.loads(path.read_text()) if path.exists() else None
+
+
+def kept(workdir: pathlib.Path, stages: tuple) -> str:
+  """What of a run is safe on the disk, in words; '' if nothing is."""
+  done = [name for name in stages if finished(workdir, name) is not None]
+  parts = [f'stage{"s" if len(done) > 1 else ""} {", ".join(done)}'] if done else []
+  for name in (name for name in stages if name not in done and (workdir / name).is_dir()):
+    directory = workdir / name
+    if steps := checkpoint.steps(directory / 'checkpoints'):
+      parts.append(f'the checkpoint of step {steps[-1]} of {name}')
+    for file in sorted(directory.glob('*.jsonl')):
+      if file.name in ('responses.jsonl', 'samples.jsonl', 'error_rates.jsonl') and (count := file.read_bytes().count(b'\n')):
+        parts.append(f'{count} lines of {name}/{file.name}')
+    if count := len(list(directory.glob('scores_*.json'))):
+      parts.append(f'the scores of {count} model{"s" if count > 1 else ""} of {name}')
+  return ', '.join(parts)
 
 
 def check_finite(stage: Stage, step: int, skipped_in_a_row: int, limit: int) -> None:

@@ -102,7 +102,7 @@ def verify(source: str, tests: dict, limits: Limits | None = None, box: client.S
       'cases': [{'args': [...], 'expected': value}, ...]} for a plain function or a method of `class
       Solution`, or {'asserts': ...}, see asserts.plan. Besides, for cases: 'limits', an object of fields of Limits;
       'tolerance', for numbers with a point, relative or absolute (1e-6; 0 is exact); 'compare': 'livecodebench' for
-      that benchmark's own verdicts, see compare.same_words and compare.same_result; 'types', {'args': [...], 'returns':
+      that benchmark's own verdicts, see outputs.same_words and outputs.same_result; 'types', {'args': [...], 'returns':
       ...} with 'TreeNode', 'ListNode', lists of them or '', for functions of LeetCode's nodes, see sandbox/nodes.py.
     limits: see Limits; instead of those of the tests.
     box: instead of this process's sandbox.

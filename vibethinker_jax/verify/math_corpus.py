@@ -68,13 +68,22 @@ def hacks(path: str, workers: int) -> int:
   return int(wrong > 0)
 
 
+class Once(argparse.Action):
+  """A flag that is refused when it is given twice, or without a value."""
+
+  def __call__(self, parser, namespace, value, name=None):
+    if getattr(namespace, self.dest) != self.default or value == '':
+      parser.error(f'{name} is given ' + ('without a value' if value == '' else 'twice; only the last would count'))
+    setattr(namespace, self.dest, value)
+
+
 def main() -> int:
   parser = argparse.ArgumentParser(prog='python -m vibethinker_jax.verify.math',
                                    description='Runs the maths verifier on a corpus; exit status 1 on a failure.')
-  parser.add_argument('--pairs', metavar='FILE',
+  parser.add_argument('--pairs', metavar='FILE', action=Once,
       help='JSON lines of gold, answer, equal: no false positive, 90%% right')
-  parser.add_argument('--hacks', metavar='FILE', help='JSON lines of gold, response, reward_expected: all as expected')
-  parser.add_argument('--workers', type=int, default=2)
+  parser.add_argument('--hacks', metavar='FILE', action=Once, help='JSON lines of gold, response, reward_expected: all as expected')
+  parser.add_argument('--workers', type=int, default=2, action=Once, help='processes that judge')
   options = parser.parse_args()
   if not options.pairs and not options.hacks:
     parser.error('give --pairs=FILE or --hacks=FILE')

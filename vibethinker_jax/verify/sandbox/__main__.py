@@ -30,16 +30,19 @@ def main() -> int:
                                    formatter_class=argparse.RawDescriptionHelpFormatter)
   parser.add_argument('--check', action='store_true', help='print which layers are active on this machine')
   parser.add_argument('--corpus', metavar='DIR', help='run the hostile DIR/programs/*.py and honest DIR/controls/*.py')
-  parser.add_argument('--parallel', type=int, default=1, help='how many programs run at once')
-  parser.add_argument('--repeat', type=int, default=2, help='how often every program runs: a second run must see '
+  parser.add_argument('--parallel', type=int, help='how many programs run at once; default 1')
+  parser.add_argument('--repeat', type=int, help='how often every program runs, default 2: a second run must see '
                       'nothing of the first')
   options = parser.parse_args()
   if not options.check and not options.corpus:
     parser.error('give --check or --corpus=DIR')
+  for name in ('parallel', 'repeat'):
+    if getattr(options, name) is not None and not options.corpus:
+      parser.error(f'--{name} does nothing with --check: it is for the programs of --corpus=DIR')
   status = check() if options.check else 0
   if options.corpus and not status:
     try:
-      status = corpus.main(options.corpus, options.parallel, options.repeat)
+      status = corpus.main(options.corpus, options.parallel or 1, options.repeat or 2)
     except ValueError as e:
       parser.error(str(e))
   return status
