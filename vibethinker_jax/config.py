@@ -10,6 +10,7 @@ import difflib
 import json
 import math
 import pathlib
+import re
 import types
 from typing import Annotated, Any, Literal, NamedTuple, TypedDict, Union, get_args, get_origin, get_type_hints, is_typeddict
 
@@ -124,7 +125,7 @@ def read(options: type, values: Any, where: str, errors: list[str], partly: bool
   Args:
     partly: fields may be missing; the result is None.
   """
-  hints, before = get_type_hints(options, include_extras=True), len(errors)
+  hints = get_type_hints(options, include_extras=True)
   if not isinstance(values, dict):
     errors.append(f'{where}={values!r} must be a sub-config with the fields {", ".join(hints)}')
     return None
@@ -133,12 +134,28 @@ def read(options: type, values: Any, where: str, errors: list[str], partly: bool
       errors.append(f'{where}.{name} is not a field that anything reads{nearest(name, hints)}; known: {", ".join(hints)}')
   missing = [] if partly else [name for name in hints if name not in values and not _optional(options, name)]
   errors += [f'{where}.{name} is missing' for name in missing]
-  result = {name: _field(hint, values[name], f'{where}.{name}', errors) for name, hint in hints.items() if name in values}
-  if partly or len(errors) > before:
+  result, wrong = {}, []
+  for name in (name for name in hints if name in values):
+    before = len(errors)
+    result[name] = _field(hints[name], values[name], f'{where}.{name}', errors)
+    wrong += [name] * (len(errors) > before)
+  if partly or missing:
     return None
   bound = options(**result)
-  errors += [f'{where}.{text}' for text in bound.conflicts()] if hasattr(bound, 'conflicts') else []
-  return bound
+  errors += [f'{where}.{text}' for text in _conflicts(bound, wrong)]
+  return None if wrong or set(values) - set(hints) else bound
+
+
+def _conflicts(bound, wrong: list[str]) -> list[str]:
+  """The lines of bound.conflicts() that are about none of the fields that are wrong by themselves."""
+  found = []
+  try:
+    for text in getattr(bound, 'conflicts', list)():
+      found.append(text)
+  except (TypeError, AttributeError, ZeroDivisionError):
+    if not wrong:
+      raise
+  return [text for text in found if not any(re.search(rf'\b{name}\b', text) for name in wrong)]
 
 
 def nearest(name: str, known) -> str:
@@ -165,7 +182,7 @@ def _field(hint, value, path: str, errors: list[str]) -> Any:
     return read(inner, value, path, errors)
   if not _fits(hint, value):
     errors.append(f'{path}={value!r} must be {allowed(hint)}')
-    return None
+    return value
   base = get_args(hint)[0] if get_origin(hint) is Annotated else hint
   return float(value) if base is float else value
 

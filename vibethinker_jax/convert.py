@@ -33,6 +33,8 @@ SHARD_GB = flags.DEFINE_float('shard_gb', 2.0, 'A safetensors file holds at most
                               'used at once.', lower_bound=0.001)
 TOKENIZER = flags.DEFINE_string('tokenizer', '', "Directory, tokenizer.json or .model to carry along instead of the source's.")
 
+startup.finite('shard_gb')
+
 
 def main(argv) -> None:
   if len(argv) > 1:

@@ -34,6 +34,8 @@ ROUNDS = flags.DEFINE_float('rounds', 1.5, 'Rollout batches per RL step, on aver
 PROBLEMS = flags.DEFINE_integer('problems', 5000, 'Size of problem sets that are not on this machine.', lower_bound=1)
 CACHE = flags.DEFINE_string('cache', '~/.cache/vibethinker_jax/plan', "Directory of what was compiled before; '' keeps nothing.")
 
+startup.finite('dollars_per_chip_hour', 'rounds')
+
 
 def main(argv) -> None:
   if len(argv) > 1:

@@ -83,11 +83,11 @@ def _in_recipe(name: str, recipe: config_lib.Recipe, options: dict) -> Iterator[
   values = options[name]
   before = recipe.stages[:recipe.stages.index(name)]
   trained = [stage for stage in before if options[stage].program in TRAINED]
-  for field, source in _models(values):
+  for field, source in models(values):
     stage, _, step = source.partition('@')
     if stage not in recipe.stages:
-      if '@' in source and step.isdigit() or field == 'models' and '/' in source:
-        yield f'{field}: {source!r} must be a stage before this one{config_lib.nearest(stage, trained)}: {_list(trained)}'
+      if field == 'models' and '/' in source:  # the name is that of a file, too
+        yield f'{field}: {source!r} must be a stage before this one, or init: {_list(trained)}'
     elif stage not in trained:
       yield f'{field}: {source!r} must be a stage before this one that trains a model: {_list(trained)}'
     elif '@' in source and not _saves(options[stage], step):
@@ -117,7 +117,7 @@ def _list(names: list[str]) -> str:
   return ', '.join(names) or 'there is none'
 
 
-def _models(values) -> Iterator[tuple[str, str]]:
+def models(values) -> Iterator[tuple[str, str]]:
   """(field, what stage.open_model is to open) of a stage; of probe and merge it is more than a model."""
   if values.program in ('sft', 'rl', 'filter', 'distill'):
     yield 'init_from', values.init_from
@@ -143,8 +143,9 @@ def _saves(values, step: str) -> bool:
 def _model(recipe: config_lib.Recipe, options: dict) -> list[str]:
   """What is wrong with config.model: of models from scratch all fields are needed, of an imported base few may be set."""
   errors = []
-  used = {source for values in options.values() for _, source in _models(values)}
-  if 'scratch' in used or ('base' in used and recipe.base == 'scratch'):
+  used = {source for values in options.values() for _, source in models(values)}
+  scratch = 'scratch' in used or ('base' in used and recipe.base == 'scratch')
+  if scratch:
     tokenizer = config_lib.read(TokenizerOptions, recipe.tokenizer, 'config.tokenizer', errors)
     vocabulary = tokenizer.vocab_size if tokenizer and not tokenizer.path else 1
     fields = dict(recipe.model)
@@ -156,11 +157,12 @@ def _model(recipe: config_lib.Recipe, options: dict) -> list[str]:
                     f'config.tokenizer.vocab_size={vocabulary}')
     if tokenizer and not tokenizer.path and not recipe.domains:
       errors.append('config.domains=() must name at least one for the problems that the tokenizer is trained on')
-    return errors
-  if recipe.base != 'scratch' and (fixed := sorted(set(recipe.model) - set(model_config.CONTEXT))):
+  else:
+    config_lib.read(model_config.ModelConfig, recipe.model, 'config.model', errors, partly=True)
+  imported = recipe.base != 'scratch' and ('base' in used or not scratch)
+  if imported and (fixed := sorted(set(recipe.model) - set(model_config.CONTEXT))):
     errors.append(f'config.model sets {fixed}, which config.base={recipe.base!r} fixes: of an imported base only '
                   f'{", ".join(model_config.CONTEXT)} can be replaced')
-  config_lib.read(model_config.ModelConfig, recipe.model, 'config.model', errors, partly=True)
   return errors
 
 
@@ -177,9 +179,10 @@ def _templates(recipe: config_lib.Recipe, options: dict) -> list[str]:
     for x in (values, *getattr(values, 'teachers', {}).values()):
       if hasattr(x, 'domains') and not x.data.files:
         asked = dict.fromkeys(x.domains, f'{stage}.domains') | asked
-  errors += [f'config.templates={recipe.templates} must name at least one of {domain!r}, of {where}: {", ".join(known[domain])}'
-             for domain, where in asked.items() if domain in known and recipe.templates
-             and not set(recipe.templates) & set(known[domain])]
+  for domain, where in asked.items():
+    if recipe.templates and not set(recipe.templates) & set(known.get(domain, recipe.templates)):
+      errors.append(f'config.templates={recipe.templates} must name at least one of {domain!r}, which {where} asks for: '
+                    f'{", ".join(known[domain])}')
   return errors
 
 
