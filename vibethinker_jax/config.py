@@ -7,6 +7,7 @@ that begin with a field and its value.
 
 import dataclasses
 import difflib
+import functools
 import json
 import math
 import pathlib
@@ -125,7 +126,7 @@ def read(options: type, values: Any, where: str, errors: list[str], partly: bool
   Args:
     partly: fields may be missing; the result is None.
   """
-  hints = get_type_hints(options, include_extras=True)
+  hints = _hints(options)
   if not isinstance(values, dict):
     errors.append(f'{where}={values!r} must be a sub-config with the fields {", ".join(hints)}')
     return None
@@ -152,7 +153,7 @@ def _conflicts(bound, wrong: list[str]) -> list[str]:
   try:
     for text in getattr(bound, 'conflicts', list)():
       found.append(text)
-  except (TypeError, AttributeError, ZeroDivisionError):
+  except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
     if not wrong:
       raise
   return [text for text in found if not any(re.search(rf'\b{name}\b', text) for name in wrong)]
@@ -162,6 +163,11 @@ def nearest(name: str, known) -> str:
   """' (did you mean ...?)' of the most similar name, if one is."""
   found = difflib.get_close_matches(str(name), list(known), 1)
   return f' (did you mean {found[0]}?)' if found else ''
+
+
+@functools.lru_cache
+def _hints(options: type) -> dict:
+  return get_type_hints(options, include_extras=True)
 
 
 def _is_class(hint) -> bool:
@@ -215,7 +221,7 @@ def allowed(hint) -> str:
   if origin is tuple:
     return f'a tuple, each element {allowed(parts[0])}' if parts[1:] == (...,) else f'({", ".join(map(allowed, parts))})'
   if _is_class(hint):
-    return f'a sub-config with the fields {", ".join(get_type_hints(hint))}'
+    return f'a sub-config with the fields {", ".join(_hints(hint))}'
   names = {int: 'an integer', float: 'a finite number', str: 'text', bool: 'True or False', dict: 'a sub-config',
            tuple: 'a tuple', type(None): 'None'}
   return names[origin or hint]
