@@ -10,6 +10,9 @@ import pytest
 
 from vibethinker_jax import startup
 
+# ml_collections loads config files with it.
+pytestmark = pytest.mark.filterwarnings('ignore:the load_module:DeprecationWarning')
+
 CONFIGS = pathlib.Path(__file__).parents[1] / 'configs'
 TINY = f'--config={CONFIGS}/tiny.py'
 
@@ -32,13 +35,15 @@ def parse(monkeypatch):
 
 
 @pytest.mark.parametrize('argument, message', [
-    ('--config.sft.steps=abc', "sft.steps='abc' must be an integer"), ('--config.seed=x', "config.seed='x' must be an integer"),
+    ('--config.sft.steps=abc', "sft.steps='abc' must be an integer"),
+    ('--config.seed=x', "config.seed='x' must be an integer"),
     ('--config.sft.batch_size=2.5', "sft.batch_size='2.5' must be an integer"),
     ('--config.sft.learning_rate=fast', "sft.learning_rate='fast' must be a finite number"),
     ('--config.sft.unroll=maybe', "sft.unroll='maybe' must be True or False"),
     ('--config.sft=3', "sft='3' must be a sub-config"),
     ('--config.sft.lerning_rate=1', 'sft.lerning_rate is not a field of the config (did you mean learning_rate?); known: '),
-    ('--config.rl_code.sampler.slotz=1', 'rl_code.sampler.slotz is not a field of the config (did you mean slots?); known: '),
+    ('--config.rl_code.sampler.slotz=1',
+     'rl_code.sampler.slotz is not a field of the config (did you mean slots?); known: '),
     ('--config.mesh.dta=1', 'config.mesh.dta is not a field of the config (did you mean data?); known: '),
     ('--noconfig.sft.unrol', 'sft.unrol is not a field of the config (did you mean unroll?); known: '),
     ('--config.stgaes=x', 'stgaes is not a field of the config (did you mean stages?); known: '),
@@ -82,9 +87,11 @@ def test_main_says_it_in_one_line_before_anything_is_done(tmp_path):
         'templates=x')),
     ('sample', ('--checkpoint=x', '--prompt=x'), ('max_tokens=0', 'temperature=nan', 'top_p=1.5', 'seed=-1')),
     ('plan', (TINY, '--topology=v5e:4x4'), (
-        'dollars_per_chip_hour=nan', 'dollars_per_chip_hour=-1', 'median_tokens=0', 'rounds=inf', 'rounds=0.5', 'problems=0')),
+        'dollars_per_chip_hour=nan', 'dollars_per_chip_hour=-1', 'median_tokens=0',
+        'rounds=inf', 'rounds=0.5', 'problems=0')),
     ('decontaminate', ('--train=x', '--against=x', '--output=OUT'), ('ngram=0', 'ignore_common=-1')),
-    ('convert', ('--source=x', '--target=OUT'), ('shard_gb=nan', 'shard_gb=-1', 'dtype=float8', 'to=x'))], ids=lambda x: str(x)[:9])
+    ('convert', ('--source=x', '--target=OUT'), ('shard_gb=nan', 'shard_gb=-1', 'dtype=float8', 'to=x'))],
+                         ids=lambda x: str(x)[:9])
 def test_numbers_of_commands(tmp_path, name, arguments, bad):
   """One process for all of them: each starts in seconds."""
   code = (f'import sys\nfrom absl import flags\nfrom vibethinker_jax import {name}\nfor bad in {bad!r}:\n'

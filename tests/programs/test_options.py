@@ -30,6 +30,8 @@ SHIPPED = {f'{name}:{argument}': load(name, argument) if argument else load(name
            for name, arguments in ARGUMENTS.items() for argument in (arguments or ('',))}
 # What no shipped config sets.
 SCALING = dict(rope_type='yarn', factor=2.0, original_max_position_embeddings=64)
+_RL = load('vibethinker_1p5b')
+SHIPPED['vibethinker_1p5b:splash'] = _RL | {'rl_code': _RL['rl_code'] | {'attention': 'splash'}}
 SHIPPED['tiny:yarn'] = load('tiny') | {'model': load('tiny')['model'] | {'rope_scaling': SCALING}}
 
 
@@ -198,7 +200,7 @@ RELATIONS = [
     ('sft_hard.data.files', 'distill', "sft_hard.data.files: 'distill' must be a stage before", 'vibethinker_3b:'),
     ('sft.init_from', 'rl_code', "sft.init_from: 'rl_code' must be a stage before this one"),
     ('merge.init_from', 'rl_code', "merge.init_from='rl_code' must be a stage before this one"),
-    ('merge.init_from', 'sft', "merge_hard.init_from='sft' must be what 'probe_hard' has probed", 'vibethinker_3b:'),
+    ('merge_hard.init_from', 'sft', "merge_hard.init_from='sft' must be what 'probe_hard' has probed", 'vibethinker_3b:'),
     ('merge.probe', 'sft', "merge.probe='sft' must be a probe stage before this one: probe"),
     ('merge.weights', (0.5, 0.6), 'merge.weights=(0.5, 0.6) must have the sum 1, not 1.1'),
     ('merge.weights', (0.5, 0.5), 'merge.weights=(0.5, 0.5) must be one number for each of config.domains'),
@@ -212,32 +214,38 @@ RELATIONS = [
     ('rl_code.sampler.columns', 159, 'rl_code.sampler.columns=159 must be 0, or at least prompt_columns + max_tokens = 160'),
     ('rl_code.sampler.cache_tokens', 159, 'rl_code.sampler.cache_tokens=159 must be 0, or at least 160'),
     ('rl_code.sampler.cache_dtype', 'int8', "rl_code.sampler.cache_dtype='int8': what is sampled then differs"),
-    ('rl_code.share_prompts', True, None), ('rl_code.share_prompts', True, 'rl_math.share_prompts needs', 'vibethinker_3b:'),
+    ('rl_code.share_prompts', True, None),
+    ('rl_code.share_prompts', True, 'rl_code.share_prompts needs sampler.prompt_columns > 0', 'vibethinker_1p5b:splash'),
     ('probe.k', 9, 'probe.k=9 must be at most samples=8'), ('probe.levels', (), 'probe.levels=() must name'),
     ('evaluate.ks', (1, 5), 'evaluate.ks=(1, 5): Pass@5 needs as many samples, there are samples=4'),
     ('evaluate.ks', (), 'evaluate.ks=() must name'), ('evaluate.models', (), 'evaluate.models=() must name'),
     ('evaluate.models', ('init', 'probe'), "evaluate.models: 'probe' must be a stage before this one that trains"),
     ('hard.data.files', '', 'hard.data needs files of traces', 'vibethinker_3b:'),
     ('distill.teachers', {}, 'distill.teachers needs at least one domain', 'vibethinker_3b:'),
-    ('distill.min_response_tokens', 70_000, 'distill.min_response_tokens=70000 must be at most row_length', 'vibethinker_3b:'),
+    ('distill.min_response_tokens', 70_000,
+     'distill.min_response_tokens=70000 must be at most row_length', 'vibethinker_3b:'),
     ('distill.select.low_quantile', 0.96, 'distill.select.low_quantile=0.96 must be less than', 'vibethinker_3b:'),
     ('distill.select.length_bounds', (9, 5), 'distill.select.length_bounds=(9, 5) must ascend', 'vibethinker_3b:'),
-    ('distill.teachers.maths.models', ('sft_distill',), "distill.teachers.maths.models: 'sft_distill' must be a stage before",
-     'vibethinker_3b:'),
+    ('distill.teachers.maths.models', ('sft_distill',),
+     "distill.teachers.maths.models: 'sft_distill' must be a stage before", 'vibethinker_3b:'),
     ('mesh', dict(data=-1, fsdp=-1), "config.mesh={'data': -1, 'fsdp': -1} must have at most one -1"),
     ('profile_steps', (5, 3), 'config.profile_steps=(5, 3) must be the first and the last'),
     ('profile_steps', (5000, 5001), 'config.profile_steps=(5000, 5001) must begin at a step that there is'),
     ('stages', (), 'config.stages=() must name at least one'), ('stages', ('sft', 'sft'), "config.stages=('sft', 'sft')"),
     ('stages', ('seed',), "config.stages: 'seed' cannot be the name of a stage"), ('sft', 3, 'sft=3 must be a sub-config'),
-    ('sft.program', 'sfft', "sft.program='sfft' must be one of filter, sft, probe, merge, rl, distill, evaluate (did you mean sft?)"),
+    ('sft.program', 'sfft',
+     "sft.program='sfft' must be one of filter, sft, probe, merge, rl, distill, evaluate (did you mean sft?)"),
     ('domains', ('algebra', 'cod'), "config.domains: 'cod' must be one of algebra, calculus, code"),
     ('templates', ('mean', 'meen'), "config.templates: 'meen' must be one of"),
     ('templates', ('mean',), "config.templates=('mean',) must name at least one of 'algebra'"),
     ('model.num_key_value_heads', 2, 'config.model.num_attention_heads=3 must be a multiple of num_key_value_heads=2'),
-    ('model.head_dim', 33, 'config.model.head_dim=33 must be even'), ('model.head_dims', 32, 'config.model.head_dims is not a field'),
+    ('model.head_dim', 33, 'config.model.head_dim=33 must be even'),
+    ('model.head_dims', 32, 'config.model.head_dims is not a field'),
     ('model.vocab_size', 100, 'config.model.vocab_size=100 must be 0, or at least the config.tokenizer.vocab_size=576'),
-    ('model', {}, 'config.model.hidden_size is missing'), ('model.hidden_size', 8, "config.model sets ['hidden_size']", 'gsm8k:'),
-    ('model.rope_scaling', dict(rope_type='yarn', factor=2.0), 'config.model.rope_scaling.original_max_position_embeddings=0'),
+    ('model', {}, 'config.model.hidden_size is missing'),
+    ('model.hidden_size', 8, "config.model sets ['hidden_size']", 'gsm8k:'),
+    ('model.rope_scaling', dict(rope_type='yarn', factor=2.0),
+     'config.model.rope_scaling.original_max_position_embeddings=0'),
     ('model.rope_scaling', dict(rope_type='ntk', factor=2.0), "config.model.rope_scaling.rope_type='ntk' must be 'linear'"),
     ('model.rope_theta', -1.0, 'config.model.rope_theta=-1.0 must be', 'gsm8k:'),
     ('tokenizer.levels', (), 'config.tokenizer.levels=() must name at least one')]
@@ -247,10 +255,6 @@ RELATIONS = [
 def test_relations(relation):
   path, value, message, name = (*relation, 'tiny:')[:4]
   config = changed(name, tuple(path.split('.')), value)
-  if name == 'vibethinker_3b:' and path.startswith(('merge.', 'rl_code.')):  # the stage that the message names
-    path = path.replace('merge.', 'merge_hard.').replace('rl_code.', 'rl_math.')
-    config = changed(name, tuple(path.split('.')), value)
-    config['rl_math'] |= dict(attention='splash')
   if message is None:
     recipe.bind(config)
     return
