@@ -47,7 +47,7 @@ def get_config(arg=''):
       carry=0,
       filter_samples=0 if local else 4, updates=1, row_length=512 if local else 1024, shortest_row=1024,
       share_prompts=False, micro_batch=2 if local else 8,
-      learning_rate=2e-6, warmup_steps=5, beta2=0.95, weight_decay=0.0, clip_norm=1.0, moments_dtype='float32',
+      learning_rate=2e-6, warmup_steps=1 if local else 5, beta2=0.95, weight_decay=0.0, clip_norm=1.0, moments_dtype='float32',
       recompute_logps=False,
       checkpoint_steps=25, examples_steps=10, remat='none', attention='auto', unroll=False, max_skipped=5,
       sampler=sampler,

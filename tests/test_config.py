@@ -46,15 +46,15 @@ def test_bind_several_of_a_kind():
   message = r'(?s)x\.parts\.a\.sise is not.*x\.parts\.a\.size is missing.*x\.parts\.b=3 must'
   with pytest.raises(ValueError, match=message):
     config.bind(Several, dict(parts=dict(a=dict(sise=1), b=3)), 'x')
-  with pytest.raises(ValueError, match=r'x\.parts=\(\) must be of type dict'):
+  with pytest.raises(ValueError, match=r'x\.parts=\(\) must be a sub-config'):
     config.bind(Several, dict(parts=()), 'x')
 
 
 @pytest.mark.parametrize('change, message', [
     (dict(rat=1.0), r'x\.rat is not a field.*known: inner, rate'), (dict(steps=None), r'x\.steps=None'),
-    (dict(steps=2.0), r'x\.steps=2\.0 must be of type int'), (dict(steps=True), r'x\.steps=True'),
+    (dict(steps=2.0), r'x\.steps=2\.0 must be an integer'), (dict(steps=True), r'x\.steps=True'),
     (dict(rate='0.1'), r"x\.rate='0\.1'"), (dict(flag=1), r'x\.flag=1'),
-    (dict(names='ab'), r"x\.names='ab' must be of type tuple"),
+    (dict(names='ab'), r"x\.names='ab' must be a tuple"),
     (dict(inner={}), r'x\.inner\.size is missing'),
     (dict(inner=3), r'x\.inner=3 must be a sub-config'), (dict(inner=dict(size='3')), r"x\.inner\.size='3'"),
     (dict(inner=dict(size=3, sise=4)), r'x\.inner\.sise')], ids=str)

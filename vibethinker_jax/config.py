@@ -1,11 +1,54 @@
-"""From ml_collections configs to typed options: every field known, every field used, every type right."""
+"""From ml_collections configs to typed options: every field known, every field used, every value allowed.
 
+What a field may hold stands beside it as its type: Annotated[int, Range(ge=1)], Literal[...] of the names that the code
+knows, tuple[...] of such. What several fields must be together is the class's method `conflicts`, an iterator of lines
+that begin with a field and its value.
+"""
+
+import dataclasses
+import difflib
+import functools
 import json
+import math
 import pathlib
-from typing import Any, NamedTuple, get_args, get_origin, get_type_hints
+import re
+import types
+from typing import Annotated, Any, Literal, NamedTuple, TypedDict, Union, get_args, get_origin, get_type_hints, is_typeddict
 
 from vibethinker_jax import disk
 
+
+class Range(NamedTuple):
+  """Numbers >= ge, > gt, <= le and < lt. NaN and infinity are in no range."""
+  ge: float = -math.inf
+  gt: float = -math.inf
+  le: float = math.inf
+  lt: float = math.inf
+
+  def holds(self, value: float) -> bool:
+    return self.ge <= value <= self.le and self.gt < value < self.lt
+
+  def __str__(self) -> str:
+    power = lambda bound: f'2**{bound.bit_length() - 1}' if bound in (2**31, 2**32) else str(bound)
+    signs = zip(('>=', '>', '<=', '<'), self)
+    return ' and '.join(f'{sign} {power(bound)}' for sign, bound in signs if math.isfinite(bound))
+
+
+# Counts are int32 on the devices.
+Count = Annotated[int, Range(ge=0, lt=2**31)]
+Positive = Annotated[int, Range(ge=1, lt=2**31)]
+NotNegative = Annotated[float, Range(ge=0)]
+AboveZero = Annotated[float, Range(gt=0)]
+Share = Annotated[float, Range(ge=0, le=1)]
+Size = Literal[-1] | Positive
+
+
+class Mesh(TypedDict, total=False):
+  """Sizes of the mesh axes, see sharding.make_mesh; one of them may be -1 and takes the devices that are left."""
+  data: Size
+  fsdp: Size
+  tensor: Size
+  context: Size
 
 class Sandbox(NamedTuple):
   """What programs find in the sandbox.
@@ -14,7 +57,7 @@ class Sandbox(NamedTuple):
     packages: names of installed packages that they may import besides the standard library. numpy and sortedcontainers are
       left out where they are not installed; any other must be.
   """
-  packages: tuple = ('numpy', 'sortedcontainers')
+  packages: tuple[str, ...] = ('numpy', 'sortedcontainers')
 
 
 class Recipe(NamedTuple):
@@ -24,7 +67,7 @@ class Recipe(NamedTuple):
     seed: of everything random.
     verifier: importable 'module:function' that judges a response, (response, row) -> verify.verdict.Verdict.
     sandbox: where programs run that the verifier judges, see Sandbox.
-    mesh: sizes of data, fsdp, tensor and context; one of them -1.
+    mesh: sizes of data, fsdp, tensor and context; one of them may be -1.
     stages: names of the stages, in order.
     base: what init_from='base' and the model 'init' of an evaluate stage are: a Hugging Face directory, a GGUF file, one
       of our checkpoints, or 'scratch'.
@@ -37,19 +80,27 @@ class Recipe(NamedTuple):
       of the workdir; '': none.
     hang_seconds: a process that finishes nothing for so long is ended; 0: it is only reported.
   """
-  seed: int
+  seed: Annotated[int, Range(ge=0, lt=2**32)]
   verifier: str
-  mesh: dict
-  stages: tuple
+  mesh: Mesh
+  stages: tuple[str, ...]
   sandbox: Sandbox = Sandbox()
   base: str = 'scratch'
   model: dict = {}
   tokenizer: dict = {}
-  domains: tuple = ()
-  templates: tuple = ()
-  profile_steps: tuple = ()
+  domains: tuple[str, ...] = ()
+  templates: tuple[str, ...] = ()
+  profile_steps: tuple[()] | tuple[Positive, Positive] = ()
   compilation_cache: str = 'auto'
-  hang_seconds: float = 0.0
+  hang_seconds: NotNegative = 0.0
+
+  def conflicts(self):
+    if not self.stages or len(set(self.stages)) < len(self.stages):
+      yield f'stages={self.stages} must name at least one stage, and none twice'
+    if list(self.mesh.values()).count(-1) > 1:
+      yield f'mesh={self.mesh} must have at most one -1'
+    if self.profile_steps and self.profile_steps[0] > self.profile_steps[1]:
+      yield f'profile_steps={self.profile_steps} must be the first and the last step to trace, such as (10, 12), or ()'
 
 
 def plain(value: Any) -> Any:
@@ -60,52 +111,133 @@ def plain(value: Any) -> Any:
 
 
 def bind(options: type, values: dict, where: str) -> Any:
-  """A NamedTuple of options from config values.
+  """Typed options from config values.
 
   Args:
-    options: a NamedTuple class; its fields may be NamedTuples again, or dict[str, a NamedTuple].
+    options: a NamedTuple, TypedDict or dataclass; its fields may be such classes again, or dict[str, such a class].
     where: name of the sub-config, for messages.
 
   Raises:
-    ValueError: unknown, missing or mistyped fields, all reported at once.
+    ValueError: unknown or missing fields, values that are not allowed, fields that contradict each other; all at once, a
+      line each.
   """
   errors = []
-  bound = _bind(options, plain(values), where, errors)
-  if errors:
-    raise ValueError('config:\n  ' + '\n  '.join(errors))
+  bound = read(options, plain(values), where, errors)
+  refuse(errors)
   return bound
 
 
-def _bind(options, values, where, errors):
+def refuse(errors: list[str]) -> None:
+  """Raises ValueError with these lines, if there are any."""
+  if errors:
+    raise ValueError(errors[0] if len(errors) == 1 else f'{len(errors)} errors in the config:\n  ' + '\n  '.join(errors))
+
+
+def read(options: type, values: Any, where: str, errors: list[str], partly: bool = False) -> Any:
+  """`bind`, adding to `errors` instead of raising; None where something is wrong.
+
+  Args:
+    partly: fields may be missing; the result is None.
+  """
+  hints = _hints(options)
   if not isinstance(values, dict):
-    errors.append(f'{where}={values!r} must be a sub-config with the fields {", ".join(options._fields)}')
+    errors.append(f'{where}={values!r} must be a sub-config with the fields {", ".join(hints)}')
     return None
-  hints = get_type_hints(options)
   for name in values:
     if name not in hints:
-      errors.append(f'{where}.{name} is not a field that anything reads; known: {", ".join(hints)}')
-  result = {}
-  for name, hint in hints.items():
-    if name not in values:
-      if name not in options._field_defaults:
-        errors.append(f'{where}.{name} is missing')
-      continue
-    value = values[name]
-    if hasattr(hint, '_fields'):
-      result[name] = _bind(hint, value, f'{where}.{name}', errors)
-      continue
-    inner = get_args(hint)[-1] if get_origin(hint) is dict else None
-    if hasattr(inner, '_fields') and isinstance(value, dict):
-      result[name] = {key: _bind(inner, one, f'{where}.{name}.{key}', errors) for key, one in value.items()}
-      continue
-    accepted = get_origin(hint) or hint
-    if accepted is float and type(value) is int:
-      value = float(value)
-    if not isinstance(value, accepted) or (accepted is int and isinstance(value, bool)):
-      errors.append(f'{where}.{name}={value!r} must be of type {getattr(accepted, "__name__", accepted)}')
-    result[name] = value
-  missing = [n for n in hints if n not in result and n not in options._field_defaults]
-  return None if missing else options(**result)
+      errors.append(f'{where}.{name} is not a field that anything reads{nearest(name, hints)}; known: {", ".join(hints)}')
+  missing = [] if partly else [name for name in hints if name not in values and not _optional(options, name)]
+  errors += [f'{where}.{name} is missing' for name in missing]
+  result, wrong = {}, []
+  for name in (name for name in hints if name in values):
+    before = len(errors)
+    result[name] = _field(hints[name], values[name], f'{where}.{name}', errors)
+    wrong += [name] * (len(errors) > before)
+  if partly or missing:
+    return None
+  bound = options(**result)
+  errors += [f'{where}.{text}' for text in _conflicts(bound, wrong)]
+  return None if wrong or set(values) - set(hints) else bound
+
+
+def _conflicts(bound, wrong: list[str]) -> list[str]:
+  """The lines of bound.conflicts() that are about none of the fields that are wrong by themselves."""
+  found = []
+  try:
+    for text in getattr(bound, 'conflicts', list)():
+      found.append(text)
+  except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
+    if not wrong:
+      raise
+  return [text for text in found if not any(re.search(rf'\b{name}\b', text) for name in wrong)]
+
+
+def nearest(name: str, known) -> str:
+  """' (did you mean ...?)' of the most similar name, if one is."""
+  found = difflib.get_close_matches(str(name), list(known), 1)
+  return f' (did you mean {found[0]}?)' if found else ''
+
+
+@functools.lru_cache
+def _hints(options: type) -> dict:
+  return get_type_hints(options, include_extras=True)
+
+
+def _is_class(hint) -> bool:
+  return isinstance(hint, type) and (hasattr(hint, '_fields') or dataclasses.is_dataclass(hint) or is_typeddict(hint))
+
+
+def _optional(options: type, name: str) -> bool:
+  if dataclasses.is_dataclass(options):
+    return next(f for f in dataclasses.fields(options) if f.name == name).default is not dataclasses.MISSING
+  return name in (options.__optional_keys__ if is_typeddict(options) else options._field_defaults)
+
+
+def _field(hint, value, path: str, errors: list[str]) -> Any:
+  inner = next((x for x in (hint, *get_args(hint)) if _is_class(x)), None)
+  if inner and get_origin(hint) is dict and isinstance(value, dict):
+    return {key: read(inner, one, f'{path}.{key}', errors) for key, one in value.items()}
+  if inner and get_origin(hint) is not dict and (value is not None or not _fits(hint, value)):
+    return read(inner, value, path, errors)
+  if not _fits(hint, value):
+    errors.append(f'{path}={value!r} must be {allowed(hint)}')
+    return value
+  base = get_args(hint)[0] if get_origin(hint) is Annotated else hint
+  return float(value) if base is float else value
+
+
+def _fits(hint, value) -> bool:
+  origin, parts = get_origin(hint), get_args(hint)
+  if origin is Annotated:
+    return _fits(parts[0], value) and all(bounds.holds(value) for bounds in hint.__metadata__)
+  if origin is Literal:
+    return any(type(value) is type(x) and value == x for x in parts)
+  if origin in (Union, types.UnionType):
+    return any(_fits(x, value) for x in parts)
+  if origin is tuple:
+    parts = parts[:1] * len(value) if isinstance(value, tuple) and parts[1:] == (...,) else parts
+    return isinstance(value, tuple) and len(value) == len(parts) and all(map(_fits, parts, value))
+  if hint is float:
+    return type(value) in (int, float) and abs(value) < 2.0**128  # finite in float32
+  return type(value) is int if hint is int else isinstance(value, origin or hint)
+
+
+def allowed(hint) -> str:
+  """What a type takes, in words: 'an integer >= 1'."""
+  origin, parts = get_origin(hint), get_args(hint)
+  if origin is Annotated:
+    return f'{allowed(parts[0])} {parts[1]}'
+  if origin is Literal:
+    return ' or '.join(filter(None, (', '.join(map(repr, parts[:-1])), repr(parts[-1]))))
+  if origin in (Union, types.UnionType):
+    return ' or '.join(map(allowed, parts))
+  if origin is tuple:
+    return f'a tuple, each element {allowed(parts[0])}' if parts[1:] == (...,) else f'({", ".join(map(allowed, parts))})'
+  if _is_class(hint):
+    return f'a sub-config with the fields {", ".join(_hints(hint))}'
+  names = {int: 'an integer', float: 'a finite number', str: 'text', bool: 'True or False', dict: 'a sub-config',
+           tuple: 'a tuple', type(None): 'None'}
+  return names[origin or hint]
 
 
 def differences(old: dict, new: dict, where: str = '') -> list[str]:

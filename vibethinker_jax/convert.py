@@ -44,6 +44,8 @@ def mode() -> str:
   ours = source.suffix != '.gguf' and not hf.is_model(source)
   return TO_HF if TO.value == 'hf' or (TO.value == 'auto' and ours) else TO_OURS
 
+startup.finite('shard_gb')
+
 
 def main(argv) -> None:
   given.check(argv, mode(), READ, MEANT)

@@ -53,12 +53,12 @@ LEVELS = flags.DEFINE_list('levels', ['1'], 'Difficulty levels of the synthetic 
 SAMPLES = flags.DEFINE_integer('samples', None, 'Responses per problem. Default: the preset\'s, else 4.', lower_bound=1)
 TEMPERATURE = flags.DEFINE_float('temperature', None, '0 is greedy. Default: the preset\'s, else 1.', lower_bound=0.0)
 TOP_P = flags.DEFINE_float('top_p', None, 'Nucleus; 1 keeps all tokens. Default: the preset\'s, else 0.95.',
-                           lower_bound=0.0, upper_bound=1.0)
+                           lower_bound=1e-6, upper_bound=1.0)
 MAX_TOKENS = flags.DEFINE_integer('max_tokens', None, 'Response tokens at most. Default: the preset\'s, else 256.',
                                   lower_bound=1)
 SLOTS = flags.DEFINE_integer('slots', 64, 'Responses in flight, over all devices; changes the speed alone.',
                              lower_bound=1)
-SEED = flags.DEFINE_integer('seed', 0, 'Of the draws, and of the synthetic problems.')
+SEED = flags.DEFINE_integer('seed', 0, 'Of the draws, and of the synthetic problems.', lower_bound=0, upper_bound=2**32 - 1)
 RESPONSES = flags.DEFINE_string(
     'responses', '', 'Score these stored responses (JSON lines, of anybody) without a model. Their problems are those '
     'of --data, found by id or prompt, or stand in the file itself.')
@@ -117,6 +117,11 @@ def mode() -> str:
   if RESPONSES.value:
     return STORED_SYNTHETIC if DATA.value == 'synthetic' else STORED_FILES if DATA.value else STORED
   return SAMPLED_SYNTHETIC if DATA.value in ('', 'synthetic') else SAMPLED_FILES
+
+startup.finite('temperature', 'top_p')
+for _flag, _known in (('levels', list(map(str, synthetic.LEVELS))), ('domains', list(synthetic.DOMAINS)),
+                      ('templates', [t.__name__ for found in synthetic.TEMPLATES.values() for t in found])):
+  flags.register_validator(_flag, lambda value, known=_known: set(value) <= set(known), f'choose from {", ".join(_known)}')
 
 
 def main(argv) -> None:

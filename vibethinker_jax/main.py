@@ -22,7 +22,7 @@ from ml_collections import config_flags
 from vibethinker_jax import config as config_lib, disk, given, hosts, sharding, timeline, watch
 from vibethinker_jax.eval import report
 from vibethinker_jax.programs import inputs
-from vibethinker_jax.programs.recipe import PROGRAMS, bind
+from vibethinker_jax.programs.recipe import NAMES, PROGRAMS, bind, check_mesh, models
 from vibethinker_jax.programs.stage import Stage, finished, kept
 from vibethinker_jax.verify.pool import Pool
 from vibethinker_jax.verify.sandbox.client import SandboxUnavailable
@@ -41,17 +41,21 @@ READ = {'here': given.words('config workdir stages')}
 def main(argv) -> None:
   given.check(argv, 'here', READ, {})
   startup.plain_logs()
-  hosts.connect()
   config, workdir = CONFIG.value.to_dict(), pathlib.Path(WORKDIR.value)
-  startup.keep_compiled(config.get('compilation_cache', 'auto'), workdir if hosts.count() > 1 else None)
-  with watch.guard(config.get('hang_seconds', 0.0)):
+  try:
+    recipe, _ = bind(config, tuple(STAGES.value))
+  except ValueError as error:  # the same on every host, and before they wait for each other
+    raise SystemExit(f'error: {error}') from None
+  hosts.connect()
+  startup.keep_compiled(recipe.compilation_cache, workdir if hosts.count() > 1 else None)
+  with watch.guard(recipe.hang_seconds):
     with startup.one_line(ValueError, FloatingPointError, SandboxUnavailable, flag='--workdir',
-                          kept=lambda: kept(workdir, config.get('stages', ()))):
+                          kept=lambda: kept(workdir, recipe.stages)):
       run(config, workdir, tuple(STAGES.value))
 
 
 def check_early(recipe: config_lib.Recipe, options: dict) -> None:
-  """What a later stage would trip over after hours: files, the base model, the verifier's module.
+  """What a later stage would trip over after hours: files, models, the verifier's module.
 
   Raises:
     ValueError: one of them is not there, with the stage.
@@ -61,6 +65,12 @@ def check_early(recipe: config_lib.Recipe, options: dict) -> None:
       inputs.check_files(recipe.stages, values)
     except ValueError as error:
       raise ValueError(f'stage {name!r}: {error}') from None
+    for field, source in models(values):
+      path = source.partition('@')[0]
+      if path not in (*recipe.stages, *NAMES) and not pathlib.Path(path).exists():
+        hint = config_lib.nearest(path, recipe.stages)
+        raise ValueError(f'{name}.{field}: {source!r} is neither a stage of this recipe{hint} '
+                         'nor a file or directory of a model on this machine; nothing is downloaded')
   if recipe.base != 'scratch' and not pathlib.Path(recipe.base).exists():
     raise ValueError(f'config.base={recipe.base!r}: there is no such file or directory. It is the path of a Hugging Face '
                      'directory, a GGUF file or one of our checkpoints on this machine; nothing is downloaded')
@@ -105,12 +115,13 @@ def run(config: dict, workdir: pathlib.Path, only: tuple[str, ...] = ()) -> None
   config = config_lib.plain(config)
   recipe, options = bind(config, only)
   check_early(recipe, {name: options[name] for name in only or recipe.stages if not finished(workdir, name)})
-  hosts.agreed(lambda: prepare(config, recipe, workdir, only))
-  disk.check(workdir)  # the other hosts write their parts of checkpoints
   # The verifiers are started before JAX touches a device: they are fresh processes without it.
   with Pool(workers=os.cpu_count() or 2, verifier=recipe.verifier,
             packages=recipe.sandbox.packages) as pool:
     mesh = sharding.make_mesh(**recipe.mesh)
+    check_mesh({name: options[name] for name in only or recipe.stages}, mesh)
+    hosts.agreed(lambda: prepare(config, recipe, workdir, only))
+    disk.check(workdir)  # the other hosts write their parts of checkpoints
     with jax.set_mesh(mesh):
       for name in (n for n in recipe.stages if not only or n in only):
         if hosts.agreed(lambda: finished(workdir, name) is not None):

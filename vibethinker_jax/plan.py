@@ -46,6 +46,8 @@ def mode() -> str:
   programs = {stage.get('program') for stage in stages if isinstance(stage, dict)}
   return RL if 'rl' in programs else NO_RL if programs - {'sft', 'merge'} else NO_SAMPLES
 
+startup.finite('dollars_per_chip_hour', 'rounds')
+
 
 def main(argv) -> None:
   given.check(argv, mode(), READ, {}, empty=('cache',))

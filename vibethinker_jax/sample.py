@@ -25,8 +25,9 @@ CHECKPOINT = flags.DEFINE_string('checkpoint', None, 'Stage directory of a workd
 PROMPT = flags.DEFINE_string('prompt', '', 'What to ask; empty reads prompts from standard input, one a line.')
 MAX_TOKENS = flags.DEFINE_integer('max_tokens', 256, 'Response tokens at most.', lower_bound=1)
 TEMPERATURE = flags.DEFINE_float('temperature', 1.0, '0 is greedy.', lower_bound=0.0)
-TOP_P = flags.DEFINE_float('top_p', 0.95, 'Nucleus; 1 keeps all tokens.', lower_bound=0.0, upper_bound=1.0)
-SEED = flags.DEFINE_integer('seed', 0, 'The same seed gives the same answer.')
+TOP_P = flags.DEFINE_float('top_p', 0.95, 'Nucleus; 1 keeps all tokens.', lower_bound=1e-6, upper_bound=1.0)
+SEED = flags.DEFINE_integer('seed', 0, 'The same seed gives the same answer.', lower_bound=0, upper_bound=2**32 - 1)
+startup.finite('temperature', 'top_p')
 READ = {'here': given.words('checkpoint prompt max_tokens temperature top_p seed')}
 
 

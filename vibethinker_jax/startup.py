@@ -2,15 +2,19 @@
 
 import contextlib
 import logging
+import math
 import os
 import pathlib
+import re
 import sys
 import time
 import types
 from typing import Callable
 import warnings
 
-from absl import app
+from absl import flags
+
+from vibethinker_jax import config as config_lib
 
 from vibethinker_jax import disk
 
@@ -34,6 +38,12 @@ def prepare() -> None:
     os.environ['GLIBC_TUNABLES'] = HUGE_PAGES
     sys.stdout.flush()
     os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+
+
+def finite(*names: str) -> None:
+  """Refuses NaN and infinity as values of these flags: absl's bounds let NaN pass."""
+  for name in names:
+    flags.register_validator(name, lambda value: value is None or math.isfinite(value), 'must be a finite number')
 
 
 def leave_it_to_first() -> None:
@@ -138,13 +148,45 @@ def plain_logs() -> None:
   ours.handlers = [logging.StreamHandler(sys.stderr)]
 
 
-def parse_flags(argv):
-  """absl's parsing; what ml_collections raises for an unknown field or file as one line."""
+def parse_flags(argv: list[str]) -> list[str]:
+  """absl's parsing; a wrong flag, field or config file ends the process with one line that names it."""
   try:
-    return app.parse_flags_with_usage(argv)
-  except (AttributeError, KeyError, TypeError, ValueError, OSError) as error:
+    rest = flags.FLAGS(argv)
+    if 'config' in flags.FLAGS:
+      hasattr(flags.FLAGS['config'].value, 'keys')  # raises what went wrong with the file, if something did
+    return rest
+  except (flags.Error, AttributeError, KeyError, TypeError, ValueError, OSError) as error:
     lines = str(error.args[-1] if error.args else error).replace("\\'", "'").strip('"\'').splitlines()
-    raise SystemExit(f'error: command line: no such config field, config file or value: {" ".join(lines)}') from None
+    raise SystemExit(f'error: {_wrong_field(argv, error) or _config_error(lines)}') from None
+
+
+def _config_error(lines: list[str]) -> str:
+  """What absl or ml_collections say, on one line; of a traceback (a config file that refuses its argument) the end."""
+  text = ' '.join(lines)
+  return lines[-1].partition(': ')[2] or lines[-1] if 'Traceback' in text else f'command line: {text}'
+
+
+def _wrong_field(argv: list[str], error: Exception) -> str:
+  """What is wrong with the first --config.FIELD=VALUE that cannot be set; '' if that is not the mistake."""
+  flag = flags.FLAGS['config'] if 'config' in flags.FLAGS else None
+  files = re.findall(r'(?<=\n)--?config[=\n](.*)', '\n' + '\n'.join(argv))
+  if files and not os.path.exists(file := files[0].partition(':')[0]):
+    return f'--config={files[0]}: there is no file {file!r}'
+  try:
+    config = flag.parser.parse(files[0])
+    list(config)
+  except (AttributeError, IndexError, TypeError, ValueError, OSError):  # then that is the mistake
+    return ''
+  for path, value in re.findall(r'(?<=\n)--?(?:no)?config\.([\w.]+)(?:[=\n](.*))?', '\n' + '\n'.join(argv)):
+    full, at = path if path.split('.')[0] not in config_lib.Recipe._fields else f'config.{path}', config
+    for part in path.split('.'):
+      if not hasattr(at, 'keys') or part not in at:
+        known = list(at) if hasattr(at, 'keys') else []
+        return f'{full} is not a field of the config{config_lib.nearest(part, known)}; known: {", ".join(known) or "none"}'
+      at = at[part]
+    if str(error).startswith((f'flag --config.{path}={value}:', f'flag --noconfig.{path}')):
+      return f'{full}={value!r} must be {config_lib.allowed(dict if hasattr(at, "keys") else type(at))}'
+  return ''
 
 
 def _accelerator() -> bool:

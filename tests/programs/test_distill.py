@@ -167,10 +167,9 @@ def test_a_restart_goes_on_and_gives_the_same(
 
 
 @pytest.mark.parametrize('change, message', [
-    (dict(min_response_tokens=500), r"keeps none of 324 responses.*'too_short': \d\d"),
+    (dict(min_response_tokens=200), r"keeps none of 324 responses.*'too_short': \d\d"),
     (dict(row_length=16), "keeps none of 324 responses.*'too_long': [1-9]"),
-    (dict(teachers=dict(maths=dict(models=('sft_distill',), data=DATA, problems=2, domains=('algebra',), levels=(1,)))),
-     "starts from 'sft_distill', which has no checkpoint.*--stages=sft_distill")])
+    (dict(init_from='nowhere'), r"distill\.init_from: 'nowhere' is neither a stage of this recipe nor a file")])
 def test_errors(toy, config, finished, tmp_path, monkeypatch, change, message):
   monkeypatch.setattr(main, 'Pool', toy.CoinPool)
   monkeypatch.setattr(distill.benchmarks, 'sample_and_verify', canned)
@@ -184,10 +183,10 @@ def test_errors(toy, config, finished, tmp_path, monkeypatch, change, message):
     (dict(teachers={}), 'distill.teachers needs at least one domain'), (dict(chunk=0), 'distill.chunk=0'),
     (dict(samples=0), 'distill.samples=0'), (dict(micro_batch=3), 'distill.micro_batch=3 must be a multiple'),
     (dict(select=dict(low_quantile=0.9, high_quantile=0.1)), 'low_quantile=0.9')])
-def test_wrong_options_are_found_before_hours_of_sampling(config, tmp_path, change, message):
-  _, options = main.bind(config | dict(distill=config['distill'] | change))
+def test_wrong_options_are_found_before_hours_of_sampling(toy, config, tmp_path, monkeypatch, change, message):
+  monkeypatch.setattr(main, 'Pool', toy.CoinPool)
   with pytest.raises(ValueError, match=message):
-    distill.run(open_stage(tmp_path, config), options['distill'])
+    main.run(config | dict(distill=config['distill'] | change), tmp_path)
   assert list(tmp_path.iterdir()) == []
 
 

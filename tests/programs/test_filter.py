@@ -125,7 +125,7 @@ def test_a_restart_samples_the_rest_and_gives_the_same(
 @pytest.mark.parametrize('change, message', [
     (dict(min_response_tokens=5000), 'keeps none of 64 traces.*too_short.: 64'),
     (dict(data=DATA), 'hard.data needs files'),
-    (dict(data=DATA | dict(files='sft')), "'hard' reads the data of 'sft', which has written none.*--stages=sft"),
+    (dict(data=DATA | dict(files='sft')), r"hard\.data\.files: 'sft' must be a stage before this one that writes data"),
     (dict(chunk=0), 'hard.chunk=0'), (dict(data=DATA | dict(files='FILE', answer='none')), 'neither answer nor tests')])
 def test_errors(toy, config, finished, traces, tmp_path, monkeypatch, change, message):
   monkeypatch.setattr(main, 'Pool', toy.CoinPool)

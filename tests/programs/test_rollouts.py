@@ -6,6 +6,7 @@ import jax
 import numpy as np
 import pytest
 
+from vibethinker_jax.data.sources import DataOptions
 from vibethinker_jax.model import transformer
 from vibethinker_jax.model.config import ModelConfig
 from vibethinker_jax.programs import rl, rollouts
@@ -126,11 +127,9 @@ def test_only_recent_files_are_kept_and_damage_is_told(steps, tmp_path):
 
 
 @pytest.mark.parametrize('changes, message', [
-    (dict(oversample=0.5), 'oversample=0.5'), (dict(carry=1), 'carry needs oversample > 1'),
+    (dict(carry=1), 'carry=1 needs oversample > 1'),
     (dict(sampler=engine.Options(T, cache='pages', cache_dtype='int8')), 'importance_cap')])
 def test_contradictions_are_told(changes, message):
-  options = rl.Options('rl', 'x', None, (), (), 1, 1, 4, 4, engine.Options(T), LossOptions(), 64, 8, 1e-4, 1)
-  stage = types.SimpleNamespace(name='rl', mesh=sharding.make_mesh(devices=jax.devices()[:1]))
-  rl._check(stage, options)
-  with pytest.raises(ValueError, match=message):
-    rl._check(stage, options._replace(**changes))
+  options = rl.Options('rl', 'x', DataOptions('x'), (), (), 1, 1, 4, 4, engine.Options(T), LossOptions(), 64, 8, 1e-4, 1)
+  assert list(options.conflicts()) == []
+  assert message in ' '.join(options._replace(**changes).conflicts())

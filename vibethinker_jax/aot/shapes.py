@@ -55,7 +55,7 @@ def base(recipe: config_lib.Recipe) -> Shape:
 
 
 def _scratch(recipe: config_lib.Recipe) -> Shape:
-  options = config_lib.bind(TokenizerOptions, recipe.tokenizer, 'tokenizer')
+  options = config_lib.bind(TokenizerOptions, recipe.tokenizer, 'config.tokenizer')
   tokens = tokenizer_lib.load(options.path).vocab_size if options.path else options.vocab_size
   fields = dict(recipe.model)
   fields['vocab_size'] = fields.get('vocab_size') or tokens

@@ -13,6 +13,7 @@ from typing import Any, Iterator, NamedTuple
 
 import tqdm
 
+from vibethinker_jax.config import AboveZero
 from vibethinker_jax.data import answers, layouts, livecodebench, rows as rows_lib, synthetic
 
 # Found automatically: the first of these paths that a row has.
@@ -43,11 +44,16 @@ class DataOptions(NamedTuple):
     domain: the name to report a row under; '' is DOMAIN, or the file's name.
   """
   files: str = ''
-  weights: tuple = ()
+  weights: tuple[AboveZero, ...] = ()
   prompt: str = ''
   response: str = ''
   answer: str = ''
   domain: str = ''
+
+  def conflicts(self):
+    if self.weights and len(self.weights) != len(rows_lib.entries(self.files)):
+      yield (f'weights={self.weights} must be one number for each of the {len(rows_lib.entries(self.files))} entries of '
+             f'files={self.files!r}, or ()')
 
 
 class SyntheticExamples:

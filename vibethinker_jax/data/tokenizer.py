@@ -19,6 +19,7 @@ FILES = ('tokenizer.json', 'tokenizer_config.json', 'special_tokens_map.json', '
          'merges.txt', 'tokenizer.model', 'chat_template.jinja', 'chat_template.json', 'generation_config.json')
 # Whole pieces from the start: they open and close every response.
 SYMBOLS = ('<think>', '</think>', '\\boxed{')
+FEWEST = 300  # pieces: 256 are bytes
 
 
 class Tokenizer:
@@ -124,10 +125,10 @@ def train(texts, vocab_size: int) -> Tokenizer:
     vocab_size: pieces in all, 256 bytes and the control tokens included.
 
   Raises:
-    ValueError: vocab_size is larger than the corpus supports, or under 300.
+    ValueError: vocab_size is larger than the corpus supports, or under FEWEST.
   """
-  if vocab_size < 300:
-    raise ValueError(f'tokenizer.vocab_size={vocab_size} must be at least 300: 256 pieces are bytes')
+  if vocab_size < FEWEST:
+    raise ValueError(f'tokenizer.vocab_size={vocab_size} must be at least {FEWEST}: 256 pieces are bytes')
   model = io.BytesIO()
   try:
     sentencepiece.SentencePieceTrainer.train(

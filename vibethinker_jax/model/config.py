@@ -11,10 +11,14 @@ everywhere.
 
 import dataclasses
 import json
+from typing import Annotated, Iterator, Literal
 
 import jax.numpy as jnp
 
-from vibethinker_jax import sharding
+from vibethinker_jax import config as config_lib, sharding
+from vibethinker_jax.config import AboveZero, Count, NotNegative, Positive, Range
+
+SCALINGS = ('linear', 'yarn', 'llama3')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,20 +32,22 @@ class RopeScaling:
     beta_fast, beta_slow, attention_factor (0: 0.1 log(factor) + 1): of yarn.
     low_freq_factor, high_freq_factor: of llama3.
   """
-  rope_type: str
-  factor: float
-  original_max_position_embeddings: int = 0
-  beta_fast: float = 32.0
-  beta_slow: float = 1.0
-  attention_factor: float = 0.0
-  low_freq_factor: float = 1.0
-  high_freq_factor: float = 4.0
+  rope_type: Literal[SCALINGS]
+  factor: AboveZero
+  original_max_position_embeddings: Count = 0
+  beta_fast: AboveZero = 32.0
+  beta_slow: AboveZero = 1.0
+  attention_factor: NotNegative = 0.0
+  low_freq_factor: AboveZero = 1.0
+  high_freq_factor: AboveZero = 4.0
 
-  def __post_init__(self):
-    if self.rope_type not in ('linear', 'yarn', 'llama3'):
-      raise ValueError(f"rope_scaling.rope_type={self.rope_type!r} is not implemented; known: 'linear', 'yarn', 'llama3'")
+  def conflicts(self) -> Iterator[str]:
     if self.rope_type != 'linear' and self.original_max_position_embeddings < 1:
-      raise ValueError(f'rope_scaling of type {self.rope_type!r} needs original_max_position_embeddings')
+      yield (f'original_max_position_embeddings={self.original_max_position_embeddings} must be at least 1 with '
+             f'rope_type={self.rope_type!r}')
+    for low, high in (('beta_slow', 'beta_fast'), ('low_freq_factor', 'high_freq_factor')):
+      if getattr(self, low) >= getattr(self, high):
+        yield f'{low}={getattr(self, low)} must be less than {high}={getattr(self, high)}'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,59 +55,49 @@ class ModelConfig:
   """Shape of the model. Names follow Hugging Face's `config.json` where it has one.
 
   max_position_embeddings is the context the model was made for (0: not known); it is carried along, not enforced.
-
-  Raises:
-    ValueError: sizes that do not fit together.
+  `from_dict` checks that the values are allowed and fit together.
   """
-  vocab_size: int
-  hidden_size: int  # D
-  num_hidden_layers: int  # N
-  num_attention_heads: int  # H
-  num_key_value_heads: int  # K
-  head_dim: int  # h
-  intermediate_size: int  # F
-  rope_theta: float = 10_000.0
-  rms_norm_eps: float = 1e-6
+  vocab_size: Positive
+  hidden_size: Positive  # D
+  num_hidden_layers: Positive  # N
+  num_attention_heads: Positive  # H
+  num_key_value_heads: Positive  # K
+  head_dim: Positive  # h
+  intermediate_size: Positive  # F
+  rope_theta: Annotated[float, Range(gt=1)] = 10_000.0  # of at most 1 no angle would fall with the dimension
+  rms_norm_eps: Annotated[float, Range(ge=0, lt=1)] = 1e-6
   attention_bias: bool = True  # Qwen2: on q, k and v, never on o
   qk_norm: bool = False  # Qwen3: RMSNorm over h of each query and key head before rotation
   tie_word_embeddings: bool = True
-  initializer_range: float = 0.02
-  max_position_embeddings: int = 0
+  initializer_range: NotNegative = 0.02
+  max_position_embeddings: Count = 0
   rope_scaling: RopeScaling | None = None
 
-  def __post_init__(self):
+  def conflicts(self) -> Iterator[str]:
     if self.num_attention_heads % self.num_key_value_heads:
-      raise ValueError(f'num_attention_heads={self.num_attention_heads} must be a multiple of '
-                       f'num_key_value_heads={self.num_key_value_heads}')
+      yield (f'num_attention_heads={self.num_attention_heads} must be a multiple of '
+             f'num_key_value_heads={self.num_key_value_heads}')
     if self.head_dim % 2:
-      raise ValueError(f'head_dim={self.head_dim} must be even: rotary embedding turns pairs')
-    for field in dataclasses.fields(self):
-      value = getattr(self, field.name)
-      if field.type is int and (type(value) is not int or value < (field.name != 'max_position_embeddings')):
-        raise ValueError(f'model.{field.name}={value!r} must be a positive integer')
+      yield f'head_dim={self.head_dim} must be even: rotary embedding turns pairs'
 
   def to_json(self) -> str:
     return json.dumps(dataclasses.asdict(self), indent=2)
 
 
-def from_dict(values: dict) -> ModelConfig:
+# What may be set of an imported model, for a longer context; its weights fix the rest.
+CONTEXT = ('rope_theta', 'rope_scaling', 'max_position_embeddings')
+
+
+def from_dict(values: dict, where: str = 'model') -> ModelConfig:
   """A ModelConfig from plain values.
 
+  Args:
+    where: they are from, for messages.
+
   Raises:
-    ValueError: unknown or missing fields, all named at once.
+    ValueError: unknown or missing fields, values that are not allowed or do not fit together, all named at once.
   """
-  known = {f.name: f for f in dataclasses.fields(ModelConfig)}
-  unknown = sorted(set(values) - set(known))
-  missing = sorted(n for n, f in known.items() if f.default is dataclasses.MISSING and n not in values)
-  if unknown or missing:
-    raise ValueError(f'model config: unknown fields {unknown}, missing fields {missing}; known: {sorted(known)}')
-  scaling = values.get('rope_scaling')
-  if isinstance(scaling, dict):
-    names = {f.name for f in dataclasses.fields(RopeScaling)}
-    if set(scaling) - names or not {'rope_type', 'factor'} <= set(scaling):
-      raise ValueError(f'model.rope_scaling={scaling}: needs rope_type and factor, knows {sorted(names)}')
-    values = values | {'rope_scaling': RopeScaling(**scaling)}
-  return ModelConfig(**values)
+  return config_lib.bind(ModelConfig, values, where)
 
 
 def compute_dtype() -> jnp.dtype:

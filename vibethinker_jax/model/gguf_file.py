@@ -10,7 +10,7 @@ import tokenizers
 from tokenizers import decoders, models, pre_tokenizers
 
 from vibethinker_jax.model import hf
-from vibethinker_jax.model.config import ModelConfig
+from vibethinker_jax.model.config import ModelConfig, from_dict
 
 _TOP = {'token_embd.weight': 'model.embed_tokens.weight', 'output_norm.weight': 'model.norm.weight',
         'output.weight': 'lm_head.weight'}
@@ -71,14 +71,14 @@ def read_config(fields: dict, shapes: dict, where: str) -> ModelConfig:
   # Stored as float32: 1e-5 reads as 9.999999747378752e-06.
   exact = lambda value: float(f'{value:.6g}')
   heads, width = field('attention.head_count'), field('embedding_length')
-  return ModelConfig(
+  return from_dict(dict(
       vocab_size=shapes['token_embd.weight'][0], hidden_size=width, num_hidden_layers=field('block_count'),
       num_attention_heads=heads, num_key_value_heads=fields.get('llama.attention.head_count_kv', heads),
       head_dim=fields.get('llama.attention.key_length', width // heads),
       intermediate_size=field('feed_forward_length'),
       rope_theta=exact(fields.get('llama.rope.freq_base', 10_000.0)),
       rms_norm_eps=exact(field('attention.layer_norm_rms_epsilon')), attention_bias=False,
-      tie_word_embeddings='output.weight' not in shapes, max_position_embeddings=fields.get('llama.context_length', 0))
+      tie_word_embeddings='output.weight' not in shapes, max_position_embeddings=fields.get('llama.context_length', 0)), where)
 
 
 def _field(fields, where, name):

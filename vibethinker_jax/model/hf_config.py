@@ -1,6 +1,6 @@
 """Hugging Face's config.json <-> ModelConfig, for the Qwen2, Qwen3 and Llama families."""
 
-from vibethinker_jax.model.config import ModelConfig, RopeScaling
+from vibethinker_jax.model.config import SCALINGS, ModelConfig, from_dict
 
 ARCHITECTURES = {'qwen2': 'Qwen2ForCausalLM', 'qwen3': 'Qwen3ForCausalLM', 'llama': 'LlamaForCausalLM'}
 _SCALING_FIELDS = ('factor', 'original_max_position_embeddings', 'beta_fast', 'beta_slow', 'attention_factor',
@@ -35,7 +35,7 @@ def read(values: dict, where: str) -> ModelConfig:
   if wrong:
     raise ValueError(f'{where}: not supported: ' + '; '.join(wrong))
   heads = values['num_attention_heads']
-  return ModelConfig(
+  return from_dict(dict(
       vocab_size=values['vocab_size'], hidden_size=values['hidden_size'],
       num_hidden_layers=values['num_hidden_layers'], num_attention_heads=heads,
       num_key_value_heads=values.get('num_key_value_heads') or heads,
@@ -45,16 +45,16 @@ def read(values: dict, where: str) -> ModelConfig:
       rms_norm_eps=float(values.get('rms_norm_eps', 1e-6)), attention_bias=family == 'qwen2',
       qk_norm=family == 'qwen3', tie_word_embeddings=bool(values.get('tie_word_embeddings', False)),
       initializer_range=float(values.get('initializer_range', 0.02)),
-      max_position_embeddings=values.get('max_position_embeddings') or 0, rope_scaling=scaling)
+      max_position_embeddings=values.get('max_position_embeddings') or 0, rope_scaling=scaling), where)
 
 
-def _scaling(rope: dict, values: dict) -> tuple[RopeScaling | None, list[str]]:
-  """(scaling or None, what is not supported) of the merged rope_scaling and rope_parameters."""
+def _scaling(rope: dict, values: dict) -> tuple[dict | None, list[str]]:
+  """(fields of RopeScaling or None, what is not supported) of the merged rope_scaling and rope_parameters."""
   kind = rope.get('rope_type') or rope.get('type') or 'default'
   if kind == 'default':
     return None, []
-  if kind not in ('linear', 'yarn', 'llama3'):
-    return None, [f'RoPE scaling of type {kind!r} (known: linear, yarn, llama3)']
+  if kind not in SCALINGS:
+    return None, [f'RoPE scaling of type {kind!r} (known: {", ".join(SCALINGS)})']
   unknown = [f'RoPE {name}={rope[name]!r}' for name, plain in (
       ('mscale', None), ('mscale_all_dim', None), ('truncate', True), ('partial_rotary_factor', 1.0))
              if rope.get(name, plain) not in (plain, None)]
@@ -63,7 +63,7 @@ def _scaling(rope: dict, values: dict) -> tuple[RopeScaling | None, list[str]]:
     fields.setdefault('original_max_position_embeddings', values.get('max_position_embeddings') or 0)
   if 'factor' not in fields:
     return None, unknown + [f'RoPE scaling of type {kind!r} without a factor']
-  return RopeScaling(kind, **fields), unknown
+  return {'rope_type': kind} | fields, unknown
 
 
 def write(config: ModelConfig, dtype: str, special_tokens: dict) -> dict:

@@ -11,13 +11,14 @@ import itertools
 import json
 import pathlib
 import time
-from typing import Iterable, Iterator, NamedTuple
+from typing import Iterable, Iterator, Literal, NamedTuple
 
 import jax
 import numpy as np
 
 from vibethinker_jax import hosts, sharding, timeline
-from vibethinker_jax.data import chat, sources
+from vibethinker_jax.config import Count, Positive
+from vibethinker_jax.data import chat, sources, synthetic
 from vibethinker_jax.eval import benchmarks
 from vibethinker_jax.programs import inputs
 from vibethinker_jax.programs.stage import Model, Stage, finish, open_model, progress, stage_key
@@ -37,12 +38,17 @@ class TeacherOptions(NamedTuple):
     data, domains, levels, problems: the problems, as of an rl stage.
     max_traces: of this domain in what is written, so that none drowns the others; 0 is no limit.
   """
-  models: tuple
+  models: tuple[str, ...]
   data: sources.DataOptions
-  domains: tuple = ()
-  levels: tuple = ()
-  problems: int = 0
-  max_traces: int = 0
+  domains: tuple[Literal[synthetic.DOMAINS], ...] = ()
+  levels: tuple[Literal[synthetic.LEVELS], ...] = ()
+  problems: Count = 0
+  max_traces: Count = 0
+
+  def conflicts(self) -> Iterator[str]:
+    yield from inputs.lacking(self)
+    if not self.models:
+      yield 'models=() must name at least one'
 
 
 class Options(NamedTuple):
@@ -62,12 +68,23 @@ class Options(NamedTuple):
   init_from: str
   teachers: dict[str, TeacherOptions]
   sampler: engine.Options
-  samples: int
-  row_length: int
-  micro_batch: int
-  min_response_tokens: int = 256
+  samples: Positive
+  row_length: Positive
+  micro_batch: Positive
+  min_response_tokens: Count = 256
   select: selection.SelectionOptions = selection.SelectionOptions()
-  chunk: int = 256
+  chunk: Positive = 256
+
+  def conflicts(self) -> Iterator[str]:
+    if not self.teachers:
+      yield 'teachers needs at least one domain'
+    if self.min_response_tokens > self.row_length:
+      yield (f'min_response_tokens={self.min_response_tokens} must be at most row_length={self.row_length}: longer ones do '
+             'not fit a row')
+
+  def misfits(self, mesh) -> Iterator[str]:
+    yield from inputs.rows_misfit(mesh, 'micro_batch', self.micro_batch)
+    yield from inputs.positions_misfit(mesh, 'row_length', (self.row_length,))
 
 
 class Response(NamedTuple):
@@ -98,7 +115,6 @@ class Scored(NamedTuple):
 
 def run(stage: Stage, options: Options) -> dict:
   """Writes data.jsonl and returns the result: sampled, kept, how many were dropped for each reason, per domain."""
-  _check(stage, options)
   started = time.time()
   problems = {}
   for domain, teacher in options.teachers.items():
@@ -133,18 +149,6 @@ def run(stage: Stage, options: Options) -> dict:
         + ', '.join(f'{number} {reason}' for reason, number in result['dropped'].items()))
   finish(stage, result)
   return result
-
-
-def _check(stage: Stage, options: Options) -> None:
-  if not options.teachers or not all(teacher.models for teacher in options.teachers.values()):
-    raise ValueError(f'{stage.name}.teachers needs at least one domain, and models in each')
-  if options.chunk < 1 or options.samples < 1:
-    raise ValueError(f'{stage.name}.chunk={options.chunk} and {stage.name}.samples={options.samples} must be at least '
-                     '1')
-  shards = stage.mesh.shape['data'] * stage.mesh.shape['fsdp']
-  if options.micro_batch < 1 or options.micro_batch % shards:
-    raise ValueError(f'{stage.name}.micro_batch={options.micro_batch} must be a multiple of data x fsdp = {shards}')
-  selection.check(options.select)
 
 
 def sample(stage: Stage, options: Options, problems: dict[str, dict[str, dict]]) -> pathlib.Path:

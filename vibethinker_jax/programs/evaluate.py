@@ -7,12 +7,13 @@ Each model has a directory: responses.jsonl, where every response is kept as soo
 import json
 import pathlib
 import time
-from typing import NamedTuple
+from typing import Iterator, Literal, NamedTuple
 
 import jax
 import numpy as np
 
 from vibethinker_jax import config as config_lib, hosts, timeline
+from vibethinker_jax.config import Count, Positive
 from vibethinker_jax.data import sources, synthetic
 from vibethinker_jax.eval import collect, judge, passk, report, sets
 from vibethinker_jax.eval.journal import Journal, remember
@@ -31,22 +32,27 @@ class Options(NamedTuple):
     sampler: how to sample. examples: problems per model and domain whose responses are kept for the report.
   """
   program: str
-  models: tuple
-  levels: tuple
-  problems: int
-  samples: int
-  ks: tuple
+  models: tuple[str, ...]
+  levels: tuple[Literal[synthetic.LEVELS], ...]
+  problems: Count
+  samples: Positive
+  ks: tuple[Positive, ...]
   sampler: engine.Options
-  examples: int = 4
+  examples: Count = 4
   data: sources.DataOptions = sources.DataOptions()
+
+  def conflicts(self) -> Iterator[str]:
+    if not self.models:
+      yield 'models=() must name at least one'
+    if not self.ks:
+      yield 'ks=() must name at least one K of Pass@K'
+    elif max(self.ks) > self.samples:
+      yield f'ks={self.ks}: Pass@{max(self.ks)} needs as many samples, there are samples={self.samples}'
 
 
 def run(stage: Stage, options: Options) -> dict:
   """Evaluates each model once; a model evaluated before a restart is not evaluated again."""
   started = time.time()
-  if max(options.ks) > options.samples:
-    raise ValueError(f'{stage.name}.ks={options.ks}: Pass@{max(options.ks)} needs as many samples, there are '
-                     f'{options.samples}')
   chosen, models = problems(stage, options), {}
   for name in options.models:
     path = stage.directory / f'scores_{name}.json'

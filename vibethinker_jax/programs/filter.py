@@ -5,11 +5,12 @@ stage reads the result by this stage's name: data.files='filter'.
 """
 
 import time
-from typing import NamedTuple
+from typing import Iterator, NamedTuple
 
 import jax
 
 from vibethinker_jax import hosts
+from vibethinker_jax.config import Count, Positive, Share
 from vibethinker_jax.data import ngrams, sources
 from vibethinker_jax.eval import benchmarks
 from vibethinker_jax.programs import inputs
@@ -37,21 +38,21 @@ class Options(NamedTuple):
   init_from: str
   data: sources.DataOptions
   sampler: engine.Options
-  samples: int = 8
-  min_error_rate: float = 0.75
-  min_response_tokens: int = 5000
-  max_repetition: float = 0.3
-  chunk: int = 256
+  samples: Count = 8
+  min_error_rate: Share = 0.75
+  min_response_tokens: Count = 5000
+  max_repetition: Share = 0.3
+  chunk: Positive = 256
+
+  def conflicts(self) -> Iterator[str]:
+    if not self.data.files or self.data.weights:
+      yield 'data needs files of traces and no weights'
 
 
 def run(stage: Stage, options: Options) -> dict:
   """Writes data.jsonl and returns the result: traces, problems, kept, and how many were dropped for each reason."""
   started = time.time()
   data = inputs.resolve(stage, options.data)
-  if not data.files or data.weights:
-    raise ValueError(f'{stage.name}.data needs files of traces and no weights')
-  if options.chunk < 1:
-    raise ValueError(f'{stage.name}.chunk={options.chunk} must be at least 1')
   model = open_model(stage, options.init_from)
   dropped, traces, problems = dict.fromkeys(REASONS, 0), [], {}
   count = 0

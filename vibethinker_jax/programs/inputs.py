@@ -50,6 +50,38 @@ def check_files(recipe_stages: tuple, options) -> None:
       check_files(recipe_stages, value)
 
 
+def lacking(options, domains: tuple | None = None) -> Iterator[str]:
+  """What options without files lack for synthetic problems, a line each.
+
+  Args:
+    options: with data, levels and problems, and domains if those are not given.
+  """
+  if not options.data.files:
+    domains = options.domains if domains is None else domains
+    for name, value in (('domains', domains), ('levels', options.levels)):
+      if not value:
+        yield f'{name}=() must name at least one for the synthetic problems, or data.files be set'
+    if options.problems < 1:
+      yield f'problems={options.problems} must be at least 1 for synthetic problems, or data.files be set'
+
+
+def rows_misfit(mesh, name: str, rows: int) -> Iterator[str]:
+  """A line if `rows` rows, the field `name`, cannot be divided over the mesh."""
+  shards = mesh.shape['data'] * mesh.shape['fsdp']
+  if rows % shards:
+    yield f'{name}={rows} must be a multiple of data x fsdp = {shards} of the mesh'
+
+
+def positions_misfit(mesh, name: str, lengths: tuple[int, ...], attention: str = 'auto') -> Iterator[str]:
+  """A line if rows of these lengths, the last being the field `name`, cannot be split over the mesh axis `context`."""
+  context = mesh.shape['context']
+  if any(length % context for length in lengths):
+    yield (f'{name}={lengths[-1]} must be a multiple of context = {context} of the mesh'
+           + (f', and so must the shorter rows {lengths[:-1]}' if lengths[1:] else ''))
+  if context > 1 and attention in ('triton', 'cudnn'):
+    yield f'attention={attention!r} cannot split rows over context = {context} of the mesh'
+
+
 def problems(stage: Stage, options: sources.DataOptions, split: str, domains: tuple, levels: tuple,
              count: int) -> list[dict]:
   """Problems to answer: of the files if there are any, else synthetic ones of the split, domains and levels.
@@ -59,11 +91,9 @@ def problems(stage: Stage, options: sources.DataOptions, split: str, domains: tu
     count: per domain. Of files at most so many, drawn by the seed (the log says so); 0 is all of them.
 
   Raises:
-    ValueError: bad files, or no count for synthetic problems.
+    ValueError: bad files, or too few different synthetic problems.
   """
   if not options.files:
-    if count < 1:
-      raise ValueError(f'{stage.name}.problems={count} must be at least 1 for synthetic problems')
     return [row for domain in domains for row in synthetic.problems(
         domain, split, count, stage.recipe.seed, levels, stage.recipe.templates)]
   found = sources.read_problems(resolve(stage, options))

@@ -1,11 +1,12 @@
 """Expert model fusion: the specialists that probing chose, averaged (VibeThinker-1.5B §3.3, step 2)."""
 
 import time
-from typing import NamedTuple
+from typing import Iterator, NamedTuple
 
 import jax.numpy as jnp
 
 from vibethinker_jax import checkpoint, config as config_lib, hosts, trees
+from vibethinker_jax.config import NotNegative
 from vibethinker_jax.programs import probe
 from vibethinker_jax.programs.stage import Stage, finish, finished, open_model
 
@@ -20,7 +21,11 @@ class Options(NamedTuple):
   program: str
   init_from: str
   probe: str
-  weights: tuple = ()
+  weights: tuple[NotNegative, ...] = ()
+
+  def conflicts(self) -> Iterator[str]:
+    if self.weights and abs(sum(self.weights) - 1) > trees.ROUNDING:
+      yield f'weights={self.weights} must have the sum 1, not {sum(self.weights):g}'
 
 
 def run(stage: Stage, options: Options) -> dict:

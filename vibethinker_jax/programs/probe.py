@@ -2,13 +2,14 @@
 
 import json
 import time
-from typing import NamedTuple
+from typing import Iterator, Literal, NamedTuple
 
 import jax
 import numpy as np
 
 from vibethinker_jax import checkpoint, config as config_lib, hosts, metrics
-from vibethinker_jax.data import sources
+from vibethinker_jax.config import Count, Positive
+from vibethinker_jax.data import sources, synthetic
 from vibethinker_jax.eval import benchmarks, passk
 from vibethinker_jax.programs import inputs
 from vibethinker_jax.programs.stage import Model, Stage, finish, open_model, progress
@@ -27,12 +28,16 @@ class Options(NamedTuple):
   """
   program: str
   init_from: str
-  levels: tuple
-  problems: int
-  samples: int
-  k: int
+  levels: tuple[Literal[synthetic.LEVELS], ...]
+  problems: Count
+  samples: Positive
+  k: Positive
   sampler: engine.Options
   data: sources.DataOptions = sources.DataOptions()
+
+  def conflicts(self) -> Iterator[str]:
+    if self.k > self.samples:
+      yield f'k={self.k} must be at most samples={self.samples}'
 
 
 def run(stage: Stage, options: Options) -> dict:
@@ -42,8 +47,6 @@ def run(stage: Stage, options: Options) -> dict:
   if not steps:
     raise ValueError(f'stage {stage.name!r} probes the checkpoints of {options.init_from!r}, which has none: '
                      f'run --stages={options.init_from} first')
-  if options.samples < options.k:
-    raise ValueError(f'{stage.name}.samples={options.samples} must be at least k={options.k}')
   writer = metrics.Writer(stage.directory)
   bar = progress(len(steps), stage.name, unit='checkpoint')
   scores = {}

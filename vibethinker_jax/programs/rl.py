@@ -8,7 +8,7 @@ import functools
 import json
 import os
 import time
-from typing import NamedTuple
+from typing import Annotated, Iterator, Literal, NamedTuple
 
 import jax
 from jax.sharding import NamedSharding, PartitionSpec
@@ -16,9 +16,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from vibethinker_jax import checkpoint, config as config_lib, disk, hosts, metrics, sharding, timeline, watch
-from vibethinker_jax.data import sources
+from vibethinker_jax.config import AboveZero, Count, NotNegative, Positive, Range
+from vibethinker_jax.data import sources, synthetic
 from vibethinker_jax.eval import benchmarks
-from vibethinker_jax.model import transformer
+from vibethinker_jax.model import attention as attention_lib, transformer
 from vibethinker_jax.programs import inputs, rollouts
 from vibethinker_jax.programs.stage import Model, Stage, check_finite, finish, open_model, progress, stage_key
 from vibethinker_jax.rl import batch as batch_lib, curriculum
@@ -60,41 +61,72 @@ class Options(NamedTuple):
   program: str
   init_from: str
   data: sources.DataOptions
-  domains: tuple
-  levels: tuple
-  problems: int
-  steps: int
-  prompts: int
-  group: int
+  domains: tuple[Literal[synthetic.DOMAINS], ...]
+  levels: tuple[Literal[synthetic.LEVELS], ...]
+  problems: Count
+  steps: Positive
+  prompts: Positive
+  group: Annotated[int, Range(ge=2, lt=2**31)]  # one response alone has no advantage
   sampler: engine.Options
   loss: LossOptions
-  row_length: int
-  micro_batch: int
-  learning_rate: float
-  checkpoint_steps: int
-  max_rounds: int = 3
-  oversample: float = 1.0
-  carry: int = 0
-  filter_samples: int = 8
-  updates: int = 1
-  warmup_steps: int = 0
-  beta2: float = 0.95
-  weight_decay: float = 0.0
-  clip_norm: float = 1.0
-  moments_dtype: str = 'float32'
-  shortest_row: int = 1024
+  row_length: Positive
+  micro_batch: Positive
+  learning_rate: optimizer_lib.LearningRate
+  checkpoint_steps: Positive
+  max_rounds: Positive = 3
+  oversample: Annotated[float, Range(ge=1)] = 1.0
+  carry: Count = 0
+  filter_samples: Literal[0] | Annotated[int, Range(ge=2, lt=2**31)] = 8  # of one the accuracy is always 0 or 1
+  updates: Positive = 1
+  warmup_steps: Count = 0
+  beta2: optimizer_lib.Beta = 0.95
+  weight_decay: NotNegative = 0.0
+  clip_norm: AboveZero = 1.0
+  moments_dtype: Literal[optimizer_lib.MOMENTS] = 'float32'
+  shortest_row: Positive = 1024
   share_prompts: bool = False
   recompute_logps: bool = False
-  examples_steps: int = 10
-  remat: str = 'none'
-  attention: str = 'auto'
+  examples_steps: Positive = 10
+  remat: Literal[tuple(transformer.REMAT_POLICIES)] = 'none'
+  attention: Literal[attention_lib.IMPLEMENTATIONS] = 'auto'
   unroll: bool = False
-  max_skipped: int = 5
+  max_skipped: Positive = 5
+
+  def conflicts(self) -> Iterator[str]:
+    yield from inputs.lacking(self)
+    sampler, prompt, response = self.sampler, self.sampler.prompt_columns, self.sampler.max_tokens
+    if sampler.temperature != 1 or sampler.top_p != 1:
+      yield (f'sampler: training samples at temperature=1 and top_p=1; with {sampler.temperature} and {sampler.top_p} the '
+             'policy ratio would be biased')
+    if self.carry and self.oversample == 1:
+      yield f'carry={self.carry} needs oversample > 1, else every group is finished in its step'
+    if self.warmup_steps > self.steps:
+      yield f'warmup_steps={self.warmup_steps} must be at most steps={self.steps}'
+    if not self.data.files and self.prompts > self.problems * len(set(self.domains)):
+      yield (f'prompts={self.prompts} must be at most the {self.problems * len(set(self.domains))} problems that there are: '
+             f'problems={self.problems} of each of the domains={self.domains}')
+    if sampler.cache_dtype == 'int8' and not self.loss.importance_cap:
+      yield ("sampler.cache_dtype='int8': what is sampled then differs from what is trained; set loss.importance_cap (2.0 "
+             'is usual) to correct for it')
+    if self.share_prompts and (not prompt or self.row_length < max(prompt, response) or self.micro_batch < 2
+                               or self.attention not in ('auto', 'xla')):
+      yield (f'share_prompts needs sampler.prompt_columns > 0, row_length of at least prompt_columns and '
+             f"max_tokens={response}, micro_batch of at least 2, and attention 'auto' or 'xla'; these are "
+             f'{prompt}, {self.row_length}, {self.micro_batch}, {self.attention!r}')
+    elif not self.share_prompts and self.row_length < prompt + response:
+      yield (f'row_length={self.row_length} must be at least sampler.prompt_columns + max_tokens = {prompt + response}: a '
+             'prompt and its response stand in one row')
+
+  def misfits(self, mesh) -> Iterator[str]:
+    yield from inputs.rows_misfit(mesh, 'micro_batch', self.micro_batch)
+    lengths = batch_lib.row_lengths(self.row_length, self.row_length if self.share_prompts else self.shortest_row)
+    yield from inputs.positions_misfit(mesh, 'row_length', lengths, self.attention)
+    if self.share_prompts and mesh.shape['context'] > 1:
+      yield f'share_prompts needs mesh.context=1, it is {mesh.shape["context"]}'
 
 
 def run(stage: Stage, options: Options) -> dict:
   """Trains and returns the result: steps, prompts kept, histogram of group accuracies, first and last metrics."""
-  _check(stage, options)
   started = time.time()
   model = open_model(stage, options.init_from)
   optimizer, schedule = make_optimizer(options)
@@ -203,34 +235,6 @@ def jitted(config, mesh, loss_options: LossOptions, remat: str, attention: str, 
   score = lambda params, batch: train_loss.token_scores(config, params, batch, **model)[0]
   return (step_lib.jit_accumulate(shardings, loss), step_lib.jit_map(score),
           jax.jit(functools.partial(weighted_advantages, options=loss_options)))
-
-
-def _check(stage: Stage, options: Options) -> None:
-  if options.sampler.temperature != 1 or options.sampler.top_p != 1:
-    raise ValueError(f'{stage.name}.sampler: training samples at temperature 1 and top_p 1; with '
-                     f'{options.sampler.temperature} and {options.sampler.top_p} the policy ratio would be biased')
-  if options.group < 2:
-    raise ValueError(f'{stage.name}.group={options.group}: a group needs at least 2 responses to have an advantage')
-  if options.oversample < 1 or options.carry < 0 or (options.carry and options.oversample == 1):
-    raise ValueError(f'{stage.name}: oversample={options.oversample} must be at least 1 and carry={options.carry} at least 0; '
-                     'carry needs oversample > 1, else every group is finished in its step')
-  if options.sampler.cache_dtype == 'int8' and not options.loss.importance_cap:
-    raise ValueError(f"{stage.name}.sampler.cache_dtype='int8': what is sampled then differs from what is trained; set "
-                     f'{stage.name}.loss.importance_cap (2.0 is usual) to correct for it')
-  prompt, response = options.sampler.prompt_columns, options.sampler.max_tokens
-  if options.share_prompts and (not prompt or options.row_length < max(prompt, response) or options.micro_batch < 2
-                                or options.attention not in ('auto', 'xla') or stage.mesh.shape['context'] > 1):
-    raise ValueError(
-        f'{stage.name}.share_prompts needs sampler.prompt_columns > 0, row_length of at least prompt_columns and '
-        f"max_tokens={response}, micro_batch of at least 2, attention 'auto' or 'xla', and mesh.context=1; these are "
-        f'{prompt}, {options.row_length}, {options.micro_batch}, {options.attention!r}, {stage.mesh.shape["context"]}')
-  longest = prompt + response
-  if prompt and options.row_length < longest and not options.share_prompts:
-    raise ValueError(f'{stage.name}.row_length={options.row_length} must be at least sampler.prompt_columns + max_tokens = '
-                     f'{longest}: a prompt and its response stand in one row')
-  shards = stage.mesh.shape['data'] * stage.mesh.shape['fsdp']
-  if options.micro_batch % shards:
-    raise ValueError(f'{stage.name}.micro_batch={options.micro_batch} must be a multiple of data x fsdp = {shards}')
 
 
 def starting_prompts(stage: Stage, options: Options, model: Model) -> list[dict]:

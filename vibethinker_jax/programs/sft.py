@@ -2,12 +2,14 @@
 
 import functools
 import time
-from typing import Callable, NamedTuple
+from typing import Annotated, Callable, Iterator, Literal, NamedTuple
 
 import jax
 
 from vibethinker_jax import checkpoint, hosts, metrics, sharding, timeline, watch
-from vibethinker_jax.data import loader, sources
+from vibethinker_jax.config import AboveZero, Count, NotNegative, Positive, Range, Share
+from vibethinker_jax.data import loader, sources, synthetic
+from vibethinker_jax.model import attention as attention_lib, transformer
 from vibethinker_jax.model.config import ModelConfig
 from vibethinker_jax.programs import inputs
 from vibethinker_jax.programs.stage import Stage, check_finite, finish, open_model, progress
@@ -39,28 +41,41 @@ class Options(NamedTuple):
   program: str
   init_from: str
   data: sources.DataOptions
-  domains: tuple
-  levels: tuple
-  problems: int
-  steps: int
-  batch_size: int
-  length: int
-  learning_rate: float
-  final_learning_rate: float
-  warmup_percent: float
-  checkpoint_steps: int
-  too_long: str = 'error'
-  streams: int = 1
-  micro_batches: int = 1
-  beta2: float = 0.95
-  weight_decay: float = 0.0
-  clip_norm: float = 1.0
-  moments_dtype: str = 'float32'
-  log_steps: int = 10
-  remat: str = 'none'
-  attention: str = 'auto'
+  domains: tuple[Literal[synthetic.DOMAINS], ...]
+  levels: tuple[Literal[synthetic.LEVELS], ...]
+  problems: Count
+  steps: Positive
+  batch_size: Positive
+  length: Positive
+  learning_rate: optimizer_lib.LearningRate
+  final_learning_rate: Share
+  warmup_percent: Annotated[float, Range(ge=0, le=100)]
+  checkpoint_steps: Positive
+  too_long: Literal[loader.TOO_LONG] = 'error'
+  streams: Positive = 1
+  micro_batches: Positive = 1
+  beta2: optimizer_lib.Beta = 0.95
+  weight_decay: NotNegative = 0.0
+  clip_norm: AboveZero = 1.0
+  moments_dtype: Literal[optimizer_lib.MOMENTS] = 'float32'
+  log_steps: Positive = 10
+  remat: Literal[tuple(transformer.REMAT_POLICIES)] = 'none'
+  attention: Literal[attention_lib.IMPLEMENTATIONS] = 'auto'
   unroll: bool = False
-  max_skipped: int = 10
+  max_skipped: Positive = 10
+
+  def conflicts(self) -> Iterator[str]:
+    yield from inputs.lacking(self)
+    for name in ('micro_batches', 'streams'):
+      if self.batch_size % getattr(self, name):
+        yield f'batch_size={self.batch_size} must be a multiple of {name}={getattr(self, name)}'
+    if self.final_learning_rate > self.learning_rate:
+      yield (f'final_learning_rate={self.final_learning_rate} must be at most learning_rate={self.learning_rate}: it is '
+             'the end of the cosine')
+
+  def misfits(self, mesh) -> Iterator[str]:
+    yield from inputs.rows_misfit(mesh, 'batch_size', self.batch_size)
+    yield from inputs.positions_misfit(mesh, 'length', (self.length,), self.attention)
 
 
 def run(stage: Stage, options: Options) -> dict:

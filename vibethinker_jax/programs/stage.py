@@ -5,13 +5,13 @@ import json
 import logging
 import pathlib
 import sys
-from typing import Any, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import jax
 import tqdm
 
 from vibethinker_jax import checkpoint, config as config_lib, disk, hosts, sharding, timeline
-from vibethinker_jax.data import hub_tokenizer, sources, tokenizer as tokenizer_lib
+from vibethinker_jax.data import hub_tokenizer, sources, synthetic, tokenizer as tokenizer_lib
 from vibethinker_jax.model import config as model_config, gguf_file, hf, transformer
 from vibethinker_jax.verify.pool import Pool
 
@@ -44,9 +44,13 @@ class TokenizerOptions(NamedTuple):
   vocab_size pieces on `problems` synthetic problems of `levels`.
   """
   path: str = ''
-  vocab_size: int = 768
-  problems: int = 8000
-  levels: tuple = (1, 2, 3)
+  vocab_size: Annotated[int, config_lib.Range(ge=tokenizer_lib.FEWEST, lt=2**31)] = 768
+  problems: config_lib.Positive = 8000
+  levels: tuple[Literal[synthetic.LEVELS], ...] = synthetic.LEVELS
+
+  def conflicts(self):
+    if not self.path and not self.levels:
+      yield 'levels=() must name at least one level of the problems that the tokenizer is trained on'
 
 
 def open_model(stage: Stage, source: str) -> Model:
@@ -143,18 +147,10 @@ def fingerprint(path: pathlib.Path) -> dict:
 
 
 def base(stage: Stage) -> Model:
-  """The model that the recipe starts from; fields of `config.model` replace those of an imported one.
-
-  Raises:
-    ValueError: fields that an imported model fixes by its weights.
-  """
+  """The model that the recipe starts from; fields of `config.model` replace those of an imported one."""
   if stage.recipe.base == 'scratch':
     return scratch(stage)
   model = load(pathlib.Path(stage.recipe.base), stage.mesh, progress=True)
-  fixed = sorted(set(stage.recipe.model) - {'rope_theta', 'rope_scaling', 'max_position_embeddings'})
-  if fixed:
-    raise ValueError(f'config.model sets {fixed}, which {stage.recipe.base} fixes: of an imported base only rope_theta, '
-                     'rope_scaling and max_position_embeddings can be replaced')
   fields = json.loads(model.config.to_json()) | dict(stage.recipe.model)
   return model._replace(config=model_config.from_dict(fields))
 
@@ -168,12 +164,12 @@ def _checked(model: Model, path) -> Model:
 
 def scratch(stage: Stage) -> Model:
   """Random parameters and the run's own tokenizer, both functions of the config alone."""
-  options = config_lib.bind(TokenizerOptions, stage.recipe.tokenizer, 'tokenizer')
+  options = config_lib.bind(TokenizerOptions, stage.recipe.tokenizer, 'config.tokenizer')
   tokenizer = _tokenizer(stage, options)
   fields = dict(stage.recipe.model)
   fields['vocab_size'] = fields.get('vocab_size') or tokenizer.vocab_size
   if fields['vocab_size'] < tokenizer.vocab_size:
-    raise ValueError(f'model.vocab_size={fields["vocab_size"]} is smaller than the tokenizer: {tokenizer.vocab_size}')
+    raise ValueError(f'config.model.vocab_size={fields["vocab_size"]} is smaller than the tokenizer: {tokenizer.vocab_size}')
   config = model_config.from_dict(fields)
   shardings = sharding.tree_shardings(stage.mesh, transformer.shapes(config))
   key = jax.random.fold_in(jax.random.key(stage.recipe.seed), 0)

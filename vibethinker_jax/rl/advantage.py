@@ -2,6 +2,8 @@
 
 import jax.numpy as jnp
 
+NORMALISE = ('std', 'none')
+
 
 def group_advantages(rewards_PG, *, normalise: str = 'std', valid_PG=None, epsilon: float = 1e-6):
   """Group-relative advantages `A_i = (r_i - mean r) / std r` (VibeThinker-1.5B §3.4, after GRPO).
@@ -18,7 +20,7 @@ def group_advantages(rewards_PG, *, normalise: str = 'std', valid_PG=None, epsil
   Raises:
     ValueError: unknown normalise.
   """
-  if normalise not in ('std', 'none'):
+  if normalise not in NORMALISE:
     raise ValueError(f"normalise={normalise!r}: choose 'std' or 'none'")
   rewards = jnp.asarray(rewards_PG, jnp.float32)
   valid = jnp.ones_like(rewards) if valid_PG is None else jnp.asarray(valid_PG, jnp.float32)

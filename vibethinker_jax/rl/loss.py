@@ -1,13 +1,16 @@
 """The MGPO loss of a packed batch; GRPO, Dr.GRPO, DAPO-style variants are values of its options."""
 
-from typing import NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
+from vibethinker_jax.config import NotNegative, Range, Share
 from vibethinker_jax.model.config import ModelConfig
 from vibethinker_jax.rl import advantage, mgpo
 from vibethinker_jax.train import loss as train_loss
+
+AGGREGATIONS = ('sequence_mean', 'token_mean')
 
 
 class LossOptions(NamedTuple):
@@ -23,15 +26,15 @@ class LossOptions(NamedTuple):
     long2short: strength of the brevity bonus (VibeThinker-3B §2.2.2); 0 is off.
     kl: weight of the KL divergence to the stage's starting policy (k3); 0 is off, as in the papers.
   """
-  strength: float = 4.0
-  target: float = 0.5
-  normalise: str = 'std'
-  aggregation: str = 'sequence_mean'
-  clip_low: float = 0.2
-  clip_high: float = 0.2
-  importance_cap: float = 0.0
-  long2short: float = 0.0
-  kl: float = 0.0
+  strength: NotNegative = 4.0
+  target: Annotated[float, Range(gt=0, lt=1)] = 0.5
+  normalise: Literal[advantage.NORMALISE] = 'std'
+  aggregation: Literal[AGGREGATIONS] = 'sequence_mean'
+  clip_low: Share = 0.2
+  clip_high: NotNegative = 0.2
+  importance_cap: NotNegative = 0.0
+  long2short: NotNegative = 0.0
+  kl: NotNegative = 0.0
 
 
 def weighted_advantages(rewards_PG, lengths_PG, valid_PG, options: LossOptions):
@@ -66,7 +69,7 @@ def mgpo_loss(config: ModelConfig, params, batch: dict, *, options: LossOptions,
   Raises:
     ValueError: unknown aggregation.
   """
-  if options.aggregation not in ('sequence_mean', 'token_mean'):
+  if options.aggregation not in AGGREGATIONS:
     raise ValueError(f"aggregation={options.aggregation!r}: choose 'sequence_mean' or 'token_mean'")
   logp_BL, entropy_BL = train_loss.token_scores(config, params, batch, **model_options)
   mask_BL = batch['mask'].astype(jnp.float32)

@@ -5,9 +5,11 @@ per token than short ones and code more than prose, so that one ranking over all
 """
 
 import collections
-from typing import NamedTuple, Sequence
+from typing import Annotated, NamedTuple, Sequence
 
 import numpy as np
+
+from vibethinker_jax.config import Count, Positive, Range, Share, bind
 
 KEPT = 'kept'
 REASONS = ('outlier', 'low_potential', 'high_potential', 'per_problem', 'over_cap')
@@ -23,11 +25,17 @@ class SelectionOptions(NamedTuple):
     low_quantile, high_quantile: the range to keep, ends included.
     per_problem: at most so many traces of a problem, those of the highest rank; 0 is no limit.
   """
-  length_bounds: tuple = ()
-  outlier_quantile: float = 0.01
-  low_quantile: float = 0.3
-  high_quantile: float = 0.95
-  per_problem: int = 4
+  length_bounds: tuple[Positive, ...] = ()
+  outlier_quantile: Annotated[float, Range(ge=0, lt=0.5)] = 0.01
+  low_quantile: Share = 0.3
+  high_quantile: Share = 0.95
+  per_problem: Count = 4
+
+  def conflicts(self):
+    if list(self.length_bounds) != sorted(set(self.length_bounds)):
+      yield f'length_bounds={self.length_bounds} must ascend'
+    if self.low_quantile >= self.high_quantile:
+      yield f'low_quantile={self.low_quantile} must be less than high_quantile={self.high_quantile}'
 
 
 def quantiles(scores: np.ndarray) -> np.ndarray:
@@ -50,7 +58,7 @@ def select(domains: Sequence[str], problems: Sequence[str], lengths, scores, opt
   Raises:
     ValueError: quantiles or bounds out of order, or a score that is not finite.
   """
-  check(options)
+  bind(SelectionOptions, options._asdict(), 'select')
   lengths, scores = np.asarray(lengths), np.asarray(scores, float)
   if not np.isfinite(scores).all():
     raise ValueError(f'{(~np.isfinite(scores)).sum()} of {len(scores)} scores are not finite: the student is broken')
@@ -82,13 +90,3 @@ def select(domains: Sequence[str], problems: Sequence[str], lengths, scores, opt
     if 0 < caps.get(domains[i], 0) < taken[domains[i]]:
       verdicts[i] = 'over_cap'
   return verdicts.tolist()
-
-
-def check(options: SelectionOptions) -> None:
-  """Raises ValueError: quantiles or bounds out of order."""
-  if not 0 <= options.low_quantile < options.high_quantile <= 1 or not 0 <= options.outlier_quantile < 0.5:
-    raise ValueError(f'low_quantile={options.low_quantile} and high_quantile={options.high_quantile} must be ascending '
-                     f'in [0, 1], outlier_quantile={options.outlier_quantile} in [0, 0.5)')
-  if list(options.length_bounds) != sorted(set(options.length_bounds)) or options.per_problem < 0:
-    raise ValueError(f'length_bounds={options.length_bounds} must ascend, per_problem={options.per_problem} must not '
-                     'be negative')

@@ -9,7 +9,7 @@ With several processes each calls `generate` with all prompts and gets all respo
 
 import collections
 import functools
-from typing import Callable, NamedTuple
+from typing import Annotated, Callable, Literal, NamedTuple
 
 import jax
 from jax.experimental import multihost_utils
@@ -17,11 +17,13 @@ from jax.sharding import NamedSharding, PartitionSpec
 import jax.numpy as jnp
 import numpy as np
 
+from vibethinker_jax.config import Count, NotNegative, Positive, Range
 from vibethinker_jax.model.config import ModelConfig, compute_dtype
 from vibethinker_jax.sampler import decode, pages, ring
 from vibethinker_jax.sampler.sampling import response_keys
 from vibethinker_jax.sharding import AXES, platform
 
+CACHES, CACHE_DTYPES = ('auto', 'ring', 'pages'), ('auto', 'int8')
 SMALLEST = 8  # the last responses run in half the slots, a quarter, and so on down to slots / SMALLEST
 
 
@@ -60,17 +62,28 @@ class Options(NamedTuple):
       slots fit; a response that finds no room is sampled again later.
     page: tokens of a page; 0: 512 on TPU, else 64.
   """
-  max_tokens: int
-  temperature: float = 1.0
-  top_p: float = 1.0
-  slots: int = 64
-  steps_per_call: int = 16
-  columns: int = 0
-  prompt_columns: int = 0
-  cache: str = 'auto'
-  cache_dtype: str = 'auto'
-  cache_tokens: int = 0
-  page: int = 0
+  max_tokens: Positive
+  temperature: NotNegative = 1.0
+  top_p: Annotated[float, Range(gt=0, le=1)] = 1.0
+  slots: Positive = 64
+  steps_per_call: Positive = 16
+  columns: Count = 0
+  prompt_columns: Count = 0
+  cache: Literal[CACHES] = 'auto'
+  cache_dtype: Literal[CACHE_DTYPES] = 'auto'
+  cache_tokens: Count = 0
+  page: Count = 0
+
+  def conflicts(self):
+    needed = max(1, self.prompt_columns) + self.max_tokens  # the shortest prompt has a token
+    if 0 < self.columns < needed:
+      yield (f'columns={self.columns} must be 0, or at least prompt_columns + max_tokens = {needed}: a prompt and its '
+             'response stand in one slot')
+    if 0 < self.cache_tokens < max(self.columns, needed):
+      yield (f'cache_tokens={self.cache_tokens} must be 0, or at least {max(self.columns, needed)}: it cannot hold one '
+             'response with its prompt')
+    if self.cache == 'ring' and (self.cache_dtype != 'auto' or self.cache_tokens or self.page):
+      yield "cache='ring' has no cache_dtype, cache_tokens or page: these are of cache='pages'"
 
 
 class _Row(NamedTuple):
@@ -192,7 +205,7 @@ def layout(options: Options, columns: int) -> decode.Layout:
   Raises:
     ValueError: options that contradict each other, or a cache that is too small for one response.
   """
-  if options.cache not in ('auto', 'ring', 'pages') or options.cache_dtype not in ('auto', 'int8'):
+  if options.cache not in CACHES or options.cache_dtype not in CACHE_DTYPES:
     raise ValueError(f"sampler: cache={options.cache!r} must be 'auto', 'ring' or 'pages', "
                      f"cache_dtype={options.cache_dtype!r} 'auto' or 'int8'")
   of_pages = options.cache_dtype != 'auto' or options.cache_tokens or options.page

@@ -1,12 +1,17 @@
 """AdamW with warm-up and cosine decay, from a config."""
 
+from typing import Annotated
+
 import jax
 import jax.numpy as jnp
 import optax
 
+from vibethinker_jax.config import Range
 from vibethinker_jax.sharding import path_name
 
 MOMENTS = ('float32', 'bfloat16')
+LearningRate = Annotated[float, Range(gt=0, le=1)]  # AdamW moves each parameter by about that much
+Beta = Annotated[float, Range(ge=0, lt=1)]  # at 1 the moments would stay 0
 
 
 def schedule(learning_rate: float, final_learning_rate: float, warmup_steps: int, total_steps: int) -> optax.Schedule:

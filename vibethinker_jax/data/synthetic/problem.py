@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 MATHS = ('algebra', 'geometry', 'calculus', 'statistics')  # the subdomains of VibeThinker-1.5B §3.3
 DOMAINS = MATHS + ('code',)
+LEVELS = (1, 2, 3)  # of difficulty, of every template
 
 
 class Draft(NamedTuple):
