@@ -42,6 +42,9 @@ def test_private_tests_decide(tmp_path):
   assert [case['output'] for case in problem['tests']['cases']] == ['3\n', '11\n', '0\n']
   assert code.verify('a, b = map(int, input().split())\nprint(a + b)', problem['tests']).status == 'correct'
   assert code.verify('print(3)', problem['tests']).reason == 'wrong_answer'  # passes the public test
+  # the benchmark's own rule: numbers are equal as decimals, and exactly so
+  assert code.verify('a, b = map(int, input().split())\nprint(f"{a + b}.00")', problem['tests']).status == 'correct'
+  assert code.verify('a, b = map(int, input().split())\nprint(a + b + 1e-9)', problem['tests']).reason == 'wrong_answer'
 
 
 @pytest.mark.parametrize('private', ['', '[]', None])
@@ -56,6 +59,8 @@ def test_methods(tmp_path):
   assert problem['tests']['function'] == 'f'
   assert problem['tests']['cases'][1] == {'args': [5, [[2, 4], [0, 2]]], 'expected': [3, 2]}
   assert code.verify('class Solution:\n  def f(self, n, q):\n    return [3, 2]', problem['tests']).status == 'correct'
+  assert code.verify('class Solution:\n  def f(self, n, q):\n    return (3.0, 2)', problem['tests']).status == 'correct'
+  assert code.verify('class Solution:\n  def f(self, n, q):\n    return [3 + 1e-9, 2]', problem['tests']).status == 'wrong'
   named, = read(tmp_path, row(private_test_cases='', **changes | {'metadata': '{}'}))  # then the starter tells
   assert named['tests']['function'] == 'f'
   asked = presets.prompt(problem, 'code')

@@ -179,7 +179,8 @@ def test_nothing_is_written_and_no_socket_connects(tmp_path):
   'class Solution:\n  def other(self, a, b): return RESULT', 'class Solution(int): pass', 'class Solution(list): pass',
   'class Solution:\n  def __getattr__(self, name): return getattr(__import__("operator"), name)', 'Solution = int',
   'class Solution:\n  def NAME(self, a, b): return RESULT\nexit()', 'class Solution(str): pass\ndef NAME(a, b): return RESULT',
-  'class Solution: pass\ndef NAME(a, b): return RESULT', 'NAME = None', 'from collections import *\nclass Solution(Counter): pass',
+  'class Solution: pass\ndef NAME(a, b): return RESULT', 'NAME = None',
+  'from collections import *\nclass Solution(Counter): pass',
   'def f():\n  def NAME(a, b): return RESULT', 'if 0:\n  def NAME(a, b): return RESULT', 'del NAME', 'NAME: int'])
 @pytest.mark.parametrize('name, args, result', [
   ('add', [2, 3], 5), ('gcd', [4, 6], 2), ('max', [3, 5], 5), ('index', [7], 7), ('copy', [], [])])
@@ -290,7 +291,8 @@ def test_livecodebenchs_rule_for_outputs(expected, got, same):
 @pytest.mark.parametrize('result, expected, accepted', [
   ('1.0', 1, True), ('True', 1, True), ('1', True, True), ('0.1 + 0.2', 0.3, False), ('(1, 2)', [1, 2], True),
   ('[(1, 2)]', [[1, 2]], False), ('{1: 2}', {'1': 2}, False), ('[1.0]', [1], True), ('"1"', 1, False), ('None', [], False),
-  ('[float("nan")]', [float('nan')], False), pytest.param('10**5000', 10**5000, True, id='long'), ('{1}', [1], False), ('iter([1])', [1], False),
+  ('[float("nan")]', [float('nan')], False), pytest.param('10**5000', 10**5000, True, id='long'),
+  ('{1}', [1], False), ('iter([1])', [1], False),
 ])
 def test_livecodebenchs_rule_for_results(result, expected, accepted):
   tests = {'function': 'f', 'cases': [{'args': [[1], {'a': 1}], 'expected': expected}], 'compare': 'livecodebench'}
