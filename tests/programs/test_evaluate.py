@@ -117,7 +117,7 @@ def test_a_failure_before_the_first_response_leaves_nothing(toy, tmp_path, monke
 @pytest.mark.slow
 def test_killed_and_started_again(toy, tmp_path):
   outcomes, command = [], [sys.executable, __file__]
-  for kills in ((), (5,), (0, 7, 20)):
+  for kills in ((), (7, 20)):
     workdir = tmp_path / str(len(kills))
     for kill in map(str, kills):
       done = subprocess.run([*command, str(workdir), kill], capture_output=True, text=True, timeout=900)
@@ -126,7 +126,7 @@ def test_killed_and_started_again(toy, tmp_path):
     done = subprocess.run([*command, str(workdir)], capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, done.stderr
     outcomes.append(outcome(workdir))
-  assert outcomes[1] == outcomes[2] == outcomes[0]
+  assert outcomes[1] == outcomes[0]
 
 
 def die_at(count: int) -> None:
