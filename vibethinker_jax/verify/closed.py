@@ -115,6 +115,8 @@ def unlabelled(answer: str, gold: str) -> str:
   if not match:
     return answer
   label, rest = match['label'], match['rest']
+  if ',' in rest and '=' in rest:  # x=1, y=2
+    return answer
   if _FUNCTION.fullmatch(label):
     return rest
   letters = lambda text: set(re.findall('[A-Za-z]', re.sub(r'\\[A-Za-z]+|[_^]\{[^{}]*\}|_.', '', text))) - set('eiE')
