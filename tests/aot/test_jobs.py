@@ -1,5 +1,6 @@
 """Processes that compile: as many as there are cores for, and none that outlives the command."""
 
+import concurrent.futures
 import os
 import pathlib
 import signal
@@ -78,3 +79,33 @@ def test_what_is_said_beforehand():
       '34 programs, 20 of them distinct, 12 compiled before; 8 to compile, 2 at a time: about 8 minutes')
   assert planning.announcement(34, 20, [], 2) == '34 programs, 20 of them distinct, 20 compiled before'
   assert 'about 40 seconds' in planning.announcement(1, 1, new[-1:], 2)
+
+
+def test_equal_programs_are_compiled_once(monkeypatch, tmp_path, capsys):
+  """Two stages share their decode loop. A made-up compiler notes what it compiles."""
+  stages = {'rl': [('decode', 'a', 40), ('step', 'b', 150)], 'code': [('decode', 'a', 40), ('step', 'c', 150)],
+            'old': [('weights', 'd', 10)]}
+  stored, compiled, order = {'d'}, [], []
+
+  def survey(config, topology, stage, cache):
+    return [{'program': name, 'key': key, 'cached': key in stored, 'seconds': seconds} for name, key, seconds in stages[stage]]
+
+  def run(config, topology, stage, name, cache, key):
+    order.append((stage, name))
+    if key not in stored:
+      compiled.append(key)
+    stored.add(key)
+    return {'stage': stage, 'program': name}
+
+  class Threads(concurrent.futures.ThreadPoolExecutor):
+    def result(self, future):
+      return future.result()
+
+  monkeypatch.setattr(planning.worker, 'survey', survey)
+  monkeypatch.setattr(planning.worker, 'run', run)
+  with Threads(1) as compiler:
+    found = planning._compile_all(compiler, 1, {}, 'v5e:2x2', list(stages), str(tmp_path))
+  assert [(one['stage'], one['program']) for one in found] == [(stage, name) for stage in stages for name, *_ in stages[stage]]
+  assert compiled == ['b', 'c', 'a']  # the longest first
+  assert order[-1] == ('code', 'decode')  # read when its equal is there
+  assert '5 programs, 4 of them distinct, 1 compiled before; 3 to compile, 1 at a time' in capsys.readouterr().err
