@@ -78,7 +78,7 @@ def announcement(programs: int, distinct: int, new: list[dict], count: int) -> s
   if not new:
     return told
   seconds = max(sum(one['seconds'] for one in new) / min(count, len(new)), max(one['seconds'] for one in new))
-  return f'{told}; {len(new)} to compile, {min(count, len(new))} at a time: {_rough(seconds)} on two cores of a server'
+  return f'{told}; {len(new)} to compile, {min(count, len(new))} at a time: {_rough(seconds)} on cores of a server'
 
 
 def _rough(seconds: float) -> str:

@@ -13,7 +13,8 @@ from vibethinker_jax.programs import recipe as recipe_lib
 GIB = topology_lib.GIB
 
 
-# Seconds on one core of what compiles: only to say beforehand how long a plan takes.
+# Seconds on one core of compiling programs of the 1.5B, to say beforehand roughly how long a plan takes: guessed from parts of
+# them, never timed whole on an idle machine.
 SECONDS = {'trains': 150, 'decode': 40, 'other': 15}
 
 
