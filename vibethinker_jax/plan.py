@@ -59,6 +59,8 @@ def main(argv) -> None:
     plan = planning.run(config, TOPOLOGY.value, tuple(STAGES.value), cache,
                         budget.Assumptions(DOLLARS.value, MEDIAN.value, PROBLEMS.value, ROUNDS.value),
                         SEARCH.value)
+  except KeyboardInterrupt:
+    raise SystemExit(130) from None
   except ValueError as error:
     raise SystemExit(f'error: {error}') from (error if os.environ.get('VIBETHINKER_TRACEBACK') else None)
   print(json.dumps(plan, indent=1) if JSON.value else table.plan(plan))

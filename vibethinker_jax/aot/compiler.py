@@ -41,11 +41,9 @@ def compile_program(lowered: jax.stages.Lowered, topology: str, cache: pathlib.P
     jax.errors.JaxRuntimeError: the compiler fails for another reason than memory.
   """
   options = topology_lib.chip_of(topology).options
-  path = cache / _key(lowered, topology, options) if cache else None
-  if path and path.with_suffix('.json').exists():
-    values = json.loads(path.with_suffix('.json').read_text())
-    text = '' if values['error'] else gzip.decompress(path.with_suffix('.hlo.gz').read_bytes()).decode()
-    return Compiled(**values, text=text, cached=True)
+  name = key(lowered, topology) if cache else ''
+  if found := stored(cache, name):
+    return found
   started = time.perf_counter()
   try:
     compiled = lowered.compile(compiler_options=options or None)
@@ -60,9 +58,24 @@ def compile_program(lowered: jax.stages.Lowered, topology: str, cache: pathlib.P
               'code': stats.generated_code_size_in_bytes}
     needed = sum(memory.values()) - 2 * memory['shared']
     result = Compiled(memory, needed, '', compiled.as_text(), time.perf_counter() - started, False)
-  if path:
-    _store(path, result)
+  if cache:
+    _store(cache / name, result)
   return result
+
+
+def stored(cache: pathlib.Path | None, key: str) -> Compiled | None:
+  """What was compiled before."""
+  path = cache / key if cache else None
+  if not path or not path.with_suffix('.json').exists():
+    return None
+  values = json.loads(path.with_suffix('.json').read_text())
+  text = '' if values['error'] else gzip.decompress(path.with_suffix('.hlo.gz').read_bytes()).decode()
+  return Compiled(**values, text=text, cached=True)
+
+
+def key(lowered: jax.stages.Lowered, topology: str) -> str:
+  """Equal where the compiler is asked the same: the text of the program, the versions, the slice and the options."""
+  return _key(lowered, topology, topology_lib.chip_of(topology).options)
 
 
 def _key(lowered: jax.stages.Lowered, topology: str, options: dict) -> str:

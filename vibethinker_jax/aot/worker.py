@@ -1,6 +1,8 @@
 """What a plan asks of one program, as plain values. It runs in a process of its own: a crash of the compiler costs that
 process alone."""
 
+import functools
+import json
 import pathlib
 
 import jax
@@ -11,30 +13,61 @@ from vibethinker_jax.programs import recipe as recipe_lib
 GIB = topology_lib.GIB
 
 
+# Seconds on one core of compiling programs of the 1.5B, to say beforehand roughly how long a plan takes: guessed from parts of
+# them, never timed whole on an idle machine.
+SECONDS = {'trains': 150, 'decode': 40, 'other': 15}
+
+
 def names(config: dict, topology: str, stage: str) -> list[str]:
   """Of the programs of a stage.
 
   Raises:
     ValueError: the stage cannot run on this slice.
   """
-  mesh, programs = _open(config, topology, stage)
+  mesh, programs = _open(json.dumps(config), topology, stage)
   return [program.name for program in programs]
 
 
-def _open(config: dict, topology: str, stage: str):
-  recipe, options = recipe_lib.bind(config, (stage,))
+def survey(config: dict, topology: str, stage: str, cache: str) -> list[dict]:
+  """The programs of a stage, uncompiled: [{program, key: equal where programs are, cached, seconds: roughly, of compiling}].
+
+  Raises:
+    ValueError: the stage cannot run on this slice.
+  """
+  mesh, programs = _open(json.dumps(config), topology, stage)
+  found = []
+  for program in programs:
+    with jax.set_mesh(mesh):
+      key = compiler.key(program.lower(), topology)
+    kind = 'trains' if program.trains else 'decode' if program.cache_tokens else 'other'
+    found.append({'program': program.name, 'key': key, 'cached': compiler.stored(pathlib.Path(cache), key) is not None,
+                  'seconds': SECONDS[kind]})
+  return found
+
+
+@functools.lru_cache(4)
+def _open(config: str, topology: str, stage: str):
+  """(mesh, programs) of a stage of a config as JSON; tracing their arguments takes seconds."""
+  recipe, options = recipe_lib.bind(json.loads(config), (stage,))
   mesh = topology_lib.make_mesh(topology, recipe.mesh)
   with jax.set_mesh(mesh):
     return mesh, stages.programs(recipe, options[stage], mesh)
 
 
-def run(config: dict, topology: str, stage: str, name: str, cache: str) -> dict:
-  """Compiles a program of a stage and returns everything that a plan prints of it (see the keys below), JSON-ready."""
+def run(config: dict, topology: str, stage: str, name: str, cache: str, key: str = '') -> dict:
+  """Compiles a program of a stage and returns everything that a plan prints of it (see the keys below), JSON-ready.
+
+  Args:
+    key: of `survey`: what was compiled meanwhile under this key is read without a look at the program.
+  """
   chip = topology_lib.chip_of(topology)
-  mesh, programs = _open(config, topology, stage)
+  mesh, programs = _open(json.dumps(config), topology, stage)
   program = next(p for p in programs if p.name == name)
-  with jax.set_mesh(mesh):
-    compiled = compiler.compile_program(program.lower(), topology, pathlib.Path(cache) if cache else None)
+  where = pathlib.Path(cache) if cache else None
+  compiled = compiler.stored(where, key) if key else None
+  if compiled is None:
+    with jax.set_mesh(mesh):
+      compiled = compiler.compile_program(program.lower(), topology, where)
   result = {'stage': stage, 'program': name, 'devices': mesh.size, 'rows_per_device': program.rows, 'tokens': program.tokens,
             'compile_seconds': round(compiled.seconds, 1), 'cached': compiled.cached}
   module = hlo.parse(compiled.text) if compiled.text else None
