@@ -201,7 +201,8 @@ def test_convert_there_and_back(stage, tmp_path):
     ('--config.sft.lr=1', ('lr',)), ('--config.sft.data.file=x', ('file', 'files')),
     ('--config.verifier=nope:judge', ('nope', 'module:function')),
     ('--config.rl_code.data.files=nope.jsonl', ('rl_code', 'nope.jsonl')),
-    ('--config.base=Qwen2.5-Math-1.5B', ('Qwen2.5-Math-1.5B', 'nothing is downloaded'))])
+    ('--config.base=Qwen2.5-Math-1.5B', ('Qwen2.5-Math-1.5B', 'only rope_theta')),  # tiny sets the sizes of its model
+    ('--config.rl_code.init_from=Qwen2.5-Math-1.5B', ('rl_code', 'Qwen2.5-Math-1.5B', 'nothing is downloaded'))])
 def test_mistakes_are_found_before_anything_runs(argument, parts, tmp_path):
   done = command('main', '--config=configs/tiny.py', f'--workdir={tmp_path}/run', argument)
   assert done.returncode != 0 and 'Traceback' not in done.stderr

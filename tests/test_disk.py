@@ -4,6 +4,8 @@ import errno
 import json
 import logging
 import os
+import pathlib
+import pickle
 import resource
 import subprocess
 import sys
@@ -15,6 +17,7 @@ import pytest
 
 from vibethinker_jax import checkpoint, config, disk, metrics, startup, timeline
 from vibethinker_jax.eval.journal import Journal
+from vibethinker_jax.programs import stage
 
 WORDS = {errno.ENOSPC: 'no space left', errno.EDQUOT: 'quota', errno.EROFS: 'read-only', errno.EACCES: 'permission denied'}
 
@@ -210,3 +213,16 @@ def test_a_profile_that_does_not_fit_ends_nothing(tmp_path, monkeypatch, caplog)
   profile.before(2)
   profile.stop()
   assert 'no space left' in caplog.text and 'the profile' in caplog.text
+
+
+def test_an_error_of_a_disk_comes_whole_from_another_process():
+  error = disk.Unwritable(pathlib.Path('/x'), 'compiled programs', errno.ENOSPC, 'no space left', 3_000_000)
+  again = pickle.loads(pickle.dumps(error))
+  assert str(again) == str(error) and (again.what, again.number, again.size) == (error.what, error.number, error.size)
+
+
+def test_what_is_kept_of_an_evaluate_stage(tmp_path):
+  responses = tmp_path / 'evaluate' / 'init' / 'responses.jsonl'
+  responses.parent.mkdir(parents=True)
+  responses.write_text('{}\n' * 11)
+  assert stage.kept(tmp_path, ('sft', 'evaluate')) == '11 lines of evaluate/init/responses.jsonl'

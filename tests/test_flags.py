@@ -56,7 +56,7 @@ def test_overrides_that_cannot_be_set(parse, argument, message):
 
 @pytest.mark.parametrize('file, message', [
     (f'{CONFIGS}/none.py', f"--config={CONFIGS}/none.py: there is no file '{CONFIGS}/none.py'"),
-    (f'{CONFIGS}/gsm8k.py:foo', f"configs/gsm8k.py: unknown argument 'foo'; 'runlocal' is")])
+    (f'{CONFIGS}/gsm8k.py:foo', "configs/gsm8k.py: unknown argument 'foo'; 'runlocal' is")])
 def test_configs_that_cannot_be_read(parse, file, message):
   for more in ((), ('--config.sft.steps=3',)):
     _, error = parse(f'--config={file}', *more)

@@ -58,7 +58,8 @@ from vibethinker_jax import given
 mine = {f.name for f in flags.FLAGS.flags_by_module_dict()[module.__name__]}
 listed = set().union(*module.READ.values())
 numbers = ('int', 'float', 'string enum')
-value = lambda flag: '' if flag.flag_type() == 'bool' else f'={flag.default or 1}' if flag.flag_type() in numbers else '=x'
+valid = {'domains': '=algebra', 'levels': '=1', 'templates': '=mean'}
+value = lambda flag: valid[flag.name] if command == 'evaluate' and flag.name in valid else '' if flag.flag_type() == 'bool' else f'={flag.default or 1}' if flag.flag_type() in numbers else '=x'
 found = []
 def said(arguments):
   flags.FLAGS.unparse_flags()

@@ -87,4 +87,4 @@ def run(source: pathlib.Path, target: pathlib.Path) -> None:
 
 if __name__ == '__main__':
   flags.mark_flags_as_required(['source', 'target'])
-  app.run(main)
+  app.run(main, flags_parser=startup.parse_flags)

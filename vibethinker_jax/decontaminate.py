@@ -136,4 +136,4 @@ def _bar(count: int):
 
 if __name__ == '__main__':
   flags.mark_flags_as_required(['train', 'against', 'output'])
-  app.run(main)
+  app.run(main, flags_parser=startup.parse_flags)

@@ -37,6 +37,9 @@ class Unwritable(OSError):
     room = room and f' ({room})'
     super().__init__(f'{path}: {why}{room} while writing {what}')
 
+  def __reduce__(self):  # it comes from other processes, too
+    return type(self), (self.path, self.what, self.number, self.why, self.size)
+
   def _room(self) -> Iterator[str]:
     if self.size:
       yield f'{readable(self.size)} needed'

@@ -325,4 +325,4 @@ def compared(directories: list[pathlib.Path], output: pathlib.Path) -> None:
 
 if __name__ == '__main__':
   flags.mark_flags_as_required(['output'])
-  app.run(main)
+  app.run(main, flags_parser=startup.parse_flags)

@@ -41,7 +41,7 @@ def check(argv: list[str], mode: str, read: dict[str, frozenset[str]], meant: di
       wrong.append(f'--{name} does nothing {mode}: {instead}')
     elif (other := (needs or {}).get(name)) and not given(other):
       wrong.append(f'--{name} does nothing without --{other}')
-    elif flag.value in ('', []) and name not in empty:
+    elif flag.value in ('', []) and name not in (*empty, *fields):
       wrong.append(f'--{name} is given without a value: leave it out, or give one')
     elif flag.present > 1:
       several = f', such as --{name}=A,B for several' if isinstance(flag.value, list) else ''

@@ -100,8 +100,8 @@ def forget_unstarted(workdir: pathlib.Path, stages: tuple) -> None:
 
 def prepare(config: dict, recipe: config_lib.Recipe, workdir: pathlib.Path, only: tuple[str, ...]) -> None:
   """Compares the config with that of an earlier start, and keeps it in the workdir."""
-  forget_unstarted(workdir, recipe.stages)
   disk.check(workdir)
+  forget_unstarted(workdir, recipe.stages)
   shared = {name: value for name, value in recipe._asdict().items() if name not in OF_A_START}
   config_lib.check_unchanged(workdir / 'config.json', shared, 'this workdir')
   for name in only or recipe.stages:

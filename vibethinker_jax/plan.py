@@ -11,14 +11,13 @@ if __name__ == '__main__':
   startup.prepare()
 
 import json
-import os
 import pathlib
 import sys
 
 from absl import app, flags
 from ml_collections import config_flags
 
-from vibethinker_jax import config as config_lib, given
+from vibethinker_jax import config as config_lib, disk, given
 from vibethinker_jax.aot import budget, planning, table
 
 CONFIG = config_flags.DEFINE_config_file(
@@ -56,13 +55,13 @@ def main(argv) -> None:
   try:
     config = config_lib.plain(CONFIG.value.to_dict())
     cache = str(pathlib.Path(CACHE.value).expanduser()) if CACHE.value else ''
-    plan = planning.run(config, TOPOLOGY.value, tuple(STAGES.value), cache,
-                        budget.Assumptions(DOLLARS.value, MEDIAN.value, PROBLEMS.value, ROUNDS.value),
-                        SEARCH.value)
+    with startup.one_line(ValueError, flag='--cache'):
+      if cache:
+        disk.check(pathlib.Path(cache))
+      plan = planning.run(config, TOPOLOGY.value, tuple(STAGES.value), cache,
+                          budget.Assumptions(DOLLARS.value, MEDIAN.value, PROBLEMS.value, ROUNDS.value), SEARCH.value)
   except KeyboardInterrupt:
     raise SystemExit(130) from None
-  except ValueError as error:
-    raise SystemExit(f'error: {error}') from (error if os.environ.get('VIBETHINKER_TRACEBACK') else None)
   print(json.dumps(plan, indent=1) if JSON.value else table.plan(plan))
   sys.exit(0 if plan['fits'] else 1)
 

@@ -78,4 +78,4 @@ def answer(model: stage.Model, prompt: str, mesh) -> None:
 
 if __name__ == '__main__':
   flags.mark_flag_as_required('checkpoint')
-  app.run(main)
+  app.run(main, flags_parser=startup.parse_flags)

@@ -14,9 +14,7 @@ import warnings
 
 from absl import flags
 
-from vibethinker_jax import config as config_lib
-
-from vibethinker_jax import disk
+from vibethinker_jax import config as config_lib, disk
 
 _NoBars = types.SimpleNamespace(_instances=())
 HUGE_PAGES = 'glibc.malloc.hugetlb=1'
@@ -156,7 +154,7 @@ def parse_flags(argv: list[str]) -> list[str]:
       hasattr(flags.FLAGS['config'].value, 'keys')  # raises what went wrong with the file, if something did
     return rest
   except (flags.Error, AttributeError, KeyError, TypeError, ValueError, OSError) as error:
-    lines = str(error.args[-1] if error.args else error).replace("\\'", "'").strip('"\'').splitlines()
+    lines = str(error.args[-1] if error.args else error).replace("\\'", "'").splitlines()
     raise SystemExit(f'error: {_wrong_field(argv, error) or _config_error(lines)}') from None
 
 

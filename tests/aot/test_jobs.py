@@ -14,7 +14,7 @@ from vibethinker_jax.aot import jobs, planning
 
 # A compilation stands still in C: while it holds the interpreter's lock neither a signal handler nor a thread of Python runs.
 SCRIPT = '''
-import ctypes, os, sys, time
+import ctypes, os, signal, sys, time
 from vibethinker_jax.aot import jobs
 
 if sys.argv[1] == 'watch':  # as where there is no Linux kernel to ask
@@ -25,6 +25,7 @@ def compile_for_long():
   ctypes.PyDLL(None).sleep(300) if sys.argv[1] == 'kernel' else time.sleep(300)
 
 if __name__ == '__main__':
+  signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup, of whoever runs the tests, ignores it
   with jobs.Compiler(2) as compiler:
     compiler.result([compiler.submit(compile_for_long) for _ in range(2)][0])
 '''

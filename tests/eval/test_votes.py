@@ -49,4 +49,5 @@ def test_multiple_choice_votes_by_letter(pool):
 
 def test_an_answer_is_the_box():
   assert votes.answer('<think>\\boxed{1}</think>so \\boxed{ 42 }', {}) == '42'
-  assert votes.answer('\\boxed{1} or \\boxed{2}', {}) is None
+  assert votes.answer('\\boxed{1}, but then \\boxed{2}', {}) is None
+  assert votes.answer('x=\\boxed{1} or x=\\boxed{2}', {}) == '1, 2'  # the parts of one answer

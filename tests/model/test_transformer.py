@@ -55,7 +55,7 @@ def test_config_errors(tiny, values, message):
 
 
 def test_config_names_all_missing_fields():
-  with pytest.raises(ValueError, match='head_dim.*vocab_size'):
+  with pytest.raises(ValueError, match='(?s)vocab_size is missing.*head_dim is missing'):
     from_dict({})
 
 

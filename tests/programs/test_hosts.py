@@ -102,7 +102,7 @@ def test_the_numbers_are_those_of_one_host(one, two, stage):
 
 @pytest.mark.parametrize('stage', ['probe', 'merge', 'evaluate'])
 def test_the_scores_are_those_of_one_host(one, two, stage):
-  """All but the numbers of one domain, where rounding may have moved one draw (see above)."""
+  """All but a twentieth of the numbers: what follows from one draw that rounding may have moved (see above)."""
   def leaves(value, at=()):
     pairs = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else None
     return {at: value} if pairs is None else {k: v for name, x in pairs if name != 'seconds' for k, v in leaves(x, (*at, name)).items()}

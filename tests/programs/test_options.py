@@ -196,6 +196,7 @@ RELATIONS = [
     ('sft.levels', (), 'sft.levels=() must name at least one'), ('sft.problems', 0, 'sft.problems=0 must be at least 1'),
     ('sft.domains', (), 'sft.domains=() must name at least one'),
     ('sft.data.weights', (1.0,), 'sft.data.weights=(1.0,) must be one number for each of the 0 entries'),
+    ('rl_code.data', dict(files='x.jsonl', weights=(1.0,)), 'rl_code.data.weights=(1.0,) must be (): problems are drawn'),
     ('sft.data.files', 'rl_code', "sft.data.files: 'rl_code' must be a stage before this one that writes data"),
     ('sft_hard.data.files', 'distill', "sft_hard.data.files: 'distill' must be a stage before", 'vibethinker_3b:'),
     ('sft.init_from', 'rl_code', "sft.init_from: 'rl_code' must be a stage before this one"),

@@ -137,7 +137,7 @@ def test_which_packages_there_are(capsys, monkeypatch):
 
 
 def test_packages_are_chosen_by_the_config(monkeypatch):
-  recipe = config.bind(config.Recipe, {'seed': 0, 'verifier': 'a:b', 'mesh': {}, 'stages': (),
+  recipe = config.bind(config.Recipe, {'seed': 0, 'verifier': 'a:b', 'mesh': {}, 'stages': ('sft',),
                                        'sandbox': {'packages': ()}}, 'config')
   assert recipe.sandbox.packages == ()
   row = {'tests': {'cases': [{'input': '', 'output': '1'}]}}

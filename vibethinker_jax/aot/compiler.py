@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import jax
 
+from vibethinker_jax import disk
 from vibethinker_jax.aot import topology as topology_lib
 
 MISSING = (r'Used ([\d.]+)([KMGT]) of [\d.]+[KMGT] hbm', r'Total hbm usage >= ([\d.]+)([KMGT])',
@@ -88,12 +89,10 @@ def _key(lowered: jax.stages.Lowered, topology: str, options: dict) -> str:
 
 def _store(path: pathlib.Path, result: Compiled) -> None:
   """The text first: a .json says that both are whole."""
-  path.parent.mkdir(parents=True, exist_ok=True)
   values = {name: value for name, value in result._asdict().items() if name not in ('text', 'cached')}
   for suffix, content in (('.hlo.gz', gzip.compress(result.text.encode(), 6)), ('.json', json.dumps(values).encode())):
-    temporary = path.with_suffix(suffix + '.tmp')
-    temporary.write_bytes(content)
-    temporary.replace(path.with_suffix(suffix))
+    with disk.replacing(path.with_suffix(suffix), 'compiled programs') as temporary:
+      temporary.write_bytes(content)
 
 
 def _needed(message: str) -> float:

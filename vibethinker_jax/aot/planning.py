@@ -5,7 +5,6 @@ import contextlib
 import math
 import sys
 import tempfile
-import time
 
 import jax
 import tqdm

@@ -18,7 +18,8 @@ LEETCODE_IMPORTS = ''.join(f'from {name} import *\n' for name in (
 _HUMANEVAL = {'task_id', 'prompt', 'entry_point', 'test'}
 _LCB = {'question_content', 'public_test_cases'}
 _LCB_PROMPT = {'question_id', 'contest_date', 'prompt'}  # as handed around without tests
-_JUDGED = ('tests', 'answer', 'constraints', 'reward_model', 'final_answer', 'ground_truth', 'target')
+_JUDGED = ('tests', 'answer', 'constraints', 'reward_model', 'final_answer', 'ground_truth', 'target',
+           'expected_answer', 'gold')
 _GPQA = {'Question', 'Correct Answer', 'Incorrect Answer 1', 'Incorrect Answer 2', 'Incorrect Answer 3'}
 
 

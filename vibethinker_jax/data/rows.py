@@ -14,6 +14,7 @@ import itertools
 import json
 import math
 import os
+import sys
 import tempfile
 from typing import Iterator
 
@@ -21,6 +22,7 @@ from vibethinker_jax import disk
 from vibethinker_jax.data.formats import File, open_file
 
 _EVERY = json.JSONDecoder()
+sys.set_int_max_str_digits(0)  # tests of programs hold integers of more than 4 300 digits
 
 
 def _no_number(token: str):

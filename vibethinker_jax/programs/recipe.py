@@ -93,6 +93,8 @@ def _in_recipe(name: str, recipe: config_lib.Recipe, options: dict) -> Iterator[
     elif '@' in source and not _saves(options[stage], step):
       yield f'{field}: {source!r} must name a step at which {stage!r} keeps a checkpoint'
   for data in _data(values):
+    if data.weights and values.program != 'sft':
+      yield f'data.weights={data.weights} must be (): problems are drawn evenly, weights are of sft'
     written = [stage for stage in before if options[stage].program in WRITING]
     for entry in rows.entries(data.files):
       if entry in recipe.stages and entry not in written:
@@ -158,7 +160,8 @@ def _model(recipe: config_lib.Recipe, options: dict) -> list[str]:
     if tokenizer and not tokenizer.path and not recipe.domains:
       errors.append('config.domains=() must name at least one for the problems that the tokenizer is trained on')
   else:
-    config_lib.read(model_config.ModelConfig, recipe.model, 'config.model', errors, partly=True)
+    fields = {name: value for name, value in recipe.model.items() if (name, value) != ('vocab_size', 0)}
+    config_lib.read(model_config.ModelConfig, fields, 'config.model', errors, partly=True)
   imported = recipe.base != 'scratch' and ('base' in used or not scratch)
   if imported and (fixed := sorted(set(recipe.model) - set(model_config.CONTEXT))):
     errors.append(f'config.model sets {fixed}, which config.base={recipe.base!r} fixes: of an imported base only '

@@ -83,8 +83,10 @@ def _path(stage: Stage, source: str) -> pathlib.Path:
 
 def identity(stage: Stage, source: str) -> dict:
   """What tells the model of `open_model` from another: its fingerprint; of a random one the seed."""
-  source = stage.recipe.base if source == 'base' else source
-  return {'scratch': stage.recipe.seed} if source == 'scratch' else fingerprint(_path(stage, source))
+  base_path = stage.recipe.base
+  if source == 'scratch' or (source, base_path) == ('base', 'scratch'):
+    return {'scratch': stage.recipe.seed}
+  return fingerprint(pathlib.Path(base_path) if source == 'base' else _path(stage, source))
 
 
 def load(path: pathlib.Path, mesh, *, tokenizer=None, progress: bool = False) -> Model:
@@ -227,9 +229,9 @@ def kept(workdir: pathlib.Path, stages: tuple) -> str:
     directory = workdir / name
     if steps := checkpoint.steps(directory / 'checkpoints'):
       parts.append(f'the checkpoint of step {steps[-1]} of {name}')
-    for file in sorted(directory.glob('*.jsonl')):
+    for file in sorted([*directory.glob('*.jsonl'), *directory.glob('*/responses.jsonl')]):
       if file.name in ('responses.jsonl', 'samples.jsonl', 'error_rates.jsonl') and (count := file.read_bytes().count(b'\n')):
-        parts.append(f'{count} lines of {name}/{file.name}')
+        parts.append(f'{count} lines of {file.relative_to(workdir)}')
     if count := len(list(directory.glob('scores_*.json'))):
       parts.append(f'the scores of {count} model{"s" if count > 1 else ""} of {name}')
   return ', '.join(parts)

@@ -43,7 +43,6 @@ OPERATIONS = frozenset(
 _COMMAND = re.compile(r'\\([A-Za-z]+)')
 _WORD = re.compile(r'(?<![\\A-Za-z])[A-Za-z]{2,}')
 _GROUP = re.compile(r'\\(?:text(?:normal|rm|bf|it|sf|tt)?|math(?:rm|sf)|[mh]box|operatorname)\*?\s*\{([^{}]*)\}')
-_LAYOUT = re.compile(r'\\(?:begin|end)\s*\{|\\(?:left|right)(?![a-z])')
 # what has no name: dots, derivatives, determinants, products of matrices, values at a point, n_k, n%k
 _SIGNS = {
   'dots': re.compile(r'\.{2,}|…|⋯'),

@@ -6,7 +6,6 @@ Nothing here trusts a comparison of floats: exact rationals where both sides are
 """
 from __future__ import annotations
 
-import itertools
 import math
 import random
 from fractions import Fraction

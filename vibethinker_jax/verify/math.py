@@ -14,7 +14,7 @@ import re
 import threading
 from fractions import Fraction
 
-from vibethinker_jax.verify import closed, extract, plain, units, words
+from vibethinker_jax.verify import closed, extract, units, words
 from vibethinker_jax.verify.verdict import Verdict
 
 EQUAL = Verdict('correct', 'equal')

@@ -15,7 +15,7 @@ def check() -> int:
   try:
     box = client.Sandbox()
     layers = box.start()
-  except client.SandboxUnavailable as e:
+  except (client.SandboxUnavailable, ValueError) as e:
     print(e, file=sys.stderr)
     return 1
   box.close()

@@ -30,11 +30,11 @@ def installed(names):
   found = []
   for name in names:
     if not isinstance(name, str) or not name.isidentifier():
-      raise ValueError(f'sandbox.packages: {name!r} is no name of a package to import')
+      raise ValueError(f'config.sandbox.packages (or {VARIABLE}): {name!r} is no name of a package to import')
     if importlib.util.find_spec(name) is not None:
       found.append(name)
     elif name not in DEFAULT:
-      raise ValueError(f'sandbox.packages: {name!r} is not installed here (pip install it, or leave it out)')
+      raise ValueError(f'config.sandbox.packages (or {VARIABLE}): {name!r} is not installed here (pip install it, or leave it out)')
   return tuple(found)
 
 
