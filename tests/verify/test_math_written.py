@@ -6,6 +6,10 @@ from vibethinker_jax.verify.pool import Pool
 
 # gold, a right answer, a wrong answer
 WRITTEN = [
+  ('5600', '5.6 x 10^3', '5.6 x 10^4'), ('19, 46, 82', '\\text{19, 46, and 82}', '\\text{19, 46, and 83}'),
+  ('\\emptyset', '\\text{The equation has no solution}', '\\text{The equation has a solution}'), ('16', '2⁴', '2⁵'),
+  ('7', '\\text{The value is }7', '\\text{The value is }8'), ('125\\text{ miles}', '125\\text{ mi}', '125\\text{ km}'),
+  ('[0,1)', '[0,1[', ']0,1]'), ('60\\text{ mph}', '60\\text{ miles per hour}', '60\\text{ m/s}'),
   ('\\frac{\\pi}{2}', 'pi/2', 'pi/3'), ('-2\\pi', '-2*pi', '2*pi'), ('10^{100}', '1e100', '1e101'),
   ('5600', '5.6e3', '5.6e4'), ('0.00042', '4.2E-4', '4.2E-5'),
   ('14-i', '14.0 + -1.0i', '14.0 + 1.0i'), ('3+4i', '4j+3', '3j+4'), ('14-i', '-i + 14', 'i + 14'),

@@ -56,7 +56,9 @@ _SIGNS = {
   'gamma function': re.compile(r'\\Gamma\s*(?:\\left)?\s*\('),
   'norm': re.compile(r'\\\|'),
   'base or falling factorial': re.compile(r'[\d)]\s*_'),
-  'sum': re.compile('[∑∏∫∂∇]'),
+  'sum': re.compile('[∑∏∫∬∭∮∂∇∩⋂⋃∖]'),
+  'operation on sets': re.compile(r'\\\}\s*\\(?:setminus|backslash|cup\s*(?:\\left\s*)?\\\{)'),
+  'value at infinity': re.compile(r'\\(?:ln|log|exp|arctan|sqrt)\W*\\infty|\^\s*\{?\s*[-+]?\s*\\infty|\d\s*\\infty'),
 }
 _ABSOLUTE = re.compile(r'(?:\\left)?\s*(?:\||\\[lr]?vert)([^|]*?)(?:\\right)?\s*(?:\||\\[lr]?vert)|\babs\(([^()]*)\)')
 _NUMBER = re.compile(r'[-+\d.,/]*')
@@ -105,6 +107,9 @@ _FUNCTION = re.compile(r"\s*[A-Za-z](?:_\{?\w+\}?)?(?:'|′|\^\{?\\prime\}?|\^\{
                        r"|\s*\\[dt]?frac\s*\{(?:d|\\mathrm\s*\{d\})\s*[A-Za-z]\}\s*\{(?:d|\\mathrm\s*\{d\})\s*[A-Za-z]\}\s*")
 
 
+_NO_NAME = re.compile(r'\\n(?:ot|eq?)(?![A-Za-z])|\bnot\b|[!/]\s*$|^\s*-\s*[A-Za-z]\s*$')
+
+
 def unlabelled(answer: str, gold: str) -> str:
   r"""'\frac{dy}{dx}=2x', 'f'(2)=12' and 'x_{\max}=5' without the name, where the gold has none: a name computes nothing.
 
@@ -114,6 +119,8 @@ def unlabelled(answer: str, gold: str) -> str:
   if not match:
     return answer
   label, rest = match['label'], match['rest']
+  if _NO_NAME.search(label):  # -x=5, x\not=5, x != 5
+    return answer
   if ',' in rest and '=' in rest:  # x=1, y=2
     return answer
   if _FUNCTION.fullmatch(label):

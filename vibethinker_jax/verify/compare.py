@@ -35,13 +35,15 @@ def equal(g, a, rules: Rules) -> bool:
   if g is None or a is None:
     return False
   if isinstance(g, Set) and isinstance(a, (Relational, And)):
+    if not _solves(a):  # x^2<9 for (-3,3)
+      return False
     a = _simple(_solved(a))
     if a is None:
       return False
   if isinstance(g, (Relational, And)):
     if isinstance(a, Set):
       return equal(_solved(g), a, rules)
-    return isinstance(a, (Relational, And)) and _relations(g, a, rules)
+    return isinstance(a, (Relational, And)) and (_solves(a) or not _solves(g)) and _relations(g, a, rules)
   again = lambda x, y: equal(x, y, rules)
   if isinstance(g, MatrixBase) or isinstance(a, MatrixBase):
     return (isinstance(g, MatrixBase) and isinstance(a, MatrixBase) and g.shape == a.shape
@@ -123,11 +125,17 @@ def stated(e):
     parts, last = [last, parts[0]], parts[0]  # 5=x
   for part in parts[:-1]:
     named = _free(part) and (isinstance(part, AppliedUndef) or not _free(part) & _free(last))
-    if named:
+    if named and not _affine(part):
       continue
     if not (isinstance(part, Expr) and isinstance(last, Expr) and exact.same(part, last)):
       return None
   return last
+
+
+def _affine(e) -> bool:
+  """Whether e is 2x, -x or x+1 of one variable: 2x=4 is an equation to solve, not the name of 4."""
+  return (isinstance(e, Expr) and len(e.free_symbols) == 1 and not isinstance(e, Symbol) and not e.atoms(sympy.Function)
+          and bool(e.is_polynomial(*e.free_symbols)) and sympy.degree(e, *e.free_symbols) == 1)
 
 
 def _named(g):
@@ -146,6 +154,13 @@ def _named(g):
 def _solved(g):
   """The set of an inequality in one variable, None for others."""
   return g.as_set() if len(g.free_symbols) == 1 else None
+
+
+def _solves(e) -> bool:
+  """Whether each relation of e has a name alone on one side and no name on the other: x=3, -3<x, not 2x=6 or x^2<9."""
+  return all(isinstance(name, (Symbol, AppliedUndef)) and not _free(value) or isinstance(value, Symbol) and not _free(name)
+             or not _free(name) and not _free(value)  # x=2+1=3
+             for r in _links(e) for name, value in [(r.lhs, r.rhs)])
 
 
 def _oriented(r):

@@ -150,6 +150,8 @@ class _Evaluation:
         return abs(numbers[0])
       if name in ('factorial', 'binomial'):
         return {'factorial': mp.factorial, 'binomial': mp.binomial}[name](*numbers)
+      if name in ('tanh', 'coth'):  # 1 up to e^{-2x}
+        self.size += 0.87 * float(abs(mp.re(numbers[0])))
       return FUNCTIONS[name](*numbers)
     except (ValueError, ZeroDivisionError, OverflowError) as e:
       raise Undefined from e
@@ -207,6 +209,15 @@ def _points(names: list[str], scale: float, whole: bool):
     yield {name: value() for name in names} | {'i': mp.mpc(0, 1)}
 
 
+def _between(names: list[str], g, a):
+  """Points between the constants of two expressions: |x-5|+|x-6| and |2x-11| differ there only."""
+  knots = {Fraction(int(n.p), int(n.q)) for e in (g, a) for n in e.atoms(sympy.Rational) if abs(n) < 10**6}
+  knots = sorted(knots | {-k for k in knots} | {Fraction(0)})
+  middle = [(3 * x + 4 * y) / 7 for x, y in zip(knots, knots[1:])][:16]
+  return [{name: middle[(i + k) % len(middle)] for k, name in enumerate(names)} | {'i': mp.mpc(0, 1)}
+          for i in range(len(middle))]
+
+
 def _real(x) -> bool:
   return isinstance(x, Fraction) or abs(mp.im(x)) < mp.mpf(10) ** -(mp.dps // 2)
 
@@ -219,7 +230,10 @@ def _agree(g, a, names: list[str], real_roots: bool) -> bool:
       return False
   scale = max((abs(float(n)) for e in (g, a) for n in e.atoms(sympy.Rational) if abs(n) < 10**6), default=1.0)
   real, others = [], []  # where both are real; some formulas are for x > 0 only
-  for at in _points(names, scale, any(e.has(sympy.factorial, sympy.binomial) for e in (g, a))):
+  points = list(_points(names, scale, any(e.has(sympy.factorial, sympy.binomial) for e in (g, a))))
+  if any(e.has(sympy.Abs) for e in (g, a)):
+    points += _between(names, g, a)
+  for at in points:
     try:
       x, y = _both(g, a, at, real_roots)
     except Undefined:

@@ -18,7 +18,7 @@ MAX_NESTING = 30
 _OPEN, _CLOSE = '<think>', '</think>'
 # \boxed{...}; \boxed 7 and \boxed\pi are what TeX allows too, and people write \boxed 17
 _BOX = re.compile(r'\\(?:boxed|fbox)\s*(?:(?P<brace>\{)|(?P<token>[-+]?\d[\d,]*(?:\.\d+)?(?:/\d+)?'
-                  r'|\\[dt]?frac\s*\{[^{}]*\}\s*\{[^{}]*\}|\\(?:pi|infty|emptyset|varnothing)|[A-Za-z])'
+                  r'|\\[dt]?frac\s*(?:\{[^{}]*\}\s*\{[^{}]*\}|\d\s*\d)|\\(?:pi|infty|emptyset|varnothing)|[A-Za-z])'
                   r'(?=[\s$.,;)\]\\。]|$))')
 _FENCE = re.compile(r'^[ \t]*```[ \t]*([A-Za-z0-9_+-]*)[^\n`]*$', re.MULTILINE)
 
@@ -169,6 +169,7 @@ def code_text(response: str) -> str | None:
 
 
 _TEXT = re.compile(r'\\(?:text|mathrm|mathbf|mathsf|operatorname|bm|boldsymbol)\s*\{([^{}\\]*)\}')
+_JOINED = re.compile(r'(\d\}?)\s*(?=\\(?:text|math)[a-z]*\s*\{\d)')  # 1\text{2} is not 12
 _SPACING = re.compile(r'\\[,;:! ]|\\q?quad\b|~|\s+')
 _GAP = re.compile(r'(?<=\d)(?:\\[,;:! ]|\\q?quad\b|~|\s)+(?=\d)')
 _GROUPS = r'(?<![\d.@])\d{1,3}(?:@\d{3})+(?![\d@])'  # 12 345
@@ -178,7 +179,8 @@ _THOUSANDS = re.compile(r'^[-+]?\d{1,3}(?:,\d{3})+(?:\.\d+)?$')
 _CLOCK = re.compile(r'(\d{1,2})(?::(\d\d(?::\d\d)?))?\s*([ap])\.?\s*m\.?', re.IGNORECASE)
 _PHRASE = re.compile(r'^(?P<group>\\text\s*\{\s*)?(?:(?:so|thus|hence|therefore),?\s+)?'
                      r'(?:the\s+|my\s+)?(?:final\s+|correct\s+)?'
-                     r'(?:answer(?:\s+is\s*:?|\s*:)|答案(?:是|为)?:?)(?P<end>\s*\})?\s*', re.IGNORECASE)
+                     r'(?:(?:answer|result|value|solution)(?:\s+is\s*:?|\s*:)|ans(?:\.|\s*:)|答案(?:是|为)?:?)'
+                     r'(?P<end>\s*\})?\s*', re.IGNORECASE)
 _PERCENT = re.compile(r'(?<=[\d}])(?:\\[ ,;!]|~|\s)*(?:\\text\s*\{\s*)?(?<![A-Za-z])(?:per ?cent(?:age)?|pct)'
                       r'\.?\s*\}?\s*\.?$', re.IGNORECASE)
 _NUMBER = re.compile(r'-?\d+(?:\.\d+)?', re.ASCII)
@@ -191,7 +193,7 @@ _EDGES = ''.join(map(chr, [*range(33), 127]))  # white space and control charact
 
 def unphrased(text: str) -> str:
   r"""'\text{The answer is }7' -> '7'."""
-  match = _PHRASE.match(text) if 'nswer' in text or '答案' in text else None
+  match = _PHRASE.match(text) if re.search(r'nswer|esult|alue|olution|[Aa]ns[.:]|答案', text) else None
   if not match:
     return text
   rest = text[match.end():].strip()
@@ -241,7 +243,7 @@ def normalise(answer: str) -> str:
   if match := _LARGE.fullmatch(words):
     number = Fraction(match[1].replace(',', '')) * _POWERS[match[2].lower()]
     return str(number)
-  text = _TEXT.sub(r'\1', text) if '{' in text else text
+  text = _TEXT.sub(r'\1', _JOINED.sub(r'\1 ', text)) if '{' in text else text
   if match := _E_NOTATION.fullmatch(text):
     text = f'{match[1]}*10^{match[2]}'
   text = re.sub(r'\\(?:left|right)(?![a-z])', '', text).replace('\\$', '').replace('$', '')

@@ -36,7 +36,7 @@ _SLASH = re.compile(r'([-+]?)(?:(\d+)@)?(\d+)/(\d+)')
 _FRAC = re.compile(r'([-+]?)(\d*)\\frac\{(-?\d+)\}\{(-?\d+)\}')
 _SCIENTIFIC = re.compile(r'([-+]?\d+\.?\d*)(?:\\times|\*)10\^\{?(-?\d{1,3})\}?')
 _REPEATING = re.compile(r'([-+]?)(\d*)\.(\d*)\\overline\{(\d+)\}')
-_NAME = re.compile(r'(?:[A-Za-z]|[A-Za-z]{1,2}(?::[A-Za-z]{1,2})+|[A-Za-z]\([A-Za-z]\))=(?=[^=]+$)')
+_NAME = re.compile(r'(?:[A-Za-z]|[A-Za-z]{1,2}(?:_\{?\w\}?)?(?::[A-Za-z]{1,2}(?:_\{?\w\}?)?)+|[A-Za-z]\([A-Za-z]\))=(?=[^=]+$)')
 _MEMBER = re.compile(r'[A-Za-z]\\in@?(?=[(\[])')
 _RELATION = re.compile(r'(\\(?:[lg]eq?(?:slant)?|[lg]t)(?![A-Za-z])|<=|>=|≤|≥|<|>)@?')
 _ORDINAL = re.compile(r'\d+(?:st|nd|rd|th)', re.IGNORECASE)
@@ -46,6 +46,7 @@ _TURN = re.compile(r'\^\s*\{?\s*\\circ|°|degrees?|\bdeg\b')
 # 'see below' is no answer, and text of the prompt that a response could copy
 _NO_GOLD = re.compile(r'(?:see|refer)(?:the)?(?:above|below|solution|figure|text|proof|explanation|diagram|graph)s?'
                       r'|proof|answers?(?:will|may)?vary|(?:not)?(?:given|provided|available)')
+_TRIG = re.compile(r'(?:sin|cos|tan|cot|sec|csc)(?![a-z])')
 _SCALE = re.compile(r'\\circ\s*\}?\s*(?:\\(?:text|mathrm)\s*\{)?\s*([CF])\b')
 _BASE = re.compile(r'(\d+)_\{?(\d{1,2})\}?')
 
@@ -89,7 +90,7 @@ def decimal_places(text: str) -> tuple[int, int] | None:
 
 
 def _same_number(answer: str, gold: str, a: Fraction, g: Fraction) -> bool:
-  if a == g:
+  if a == g and not (answer.endswith('%') and not gold.endswith('%') and 0 < abs(g) < 1):  # 0.28% is not 0.28
     return True
   if answer.endswith('%') != gold.endswith('%'):  # 50% is 0.5; a dropped % sign (50) counts too, a == g above
     return (a / 100 if answer.endswith('%') else a) == (g / 100 if gold.endswith('%') else g)
@@ -181,10 +182,13 @@ def fast_answer(answer: str, gold: str) -> Verdict | None:
     return EQUAL if same else DIFFERENT
   if _TURN.search(gold) and _other_turn(answer, gold):
     return DIFFERENT
-  if a == g:
+  if '=' not in answer and '\\pi' in a and '\\pi' in g and bool(_TURN.search(answer)) != bool(_TURN.search(gold)):
+    return DIFFERENT  # \frac{\pi}{3}^\circ
+  turned = bool(_TRIG.search(g)) and bool(_TURN.search(answer)) != bool(_TURN.search(gold))  # \sin 1 and \sin 1^\circ
+  if a == g and not turned:
     return EQUAL
-  if (turned := _degrees(answer, gold, a, g)) is not None:
-    return EQUAL if turned else DIFFERENT
+  if (angle := _degrees(answer, gold, a, g)) is not None:
+    return EQUAL if angle else DIFFERENT
   if _LETTER.fullmatch(g) and len(a) <= 3:  # a multiple choice
     return EQUAL if a.strip('().:') == g.strip('()') else DIFFERENT
   if (option := words.option(answer, gold)) is not None:
@@ -195,7 +199,7 @@ def fast_answer(answer: str, gold: str) -> Verdict | None:
     g = _unnamed(g)
   elif '=' not in g:
     a = _unnamed(a)
-  if a == g:
+  if a == g and not _TRIG.search(g):
     return EQUAL
   if base := _BASE.fullmatch(g):  # MATH writes 2516_8 and takes 2516
     if a == base.group(1):
@@ -214,7 +218,7 @@ def fast_answer(answer: str, gold: str) -> Verdict | None:
   if _ORDINAL.fullmatch(a) and y is not None or (
       (':' in a) != (':' in g) and '\\{' not in a + g):  # 17th, 3:4 and 3/4, 10:30 and 10.5
     return DIFFERENT
-  if interval(a) == interval(g) or '\\cup' in a + g and union(answer) == union(gold):
+  if not turned and interval(a) == interval(g) or '\\cup' in a + g and union(answer) == union(gold):
     return EQUAL
   if x is not None and y is not None:
     if _same_number(a, g, x, y):

@@ -9,7 +9,7 @@ import re
 
 # full-width ASCII and its look-alikes; other digits than ASCII's stay and are refused (extract.usable)
 _WIDE = {i: i - 0xFEE0 for i in range(0xFF01, 0xFF5F)} | {ord(a): b for a, b in {
-  '\u3000': ' ', '\u00a0': ' ', '\u2009': ' ', '\u202f': ' ', '。': '.', '、': ',', '−': '-', '–': '-', '—': '-', '‐': '-',
+  '\u3000': ' ', '\u00a0': ' ', '\u2009': ' ', '\u202f': ' ', '。': '.', '、': ', ', '，': ', ', '−': '-', '–': '-', '—': '-', '‐': '-',
   '‑': '-', '【': '[', '】': ']', '“': '"', '”': '"', '’': "'", '×': '\\times ', '÷': '\\div ', '·': '\\cdot ',
   '⋅': '\\cdot ',
   '∙': '\\cdot ', '∗': '*', '∕': '/', '⁄': '/', 'π': '\\pi ', 'θ': '\\theta ', 'α': '\\alpha ', 'β': '\\beta ',
@@ -24,12 +24,17 @@ _WIDE = {i: i - 0xFEE0 for i in range(0xFF01, 0xFF5F)} | {ord(a): b for a, b in 
 }.items()}
 _RADICAL = re.compile(r'([√∛])\s*(\d+(?:\.\d+)?|[A-Za-z]|\([^()]*\)|\{[^{}]*\}|\\pi)')
 
+_RAISED, _LOWERED = re.compile('[⁰¹²³⁴-⁹⁺⁻ⁿ]+'), re.compile('[₀-₉ₙ]+')
+_FLAT = str.maketrans('⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ₀₁₂₃₄₅₆₇₈₉ₙ', '0123456789+-n0123456789n')
+
 
 def ascii_text(text: str) -> str:
   """Full-width forms, Chinese punctuation and signs that LaTeX writes as commands, as ASCII; other text as it is."""
   if text.isascii():
     return text
   root = lambda m: ('\\sqrt{' if m[1] == '√' else '\\sqrt[3]{') + m[2].strip('(){}') + '}'
+  text = _RAISED.sub(lambda m: '^{' + m[0].translate(_FLAT) + '}', text)
+  text = _LOWERED.sub(lambda m: '_{' + m[0].translate(_FLAT) + '}', text)
   return _RADICAL.sub(root, text).translate(_WIDE)
 
 
@@ -80,7 +85,9 @@ def latex(text: str) -> str:
   """Plain spellings of constants, functions, powers and numbers as LaTeX. Text already in LaTeX stays."""
   text = re.sub(r'(?<![A-Za-z\\])oo(?![A-Za-z])', r'\\infty ', text)
   text = re.sub(r'(?<=[)\]])\s*U\s*(?=[(\[])', r' \\cup ', text)
-  text = text.replace('**', '^').replace('<=', '\\le ').replace('>=', '\\ge ').replace('!=', '\\ne ')
+  text = text.replace('**', '^').replace('<=', '\\le ').replace('>=', '\\ge ')
+  text = re.sub(r'(?<![\d)}])!=', r'\\ne ', text)  # 5!=120
+  text = re.sub(r'(?<=\d)\s*[xX]\s*(?=10\s*\^)', r' \\times ', text)
   text = _SCIENTIFIC.sub(lambda m: f'({m[1]} \\cdot 10^{{{m[2].replace("+", "")}{m[3]}}})', text)
   text = _OVERLINE.sub(_repeating, text)
   for _ in range(30):

@@ -77,7 +77,7 @@ def _parse(text: str):
 
 _COLUMN = re.compile(r'\\begin\{[pb]matrix\}([^&]*)\\end\{[pb]matrix\}')
 _OR = re.compile(r'(?:\\(?:q?quad|[,;: ])|[,;~]|\s)*(?:\\text\s*\{\s*(?:,\s*)?(?:or|and)\s*\}'
-                 r'|(?<![\\A-Za-z])(?:or|and)(?![A-Za-z])|\\(?:lor|land|vee|wedge)(?![a-z]))'
+                 r'|(?<![\\A-Za-z])(?:or|and)(?![A-Za-z])|[和或与]|\\(?:lor|land|vee|wedge)(?![a-z]))'
                  r'(?:\\(?:q?quad|[,;: ])|[,~]|\s)*')
 _SAME_NAME = re.compile(r'(?:^|,)\s*([A-Za-z])(?:_\{?\d+\}?)?\s*=')
 
@@ -91,12 +91,13 @@ def _clean(text: str) -> str:
   text = re.sub(r'\\left\s*\\langle|\\langle', '(', text).replace('\\right\\rangle', ')').replace('\\rangle', ')')
   text = re.sub(r'\\(max|min|gcd|lcm)\s*(?:\\left\s*)?\\\{(.*?)(?:\\right\s*)?\\\}', r'\\\1(\2)', text)
   text = _DIVISORS.sub(_opaque_divisor, text)
-  text = re.sub(r'^\]([^\[\]()]*,[^\[\]()]*)\[$', r'(\1)', text)  # ]0,1[
+  if match := re.fullmatch(r'([\[\]])([^\[\]()]*,[^\[\]()]*)([\[\]])', text):
+    text = match[1].replace(']', '(') + match[2] + match[3].replace('[', ')')  # ]0,1[
   text = re.sub(r'\\frac\s*(\\pi|\w)\s*(\\pi|\w)(?![A-Za-z])', r'\\frac{\1}{\2}', text)
   if match := _BUILDER.fullmatch(text):
     text = match[1]
   text = _plus_minus(text)
-  text = re.sub(r'\\text\s*\{\s*([^{}A-Za-z\\]*)\s*\}', r' \1 ', text)  # \text{-5}, \text{, }
+  text = re.sub(r'\\text\s*\{\s*((?:[^{}A-Za-z\\]|\b(?:and|or)\b)*)\s*\}', r' \1 ', text)  # \text{-5}, \text{, }
   return re.sub(r'\\binom\s*(\d)\s*(\d)', r'\\binom{\1}{\2}', re.sub(r'\\[dt]binom', r'\\binom', text))
 
 
@@ -193,11 +194,12 @@ def _approximations(answer: str, gold: str) -> str | None:
     number, decimals = _parse(part)
     if not number.is_Rational:
       return None
-    if exact.same(_parse(gold)[0], number):
+    near = value.free_symbols or exact.near(value, number, decimals.get(abs(number), 0))
+    if near and exact.same(_parse(gold)[0], number):
       return part
     if value.free_symbols and len(rest) == 1:
       return part  # x \approx 1.41
-    if not exact.near(value, number, decimals.get(abs(number), 0)):
+    if not near:
       return None
   return exactly
 
@@ -250,6 +252,12 @@ def _equal(answer: str, gold: str) -> bool:
     if middle or re.fullmatch(r'[\d\s.+*/^(){}\\-]*', label):
       if not all(exact.same(_parse(part)[0], a) for part in (label, *middle)):
         return False
+  if isinstance(g, sympy.FiniteSet) and isinstance(a, sympy.FiniteSet) and _list(answer) and _list(gold) and not re.search(r'=|\\[pm][pm]|\\\{|\d,\d{3}(?!\d)', answer + gold):
+    golds, answers = _split(gold, ','), _split(answer, ',')
+    if len(golds) != len(answers):
+      return False
+    if len(golds) > min(len(g.args), len(a.args)):  # 1,1,2 is not 1,2,2
+      return exact.matched(golds, answers, lambda x, y: _equal(y, x))
   rules = compare.Rules({abs(value): places for value, places in decimals.items()}, MIN_DIGITS, not own)
   return compare.equal(g, a, rules)
 

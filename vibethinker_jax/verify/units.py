@@ -15,17 +15,21 @@ _INCH, _POUND = Fraction('0.0254'), Fraction('453.59237')
 _SIZES = {
   'length': {'m|meter|metre': 1, 'km|kilometer|kilometre': 1000, 'dm': Fraction(1, 10),
              'cm|centimeter|centimetre': Fraction(1, 100), 'mm|millimeter|millimetre': Fraction(1, 1000),
-             'in|in.|inch|inche': _INCH, 'ft|ft.|foot|feet': 12 * _INCH, 'yard': 36 * _INCH, 'mile': 63360 * _INCH},
+             'in|in.|inch|inche': _INCH, 'ft|ft.|foot|feet': 12 * _INCH, 'yard': 36 * _INCH, 'mile|mi': 63360 * _INCH},
   'time': {'s|sec|second': 1, 'min|minute': 60, 'h|hr|hour': 3600, 'day': 86400, 'week': 604800},
   'mass': {'g|gram': 1, 'mg': Fraction(1, 1000), 'kg|kilogram': 1000, 'gm': 1, 'lb|pound': _POUND, 'ounce|oz': _POUND / 16},
-  'volume': {'l|liter|litre': 1, 'ml': Fraction(1, 1000)},
+  'calendar': {'month': 1, 'year': 12},
+  'speed': {'m/s|meters per second': 1, 'km/h|kilometers per hour': Fraction(5, 18), 'cm/s': Fraction(1, 100),
+            'mph|miles per hour|mi/h|mi/hr': 63360 * _INCH / 3600, 'ft/s|feet per second': 12 * _INCH},
+  'volume': {'l|liter|litre': 1, 'ml': Fraction(1, 1000), 'gallon': 231000 * _INCH ** 3},
+  'euros': {'euro': 1}, 'energy': {'joule': 1}, 'power': {'watt': 1}, 'voltage': {'volt': 1}, 'force': {'newton': 1},
   'money': {'dollar|usd': 100, 'cent': 1},
 }
 _KNOWN = {spelling: (dimension, Fraction(size)) for dimension, table in _SIZES.items()
           for spellings, size in table.items() for spelling in spellings.split('|')}
 
 _LENGTHS = (
-  'units?|inch(?:es)?|feet|foot|yards?|miles?|meters?|metres?|centimeters?|centimetres?|millimeters?'
+  'units?|inch(?:es)?|feet|foot|yards?|miles?|mi|meters?|metres?|centimeters?|centimetres?|millimeters?'
   '|kilometers?|kilometres?|mm|cm|dm|km|m|in\\.?|ft\\.?')
 _UNITS = (
   'degrees?|radians?|rad|deg|(?:different|distinct|possible|total) [a-z]+'
@@ -41,7 +45,7 @@ _UNITS = (
 _UNIT = re.compile(
   r'(?:(?:\\[ ,;]|~)*\\(?:text|math(?:rm|bf|sf|it)|operatorname)\s*\{'
   r'(?:\\[ ,;]|~|\s)*(?P<word>' + _UNITS + r')(?:\^\{?(?P<inner>[23])\}?)?\.?\s*\}'
-  r'|(?<=[0-9}])(?:\\ | )\s*(?P<bare>' + _UNITS + r')|(?<=[0-9])(?P<close>cm|mm|km|kg|mg|ml|mph|ft|feet|inches'
+  r'|(?<=[0-9}$])(?:\\ | )\s*(?P<bare>' + _UNITS + r')|(?<=[0-9])(?P<close>cm|mm|km|kg|mg|ml|mph|ft|feet|inches'
   r'|miles|meters))\s*(?:\^\s*\{?(?P<power>[23])\}?)?\s*\.?$', re.IGNORECASE)
 
 

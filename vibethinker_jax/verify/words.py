@@ -13,6 +13,8 @@ _EMPTY = frozenset('''\\emptyset \\varnothing \\{\\} {} nosolution nosolutions n
   none noroots norealroots nosuchvalue nosuchvalues nosuchnumber nosuchnumbers novalues novalue doesnotexist donotexist dne
   emptyset theemptyset therearenosolutions thereisnosolution thereisnorealsolution therearenorealsolutions thereisno
   noneexist noneexists nointegersolutions nointegersolution nosolutionexists nosolutionsexist'''.split())
+_NOTHING = re.compile(r'(?:there(?:is|are)|the(?:equation|system|inequality|problem)has)?'
+                      r'no(?:such|real|integer|positive|valid|possible)*(?:solutions?|roots?|values?|numbers?|integers?)(?:exists?)?(?:forx)?|无解|\\text\{无解\}|nosuchx')
 _CLOCK = re.compile(r'(?:(?P<hour>\d{1,2}):(?P<minute>\d\d)|(?P<whole>\d{1,2}))?@?'
                     r'(?P<half>[ap]\.?m\.?|noon|midnight)?', re.IGNORECASE)
 _ORDINAL = re.compile(r'\s*(?:\\text\s*\{)?\s*(\d+)\s*(?:\^\s*\{?)?\s*(?:\\(?:text|mathrm)\s*\{\s*)?(?:st|nd|rd|th)\b\s*\}*'
@@ -40,6 +42,8 @@ def _clock(text: str) -> tuple[int, int, str] | None:
 
 def same(answer: str, gold: str) -> bool | None:
   """Whether two normalised answers say the same in words; None if the gold is nothing of that kind."""
+  if gold in _EMPTY and _NOTHING.fullmatch(answer):
+    return True
   for class_ in (_EMPTY, _REALS):
     if gold in class_ and answer in class_:
       return True
@@ -99,4 +103,4 @@ def _rest(text: str, option) -> str:
 def _alone(answer: str, option) -> bool:
   """Whether the text of an option names no other one."""
   rest = answer[option[1]:] if option else ''
-  return not re.search(r'\b(?:or|and|not)\b|\(\s*[A-J]\s*\)|\b[B-J]\b', rest)
+  return not re.search(r'\b(?:or|and|not)\b|\(\s*[A-J]\s*\)|\b[B-J]\b|^\W*(?:\\text\s*\{\s*)?A\W*$', rest)
