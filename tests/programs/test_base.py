@@ -9,6 +9,8 @@ from vibethinker_jax import main
 from vibethinker_jax.data import tokenizer as tokenizer_lib
 from vibethinker_jax.model import config as model_config, hf, transformer
 
+pytestmark = pytest.mark.slow  # two minutes of compiling
+
 
 @pytest.fixture(scope='module')
 def base(tmp_path_factory):

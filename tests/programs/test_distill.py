@@ -196,6 +196,7 @@ def test_a_wrong_field_of_a_teacher_is_found_before_anything_runs(config):
     main.bind(config | dict(distill=config['distill'] | dict(teachers=teachers)))
 
 
+@pytest.mark.slow
 def test_sampling_is_of_the_teacher(toy, config, finished, tmp_path, monkeypatch):
   """Decoding for real: each model answers its own problems, with draws of its own."""
   monkeypatch.setattr(main, 'Pool', toy.CoinPool)

@@ -79,6 +79,7 @@ def test_a_later_stage_trains_on_it(finished):
   assert found['steps'] == 2 and found['tokens_this_process'] > 0
 
 
+@pytest.mark.slow
 def test_other_data_is_noticed(toy, config, finished, traces, tmp_path, monkeypatch):
   """The position in the data would mean something else."""
   monkeypatch.setattr(main, 'Pool', toy.CoinPool)

@@ -158,6 +158,7 @@ def test_just_enough_columns_with_default_prompt_columns(generate, base):
   same(generate(slots=2, columns=max(LENGTHS) + T), base)
 
 
+@pytest.mark.slow
 def test_split_group(generate, base):
   first, rest = generate(group=1), generate(group=2, response_offset=1)
   same(engine.Responses(*(np.concatenate([a, b], axis=1) for a, b in zip(first[:5], rest[:5])), 0), base)
