@@ -80,7 +80,8 @@ def respond(stage: Stage, options: Options, name: str, chosen: sets.Set) -> tupl
   """Samples what a model's journal lacks, the same draws for every model. Returns the journal and the verdicts under way."""
   directory, source = stage.directory / name, 'base' if name == 'init' else name
   model = open_model(stage, source)
-  hosts.agreed(lambda: remember(directory / 'config.json', {'model': identity(stage, source)}, [chosen],
+  known = {'model': identity(stage, source)}  # every host: they read a checkpoint together
+  hosts.agreed(lambda: remember(directory / 'config.json', known, [chosen],
                                 f'Remove {directory} to evaluate again'))
   return collect.collect(
       model, [chosen], directory, {chosen.name: options.sampler}, mesh=stage.mesh, pool=stage.pool,
