@@ -50,8 +50,8 @@ def evaluate(stage, output, *arguments, rows=(('3 apples', '3'), ('4 apples', '4
   """Evaluates on rows of (prompt, answer), 8 tokens each; returns (the finished process, a reader of its output)."""
   data = output.parent / 'mine.jsonl'
   data.write_text(''.join(json.dumps({'prompt': prompt, 'answer': answer}) + '\n' for prompt, answer in rows))
-  given = '--samples=2' if not any(a.startswith('--samples') for a in arguments) else '--slots=64'
-  done = command('evaluate', f'--checkpoint={stage}', f'--data={data}', given, '--max_tokens=8', f'--output={output}',
+  given = () if any(a.startswith('--samples') for a in arguments) else ('--samples=2',)
+  done = command('evaluate', f'--checkpoint={stage}', f'--data={data}', *given, '--max_tokens=8', f'--output={output}',
                  *arguments)
   return done, lambda name: json.loads((output / name).read_text())
 
