@@ -252,7 +252,8 @@ def _equal(answer: str, gold: str) -> bool:
     if middle or re.fullmatch(r'[\d\s.+*/^(){}\\-]*', label):
       if not all(exact.same(_parse(part)[0], a) for part in (label, *middle)):
         return False
-  if isinstance(g, sympy.FiniteSet) and isinstance(a, sympy.FiniteSet) and _list(answer) and _list(gold) and not re.search(r'=|\\[pm][pm]|\\\{|\d,\d{3}(?!\d)', answer + gold):
+  if (isinstance(g, sympy.FiniteSet) and isinstance(a, sympy.FiniteSet) and _list(answer) and _list(gold)
+      and not re.search(r'=|\\[pm][pm]|\\\{|\d,\d{3}(?!\d)', answer + gold)):
     golds, answers = _split(gold, ','), _split(answer, ',')
     if len(golds) != len(answers):
       return False
