@@ -13,7 +13,8 @@ CONVERSATIONS = ('messages', 'conversations', 'conversation', 'dialogue', 'turns
 OTHERS = ('query', 'user_prompt', 'user', 'description', 'inputs', 'question_content')  # after conversations
 _ROLES = {'human': 'user', 'prompter': 'user', 'gpt': 'assistant', 'chatgpt': 'assistant', 'bot': 'assistant',
           'model': 'assistant', 'ai': 'assistant'}
-_USER, _ASSISTANT = ('human', 'user', 'input', 'instruction', 'question'), ('assistant', 'gpt', 'output', 'response', 'answer')
+_USER = ('human', 'user', 'input', 'instruction', 'question')  # of a turn that is a pair
+_ASSISTANT = ('assistant', 'gpt', 'output', 'response', 'answer')
 PLACEHOLDER = '-'  # what OpenCodeReasoning puts where a question may not be handed on
 
 
@@ -99,7 +100,7 @@ def _plain(row: dict) -> Found | None:
   messages = None if isinstance(row[name], str) and row[name].lstrip()[:1] != '[' else turns(row[name])
   if messages and any(isinstance(turn['content'], str) for turn in messages):
     given = row[name] if isinstance(row[name], list) else []
-    same = all(isinstance(turn, dict) and turn.get('role') == found['role'] for turn, found in zip(given, messages)) and given
+    same = [turn['role'] for turn in messages] == [turn.get('role') for turn in given if isinstance(turn, dict)]
     return Found({} if same and name in PLAIN[:3] else {'problem': _bare(messages)}, (name,))
   history = turns(row.get('prev_messages') or row.get('history') or None)
   if history and text(row[name]):
@@ -158,8 +159,7 @@ def _codeforces(row: dict) -> Found | None:
   """open-r1's codeforces: the statement in parts, all of which a model has to see."""
   if not text(row.get('description')) or not {'input_format', 'output_format'} & row.keys() or text(row.get('prompt')):
     return None
-  parts = [row['description']]
-  parts = [f'# {row["title"]}'] * bool(text(row.get('title'))) + parts
+  parts = [f'# {text(row.get("title"))}'] * bool(text(row.get('title'))) + [row['description']]
   if isinstance(row.get('time_limit'), (int, float)):
     parts.append(f'Time limit: {row["time_limit"]} seconds')
   named = (('input_format', 'Input'), ('output_format', 'Output'), ('interaction_format', 'Interaction'))
@@ -168,7 +168,7 @@ def _codeforces(row: dict) -> Found | None:
   shown = shown if isinstance(shown, list) and all(isinstance(case, dict) for case in shown) else []
   parts += [f'## Example {i}\nInput:\n```\n{str(case.get("input", "")).rstrip()}\n```\nOutput:\n```\n'
             f'{str(case.get("output", "")).rstrip()}\n```' for i, case in enumerate(shown, 1)]
-  parts += [f'## Note\n{row["note"].strip()}'] * bool(text(row.get('note')))
+  parts += [f'## Note\n{text(row.get("note"))}'] * bool(text(row.get('note')))
   used = ('title', 'description', 'input_format', 'output_format', 'interaction_format', 'examples', 'note')
   return Found({'problem': '\n\n'.join(parts)}, tuple(name for name in used if filled(row.get(name))), 'codeforces')
 

@@ -15,12 +15,11 @@ from vibethinker_jax.data.layout_fields import Found, Unusable, decoded, filled,
 
 LISTS = ('choices', 'options', 'endings', 'candidates', 'answer_options', 'option_list')
 # Options in columns of their own, from which the right one is told by the number or letter in its name or by its text.
-_COLUMNS = (('opa', 'opb', 'opc', 'opd', 'ope'), ('A', 'B', 'C', 'D', 'E', 'F', 'G', 'H', 'I', 'J'),
-            ('option_a', 'option_b', 'option_c', 'option_d', 'option_e'), ('optionA', 'optionB', 'optionC', 'optionD', 'optionE'),
-            ('option1', 'option2', 'option3', 'option4', 'option5'), ('option_1', 'option_2', 'option_3', 'option_4', 'option_5'),
-            ('answerA', 'answerB', 'answerC', 'answerD'), ('answer0', 'answer1', 'answer2', 'answer3'), ('sol1', 'sol2'))
-_ANSWERS = ('answerKey', 'answer_key', 'answer_letter', 'answer_idx', 'answer_index', 'correct_option', 'correct_index', 'cop',
-            'answer', 'Answer', 'correct', 'correct_answer')
+_COLUMNS = tuple(tuple(f'{name}{mark}' for mark in marks) for name, marks in (
+    ('op', 'abcde'), ('', 'ABCDEFGHIJ'), ('option_', 'abcde'), ('option', 'ABCDE'), ('option_', 'ABCDE'),
+    ('option', '12345'), ('option_', '12345'), ('answer', 'ABCD'), ('answer', '0123'), ('sol', '12')))
+_ANSWERS = ('answerKey', 'answer_key', 'answer_letter', 'answer_idx', 'answer_index', 'correct_option', 'correct_index',
+            'cop', 'answer', 'Answer', 'correct', 'correct_answer')
 _ELSE = ('label', 'gold', 'target', 'final_answer', 'expected_answer', 'reference_answer', 'ground_truth')
 _FROM_ONE = ('option1', 'option_1', 'answerA')  # their labels 1, 2, ... count from 1
 LAYOUT = 'multiple choice'
@@ -114,12 +113,13 @@ def _answered(row: dict, options: Found) -> Found:
     given['reward_model.ground_truth'] = reward['ground_truth']
   given = given or {name: row[name] for name in _ELSE if filled(row.get(name))}
   for name, value in given.items():
-    if value == -1:
+    if value == -1 and name in ('cop', 'label'):  # of the parts that MedMCQA and HellaSwag keep back
       raise Unusable(f'its answer is kept back ({name}=-1)')
     try:
       found[name] = _letter(value, options.fields['choices'], options.fields['labels'])
     except ValueError as error:
-      raise ValueError(f'answer ({name!r}): {error}; the options are {", ".join(options.fields["choices"])[:120]}') from error
+      told = ', '.join(options.fields['choices'])[:120]
+      raise ValueError(f'answer ({name!r}): {error}; the options are {told}') from error
   if len(set(found.values())) > 1:
     raise ValueError('its answers disagree: ' + ', '.join(f'{name}={given[name]!r} is option {letter}'
                                                           for name, letter in found.items()))

@@ -181,8 +181,15 @@ def _document(path: str, opened, head: bytes, certain: bool) -> list | None:
       if not certain:
         return None
       raise ValueError(f'{path}: not JSON ({error})') from error
+  if isinstance(value, list) and value and all(map(_is_turn, value)):  # one row of Open-Reasoner-Zero's, a list of turns
+    value = [value]
   rows = value if isinstance(value, list) else _unwrapped(path, value)
   return [value] if rows is None else rows
+
+
+def _is_turn(value) -> bool:
+  return isinstance(value, dict) and bool(
+      {'from', 'role'} & value.keys() and {'value', 'content', 'ground_truth'} & value.keys())
 
 
 _SPREAD = object()

@@ -176,18 +176,30 @@ def _answer(row: dict) -> Found | None:
 
 def _alternatives(values: list) -> dict:
   """A list of several is of answers of which each is right (as its sets' own rewards take it)."""
-  found = list(dict.fromkeys(answers.text(value) for value in values))
-  different = {answers.spelling(value): value for value in reversed(found)}
-  others = [value for value in found[1:] if value in different.values() and answers.spelling(value) != answers.spelling(found[0])]
-  return {'answer': found[0]} | ({'alternatives': others} if others else {})
+  different = {}
+  for value in map(answers.text, values):
+    different.setdefault(answers.spelling(value), value)
+  found = list(different.values())
+  return {'answer': found[0]} | ({'alternatives': found[1:]} if found[1:] else {})
+
+
+def one_name(domain: Any) -> str | None:
+  """A domain as one text: of a list (Big-Math) the first; None where there is none.
+
+  Raises:
+    ValueError: it is an object.
+  """
+  held = decoded(domain)
+  held = held[0] if isinstance(held, list) and held else held
+  if isinstance(held, (dict, list)):
+    raise ValueError(f'the domain must be text, it is {type(held).__name__} {repr(held)[:40]}')
+  return None if held is None else str(held)
 
 
 def _starter(row: dict, tests: dict) -> dict:
   """A header of the function that tests call, where neither the question nor any code beside it names it."""
-  name = tests.get('function', '')
-  name = re.sub(r'^Solution(?:\(\))?\.', '', name)
+  name = re.sub(r'^Solution(?:\(\))?\.', '', tests.get('function', ''))
   asked = row.get('problem') or row.get(first(row, chat_layouts.PLAIN + ('query', 'description', 'input'))) or ''
-  asked = '\n'.join(str(turn.get('content')) for turn in asked if isinstance(turn, dict)) if isinstance(asked, list) else asked
   if not name or text(row.get('starter_code')) or re.search(rf'\b{re.escape(name)}\b', str(asked)):
     return {}
   held = decoded(row.get('test_info'))

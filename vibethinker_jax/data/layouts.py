@@ -2,8 +2,8 @@
 
 Recognised by their fields, not by a name: `known(row)` gives the row with our own fields added (`problem`, `system`,
 `responses`, `tests` in the form of verify.code, `choices` with a letter as the `answer`, `starter_code`, `domain`) and
-leaves every other row as it is. Four questions are asked, each of small functions a family: what is asked (chat_layouts), what
-was answered (response_layouts), how it is judged (judge_layouts), and whether it is a benchmark's row (here).
+leaves every other row as it is. Four things are looked for, each by small functions a family: what is asked
+(chat_layouts), what was answered (response_layouts), how it is judged (judge_layouts), and a benchmark's row (here).
 """
 
 import hashlib
@@ -71,9 +71,8 @@ def read(row: dict, parts: tuple[str, ...] = PARTS) -> Reading:
   if 'response' in parts and (said := response_layouts.responses(row, code='tests' in (row | fields))):
     found['response'] = said
     fields |= said.fields
-  domain = decoded(row.get('domain'))
-  if isinstance(domain, list) and domain:
-    fields['domain'] = str(domain[0])
+  if isinstance(decoded(row.get('domain')), list):
+    fields['domain'] = judge_layouts.one_name(row['domain'])
   return Reading(fields, found)
 
 
@@ -99,13 +98,14 @@ def _benchmark(row: dict, needed: bool) -> Found | None:
   fields = row.keys()
   try:
     if fields >= _LCB:
-      return Found(livecodebench.official(row), ('question_content', 'public_test_cases', 'private_test_cases'), 'LiveCodeBench')
+      used = ('question_content', 'public_test_cases', 'private_test_cases')
+      return Found(livecodebench.official(row), used, 'LiveCodeBench')
     if fields >= _LCB_PROMPT and not any(row.get(name) for name in _JUDGED):
       return Found(livecodebench.from_prompt(row), ('prompt',), 'LiveCodeBench')
     tests = decoded(row.get('tests'))
     if isinstance(tests, list) and tests and isinstance(tests[0], dict) and 'testtype' in tests[0]:
-      return Found(livecodebench.public(row | {'tests': tests}) | chat_layouts.question(row).fields, chat_layouts.question(row).used +
-                   ('tests',), 'LiveCodeBench')
+      asked = chat_layouts.question(row)
+      return Found(livecodebench.public(row | {'tests': tests}) | asked.fields, asked.used + ('tests',), 'LiveCodeBench')
   except ValueError:
     if needed:
       raise

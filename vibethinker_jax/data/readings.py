@@ -10,13 +10,14 @@ from vibethinker_jax.data.chat_layouts import CONVERSATIONS, OTHERS, PLAIN
 from vibethinker_jax.data.layout_fields import Unusable, filled
 
 LOG = logging.getLogger('vibethinker_jax')
+LEFT_OUT = 'left out'
 LINES, SHOWN = 6, 160  # ways of reading, of rows left out; characters of a text
 _ASKS = PLAIN + ('problem_description', 'instruction', 'input') + OTHERS
 
 
 def log(lines: list[str]) -> None:
   for line in lines:
-    LOG.info('%s', line)
+    LOG.log(logging.WARNING if line.startswith(LEFT_OUT) else logging.INFO, '%s', line)
 
 
 class Readings:
@@ -29,7 +30,8 @@ class Readings:
 
   def add(self, i: int, reading: layouts.Reading) -> None:
     """A row that is used."""
-    how = tuple((part, found.used, found.name, found.said) for part, found in reading.parts.items())
+    how = tuple((part, found.used, found.name, 'tests' if part == 'answer' and 'tests' in found.fields else found.said)
+                for part, found in reading.parts.items())
     way = self._ways.setdefault(how, [i, 0, set()])
     way[1] += 1
     way[2].add(self._rows.place(i)[0].path)
@@ -54,10 +56,10 @@ class Readings:
     found += [f'{len(ways) - LINES} more kinds of rows, {sum(way[1] for _, way in ways[LINES:])} rows'] * (len(ways) > LINES)
     left = sorted(self._left.items(), key=lambda way: -way[1][1])
     total = sum(count for _, (_, count) in left)
-    found += [f'LEFT OUT: {count} of {len(self._rows)} rows: {why} (first: {self._rows.location(i)})'
+    found += [f'{LEFT_OUT}: {count} of {len(self._rows)} rows: {why} (first: {self._rows.location(i)})'
               for why, (i, count) in left[:LINES]]
     if len(left) > LINES:
-      found.append(f'LEFT OUT: {total} of {len(self._rows)} rows altogether, for {len(left)} reasons')
+      found.append(f'{LEFT_OUT}: {total} of {len(self._rows)} rows altogether, for {len(left)} reasons')
     return found
 
   def _line(self, how: dict, i: int, count: int, files: set, parts: tuple[str, ...]) -> str:
@@ -67,7 +69,9 @@ class Readings:
       option = getattr(self._options, part)
       where = repr(option) if option else ' and '.join(map(repr, used))
       if where:
-        said.append(f'{part} from {where}' + (f' ({words})' if words and not option else ''))
+        tested = words == 'tests' and not option
+        said.append(f'{"tests" if tested else part} from {where}' + (
+            f' ({words})' if words and not tested and not option else ''))
         names.append(name if not option else '')
         others += [] if option else [(other, part) for other in _others(row, part, used)]
     path, more = self._rows.place(i)[0].path, len(files) - 1

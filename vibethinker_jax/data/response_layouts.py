@@ -16,11 +16,11 @@ WHOLE = ('generations', 'responses', 'response', 'r1_generation', 'generation', 
          'r1_solution', 'r1_response', 'model_response', 'completions', 'completion', 'output', 'outputs', 'Response',
          'generated_text', 'assistant')
 SHORT = ('solution', 'solutions', 'Solution', 'rationale')
-_THOUGHT = re.compile(r'(.*?)(reasoning_content|reasoning|thinking_trajector(?:y|ies)|thinking|think_content|think|complex_cot|'
-                      r'chain_of_thought|cot|thoughts?)', re.IGNORECASE)
+_THOUGHT = re.compile(r'(.*?)(reasoning_content|reasoning|thinking_trajector(?:y|ies)|thinking|think_content|think|'
+                      r'complex_cot|chain_of_thought|cot|thoughts?)', re.IGNORECASE)
 _SAID = ('content', 'response', 'answer_content', 'output', 'attempt', 'completion', 'final_response', 'answer', 'solution',
          'final_answer')
-_FLAGS = {'on', 'off', 'true', 'false', 'yes', 'no', 'none', 'null', 'low', 'medium', 'high'}  # a `reasoning` that is no text
+_FLAGS = {'on', 'off', 'true', 'false', 'yes', 'no', 'none', 'null', 'low', 'medium', 'high'}  # `reasoning` that is no text
 _IN_TURN = ('reasoning_content', 'reasoning', 'thinking', 'think_content', 'thought')
 _OF_OBJECT = ('response', 'content', 'text', 'generation', 'output', 'completion', 'solution', 'value', 'answer')
 _TAGGED = re.compile(r'\s*<think>(.*?)</think>\s*<answer>(.*)</answer>\s*', re.DOTALL)
@@ -30,7 +30,7 @@ _MARKED = re.compile(r'\s*<\|begin_of_thought\|>(.*?)<\|end_of_thought\|>\s*<\|b
 _EITHER = ('correctness_math_verify', 'correctness_llama')
 _VERDICTS = ('correctness', 'is_correct', 'correct', 'verified', 'is_verified', 'passed', 'accepted', 'r1_correctness',
              'judgement', 'judgment', 'verdict', 'verifier_score', 'verify_score')
-_SCORES = ('score', 'reward', 'scores', 'rewards')  # verdicts beside `llm_response` or `verification_info`; else mere ratings
+_SCORES = ('score', 'reward', 'scores', 'rewards')  # verdicts beside `llm_response` or `verification_info`, else ratings
 _WHOLE = ('is_reasoning_complete', 'is_complete')
 _ENDS = ('finish_reasons', 'finish_reason')
 _RIGHT = {'true', 'yes', 'right', 'correct', 'pass', 'passed', 'accepted', 'valid'}
@@ -81,6 +81,20 @@ def responses(row: dict, code: bool = False) -> Found | None:
   return None
 
 
+def every(row: dict) -> list[str]:
+  """All that `responses` finds, [] where nothing in the row is of use."""
+  try:
+    return (responses(row) or Found({'responses': []}, ())).fields['responses']
+  except Unusable:
+    return []
+
+
+def boxed(response: str) -> str:
+  """A solution in GSM8K's form without its <<6*7=42>>, and with a box instead of its #### 42."""
+  said, marker, last = response.rpartition('\n#### ')
+  return re.sub(r'<<[^<>]*>>', '', said) + f'\n\\boxed{{{last.strip()}}}' if marker else response
+
+
 def candidates(row: dict) -> list[str]:
   """The names of all fields that some layout takes for a response."""
   names = [name for name in row if name in WHOLE + SHORT or re.fullmatch(r'r1_solution_\d+', name)]
@@ -93,7 +107,8 @@ def _pairs(row: dict) -> list[tuple[str, str]]:
   for name, value in row.items():
     match = _THOUGHT.fullmatch(name)
     if match and _is_thought(value):
-      said = next((lower[match[1].lower() + last] for last in _SAID if filled(row.get(lower.get(match[1].lower() + last)))), '')
+      names = [lower.get(match[1].lower() + last, '') for last in _SAID]
+      said = first(row, names)
       if said and isinstance(row[said], str):
         found.append((name, said))
   return sorted(found, key=lambda pair: not pair[0].startswith('deepseek'))
@@ -114,7 +129,8 @@ def _apart(row: dict) -> Found | None:
   prefix = _THOUGHT.fullmatch(thinks)[1]
   if not prefix and says in ('answer', 'final_answer', 'solution') and (found := _whole(row) or _conversation(row)):
     return found  # `answer` may be just the number
-  kept, used, said = _judged(row, [thought(reasoning, row[says])], (f'{prefix}grade', f'{prefix}correctness', f'{prefix}correct'))
+  further = tuple(prefix + name for name in ('grade', 'correctness', 'correct'))
+  kept, used, said = _judged(row, [thought(reasoning, row[says])], further)
   return Found({'responses': kept}, (thinks, says) + used, 'reasoning apart from the answer', said)
 
 

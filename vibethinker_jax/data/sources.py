@@ -3,20 +3,15 @@
 import array
 import bisect
 import contextlib
-import json
 import pathlib
 import random
 import re
-import string
-import sys
 from typing import Any, Iterator, NamedTuple
-
-import tqdm
 
 from vibethinker_jax.config import AboveZero
 from vibethinker_jax.data import (answers, chat_layouts, code_layouts, index, judge_layouts, layouts, livecodebench,
-                                  readings, response_layouts, rows as rows_lib, synthetic)
-from vibethinker_jax.data.layout_fields import Unusable, decoded
+                                  readings, response_layouts, rows as rows_lib, synthetic, templates)
+from vibethinker_jax.data.layout_fields import Unusable
 
 # Found automatically: the first of these paths that a row has, where data.layouts does not say otherwise.
 PROMPT = 'prompt|problem|question'
@@ -33,8 +28,7 @@ class DataOptions(NamedTuple):
   """Which files a stage reads and which of their fields.
 
   A field is a dotted path ('reward_model.ground_truth'), several with '|' between (the first that a row has), or, with
-  a brace in it, a template over such paths: '{problem}\\nPut the answer in \\\\boxed{{}}.'; '' finds it, as the layouts of
-  published sets say (data.layouts); the start of a stage tells where.
+  a brace in it, a template over such paths: '{problem}\\nPut the answer in \\\\boxed{{}}.'; '' finds it (data.layouts).
 
   Attributes:
     files: paths and globs, with commas between (formats: data.rows); '' is the synthetic problems.
@@ -104,7 +98,7 @@ class FileExamples:
   def _look(self) -> dict:
     """Reads every row: where its examples end, and what to say about the files."""
     ends, told = array.array('Q'), readings.Readings(self._rows, self._options)
-    for i in _bar(len(self._rows), 'reading data'):
+    for i in rows_lib.bar(len(self._rows), 'reading data'):
       count = 0
       try:
         with _at(self._rows, i, EXAMPLE):
@@ -175,7 +169,7 @@ def read_problems(options: DataOptions | str) -> list[dict]:
   rows = rows_lib.Rows(rows_lib.paths(options.files))
   problems, numbers, untested, contradictions = [], [], [], answers.Contradictions()
   told = readings.Readings(rows, options)
-  for i in _bar(len(rows), 'reading data'):
+  for i in rows_lib.bar(len(rows), 'reading data'):
     row = rows[i]
     try:
       with _at(rows, i, PROBLEM):
@@ -206,7 +200,7 @@ def read_problems(options: DataOptions | str) -> list[dict]:
 
 
 def _of_solution(row: dict, options: DataOptions) -> str:
-  if options.answer or _lookup(row, ANSWER) is not None or _lookup(row, SOLUTION) is None:
+  if options.answer or templates.lookup(row, ANSWER) is not None or templates.lookup(row, SOLUTION) is None:
     raise _wrong(row, 'answer', options.answer or ANSWER, 'text or a number', 'nothing is there')
   solution = row[SOLUTION][0] if isinstance(row[SOLUTION], list) and len(row[SOLUTION]) == 1 else row[SOLUTION]
   try:
@@ -232,8 +226,8 @@ def _check_contradictions(rows: rows_lib.Rows, problems: list[dict], numbers: li
     told = ' and '.join(repr(problems[p]['answer'][:40]) for p in pairs[0])
     others = ', '.join(rows.location(numbers[later]) for _, later in pairs[1:6]) + (', ...' if len(pairs) > 6 else '')
     more = f' (and {len(pairs) - 1} more rows like it: {others})' if others else ''
-    raise ValueError(f'{rows.location(numbers[first])} and {rows.location(numbers[second])}: the same prompt with different answers, {told}'
-                     f'{more}; one is wrong: correct it or leave it out. It starts with '
+    raise ValueError(f'{rows.location(numbers[first])} and {rows.location(numbers[second])}: the same prompt with different '
+                     f'answers, {told}{more}; one is wrong: correct it or leave it out. It starts with '
                      f'{str(problems[first]["prompt"])[:60]!r}')
 
 
@@ -242,7 +236,7 @@ def read_traces(options: DataOptions) -> Iterator[dict]:
   fields of the row for a verifier of your own; answer '' and tests None where a row has neither."""
   rows = rows_lib.Rows(rows_lib.paths(options.files))
   told = readings.Readings(rows, options)
-  for i in _bar(len(rows), 'reading data'):
+  for i in rows_lib.bar(len(rows), 'reading data'):
     row = rows[i]
     try:
       with _at(rows, i, EXAMPLE):
@@ -274,7 +268,12 @@ def field(row: dict, option: str) -> Any:
   Raises:
     ValueError: a template that is malformed or names what the row lacks.
   """
-  return _fill(row, option) if '{' in option else _lookup(row, option)
+  return templates.fill(row, option) if '{' in option else templates.lookup(row, option)
+
+
+def _both(row: dict, fields: dict) -> dict:
+  """The row as the file has it, with what the layouts add to it."""
+  return row | {name: value for name, value in fields.items() if name not in row}
 
 
 def prompt(row: dict, options: DataOptions, reading: layouts.Reading | None = None) -> str | list[dict]:
@@ -285,13 +284,13 @@ def prompt(row: dict, options: DataOptions, reading: layouts.Reading | None = No
   """
   fields = (reading or layouts.read(row, _parts(options, 'prompt'))).fields
   if options.prompt:
-    value = field(fields | row, options.prompt)
+    value = field(_both(row, fields), options.prompt)
     value = chat_layouts.before_answer(value) or value
   else:
-    value = fields.get('problem', _lookup(row, PROMPT))
+    value = fields.get('problem', templates.lookup(row, PROMPT))
   if isinstance(value, list) and value and all(
       isinstance(m, dict) and isinstance(m.get('role'), str) and isinstance(m.get('content'), str) for m in value):
-    value = [{'role': m['role'], 'content': m['content']} for m in value]
+    value = [{name: m[name] for name in ('role', 'content')} for m in value]
   elif not isinstance(value, str) or not value.strip():
     raise _wrong(row, 'prompt', options.prompt or PROMPT, 'text or chat messages', _state(value))
   return chat_layouts.with_system(value, fields.get('system'))
@@ -301,19 +300,14 @@ def responses(row: dict, options: DataOptions, reading: layouts.Reading | None =
   """The row's responses, at least one. Arguments: as of `prompt`."""
   fields = (reading or layouts.read(row, _parts(options, 'response'))).fields
   if options.response:
-    value = field(fields | row, options.response)
+    value = field(_both(row, fields), options.response)
     value = response_layouts.of_conversation(value) or value
   else:
-    value = fields['responses'] if 'responses' in fields else _lookup(row, RESPONSE)
+    value = fields['responses'] if 'responses' in fields else templates.lookup(row, RESPONSE)
   values = value if isinstance(value, list) else [value]
   if not values or not all(isinstance(v, str) and v.strip() for v in values):
     raise _wrong(row, 'response', options.response or RESPONSE, 'text or a list of texts', _state(value))
-  return [_boxed(v) for v in values]
-
-
-def _boxed(response: str) -> str:
-  text, marker, last = response.rpartition('\n#### ')
-  return re.sub(r'<<[^<>]*>>', '', text) + f'\n\\boxed{{{last.strip()}}}' if marker else response
+  return [response_layouts.boxed(v) for v in values]
 
 
 def answer(row: dict, options: DataOptions, fields: dict) -> str | None:
@@ -325,7 +319,8 @@ def answer(row: dict, options: DataOptions, fields: dict) -> str | None:
   Raises:
     ValueError: what is there is no answer: empty, true, false, a list, tests.
   """
-  value = field(fields | row, options.answer) if options.answer else fields.get('answer', _lookup(row, ANSWER))
+  found = fields.get('answer', templates.lookup(row, ANSWER))
+  value = field(_both(row, fields), options.answer) if options.answer else found
   if value is None:
     return None
   choices = fields.get('choices', row.get('choices'))
@@ -333,19 +328,6 @@ def answer(row: dict, options: DataOptions, fields: dict) -> str | None:
     return answers.letter(value, choices) if isinstance(choices, list) and choices else answers.text(value)
   except ValueError as error:
     raise _wrong(row, 'answer', options.answer or ANSWER, 'text or a number', str(error)) from error
-
-
-def tests(row: dict) -> dict | None:
-  """The row's tests in the form of verify.code; forms it does not know stay as they are."""
-  found = row.get('tests')
-  if isinstance(found, str) and found:  # parquet sets often hold them as text
-    found = json.loads(found)
-  if isinstance(found, list):
-    return {'cases': found} if found else None
-  if isinstance(found, dict) and {'inputs', 'outputs'} <= found.keys() and 'cases' not in found:
-    pairs = zip(found['inputs'], found['outputs'], strict=True)
-    return {'cases': [{'input': given, 'output': output} for given, output in pairs]}
-  return found or None
 
 
 def texts(rows: rows_lib.Rows, i: int, fields: list[str], remedy: str) -> list[str]:
@@ -363,7 +345,7 @@ def texts(rows: rows_lib.Rows, i: int, fields: list[str], remedy: str) -> list[s
       if name == 'prompt':
         value = prompt(row, DataOptions())
       elif name == 'response':
-        value = _every_response(row)
+        value = response_layouts.every(row) or templates.lookup(row, RESPONSE) or []
       else:
         value = field(row, name)
     except ValueError as error:
@@ -377,17 +359,12 @@ def texts(rows: rows_lib.Rows, i: int, fields: list[str], remedy: str) -> list[s
   return found
 
 
-def _every_response(row: dict) -> list:
-  try:
-    return layouts.read(row, ('response',)).fields.get('responses') or _lookup(row, RESPONSE) or []
-  except Unusable:
-    return []
-
-
 def _problem(row: dict, options: DataOptions, rows: rows_lib.Rows, i: int, reading: layouts.Reading) -> dict:
   (file, number), whole = rows.place(i), row | reading.fields
   own, judge = whole.get('id'), _judge(row, options, reading)
-  name, domain = pathlib.Path(file.path).name, _domain(row, options)
+  name, domain = pathlib.Path(file.path).name, judge_layouts.one_name(field(row, options.domain or DOMAIN))
+  if domain is None and options.domain:
+    raise _wrong(row, 'domain', options.domain, 'text', _state(None))
   automatic = str(number + 1) if len(rows.files) == 1 else f'{name}:{number + 1}'
   return {'prompt': prompt(row, options, reading), 'answer': None if judge else answer(row, options, reading.fields),
           'tests': judge, 'id': automatic if own is None else str(own), 'domain': name if domain is None else domain}
@@ -395,53 +372,10 @@ def _problem(row: dict, options: DataOptions, rows: rows_lib.Rows, i: int, readi
 
 def _judge(row: dict, options: DataOptions, reading: layouts.Reading) -> dict | None:
   """The row's tests; where an option names the answer, tests that stand there, or else none if an answer does."""
-  named = field(reading.fields | row, options.answer) if options.answer else None
+  named = field(_both(row, reading.fields), options.answer) if options.answer else None
   if named is None:
-    return tests(row | reading.fields)
+    return code_layouts.plain(row | reading.fields)
   return code_layouts.read(named, row | reading.fields)
-
-
-def _domain(row: dict, options: DataOptions) -> str | None:
-  """The first name of a list (Big-Math)."""
-  value = decoded(field(row, options.domain or DOMAIN))
-  value = value[0] if isinstance(value, list) and value else value
-  if value is None and not options.domain or isinstance(value, (str, int, float)):
-    return None if value is None else str(value)
-  raise _wrong(row, 'domain', options.domain or DOMAIN, 'text', _state(value))
-
-
-def _lookup(row: dict, option: str) -> Any:
-  for path in option.split('|'):
-    value = row
-    for name in path.strip().split('.'):
-      value = value.get(name) if isinstance(value, dict) else None
-    if value is not None:
-      return value
-  return None
-
-
-def _fill(row: dict, template: str) -> str | list[str]:
-  try:
-    parts = list(string.Formatter().parse(template))
-  except ValueError as error:
-    raise ValueError(f'the template {template!r} is malformed ({error}); braces that stay are written {{{{ and }}}}'
-                     ) from None
-  values = {}
-  for _, name, spec, conversion in parts:
-    if name is None:
-      continue
-    values[name] = _lookup(row, name)
-    items = values[name] if isinstance(values[name], list) else [values[name]]
-    if not name or spec or conversion or not items or not all(isinstance(x, (str, int, float)) for x in items):
-      raise ValueError(f'the template {template!r} needs {name!r} to be text in the row; found {", ".join(row)}. '
-                       'Braces that stay are written {{ and }}')
-  sizes = {len(value) for value in values.values() if isinstance(value, list)}
-  if len(sizes) > 1:
-    raise ValueError(f'the template {template!r} names lists of different lengths')
-  filled = [''.join(text + ('' if name is None else str(
-      values[name][i] if isinstance(values[name], list) else values[name])) for text, name, _, _ in parts)
-      for i in range(max(sizes, default=1))]
-  return filled if sizes else filled[0]
 
 
 def _wrong(row: dict, what: str, option: str, kind: str, state: str) -> ValueError:
@@ -463,10 +397,3 @@ def _at(rows: rows_lib.Rows, i: int, needs: str):
     raise
   except ValueError as error:
     raise ValueError(f'{rows.location(i)}: {needs}; {error}') from error
-
-
-def _bar(count: int, description: str):
-  """range(count), with a progress bar if it takes long."""
-  terminal = sys.stderr.isatty()
-  return tqdm.tqdm(range(count), desc=description, unit='row', delay=5, mininterval=0.2 if terminal else 20,
-                   dynamic_ncols=True, leave=False)

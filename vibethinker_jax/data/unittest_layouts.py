@@ -9,8 +9,8 @@ import re
 
 from vibethinker_jax.data.layout_fields import Unusable
 
-_CODE = re.compile(r'^\s*(?:assert\b|(?:async\s+)?def\s+(?:test|check)\w*\s*\(|from\s+\w+\s+import\b|import\s+\w+|class\s+Test)',
-                   re.MULTILINE)
+_CODE = re.compile(r'^\s*(?:assert\b|(?:async\s+)?def\s+(?:test|check)\w*\s*\(|from\s+\w+\s+import\b|import\s+\w+|'
+                   r'class\s+Test)', re.MULTILINE)
 _NODES = re.compile(r'\b(?:list_node|tree_node|ListNode|TreeNode)\s*\(')
 LIMITS = {'cpu_seconds': 10.0}
 # What of pytest can be had without it. The program's exceptions arrive without their text, so `match` is not looked at.
