@@ -23,6 +23,7 @@ _ANSWERS = ('answerKey', 'answer_key', 'answer_letter', 'answer_idx', 'answer_in
 _ELSE = ('label', 'gold', 'target', 'final_answer', 'expected_answer', 'reference_answer', 'ground_truth')
 _FROM_ONE = ('option1', 'option_1', 'answerA')  # their labels 1, 2, ... count from 1
 LAYOUT = 'multiple choice'
+_WRONG_OPTION = re.compile(r'(?:distractor|incorrect_answer|wrong_answer)_?\d+')
 _LETTERED = re.compile(r'\(?([A-Za-z])\s*[).:、]\s*(.*)', re.DOTALL)
 
 
@@ -53,7 +54,7 @@ def shuffled(question: str, right: str, wrong: list[str]) -> tuple[list[str], st
 
 def _distractors(row: dict) -> Found | None:
   """SciQ's right answer with its distractors in columns; the same with a list of them."""
-  names = [name for name in sorted(row) if re.fullmatch(r'(?:distractor|incorrect_answer|wrong_answer)_?\d+', name)]
+  names = sorted(filter(_WRONG_OPTION.fullmatch, row))
   listed = first(row, ('distractors', 'incorrect_answers'))
   right = first(row, ('correct_answer', 'answer', 'best_answer'))
   wrong = [row[name] for name in names] if names else decoded(row[listed]) if listed else None
@@ -97,7 +98,7 @@ def _listed(row: dict) -> Found | None:
 
 def _columns(row: dict) -> Found | None:
   for names in _COLUMNS:
-    held = [name for name in names if filled(row.get(name))]
+    held = [name for name in names if filled(row.get(name))] if names[0] in row else []
     if held[:2] == list(names[:2]) and all(isinstance(row[name], (str, int, float)) for name in held):
       labels = [str(i + 1) for i in range(len(held))] if names[0] in _FROM_ONE else []
       return Found({'choices': [str(row[name]).strip() for name in held], 'labels': labels}, tuple(held), LAYOUT)

@@ -10,6 +10,7 @@ import json
 import os
 import pathlib
 import tempfile
+import zipfile
 from typing import Callable
 
 import numpy as np
@@ -33,7 +34,7 @@ def kept(paths: list[str], what: str, make: Callable[[], dict]) -> dict[str, np.
   try:
     with np.load(place, allow_pickle=False) as file:
       return {name: file[name] for name in file.files}
-  except (OSError, ValueError, KeyError, EOFError):
+  except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
     pass
   found = {name: np.asarray(value) for name, value in make().items()}
   try:

@@ -150,6 +150,8 @@ def _ground_truth(row: dict) -> Found | None:
 
 
 def _at(row: dict, path: str) -> Any:
+  if '.' not in path:
+    return row.get(path)
   value = row
   for name in path.split('.'):
     value = decoded(value) if isinstance(value, str) else value

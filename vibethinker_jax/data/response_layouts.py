@@ -18,6 +18,7 @@ WHOLE = ('generations', 'responses', 'response', 'r1_generation', 'generation', 
 SHORT = ('solution', 'solutions', 'Solution', 'rationale')
 _THOUGHT = re.compile(r'(.*?)(reasoning_content|reasoning|thinking_trajector(?:y|ies)|thinking|think_content|think|'
                       r'complex_cot|chain_of_thought|cot|thoughts?)', re.IGNORECASE)
+_NUMBERED = re.compile(r'r1_solution_\d+')
 _SAID = ('content', 'response', 'answer_content', 'output', 'attempt', 'completion', 'final_response', 'answer', 'solution',
          'final_answer')
 _FLAGS = {'on', 'off', 'true', 'false', 'yes', 'no', 'none', 'null', 'low', 'medium', 'high'}  # `reasoning` that is no text
@@ -33,6 +34,7 @@ _VERDICTS = ('correctness', 'is_correct', 'correct', 'verified', 'is_verified', 
 _SCORES = ('score', 'reward', 'scores', 'rewards')  # verdicts beside `llm_response` or `verification_info`, else ratings
 _WHOLE = ('is_reasoning_complete', 'is_complete')
 _ENDS = ('finish_reasons', 'finish_reason')
+_SAYS = {*_EITHER, *_VERDICTS, *_SCORES, *_WHOLE, *_ENDS}
 _RIGHT = {'true', 'yes', 'right', 'correct', 'pass', 'passed', 'accepted', 'valid'}
 _WRONG = {'false', 'no', 'wrong', 'incorrect', 'fail', 'failed', 'rejected', 'invalid'}
 
@@ -97,7 +99,7 @@ def boxed(response: str) -> str:
 
 def candidates(row: dict) -> list[str]:
   """The names of all fields that some layout takes for a response."""
-  names = [name for name in row if name in WHOLE + SHORT or re.fullmatch(r'r1_solution_\d+', name)]
+  names = [name for name in row if name in WHOLE + SHORT or _NUMBERED.fullmatch(name)]
   return names + [part for pair in _pairs(row) for part in pair]
 
 
@@ -135,7 +137,7 @@ def _apart(row: dict) -> Found | None:
 
 
 def _numbered(row: dict) -> Found | None:
-  names = sorted((name for name in row if re.fullmatch(r'r1_solution_\d+', name)), key=lambda name: int(name[12:]))
+  names = sorted(filter(_NUMBERED.fullmatch, row), key=lambda name: int(name[12:]))
   texts = [row[name] for name in names if text(row[name])]
   return Found({'responses': texts}, tuple(names), 'DeepMath') if texts else None
 
@@ -214,6 +216,8 @@ def _short(row: dict) -> Found | None:
 
 def _judged(row: dict, texts: list[str], further: tuple = (), objects: list | None = None) -> tuple[list, tuple, str]:
   """(the texts that are right and whole, the fields that say so, in words); all of them where nothing does."""
+  if not row.keys() & _SAYS.union(further) and not any(isinstance(one, dict) for one in objects or ()):
+    return texts, (), ''
   scores = _SCORES if first(row, ('llm_response', 'verification_info')) else ()
   either = _verdicts(row, _EITHER, len(texts))
   every = _verdicts(row, _VERDICTS + scores + further, len(texts))
