@@ -54,7 +54,7 @@ def test_what_changes_is_read_again(tmp_path, monkeypatch, change):
   elif change == 'code':
     monkeypatch.setattr(index, '_code', lambda: 'another')
   else:
-    for kept in (tmp_path / 'cache' / 'vibethinker_jax').iterdir():
+    for kept in (tmp_path / 'cache' / 'vibethinker_jax' / 'index').iterdir():
       kept.write_bytes(kept.read_bytes()[:40]) if change == 'damage' else kept.unlink()
   found = sources.FileExamples(options)
   assert seen and len(found) == (2 if change == 'size' else 1)
@@ -85,4 +85,4 @@ def test_half_written_files_do_not_count(tmp_path, monkeypatch):
     raise OSError('full')
   monkeypatch.setattr(np, 'savez', fail)
   assert index.kept([path], 'x', lambda: {'a': [1]})['a'].tolist() == [1]
-  assert list((tmp_path / 'cache' / 'vibethinker_jax').iterdir()) == []
+  assert list((tmp_path / 'cache' / 'vibethinker_jax' / 'index').iterdir()) == []

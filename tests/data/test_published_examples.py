@@ -102,6 +102,12 @@ def test_system_turns(tmp_path, row):
   assert examples(tmp_path, row) == [{'prompt': [{'role': 'system', 'content': 'Think.'}, USER], 'response': R}]
 
 
+def test_a_conversation_of_several_turns_is_its_own_prompt(tmp_path):
+  turns = [USER, {'role': 'assistant', 'content': '14?'}, {'role': 'user', 'content': 'No.'}]
+  assert examples(tmp_path, {'prompt': Q, 'messages': turns + [GOOD]}) == [{'prompt': turns, 'response': R}]
+  assert examples(tmp_path, {'problem': Q, 'messages': [USER, GOOD]}) == [{'prompt': Q, 'response': R}]
+
+
 def test_marks_of_thought_that_the_system_turn_asks_for_stay(tmp_path):
   marked = '<|begin_of_thought|> a <|end_of_thought|> <|begin_of_solution|> b <|end_of_solution|>'
   row = {'conversations': [{'from': 'user', 'value': Q}, {'from': 'assistant', 'value': marked}]}

@@ -36,6 +36,9 @@ MATHS = {
     'synthetic repr': {'prompt': Q, 'verification_info': "{'ground_truth': '12'}", 'score': None},
     'ii thought': {'problem': Q, 'verification_info': {'answer': {'value': '12'}, 'type': 'math_verifiable'}},
     'am': {'messages': [USER | {'info': {'reference_answer': '12', 'test_case': None}}, GOOD]},
+    'areal': {'prompt': Q, 'task': 'math', 'query_id': '1', 'solutions': ['\\boxed{12}']},
+    'megascience': {'question': Q, 'answer': 'Two a day for six days makes a dozen. ' * 5, 'reference_answer': '12'},
+    'medical': {'Open-ended Verifiable Question': Q, 'Ground-True Answer': '12'},
     'numina': {'problem': Q, 'solution': 'So \\boxed{12}.', 'messages': [USER, GOOD]},
 }
 
@@ -92,6 +95,7 @@ STDIN = {
                    'examples': [CASES[0]], 'official_tests': CASES, 'time_limit': 1.0, 'generated_checker': None},
     'ground truth': {'messages': [{'role': 'user', 'content': 'Add.'}], 'ground_truth': json.dumps(CASES)},
     'am': {'messages': [{'role': 'user', 'content': 'Add.', 'info': {'test_case': json.dumps(IO)}}, GOOD]},
+    'rstar': {'question': 'Add.', 'inputs': '["1 2"]', 'outputs': '["3"]', 'func_name': None},
     'test_cases': {'question': 'Add.', 'test_cases': json.dumps(IO), 'answer': None},
 }
 PYTEST = '''import pytest
@@ -123,6 +127,9 @@ CALLED = {
         {'type': 'function_call', 'fn_name': 'add', 'input': [1, 2], 'output': [3]}]})},
     'lcb': {'problem': 'Add.', 'starter_code': 'class Solution:\n    def add(self, a, b):\n        ', 'tests': json.dumps([
         {'input': '1\n2', 'output': '3', 'testtype': 'functional'}])},
+    'lcb metadata': {'problem': 'Add.', 'starter_code': '', 'metadata': '{"func_name": "add"}', 'tests': json.dumps([
+        {'input': '1\n2', 'output': '3', 'testtype': 'functional'}])},
+    'asserts of a name': {'input': 'Add.', 'unit_tests': '["\\nassert add(1, 2) == 3\\n"]', 'output': 'x'},
     'acecoder': {'question': 'Add.', 'test_cases': ['assert add(1, 2) == 3', 'assert add(0, 0) == 0'], 'inferences': []},
     'assert text': verl('assert add(1, 2) == 3'),
     'pytest': {'question': 'Write add.', 'solution': FUNCTION, 'test': PYTEST},
@@ -177,6 +184,7 @@ def test_tests_that_cannot_be_run(tmp_path, test, reason, caplog):
     ({'prompt': 'q', 'verification_info': '{"language": "rust", "test_cases": [{"input": "1", "output": "1"}]}'},
         'programs in rust'),
     ({'prompt': 'q', 'verification_info': '{"rubric": "long"}'}, r'verification_info \(rubric\)'),
+    ({'prompt': 'q', 'reward_model': {'ground_truth': {'target': 98, 'numbers': [44, 19]}}}, 'nothing here can judge'),
     ({'messages': [USER], 'ground_truth': '{"func_name": "validate_x", "N": 3}'}, 'nothing here can judge'),
     ({'prompt': 'q', 'reward_model': {'ground_truth': '{"inputs": ["1"], "outputs": []}'}}, '1 and 0'),
     ({'prompt': 'q', 'answer': '[{"a": 1}]'}, 'no answer but data')])

@@ -8,9 +8,11 @@ from typing import Any
 
 from vibethinker_jax.data.layout_fields import Found, Unusable, decoded, filled, first, text
 
-PLAIN = ('prompt', 'problem', 'question', 'Problem', 'Question', 'question_text', 'problem_statement')
+PLAIN = ('prompt', 'problem', 'question', 'Problem', 'Question', 'question_text', 'problem_text', 'problem_statement',
+         'Open-ended Verifiable Question')
 CONVERSATIONS = ('messages', 'conversations', 'conversation', 'dialogue', 'turns', 'chat')
-OTHERS = ('query', 'user_prompt', 'user', 'description', 'inputs', 'question_content')  # after conversations
+# After conversations:
+OTHERS = ('query', 'user_prompt', 'user', 'description', 'inputs', 'question_content', 'ctx', 'sentence', 'goal')
 _ROLES = {'human': 'user', 'prompter': 'user', 'gpt': 'assistant', 'chatgpt': 'assistant', 'bot': 'assistant',
           'model': 'assistant', 'ai': 'assistant'}
 _USER = ('human', 'user', 'input', 'instruction', 'question')  # of a turn that is a pair
@@ -124,13 +126,14 @@ def _conversation(row: dict) -> Found | None:
 def _alpaca(row: dict) -> Found | None:
   if not text(row.get('instruction')):
     return None
-  given = text(row.get('input'))
-  asked = row['instruction'] + (f'\n\n{row["input"]}' if given and given.lower() not in ('<noinput>', 'n/a') else '')
+  beside = first(row, ('input', 'context'))
+  given = text(row[beside]) if beside else ''
+  asked = row['instruction'] + (f'\n\n{row[beside]}' if given and given.lower() not in ('<noinput>', 'n/a') else '')
   history = [turn for pair in row.get('history') or () if isinstance(pair, list) and len(pair) == 2
              for turn in zip(('user', 'assistant'), pair)]
   if history:
     asked = [{'role': role, 'content': content} for role, content in history] + [{'role': 'user', 'content': asked}]
-  return Found({'problem': asked}, ('instruction',) + ('input',) * bool(given) + ('history',) * bool(history), 'Alpaca')
+  return Found({'problem': asked}, ('instruction',) + (beside,) * bool(given) + ('history',) * bool(history), 'Alpaca')
 
 
 def _input(row: dict) -> Found | None:
@@ -178,11 +181,21 @@ def _stem(row: dict) -> Found | None:
   held = decoded(row.get('question'))
   stem = text(held.get('stem')) if isinstance(held, dict) else text(row.get('question_stem'))
   asked, used = (stem, ('question',) if isinstance(held, dict) else ('question_stem',)) if stem else ('', ())
-  about = first(row, ('article', 'passage', 'context'))
+  about = first(row, ('article', 'passage', 'context') + ('text',) * ('options' in row))
   name = first(row, ('question', 'query')) if not stem else ''
   if about and text(row[about]) and not text(row.get('prompt')) and (stem or name and text(row[name])):
     return Found({'problem': f'{row[about].strip()}\n\n{(stem or row[name]).strip()}'}, (about,) + (used or (name,)))
   return Found({'problem': asked}, used) if stem else None
+
+
+def paired(row: dict, name: str) -> Found | None:
+  """The question of the very conversation whose last turn is trained on, unless the row's own question is all of it."""
+  messages = turns(row.get(name)) if name in CONVERSATIONS + ('chosen',) else None
+  before = split(messages)[0] if messages else []
+  asked = row.get(first(row, PLAIN))
+  if not before or [turn['content'] for turn in before] == [asked]:
+    return None
+  return Found({'problem': _bare(before)}, (name,))
 
 
 def before_answer(value: Any) -> list[dict] | None:

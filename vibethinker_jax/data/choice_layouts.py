@@ -60,7 +60,8 @@ def _distractors(row: dict) -> Found | None:
   wrong = [row[name] for name in names] if names else decoded(row[listed]) if listed else None
   if not wrong or not right or first(row, LISTS):
     return None
-  if not isinstance(wrong, list) or not all(text(option) for option in [row[right], *wrong]):
+  wrong = [option for option in wrong if filled(option)] if isinstance(wrong, list) else []
+  if not wrong or not all(text(option) for option in [row[right], *wrong]):
     raise ValueError(f'{right!r} and {", ".join(names) or listed!r} must be texts')
   options, letter = shuffled(str(row.get('question', '')), text(row[right]), [text(option) for option in wrong])
   return Found({'choices': options, 'answer': letter}, (right, *(names or [listed])), 'right answer and distractors')

@@ -92,7 +92,7 @@ def _cases(cases: list[dict], row: dict) -> dict:
   if all('assert_case' in case for case in cases):
     return unittest_layouts.read('\n'.join(str(case['assert_case']) for case in cases))
   if all('testtype' in case for case in cases):
-    metadata = [decoded(case.get('metadata')) for case in cases]
+    metadata = [decoded(held.get('metadata')) for held in (*cases, row)]
     named = next((m['func_name'] for m in metadata if isinstance(m, dict) and text(m.get('func_name'))), _function(row))
     return livecodebench.tests(cases, [], row.get('starter_code') or '', named)
   name, pairs = next((n for n in map(_function, cases) if n), _function(row)), []

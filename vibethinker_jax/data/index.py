@@ -1,7 +1,7 @@
 """What reading a very large file once has told, kept between runs: where its rows begin, how many examples each has.
 
-Kept in $XDG_CACHE_HOME/vibethinker_jax (~/.cache), under a name of the files' paths, sizes and times, of the options and
-of this package's own reading code: whatever changes one of them reads the files again.
+Kept in $XDG_CACHE_HOME/vibethinker_jax/index (~/.cache), under a name of the files' paths, sizes and times, of the
+options and of this package's own reading code: whatever changes one of them reads the files again.
 """
 
 import functools
@@ -58,7 +58,7 @@ def _write(place: pathlib.Path, arrays: dict) -> None:
 
 def _directory() -> pathlib.Path:
   base = os.environ.get('XDG_CACHE_HOME') or os.path.join(os.path.expanduser('~'), '.cache')
-  return pathlib.Path(base) / 'vibethinker_jax'
+  return pathlib.Path(base) / 'vibethinker_jax' / 'index'
 
 
 def _key(paths: list[str], what: str) -> str:

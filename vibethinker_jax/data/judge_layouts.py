@@ -3,6 +3,7 @@ r"""How a published row is judged: by tests of a program, by a letter, or by an 
 Text of JSON is first looked at as tests, so that these are never taken for a maths answer.
 """
 
+import builtins
 import re
 from typing import Any
 
@@ -11,9 +12,12 @@ from vibethinker_jax.data.layout_fields import Found, Unusable, decoded, filled,
 
 TESTS = ('tests', 'test_cases', 'input_output', 'test_case', 'testcases', 'unit_tests', 'unit_test')
 ANSWERS = ('answer', 'reward_model.ground_truth', 'final_answer', 'ground_truth', 'target', 'expected_answer', 'gold',
-           'reference_answer', 'correct_answer', 'Answer', 'gold_answer', 'ground_truth_answer')
+           'reference_answer', 'correct_answer', 'Answer', 'gold_answer', 'ground_truth_answer', 'answer_number',
+           'Ground-True Answer')
+_CALLED = re.compile(r'^assert\s+\(*(\w+)\(', re.MULTILINE)
+_LONG = 100  # characters: an `answer` that is the whole text of a response
 _ALTERNATIVES = ('reward_model.ground_truth', 'ground_truth')
-_VALUE = ('value', 'ground_truth', 'answer', 'reference_answer', 'expected_answer', 'target')
+_VALUE = ('value', 'ground_truth', 'answer', 'reference_answer', 'expected_answer')
 
 
 def read(row: dict) -> Found | None:
@@ -27,7 +31,7 @@ def read(row: dict) -> Found | None:
 
 def programs_of(row: dict) -> Found | None:
   """The tests of a row of a programming problem, with a `starter_code` where else a model would not see what to call."""
-  for family in (_own, _contests, _codeforces, _unit_tests, _tests, _verification_tests, _ground_truth):
+  for family in (_own, _contests, _codeforces, _unit_tests, _tests, _in_columns, _verification_tests, _ground_truth):
     if found := family(row):
       tests = found.fields.get('tests')
       return found if not tests else found._replace(fields=found.fields | _starter(row, tests))
@@ -40,6 +44,15 @@ def _own(row: dict) -> Found | None:
   plain = isinstance(held, dict) and not {'test_cases', 'fn_name', 'language'} & held.keys() and (
       {'cases', 'asserts'} & held.keys() or {'inputs', 'outputs'} <= held.keys())
   return Found({}, ('tests',)) if plain or row.get('constraints') else None
+
+
+def _in_columns(row: dict) -> Found | None:
+  """rStar-Coder's inputs and outputs."""
+  given, expected = decoded(row.get('inputs')), decoded(row.get('outputs'))
+  if not isinstance(given, list) or not isinstance(expected, list):
+    return None
+  named = {name: row[name] for name in ('fn_name', 'func_name') if row.get(name)}
+  return Found({'tests': code_layouts.read({'inputs': given, 'outputs': expected} | named, row)}, ('inputs', 'outputs'))
 
 
 def _tests(row: dict) -> Found | None:
@@ -161,8 +174,14 @@ def _at(row: dict, path: str) -> Any:
 
 def _answer(row: dict) -> Found | None:
   """An answer that is not plain: text of a list (Skywork), of an object, or in a `reward_model` that is itself text."""
-  path = next((path for path in ANSWERS if _at(row, path) is not None), '')
+  held = [path for path in ANSWERS if _at(row, path) is not None]
+  if len(held) > 1 and held[0] == 'answer' and len(text(row['answer'])) > _LONG and '####' not in row['answer']:
+    held = sorted(held[1:], key=lambda path: len(str(_at(row, path)))) + held[:1]  # MegaScience: the short one is judged by
+  path = held[0] if held else ''
   value = _at(row, path) if path else None
+  if not path and (solved := decoded(row.get('solutions'))) and isinstance(solved, list) and all(
+      isinstance(one, str) and '\\boxed' in one for one in solved):  # AReaL
+    return Found(_alternatives(solved), ('solutions',))
   inner = decoded(value)
   if isinstance(inner, dict) and isinstance(value, str) or isinstance(inner, dict) and '.' in path:
     if not filled(_inner(inner)) or isinstance(_inner(inner), (dict, list)):
@@ -173,7 +192,8 @@ def _answer(row: dict) -> Found | None:
     return Found(_alternatives(inner), (path,), 'verl' if '.' in path else '')
   if path.startswith('reward_model') and isinstance(row['reward_model'], str) and not isinstance(inner, list):
     return Found({'answer': answers.text(value)}, (path,), 'verl')
-  return Found({}, (path,), 'verl' if '.' in path else '') if path else None
+  fields = {'answer': value} if path != next((name for name in ANSWERS if _at(row, name) is not None), '') else {}
+  return Found(fields, (path,), 'verl' if '.' in path else '') if path else None
 
 
 def _alternatives(values: list) -> dict:
@@ -201,6 +221,9 @@ def one_name(domain: Any) -> str | None:
 def _starter(row: dict, tests: dict) -> dict:
   """A header of the function that tests call, where neither the question nor any code beside it names it."""
   name = re.sub(r'^Solution(?:\(\))?\.', '', tests.get('function', ''))
+  if not name and isinstance(tests.get('asserts'), str):
+    called = _CALLED.search(tests['asserts'])
+    name = called[1] if called and called[1] not in ('candidate', *dir(builtins)) else ''
   asked = row.get('problem') or row.get(first(row, chat_layouts.PLAIN + ('query', 'description', 'input'))) or ''
   if not name or text(row.get('starter_code')) or re.search(rf'\b{re.escape(name)}\b', str(asked)):
     return {}
@@ -208,5 +231,5 @@ def _starter(row: dict, tests: dict) -> dict:
   for info in held if isinstance(held, list) else ():
     if isinstance(info, dict) and text(info.get('function_declaration')) and info.get('function_name') == name:
       return {'starter_code': info['function_declaration'].rstrip() + '\n    '}
-  count = len(tests['cases'][0]['args']) if tests.get('cases') else 0
+  count = len(tests['cases'][0]['args']) if tests.get('cases') else unittest_layouts.arguments(tests['asserts'], name)
   return {'starter_code': f'def {name}({", ".join("abcdefghij"[:count]) if 0 < count <= 10 else "*args"}):\n    '}

@@ -71,6 +71,9 @@ def read(row: dict, parts: tuple[str, ...] = PARTS) -> Reading:
   if 'response' in parts and (said := response_layouts.responses(row, code='tests' in (row | fields))):
     found['response'] = said
     fields |= said.fields
+    if 'prompt' in parts and not benchmark and (pair := chat_layouts.paired(row, said.used[0])):
+      found['prompt'] = pair
+      fields |= pair.fields
   if isinstance(decoded(row.get('domain')), list):
     fields['domain'] = judge_layouts.one_name(row['domain'])
   return Reading(fields, found)
@@ -103,7 +106,8 @@ def _benchmark(row: dict, needed: bool) -> Found | None:
     if fields >= _LCB_PROMPT and not any(row.get(name) for name in _JUDGED):
       return Found(livecodebench.from_prompt(row), ('prompt',), 'LiveCodeBench')
     tests = decoded(row.get('tests'))
-    if isinstance(tests, list) and tests and isinstance(tests[0], dict) and 'testtype' in tests[0]:
+    typed = isinstance(tests, list) and tests and isinstance(tests[0], dict) and 'testtype' in tests[0]
+    if typed and row.get('starter_code'):
       asked = chat_layouts.question(row)
       return Found(livecodebench.public(row | {'tests': tests}) | asked.fields, asked.used + ('tests',), 'LiveCodeBench')
   except ValueError:

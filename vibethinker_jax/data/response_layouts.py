@@ -14,8 +14,8 @@ from vibethinker_jax.data.layout_fields import Found, Unusable, decoded, filled,
 # Whole responses of a model, before those of a conversation; after them what mostly is a person's short solution.
 WHOLE = ('generations', 'responses', 'response', 'r1_generation', 'generation', 'generated_solution', 'llm_response',
          'r1_solution', 'r1_response', 'model_response', 'completions', 'completion', 'output', 'outputs', 'Response',
-         'generated_text', 'assistant')
-SHORT = ('solution', 'solutions', 'Solution', 'rationale')
+         'generated_text', 'assistant', 'reannotated_assistant_content', 'targets', 'chosen')
+SHORT = ('solution', 'solutions', 'Solution', 'rationale', 'gold_standard_solution')
 _THOUGHT = re.compile(r'(.*?)(reasoning_content|reasoning|thinking_trajector(?:y|ies)|thinking|think_content|think|'
                       r'complex_cot|chain_of_thought|cot|thoughts?)', re.IGNORECASE)
 _NUMBERED = re.compile(r'r1_solution_\d+')
@@ -30,7 +30,7 @@ _MARKED = re.compile(r'\s*<\|begin_of_thought\|>(.*?)<\|end_of_thought\|>\s*<\|b
 # Verdicts on a generation, or lists of them. The first two judge the same in two ways: one that says right is enough.
 _EITHER = ('correctness_math_verify', 'correctness_llama')
 _VERDICTS = ('correctness', 'is_correct', 'correct', 'verified', 'is_verified', 'passed', 'accepted', 'r1_correctness',
-             'judgement', 'judgment', 'verdict', 'verifier_score', 'verify_score')
+             'judgement', 'judgment', 'verdict', 'verifier_score', 'verify_score', 'average_test_score')
 _SCORES = ('score', 'reward', 'scores', 'rewards')  # verdicts beside `llm_response` or `verification_info`, else ratings
 _WHOLE = ('is_reasoning_complete', 'is_complete')
 _ENDS = ('finish_reasons', 'finish_reason')

@@ -91,6 +91,12 @@ def read(code: str, function: str = '', setup: str = '', starter: str = '') -> d
       {'setup': setup} if setup else {})
 
 
+def arguments(code: str, function: str) -> int:
+  """How many arguments the first call of a function has in test code, 0 if there is none."""
+  calls = (node for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name))
+  return next((len(call.args) + len(call.keywords) for call in calls if call.func.id == function), 0)
+
+
 def _module(node) -> str:
   return (node.module or '') if isinstance(node, ast.ImportFrom) else node.names[0].name.split('.')[0]
 
