@@ -125,6 +125,8 @@ WRONG = [{'problem': Q, 'generations': [OFF], 'correctness_math_verify': [False]
          {'question': Q, 'model_reasoning': 'x', 'model_answer': 'y', 'verifier_score': 0.0},
          {'prompt': Q, 'llm_response': OFF, 'score': 0.0, 'verification_info': '{}'},
          {'question': Q, 'deepseek_thinking_trajectory': 'x', 'deepseek_attempt': 'y', 'deepseek_grade': 'No'},
+         {'messages': [USER, {'role': 'assistant', 'content': None, 'tool_calls': [{}]}]},
+         {'messages': [USER, {'role': 'assistant', 'content': '', 'reasoning_content': 'cut off'}]},
          {'question': Q, 'responses': [{'response': OFF, 'correct': False}]}]
 
 

@@ -187,7 +187,9 @@ def test_tests_that_cannot_be_run(tmp_path, test, reason, caplog):
     ({'prompt': 'q', 'reward_model': {'ground_truth': {'target': 98, 'numbers': [44, 19]}}}, 'nothing here can judge'),
     ({'messages': [USER], 'ground_truth': '{"func_name": "validate_x", "N": 3}'}, 'nothing here can judge'),
     ({'prompt': 'q', 'reward_model': {'ground_truth': '{"inputs": ["1"], "outputs": []}'}}, '1 and 0'),
-    ({'prompt': 'q', 'answer': '[{"a": 1}]'}, 'no answer but data')])
+    ({'prompt': 'q', 'answer': '[{"a": 1}]'}, 'no answer but data'),
+    ({'prompt': 'q', 'answer': '{"inputs": ["1 2'}, 'no answer but data'),
+    ({'prompt': 'q', 'answer': "{'a': [1]"}, 'no answer but data')])
 def test_what_cannot_judge_is_no_answer(tmp_path, row, reason):
   with pytest.raises(ValueError, match=f'p.jsonl, line 1: .*{reason}'):
     problem(tmp_path, row)

@@ -21,6 +21,7 @@ _BOX = re.compile(r'\\(?:boxed|fbox)(?![a-zA-Z])')
 _TOKEN = re.compile(r'[ \t]*((?:\\[a-zA-Z]+|[^\s$\\])+)')  # \boxed 7, \boxed\frac{1}{2}
 _BRACE = re.compile(r'\\.|[{}]', re.DOTALL)
 _BETWEEN = re.compile(r'(?:[\s$.,;]|and|or|\\\(|\\\)|\\text\{[^{}]*\})*')
+_BEGUN = re.compile(r'\s*\[?\s*\{\s*(["\'])\w+\1\s*:')  # an object, though it be cut off
 _YES, _NO = ('yes', 'true', 'correct', 'right'), ('no', 'false', 'incorrect', 'wrong')
 
 
@@ -52,7 +53,7 @@ def text(value: Any) -> str:
 def _is_data(value: str) -> bool:
   """Whether text is an object of JSON, a list with one in it, or test code; a set {1, 2} and a list [1, 2] are answers."""
   held = decoded(value)
-  return isinstance(held, dict) or isinstance(held, list) and any(isinstance(one, dict) for one in held) or (
+  return bool(_BEGUN.match(value)) or isinstance(held, dict) or isinstance(held, list) and any(isinstance(one, dict) for one in held) or (
       'assert' in value and unittest_layouts.is_code(value))
 
 

@@ -132,7 +132,8 @@ def _lines(path: str) -> File:
 def _starts(path: str) -> dict[str, array.array]:
   starts, numbers, at = array.array('Q'), array.array('Q'), 0
   with open(path, 'rb') as file:
-    for number, line in enumerate(file, 1):
+    bar = tqdm.tqdm(file, f'indexing {os.path.basename(path)}', unit='line', delay=5, mininterval=5, leave=False)
+    for number, line in enumerate(bar, 1):
       if not _blank(line):
         starts.append(at)
         numbers.append(number)

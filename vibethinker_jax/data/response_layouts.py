@@ -74,9 +74,9 @@ def responses(row: dict, code: bool = False) -> Found | None:
   """
   for family in (_apart, _numbered, _whole, _conversation, _short):
     if found := family(row):
-      texts, others = found.fields['responses'], found.said
+      texts = [value for value in found.fields['responses'] if value.strip()]
       if not texts:
-        raise Unusable(f'no response in {", ".join(found.used)} is {others or "there"}')
+        raise Unusable(f'no response in {", ".join(found.used)} is {found.said or "text"}')
       if family is _short and code:
         texts = [_fenced(value) for value in texts]
       return found._replace(fields={'responses': [_plain(row, value) for value in texts]})
@@ -174,10 +174,10 @@ def _of_object(value: Any) -> Any:
 def _conversation(row: dict) -> Found | None:
   name, messages = chat_layouts.conversation(row)
   said = chat_layouts.split(messages)[1] if messages else None
-  if not said or not (response := _spoken(said)):
+  if not said or 'ground_truth' in said:  # Open-Reasoner-Zero's last turn is the answer, no response
     return None
   told = said['info'] if isinstance(said.get('info'), dict) else {}
-  kept, used, words = _judged(row | {key: told[key] for key in _VERDICTS if key in told}, [response])
+  kept, used, words = _judged(row | {key: told[key] for key in _VERDICTS if key in told}, [_spoken(said)])
   return Found({'responses': kept}, (name,) + used, '', words)
 
 
