@@ -80,7 +80,8 @@ def test_answers(tmp_path, row, answer):
     '{"inputs": ["1"], "outputs": ["2"]}'], ids=str)
 def test_forms_of_tests(tmp_path, tests):
   (found,) = sources.read_problems(write(tmp_path / 'p.jsonl', {'prompt': 'q', 'tests': tests}))
-  assert (found['tests'], found['answer']) == ({'cases': [{'input': '1', 'output': '2'}]}, '')
+  assert (found['tests']['cases'], found['answer']) == ([{'input': '1', 'output': '2'}], '')
+  assert ('limits' in found['tests']) == isinstance(tests, str)  # as published sets have it: they say no time for all
 
 
 def test_the_verl_schema_in_parquet(tmp_path):

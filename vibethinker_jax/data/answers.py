@@ -14,10 +14,14 @@ from typing import Any
 
 import numpy as np
 
+from vibethinker_jax.data import unittest_layouts
+from vibethinker_jax.data.layout_fields import decoded
+
 _BOX = re.compile(r'\\(?:boxed|fbox)(?![a-zA-Z])')
 _TOKEN = re.compile(r'[ \t]*((?:\\[a-zA-Z]+|[^\s$\\])+)')  # \boxed 7, \boxed\frac{1}{2}
 _BRACE = re.compile(r'\\.|[{}]', re.DOTALL)
 _BETWEEN = re.compile(r'(?:[\s$.,;]|and|or|\\\(|\\\)|\\text\{[^{}]*\})*')
+_BEGUN = re.compile(r'\s*\[?\s*\{\s*(["\'])\w+\1\s*:')  # an object, though it be cut off
 _YES, _NO = ('yes', 'true', 'correct', 'right'), ('no', 'false', 'incorrect', 'wrong')
 
 
@@ -38,10 +42,19 @@ def text(value: Any) -> str:
     raise ValueError(f'it is {type(value).__name__} {repr(value)[:40]}')
   if isinstance(value, float) and not math.isfinite(value) or isinstance(value, str) and value.strip().lower() == 'nan':
     raise ValueError(f'it is {value}, which is no value')
+  if isinstance(value, str) and _is_data(value):
+    raise ValueError(f'it is no answer but data, such as the tests of a program: {value[:40]!r}')
   found = _told(str(value))
   if not found.strip():
     raise ValueError('it is empty')
   return found
+
+
+def _is_data(value: str) -> bool:
+  """Whether text is an object of JSON, a list with one in it, or test code; a set {1, 2} and a list [1, 2] are answers."""
+  held = decoded(value)
+  return bool(_BEGUN.match(value)) or isinstance(held, dict) or isinstance(held, list) and any(isinstance(one, dict) for one in held) or (
+      'assert' in value and unittest_layouts.is_code(value))
 
 
 def _told(value: str) -> str:

@@ -8,14 +8,18 @@ import array
 import gzip
 import itertools
 import json
+import logging
 import os
 import tempfile
 import zlib
 from typing import Callable, Iterable, Iterator, NamedTuple
 
-from vibethinker_jax import disk
-from vibethinker_jax.data import tables
+import tqdm
 
+from vibethinker_jax import disk
+from vibethinker_jax.data import index, tables
+
+LOG = logging.getLogger('vibethinker_jax')
 BOM = b'\xef\xbb\xbf'
 # Names under which one JSON object holds all rows of a file; others do as well if exactly one list of objects is in it.
 WRAPPERS = ('data', 'rows', 'examples', 'problems', 'questions', 'items', 'records', 'instances', 'samples', 'train', 'test',
@@ -114,13 +118,8 @@ def _blank(line: bytes) -> bool:
 
 
 def _lines(path: str) -> File:
-  starts, numbers, at = array.array('Q'), array.array('Q'), 0
-  with open(path, 'rb') as file:
-    for number, line in enumerate(file, 1):
-      if not _blank(line):
-        starts.append(at)
-        numbers.append(number)
-      at += len(line)
+  found = index.kept([path], 'lines', lambda: _starts(path))
+  starts, numbers = (array.array('Q', found[name].tobytes()) for name in ('starts', 'numbers'))
 
   def read_line(i):
     with open(path, 'rb') as file:  # opened for each row: thousands of files may be in use, and several threads
@@ -130,6 +129,18 @@ def _lines(path: str) -> File:
   return File(path, 'line', len(starts), read_line, _numbers(numbers))
 
 
+def _starts(path: str) -> dict[str, array.array]:
+  starts, numbers, at = array.array('Q'), array.array('Q'), 0
+  with open(path, 'rb') as file:
+    bar = tqdm.tqdm(file, f'indexing {os.path.basename(path)}', unit='line', delay=5, mininterval=5, leave=False)
+    for number, line in enumerate(bar, 1):
+      if not _blank(line):
+        starts.append(at)
+        numbers.append(number)
+      at += len(line)
+  return {'starts': starts, 'numbers': numbers}
+
+
 def _numbers(numbers: array.array) -> Callable[[int], int]:
   """The numbers by index; kept only where some are left out: 8 bytes a row."""
   return numbers.__getitem__ if numbers and numbers[-1] != len(numbers) else lambda i: i + 1
@@ -137,9 +148,11 @@ def _numbers(numbers: array.array) -> Callable[[int], int]:
 
 def _spooled(path: str, unit: str, rows: Iterable[tuple[int, bytes]], spool) -> File:
   """Appends (number, JSON) rows to the temporary file."""
-  base = spool.seek(0, os.SEEK_END)
+  base, name = spool.seek(0, os.SEEK_END), os.path.basename(path)
+  if os.path.getsize(path) >= index.LARGE:
+    LOG.info('%s is unpacked at every start; of JSON lines, not packed, only the first start reads all', name)
   numbers, ends, at = array.array('Q'), array.array('Q'), 0
-  for number, row in rows:
+  for number, row in tqdm.tqdm(rows, f'unpacking {name}', unit='row', delay=5, mininterval=5, leave=False):
     with disk.writing('unpacked rows (TMPDIR names another directory)', tempfile.gettempdir()):
       at += spool.write(row)
     numbers.append(number)
@@ -181,8 +194,15 @@ def _document(path: str, opened, head: bytes, certain: bool) -> list | None:
       if not certain:
         return None
       raise ValueError(f'{path}: not JSON ({error})') from error
+  if isinstance(value, list) and value and all(map(_is_turn, value)):  # one row of Open-Reasoner-Zero's, a list of turns
+    value = [value]
   rows = value if isinstance(value, list) else _unwrapped(path, value)
   return [value] if rows is None else rows
+
+
+def _is_turn(value) -> bool:
+  return isinstance(value, dict) and bool(
+      {'from', 'role'} & value.keys() and {'value', 'content', 'ground_truth'} & value.keys())
 
 
 _SPREAD = object()

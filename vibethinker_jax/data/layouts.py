@@ -1,16 +1,17 @@
-"""Benchmarks as they ship: which fields of HumanEval, MBPP, LeetCode, LiveCodeBench, GPQA hold what.
+"""Benchmarks and training sets as they are published: which of their fields hold what.
 
-Recognised by their fields, not by a name: `known(row)` gives the row in our own form (`problem`, `tests` in the form of
-verify.code, `choices` with a letter as the `answer`) and leaves every other row as it is.
+Recognised by their fields, not by a name: `known(row)` gives the row with our own fields added (`problem`, `system`,
+`responses`, `tests` in the form of verify.code, `choices` with a letter as the `answer`, `starter_code`, `domain`) and
+leaves every other row as it is. Four things are looked for, each by small functions a family: what is asked
+(chat_layouts), what was answered (response_layouts), how it is judged (judge_layouts), and a benchmark's row (here).
 """
 
 import hashlib
-import json
-import random
 import re
-import string
+from typing import NamedTuple
 
-from vibethinker_jax.data import livecodebench
+from vibethinker_jax.data import chat_layouts, choice_layouts, judge_layouts, livecodebench, response_layouts
+from vibethinker_jax.data.layout_fields import Found, decoded
 
 # What LeetCode's own judge gives a program; reference solutions lean on it.
 LEETCODE_IMPORTS = ''.join(f'from {name} import *\n' for name in (
@@ -21,33 +22,109 @@ _LCB_PROMPT = {'question_id', 'contest_date', 'prompt'}  # as handed around with
 _JUDGED = ('tests', 'answer', 'constraints', 'reward_model', 'final_answer', 'ground_truth', 'target',
            'expected_answer', 'gold')
 _GPQA = {'Question', 'Correct Answer', 'Incorrect Answer 1', 'Incorrect Answer 2', 'Incorrect Answer 3'}
+PARTS = ('prompt', 'response', 'answer')
+
+
+class Reading(NamedTuple):
+  """What the layouts say about a row.
+
+  Attributes:
+    fields: to add to it. parts: by PARTS where each is from; a part that no layout knows is missing.
+  """
+  fields: dict
+  parts: dict[str, Found]
 
 
 def known(row: dict) -> dict:
-  """The row with what its layout says added: problem, tests, choices, answer, id, subject, starter_code, tests_are.
+  """The row with what its layout says added: problem, system, responses, tests, choices, answer, starter_code, id, domain,
+  subject, tests_are.
 
   Raises:
-    ValueError: a row of a known layout that is malformed.
+    ValueError: a row of a known layout that is malformed. fields.Unusable: one that is of no use here.
   """
+  return row | read(row).fields
+
+
+def read(row: dict, parts: tuple[str, ...] = PARTS) -> Reading:
+  """What its layout says about a row.
+
+  Args:
+    parts: those that are needed: of a problem prompt and answer, of an example prompt and response. Of the others what
+      is wrong is no error, and of options alone the answer is not looked at.
+
+  Raises:
+    ValueError: as of `known`.
+  """
+  if chat_layouts.is_columns(row):
+    row = row | {'turns': row}
+  fields, found = {}, {}
+  benchmark = _benchmark(row, 'answer' in parts)
+  if benchmark:
+    fields |= benchmark.fields
+    found |= {'prompt': benchmark, 'answer': benchmark}
+  else:
+    found['prompt'] = _asked(row, 'prompt' in parts)
+    fields |= found['prompt'].fields
+  if not benchmark and (judged := _judged(row | fields, 'answer' in parts)):
+    found['answer'] = judged
+    fields = judged.fields | fields
+  if 'response' in parts and (said := response_layouts.responses(row, code='tests' in (row | fields))):
+    found['response'] = said
+    fields |= said.fields
+    if 'prompt' in parts and not benchmark and (pair := chat_layouts.paired(row, said.used[0])):
+      found['prompt'] = pair
+      fields |= pair.fields
+  if isinstance(decoded(row.get('domain')), list):
+    fields['domain'] = judge_layouts.one_name(row['domain'])
+  return Reading(fields, found)
+
+
+def _asked(row: dict, needed: bool) -> Found:
+  try:
+    return chat_layouts.question(row)
+  except ValueError:
+    if needed:
+      raise
+    return Found({}, ())
+
+
+def _judged(row: dict, needed: bool) -> Found | None:
+  if needed:
+    return judge_layouts.read(row)
+  try:  # of an example it says what is asked for
+    return judge_layouts.programs_of(row) or choice_layouts.read(row, answered=False)
+  except ValueError:
+    return None
+
+
+def _benchmark(row: dict, needed: bool) -> Found | None:
   fields = row.keys()
-  if fields >= _LCB:
-    return row | livecodebench.official(row)
-  if fields >= _LCB_PROMPT and not any(row.get(name) for name in _JUDGED):
-    return row | livecodebench.from_prompt(row)
-  if fields >= _HUMANEVAL:
-    return row | {'problem': row['prompt'], 'starter_code': row['prompt'], 'id': str(row['task_id']), 'tests': {
-        'asserts': row['test'], 'function': row['entry_point'], 'setup': row['prompt']}}
+  try:
+    if fields >= _LCB:
+      used = ('question_content', 'public_test_cases', 'private_test_cases')
+      return Found(livecodebench.official(row), used, 'LiveCodeBench')
+    if fields >= _LCB_PROMPT and not any(row.get(name) for name in _JUDGED):
+      return Found(livecodebench.from_prompt(row), ('prompt',), 'LiveCodeBench')
+    tests = decoded(row.get('tests'))
+    typed = isinstance(tests, list) and tests and isinstance(tests[0], dict) and 'testtype' in tests[0]
+    if typed and row.get('starter_code'):
+      asked = chat_layouts.question(row)
+      return Found(livecodebench.public(row | {'tests': tests}) | asked.fields, asked.used + ('tests',), 'LiveCodeBench')
+  except ValueError:
+    if needed:
+      raise
+    return None
+  if fields >= _HUMANEVAL and 'problem_description' not in row:
+    return Found({'problem': row['prompt'], 'starter_code': row['prompt'], 'id': str(row['task_id']), 'tests': {
+        'asserts': row['test'], 'function': row['entry_point'], 'setup': row['prompt']}}, ('prompt', 'test'), 'HumanEval')
   if 'test_list' in fields:
-    return row | _mbpp(row)
+    return Found(_mbpp(row), ('text' if row.get('text') else 'prompt', 'test_list'), 'MBPP')
   if fields >= _GPQA:
-    return row | _gpqa(row)
-  tests = row.get('tests')
-  tests = json.loads(tests) if isinstance(tests, str) and tests else tests
+    return Found(_gpqa(row), tuple(sorted(_GPQA)), 'GPQA')
   if isinstance(tests, dict) and isinstance(tests.get('functional'), str):
-    return row | {'tests': {'asserts': tests['functional']}, 'style': 'leetcode'}
-  if isinstance(tests, list) and tests and isinstance(tests[0], dict) and 'testtype' in tests[0]:
-    return row | livecodebench.public(row | {'tests': tests})
-  return row
+    return Found({'tests': {'asserts': tests['functional']}, 'style': 'leetcode'} | chat_layouts.question(row).fields,
+                 chat_layouts.question(row).used + ('tests',), 'LeetCode')
+  return None
 
 
 def _mbpp(row: dict) -> dict:
@@ -63,12 +140,10 @@ def _mbpp(row: dict) -> dict:
 
 def _gpqa(row: dict) -> dict:
   """The options in an order that is a function of the question alone."""
-  right = row['Correct Answer'].strip()
-  options = [right] + [row[f'Incorrect Answer {i}'].strip() for i in (1, 2, 3)]
-  digest = hashlib.sha256(row['Question'].encode()).hexdigest()
-  random.Random(digest).shuffle(options)
-  return {'problem': row['Question'].strip(), 'choices': options,
-          'answer': string.ascii_uppercase[options.index(right)], 'id': row.get('Record ID') or digest[:16],
+  wrong = [row[f'Incorrect Answer {i}'].strip() for i in (1, 2, 3)]
+  choices, letter = choice_layouts.shuffled(row['Question'], row['Correct Answer'].strip(), wrong)
+  return {'problem': row['Question'].strip(), 'choices': choices, 'answer': letter,
+          'id': row.get('Record ID') or hashlib.sha256(row['Question'].encode()).hexdigest()[:16],
           'subject': row.get('High-level domain') or row.get('Subdomain')}
 
 

@@ -18,6 +18,8 @@ import sys
 import tempfile
 from typing import Iterator
 
+import tqdm
+
 from vibethinker_jax import disk
 from vibethinker_jax.data.formats import File, open_file
 
@@ -40,7 +42,7 @@ class Rows:
   """
 
   def __init__(self, files: list[str]):
-    self._spool = tempfile.TemporaryFile()
+    self.paths, self._spool = list(files), tempfile.TemporaryFile()
     self.files = [open_file(path, self._spool) for path in files]
     self._ends = list(itertools.accumulate(file.count for file in self.files))
 
@@ -85,6 +87,8 @@ class Rows:
         raise ValueError(f'{self.location(index)}: {_named(raw, _not_finite)} is {error}, which is no value: give a number '
                          'or text, or leave the row out') from error
       raise ValueError(f'{self.location(index)}: not JSON ({error}); every line is one JSON object') from error
+    if isinstance(row, list) and row and all(isinstance(turn, dict) and {'from', 'role'} & turn.keys() for turn in row):
+      row = {'turns': row}  # Open-Reasoner-Zero: a row is the list of its turns
     if not isinstance(row, dict):
       raise ValueError(f'{self.location(index)}: a JSON object is needed, not {type(row).__name__}')
     if (b'\\ud' in raw or b'\\uD' in raw) and _half(row):
@@ -164,6 +168,13 @@ def write(rows: Rows, kept: list[int], path: str) -> None:
     else:
       with open(temporary, 'wb') as file:
         file.writelines(_line(rows.raw(i)) for i in kept)
+
+
+def bar(count: int, description: str):
+  """range(count), with a progress bar if it takes long."""
+  terminal = sys.stderr.isatty()
+  return tqdm.tqdm(range(count), desc=description, unit='row', delay=5, mininterval=0.2 if terminal else 20,
+                   dynamic_ncols=True, leave=False)
 
 
 def check_output(rows: Rows, path: str) -> None:

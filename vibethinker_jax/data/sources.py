@@ -3,23 +3,20 @@
 import array
 import bisect
 import contextlib
-import json
 import pathlib
 import random
 import re
-import string
-import sys
 from typing import Any, Iterator, NamedTuple
 
-import tqdm
-
 from vibethinker_jax.config import AboveZero
-from vibethinker_jax.data import answers, layouts, livecodebench, rows as rows_lib, synthetic
+from vibethinker_jax.data import (answers, chat_layouts, code_layouts, index, judge_layouts, layouts, livecodebench,
+                                  readings, response_layouts, rows as rows_lib, synthetic, templates)
+from vibethinker_jax.data.layout_fields import Unusable
 
-# Found automatically: the first of these paths that a row has.
+# Found automatically: the first of these paths that a row has, where data.layouts does not say otherwise.
 PROMPT = 'prompt|problem|question'
 RESPONSE = 'response|responses|solution|solutions'
-ANSWER = 'answer|reward_model.ground_truth|final_answer|ground_truth|target|expected_answer|gold'
+ANSWER = '|'.join(judge_layouts.ANSWERS)
 SOLUTION = 'solution'  # its last box is the answer where no such field is
 DOMAIN = 'domain'
 
@@ -31,7 +28,7 @@ class DataOptions(NamedTuple):
   """Which files a stage reads and which of their fields.
 
   A field is a dotted path ('reward_model.ground_truth'), several with '|' between (the first that a row has), or, with
-  a brace in it, a template over such paths: '{problem}\\nPut the answer in \\\\boxed{{}}.'; '' finds it.
+  a brace in it, a template over such paths: '{problem}\\nPut the answer in \\\\boxed{{}}.'; '' finds it (data.layouts).
 
   Attributes:
     files: paths and globs, with commas between (formats: data.rows); '' is the synthetic problems.
@@ -94,9 +91,27 @@ class FileExamples:
   def __init__(self, options: DataOptions):
     self._options = options
     self._rows = rows_lib.Rows(rows_lib.paths(options.files))
-    self._ends = array.array('Q')  # examples up to and with each row
-    for i in _bar(len(self._rows), 'reading data'):
-      self._ends.append((self._ends[-1] if i else 0) + len(self._read(i)[1]))
+    kept = index.kept(self._rows.paths, repr(options._replace(weights=())), self._look)
+    self._ends = array.array('Q', kept['ends'].tobytes())  # examples up to and with each row
+    readings.log(kept['said'].tolist())
+
+  def _look(self) -> dict:
+    """Reads every row: where its examples end, and what to say about the files."""
+    ends, told = array.array('Q'), readings.Readings(self._rows, self._options)
+    for i in rows_lib.bar(len(self._rows), 'reading data'):
+      count = 0
+      try:
+        with _at(self._rows, i, EXAMPLE):
+          row = self._rows[i]
+          reading = layouts.read(row, _parts(self._options, 'prompt', 'response'))
+          prompt(row, self._options, reading)
+          count = len(responses(row, self._options, reading))
+          told.add(i, reading)
+      except Unusable as error:
+        told.leave_out(i, error)
+      ends.append((ends[-1] if i else 0) + count)
+    told.check(EXAMPLE)
+    return {'ends': ends, 'said': told.lines(('prompt', 'response'))}
 
   def __len__(self) -> int:
     return self._ends[-1]
@@ -109,7 +124,8 @@ class FileExamples:
   def _read(self, i: int):
     row = self._rows[i]
     with _at(self._rows, i, EXAMPLE):
-      return prompt(row, self._options), responses(row, self._options)
+      reading = layouts.read(row, _parts(self._options, 'prompt', 'response'))
+      return prompt(row, self._options, reading), responses(row, self._options, reading)
 
   def __repr__(self) -> str:
     return f'FileExamples({self._options.files}: {len(self._rows)} rows, {len(self)} examples)'
@@ -151,31 +167,40 @@ def read_problems(options: DataOptions | str) -> list[dict]:
   if options.weights:
     raise ValueError(f'data.weights={options.weights}: problems are drawn evenly, weights are for sft')
   rows = rows_lib.Rows(rows_lib.paths(options.files))
-  problems, untested, contradictions = [], [], answers.Contradictions()
-  for i in _bar(len(rows), 'reading data'):
+  problems, numbers, untested, contradictions = [], [], [], answers.Contradictions()
+  told = readings.Readings(rows, options)
+  for i in rows_lib.bar(len(rows), 'reading data'):
     row = rows[i]
-    with _at(rows, i, PROBLEM):
-      try:
-        row = layouts.known(row)
-      except livecodebench.NoTests:
-        untested.append(i)
-        continue
-      found = _problem(row, options, rows, i)
-      if found['answer'] is None and found['tests'] is None and not row.get('constraints'):
-        found['answer'] = _of_solution(row, options)
-      found['answer'] = found['answer'] or ''
+    try:
+      with _at(rows, i, PROBLEM):
+        reading = layouts.read(row, _parts(options, 'prompt', 'answer'))
+        found = _problem(row, options, rows, i, reading)
+        row = row | reading.fields
+        if found['answer'] is None and found['tests'] is None and not row.get('constraints'):
+          found['answer'] = _of_solution(row, options)
+        found['answer'] = found['answer'] or ''
+    except livecodebench.NoTests:
+      untested.append(i)
+      continue
+    except Unusable as error:
+      told.leave_out(i, error)
+      continue
+    told.add(i, reading)
     problems.append(row | found)
+    numbers.append(i)
     if found['answer'] and found['tests'] is None:
       contradictions.add(found['prompt'], row.get('choices'))
     else:
       contradictions.skip()
   _check_tested(rows, untested)
-  _check_contradictions(rows, problems, contradictions)
+  told.check(PROBLEM)
+  _check_contradictions(rows, problems, numbers, contradictions)
+  readings.log(told.lines(('prompt', 'answer')))
   return problems
 
 
 def _of_solution(row: dict, options: DataOptions) -> str:
-  if options.answer or _lookup(row, ANSWER) is not None or _lookup(row, SOLUTION) is None:
+  if options.answer or templates.lookup(row, ANSWER) is not None or templates.lookup(row, SOLUTION) is None:
     raise _wrong(row, 'answer', options.answer or ANSWER, 'text or a number', 'nothing is there')
   solution = row[SOLUTION][0] if isinstance(row[SOLUTION], list) and len(row[SOLUTION]) == 1 else row[SOLUTION]
   try:
@@ -192,32 +217,49 @@ def _check_tested(rows: rows_lib.Rows, untested: list[int]) -> None:
                      f'statement ({places}): {livecodebench.WHERE}')
 
 
-def _check_contradictions(rows: rows_lib.Rows, problems: list[dict], contradictions: answers.Contradictions) -> None:
+def _check_contradictions(rows: rows_lib.Rows, problems: list[dict], numbers: list[int],
+                          contradictions: answers.Contradictions) -> None:
   """Raises ValueError, with both places, where the same is asked twice with different answers."""
   pairs = contradictions.pairs(lambda p: problems[p]['answer'])
   if pairs:
     first, second = pairs[0]
     told = ' and '.join(repr(problems[p]['answer'][:40]) for p in pairs[0])
-    others = ', '.join(map(rows.location, (later for _, later in pairs[1:6]))) + (', ...' if len(pairs) > 6 else '')
+    others = ', '.join(rows.location(numbers[later]) for _, later in pairs[1:6]) + (', ...' if len(pairs) > 6 else '')
     more = f' (and {len(pairs) - 1} more rows like it: {others})' if others else ''
-    raise ValueError(f'{rows.location(first)} and {rows.location(second)}: the same prompt with different answers, {told}'
-                     f'{more}; one is wrong: correct it or leave it out. It starts with '
+    raise ValueError(f'{rows.location(numbers[first])} and {rows.location(numbers[second])}: the same prompt with different '
+                     f'answers, {told}{more}; one is wrong: correct it or leave it out. It starts with '
                      f'{str(problems[first]["prompt"])[:60]!r}')
 
 
 def read_traces(options: DataOptions) -> Iterator[dict]:
   """Every response of files with the problem that it answers: prompt, response, answer, tests, domain, and further
   fields of the row for a verifier of your own; answer '' and tests None where a row has neither."""
-  used = {'messages', options.prompt, options.response, *f'{PROMPT}|{RESPONSE}'.split('|')}
   rows = rows_lib.Rows(rows_lib.paths(options.files))
-  for i in _bar(len(rows), 'reading data'):
+  told = readings.Readings(rows, options)
+  for i in rows_lib.bar(len(rows), 'reading data'):
     row = rows[i]
-    with _at(rows, i, EXAMPLE):
-      found, several = _problem(row, options, rows, i), responses(row, options)
+    try:
+      with _at(rows, i, EXAMPLE):
+        reading = layouts.read(row, _parts(options, *layouts.PARTS))
+        found, several = _problem(row, options, rows, i, reading), responses(row, options, reading)
+    except Unusable as error:
+      told.leave_out(i, error)
+      continue
+    told.add(i, reading)
+    read = {name for part in ('prompt', 'response') if part in reading.parts for name in reading.parts[part].used}
+    used = {'messages', 'id', 'responses', options.prompt, options.response, *f'{PROMPT}|{RESPONSE}'.split('|'), *read,
+            *response_layouts.candidates(row)}
+    further = {name: value for name, value in (row | reading.fields).items() if name not in used}
     for response in several:
-      further = {name: value for name, value in row.items() if name not in used and name != 'id'}
       yield further | {name: found[name] for name in ('prompt', 'tests', 'domain')} | {
           'answer': found['answer'] or '', 'response': response}
+  told.check(EXAMPLE)
+  readings.log(told.lines(layouts.PARTS))
+
+
+def _parts(options: DataOptions, *parts: str) -> tuple[str, ...]:
+  """Those of the parts that no field option names: in them what the layouts find counts."""
+  return tuple(part for part in parts if not getattr(options, part))
 
 
 def field(row: dict, option: str) -> Any:
@@ -226,65 +268,66 @@ def field(row: dict, option: str) -> Any:
   Raises:
     ValueError: a template that is malformed or names what the row lacks.
   """
-  return _fill(row, option) if '{' in option else _lookup(row, option)
+  return templates.fill(row, option) if '{' in option else templates.lookup(row, option)
 
 
-def prompt(row: dict, options: DataOptions) -> str | list[dict]:
-  """The row's prompt: text, or messages with role and content."""
-  value = field(row, options.prompt or PROMPT)
-  if value is None and not options.prompt:
-    value = conversation(row)[0]
+def _both(row: dict, fields: dict) -> dict:
+  """The row as the file has it, with what the layouts add to it."""
+  return row | {name: value for name, value in fields.items() if name not in row}
+
+
+def prompt(row: dict, options: DataOptions, reading: layouts.Reading | None = None) -> str | list[dict]:
+  """The row's prompt: text, or messages with role and content.
+
+  Args:
+    row: as the file has it. reading: what the layouts say about it, if that is known.
+  """
+  fields = (reading or layouts.read(row, _parts(options, 'prompt'))).fields
+  if options.prompt:
+    value = field(_both(row, fields), options.prompt)
+    value = chat_layouts.before_answer(value) or value
+  else:
+    value = fields.get('problem', templates.lookup(row, PROMPT))
   if isinstance(value, list) and value and all(
       isinstance(m, dict) and isinstance(m.get('role'), str) and isinstance(m.get('content'), str) for m in value):
-    return [{'role': m['role'], 'content': m['content']} for m in value]
-  if isinstance(value, str) and value.strip():
-    return value
-  raise _wrong(row, 'prompt', options.prompt or PROMPT, 'text or chat messages', _state(value))
+    value = [{name: m[name] for name in ('role', 'content')} for m in value]
+  elif not isinstance(value, str) or not value.strip():
+    raise _wrong(row, 'prompt', options.prompt or PROMPT, 'text or chat messages', _state(value))
+  return chat_layouts.with_system(value, fields.get('system'))
 
 
-def responses(row: dict, options: DataOptions) -> list[str]:
-  """The row's responses, at least one."""
-  value = field(row, options.response or RESPONSE)
-  if value is None and not options.response:
-    value = conversation(row)[1]
+def responses(row: dict, options: DataOptions, reading: layouts.Reading | None = None) -> list[str]:
+  """The row's responses, at least one. Arguments: as of `prompt`."""
+  fields = (reading or layouts.read(row, _parts(options, 'response'))).fields
+  if options.response:
+    value = field(_both(row, fields), options.response)
+    value = response_layouts.of_conversation(value) or value
+  else:
+    value = fields['responses'] if 'responses' in fields else templates.lookup(row, RESPONSE)
   values = value if isinstance(value, list) else [value]
   if not values or not all(isinstance(v, str) and v.strip() for v in values):
     raise _wrong(row, 'response', options.response or RESPONSE, 'text or a list of texts', _state(value))
-  return [_boxed(v) for v in values]
+  return [response_layouts.boxed(v) for v in values]
 
 
-def _boxed(response: str) -> str:
-  text, marker, last = response.rpartition('\n#### ')
-  return re.sub(r'<<[^<>]*>>', '', text) + f'\n\\boxed{{{last.strip()}}}' if marker else response
-
-
-def answer(row: dict, options: DataOptions) -> str | None:
+def answer(row: dict, options: DataOptions, fields: dict) -> str | None:
   """The row's answer as text (of a row with `choices` the letter), None if no field has one.
 
+  Args:
+    row: as the file has it. fields: what the layouts add.
+
   Raises:
-    ValueError: what is there is no answer: empty, true, false, a list.
+    ValueError: what is there is no answer: empty, true, false, a list, tests.
   """
-  value = field(row, options.answer or ANSWER)
+  found = fields.get('answer', templates.lookup(row, ANSWER))
+  value = field(_both(row, fields), options.answer) if options.answer else found
   if value is None:
     return None
-  choices = row.get('choices')
+  choices = fields.get('choices', row.get('choices'))
   try:
     return answers.letter(value, choices) if isinstance(choices, list) and choices else answers.text(value)
   except ValueError as error:
     raise _wrong(row, 'answer', options.answer or ANSWER, 'text or a number', str(error)) from error
-
-
-def tests(row: dict) -> dict | None:
-  """The row's tests in the form of verify.code; forms it does not know stay as they are."""
-  found = row.get('tests')
-  if isinstance(found, str) and found:  # parquet sets often hold them as text
-    found = json.loads(found)
-  if isinstance(found, list):
-    return {'cases': found} if found else None
-  if isinstance(found, dict) and {'inputs', 'outputs'} <= found.keys() and 'cases' not in found:
-    pairs = zip(found['inputs'], found['outputs'], strict=True)
-    return {'cases': [{'input': given, 'output': output} for given, output in pairs]}
-  return found or None
 
 
 def texts(rows: rows_lib.Rows, i: int, fields: list[str], remedy: str) -> list[str]:
@@ -302,7 +345,7 @@ def texts(rows: rows_lib.Rows, i: int, fields: list[str], remedy: str) -> list[s
       if name == 'prompt':
         value = prompt(row, DataOptions())
       elif name == 'response':
-        value = field(row, RESPONSE) or conversation(row)[1] or []
+        value = response_layouts.every(row) or templates.lookup(row, RESPONSE) or []
       else:
         value = field(row, name)
     except ValueError as error:
@@ -316,63 +359,29 @@ def texts(rows: rows_lib.Rows, i: int, fields: list[str], remedy: str) -> list[s
   return found
 
 
-def _problem(row: dict, options: DataOptions, rows: rows_lib.Rows, i: int) -> dict:
-  (file, number), own, domain = rows.place(i), row.get('id'), field(row, options.domain or DOMAIN)
+def _problem(row: dict, options: DataOptions, rows: rows_lib.Rows, i: int, reading: layouts.Reading) -> dict:
+  (file, number), whole = rows.place(i), row | reading.fields
+  own, judge = whole.get('id'), _judge(row, options, reading)
+  name, domain = pathlib.Path(file.path).name, judge_layouts.one_name(field(row, options.domain or DOMAIN))
   if domain is None and options.domain:
     raise _wrong(row, 'domain', options.domain, 'text', _state(None))
-  name, judge = pathlib.Path(file.path).name, tests(row)
   automatic = str(number + 1) if len(rows.files) == 1 else f'{name}:{number + 1}'
-  return {'prompt': prompt(row, options), 'answer': None if judge else answer(row, options), 'tests': judge,
-          'id': automatic if own is None else str(own), 'domain': name if domain is None else str(domain)}
+  return {'prompt': prompt(row, options, reading), 'answer': None if judge else answer(row, options, reading.fields),
+          'tests': judge, 'id': automatic if own is None else str(own), 'domain': name if domain is None else domain}
 
 
-def conversation(row: dict) -> tuple[list | None, str | None]:
-  """(what stands before the last assistant turn, that turn) of chat `messages` that end in one."""
-  messages = row.get('messages')
-  if not isinstance(messages, list) or len(messages) < 2 or not isinstance(messages[-1], dict):
-    return None, None
-  last = messages[-1]
-  return (messages[:-1], last.get('content')) if last.get('role') == 'assistant' else (messages, None)
-
-
-def _lookup(row: dict, option: str) -> Any:
-  for path in option.split('|'):
-    value = row
-    for name in path.strip().split('.'):
-      value = value.get(name) if isinstance(value, dict) else None
-    if value is not None:
-      return value
-  return None
-
-
-def _fill(row: dict, template: str) -> str | list[str]:
-  try:
-    parts = list(string.Formatter().parse(template))
-  except ValueError as error:
-    raise ValueError(f'the template {template!r} is malformed ({error}); braces that stay are written {{{{ and }}}}'
-                     ) from None
-  values = {}
-  for _, name, spec, conversion in parts:
-    if name is None:
-      continue
-    values[name] = _lookup(row, name)
-    items = values[name] if isinstance(values[name], list) else [values[name]]
-    if not name or spec or conversion or not items or not all(isinstance(x, (str, int, float)) for x in items):
-      raise ValueError(f'the template {template!r} needs {name!r} to be text in the row; found {", ".join(row)}. '
-                       'Braces that stay are written {{ and }}')
-  sizes = {len(value) for value in values.values() if isinstance(value, list)}
-  if len(sizes) > 1:
-    raise ValueError(f'the template {template!r} names lists of different lengths')
-  filled = [''.join(text + ('' if name is None else str(
-      values[name][i] if isinstance(values[name], list) else values[name])) for text, name, _, _ in parts)
-      for i in range(max(sizes, default=1))]
-  return filled if sizes else filled[0]
+def _judge(row: dict, options: DataOptions, reading: layouts.Reading) -> dict | None:
+  """The row's tests; where an option names the answer, tests that stand there, or else none if an answer does."""
+  named = field(_both(row, reading.fields), options.answer) if options.answer else None
+  if named is None:
+    return code_layouts.plain(row | reading.fields)
+  return code_layouts.read(named, row | reading.fields)
 
 
 def _wrong(row: dict, what: str, option: str, kind: str, state: str) -> ValueError:
   names = ', '.join(list(row)[:20]) + (', ...' if len(row) > 20 else '')
   return ValueError(f'{what} ({option!r}) must be {kind}, {state}; found {names or "no fields"}; data.{what} names another '
-                    'field')
+                    f'field (of the evaluate command: --{what}_field)')
 
 
 def _state(value: Any) -> str:
@@ -384,12 +393,7 @@ def _at(rows: rows_lib.Rows, i: int, needs: str):
   """Puts before an error where the row stands and what it needs."""
   try:
     yield
+  except (Unusable, livecodebench.NoTests):  # said by who reads, for all such rows together
+    raise
   except ValueError as error:
     raise ValueError(f'{rows.location(i)}: {needs}; {error}') from error
-
-
-def _bar(count: int, description: str):
-  """range(count), with a progress bar if it takes long."""
-  terminal = sys.stderr.isatty()
-  return tqdm.tqdm(range(count), desc=description, unit='row', delay=5, mininterval=0.2 if terminal else 20,
-                   dynamic_ncols=True, leave=False)

@@ -322,9 +322,11 @@ def _decide_here(response: str, row: dict) -> tuple[Verdict | None, str, dict]:
   if verdict is not None:
     return verdict, '', {}
   if row.get('constraints') is not None:
-    return None, response, {name: row[name] for name in ('constraints', 'tests', 'answer', 'choices') if name in row}
+    return None, response, {name: row[name] for name in (
+        'constraints', 'tests', 'answer', 'alternatives', 'choices') if name in row}
   if row.get('tests') is None:
-    return None, f'\\boxed{{{extract.answer_text(response)}}}', {'answer': str(row['answer'])}
+    others = {'alternatives': row['alternatives']} if row.get('alternatives') else {}
+    return None, f'\\boxed{{{extract.answer_text(response)}}}', {'answer': str(row['answer'])} | others
   return None, extract.final_text(response), {'tests': row['tests']}
 
 

@@ -21,7 +21,8 @@ def without_program(response: str, row: dict) -> Verdict | None:
     return math.NO_ANSWER if extract.code_text(response) is None else None
   if row.get('choices') is not None:
     return choice.verify(response, str(row['answer']), row['choices'])
-  return math.fast_verdict(response, str(row['answer']))
+  verdict = math.fast_verdict(response, str(row['answer']))
+  return None if row.get('alternatives') and verdict != math.EQUAL and verdict != math.NO_ANSWER else verdict
 
 
 def verify(response: str, row: dict) -> Verdict:
@@ -30,7 +31,8 @@ def verify(response: str, row: dict) -> Verdict:
   Args:
     response: the model's whole text.
     row: with `tests` (not None; see code.verify) or else `answer` (see math.verify; with `choices` see
-      choice.verify), with `constraints` (see constraints.verify), or with both: then both must hold.
+      choice.verify; `alternatives` are further answers, each right too), with `constraints` (see constraints.verify), or
+      with both: then both must hold.
   Returns:
     A Verdict; a response without a code block is ('wrong', 'no_answer').
   Raises:
@@ -40,11 +42,17 @@ def verify(response: str, row: dict) -> Verdict:
   check(row)
   if row.get('constraints') is not None:
     verdict = constraints.verify(response, row['constraints'])
-    rest = {name: row[name] for name in ('tests', 'answer', 'choices') if row.get(name) not in (None, '')}
+    rest = {name: row[name] for name in ('tests', 'answer', 'alternatives', 'choices') if row.get(name) not in (None, '')}
     return verdict if verdict.status != 'correct' or not rest else verify(response, rest)
   verdict = without_program(response, row)
   if verdict is not None:
     return verdict
   if row.get('tests') is not None:
     return code.verify(extract.code_text(response), row['tests'])
-  return math.verify(response, str(row['answer']), row.get('quick', False))
+  verdict = math.verify(response, str(row['answer']), row.get('quick', False))
+  for answer in row.get('alternatives') or ():
+    if verdict.status == 'correct':
+      break
+    other = math.verify(response, str(answer), row.get('quick', False))
+    verdict = other if other.status == 'correct' or other.reason == 'timeout' else verdict
+  return verdict
