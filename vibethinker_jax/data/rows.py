@@ -18,6 +18,8 @@ import sys
 import tempfile
 from typing import Iterator
 
+import tqdm
+
 from vibethinker_jax import disk
 from vibethinker_jax.data.formats import File, open_file
 
@@ -164,6 +166,13 @@ def write(rows: Rows, kept: list[int], path: str) -> None:
     else:
       with open(temporary, 'wb') as file:
         file.writelines(_line(rows.raw(i)) for i in kept)
+
+
+def bar(count: int, description: str):
+  """range(count), with a progress bar if it takes long."""
+  terminal = sys.stderr.isatty()
+  return tqdm.tqdm(range(count), desc=description, unit='row', delay=5, mininterval=0.2 if terminal else 20,
+                   dynamic_ncols=True, leave=False)
 
 
 def check_output(rows: Rows, path: str) -> None:

@@ -7,14 +7,10 @@ import json
 import pathlib
 import random
 import re
-import string
-import sys
-from typing import Any, Iterator, NamedTuple
-
-import tqdm
+from typing import Any, Iterator, Literal, NamedTuple
 
 from vibethinker_jax.config import AboveZero
-from vibethinker_jax.data import answers, layouts, livecodebench, rows as rows_lib, synthetic
+from vibethinker_jax.data import answers, layouts, livecodebench, rows as rows_lib, synthetic, templates, wording
 
 # Found automatically: the first of these paths that a row has.
 PROMPT = 'prompt|problem|question'
@@ -33,15 +29,22 @@ class DataOptions(NamedTuple):
   A field is a dotted path ('reward_model.ground_truth'), several with '|' between (the first that a row has), or, with
   a brace in it, a template over such paths: '{problem}\\nPut the answer in \\\\boxed{{}}.'; '' finds it.
 
+  A row that a stage of ours wrote (`worded` is true in it) is asked again exactly as it was, whatever prompt and wording.
+
   Attributes:
     files: paths and globs, with commas between (formats: data.rows); '' is the synthetic problems.
     weights: one for each entry of `files`, their shares of what is drawn; () draws every row once an epoch.
-    prompt: text or chat messages; '' is PROMPT, or what stands before the last assistant turn of `messages`.
+    prompt: text or chat messages; '' is PROMPT, or what stands before the last assistant turn of `messages`. A template
+      is all that is asked: nothing is added; in it {options} are the choices as lettered lines, {starter_code} the code.
     response: text, or a list of them, each an example of its own; '' is RESPONSE, or that turn of `messages`. A solution
       in GSM8K's form loses its <<6*7=42>> and ends in \\boxed{42} instead of #### 42: what rewards look for.
     answer: text or a number; '' is ANSWER, else the last box of `solution` (MATH, NuminaMath). After '####' (GSM8K)
       only what follows counts, without its commas; of a text with boxes in it, the last one.
     domain: the name to report a row under; '' is DOMAIN, or the file's name.
+    wording: 'papers' asks every row as the papers' protocol does, with what it does not say itself (data.wording); 'none'
+      asks it as it stands. A row of SFT is asked as a stage that judges answers would ask it. What such a stage could not
+      judge (a conversation without an answer, a proof) stays as its authors worded it: nothing is guessed from a response,
+      for published sets mix kinds.
   """
   files: str = ''
   weights: tuple[AboveZero, ...] = ()
@@ -49,6 +52,7 @@ class DataOptions(NamedTuple):
   response: str = ''
   answer: str = ''
   domain: str = ''
+  wording: Literal['papers', 'none'] = 'papers'
 
   def conflicts(self):
     if self.weights and len(self.weights) != len(rows_lib.entries(self.files)):
@@ -78,6 +82,11 @@ class SyntheticExamples:
     style = random.Random(f'{self.seed}/style/{index}').choice(sorted(responses))
     return {'prompt': row['prompt'], 'response': responses[style]}
 
+  @property
+  def firsts(self) -> dict[str, int]:
+    """As of FileExamples."""
+    return {'function' if self.domains[i] == 'code' else 'maths': i for i in reversed(range(len(self.domains)))}
+
   def __repr__(self) -> str:
     return f'SyntheticExamples({self.domains}, {self.levels}, {self.seed}, {self.size}, {self.templates})'
 
@@ -87,6 +96,9 @@ class FileExamples:
 
   Every row is looked at once at the start, so that a bad one is found before anything runs.
 
+  Attributes:
+    firsts: {kind of problem (data.wording): the index of its first example}.
+
   Raises:
     ValueError: a bad row, with file and line number.
   """
@@ -94,22 +106,27 @@ class FileExamples:
   def __init__(self, options: DataOptions):
     self._options = options
     self._rows = rows_lib.Rows(rows_lib.paths(options.files))
-    self._ends = array.array('Q')  # examples up to and with each row
-    for i in _bar(len(self._rows), 'reading data'):
-      self._ends.append((self._ends[-1] if i else 0) + len(self._read(i)[1]))
+    self._ends, self.firsts = array.array('Q'), {}  # examples up to and with each row
+    for i in rows_lib.bar(len(self._rows), 'reading data'):
+      _, several, kind = self._read(i)
+      self.firsts.setdefault(kind, self._ends[-1] if i else 0)
+      self._ends.append((self._ends[-1] if i else 0) + len(several))
 
   def __len__(self) -> int:
     return self._ends[-1]
 
   def __getitem__(self, index: int) -> dict:
     i = bisect.bisect_right(self._ends, index)
-    found, responses = self._read(i)
-    return {'prompt': found, 'response': responses[index - (self._ends[i - 1] if i else 0)]}
+    found, several, _ = self._read(i)
+    return {'prompt': found, 'response': several[index - (self._ends[i - 1] if i else 0)]}
 
   def _read(self, i: int):
     row = self._rows[i]
     with _at(self._rows, i, EXAMPLE):
-      return prompt(row, self._options), responses(row, self._options)
+      several = responses(row, self._options)
+      judged = _judged(row, self._options, several)
+      found = _question(row, self._options, judged)
+      return found['prompt'], several, wording.kind_of(judged, str(found['problem']))
 
   def __repr__(self) -> str:
     return f'FileExamples({self._options.files}: {len(self._rows)} rows, {len(self)} examples)'
@@ -142,7 +159,8 @@ def read_problems(options: DataOptions | str) -> list[dict]:
     options: or just their `files`.
 
   Returns:
-    Rows with prompt, answer, tests, id, domain and whatever else the row had.
+    Rows with prompt (what a model is asked), problem (the bare question), answer, tests, id, domain and whatever else the
+    row had.
 
   Raises:
     ValueError: a bad row, with file and line number.
@@ -152,7 +170,7 @@ def read_problems(options: DataOptions | str) -> list[dict]:
     raise ValueError(f'data.weights={options.weights}: problems are drawn evenly, weights are for sft')
   rows = rows_lib.Rows(rows_lib.paths(options.files))
   problems, untested, contradictions = [], [], answers.Contradictions()
-  for i in _bar(len(rows), 'reading data'):
+  for i in rows_lib.bar(len(rows), 'reading data'):
     row = rows[i]
     with _at(rows, i, PROBLEM):
       try:
@@ -175,7 +193,7 @@ def read_problems(options: DataOptions | str) -> list[dict]:
 
 
 def _of_solution(row: dict, options: DataOptions) -> str:
-  if options.answer or _lookup(row, ANSWER) is not None or _lookup(row, SOLUTION) is None:
+  if options.answer or templates.lookup(row, ANSWER) is not None or templates.lookup(row, SOLUTION) is None:
     raise _wrong(row, 'answer', options.answer or ANSWER, 'text or a number', 'nothing is there')
   solution = row[SOLUTION][0] if isinstance(row[SOLUTION], list) and len(row[SOLUTION]) == 1 else row[SOLUTION]
   try:
@@ -206,17 +224,18 @@ def _check_contradictions(rows: rows_lib.Rows, problems: list[dict], contradicti
 
 
 def read_traces(options: DataOptions) -> Iterator[dict]:
-  """Every response of files with the problem that it answers: prompt, response, answer, tests, domain, and further
+  """Every response of files with the problem that it answers: prompt, problem, response, answer, tests, domain, and further
   fields of the row for a verifier of your own; answer '' and tests None where a row has neither."""
   used = {'messages', options.prompt, options.response, *f'{PROMPT}|{RESPONSE}'.split('|')}
   rows = rows_lib.Rows(rows_lib.paths(options.files))
-  for i in _bar(len(rows), 'reading data'):
+  for i in rows_lib.bar(len(rows), 'reading data'):
     row = rows[i]
     with _at(rows, i, EXAMPLE):
-      found, several = _problem(row, options, rows, i), responses(row, options)
+      several = responses(row, options)
+      found = _problem(row, options, rows, i, several)
     for response in several:
       further = {name: value for name, value in row.items() if name not in used and name != 'id'}
-      yield further | {name: found[name] for name in ('prompt', 'tests', 'domain')} | {
+      yield further | {name: found[name] for name in ('prompt', 'problem', 'tests', 'domain')} | {
           'answer': found['answer'] or '', 'response': response}
 
 
@@ -226,7 +245,7 @@ def field(row: dict, option: str) -> Any:
   Raises:
     ValueError: a template that is malformed or names what the row lacks.
   """
-  return _fill(row, option) if '{' in option else _lookup(row, option)
+  return templates.fill(row, option) if '{' in option else templates.lookup(row, option)
 
 
 def prompt(row: dict, options: DataOptions) -> str | list[dict]:
@@ -300,7 +319,7 @@ def texts(rows: rows_lib.Rows, i: int, fields: list[str], remedy: str) -> list[s
   for name in fields:
     try:
       if name == 'prompt':
-        value = prompt(row, DataOptions())
+        value = _question(row, DataOptions(wording='none'), row)['problem']
       elif name == 'response':
         value = field(row, RESPONSE) or conversation(row)[1] or []
       else:
@@ -316,14 +335,39 @@ def texts(rows: rows_lib.Rows, i: int, fields: list[str], remedy: str) -> list[s
   return found
 
 
-def _problem(row: dict, options: DataOptions, rows: rows_lib.Rows, i: int) -> dict:
+def _problem(row: dict, options: DataOptions, rows: rows_lib.Rows, i: int, responses: list[str] = ()) -> dict:
   (file, number), own, domain = rows.place(i), row.get('id'), field(row, options.domain or DOMAIN)
   if domain is None and options.domain:
     raise _wrong(row, 'domain', options.domain, 'text', _state(None))
   name, judge = pathlib.Path(file.path).name, tests(row)
   automatic = str(number + 1) if len(rows.files) == 1 else f'{name}:{number + 1}'
-  return {'prompt': prompt(row, options), 'answer': None if judge else answer(row, options), 'tests': judge,
-          'id': automatic if own is None else str(own), 'domain': name if domain is None else str(domain)}
+  gold = None if judge else answer(row, options)
+  return _question(row, options, _judged(row, options, responses)) | {
+      'answer': gold, 'tests': judge, 'id': automatic if own is None else str(own),
+      'domain': name if domain is None else str(domain)}
+
+
+def _question(row: dict, options: DataOptions, judged: dict) -> dict:
+  """{'prompt': what a model is asked, 'problem': the bare question}; judged: as of _judged."""
+  if row.get('worded') is True:
+    found = prompt(row, DataOptions(prompt='prompt'))
+    return {'prompt': found, 'problem': row.get('problem') or found}
+  if '{' in options.prompt:
+    found, bare = prompt(row | wording.fields(judged), options), templates.lookup(row, 'problem|question|prompt')
+    return {'prompt': found, 'problem': bare if isinstance(bare, str) and bare.strip() else found}
+  bare = prompt(row, options)
+  return {'prompt': bare if options.wording == 'none' else wording.asked(bare, judged), 'problem': bare}
+
+
+def _judged(row: dict, options: DataOptions, responses: list[str] = ()) -> dict:
+  """The row with the tests and the answer by which a stage would judge it, None and '' where there is none that it could;
+  an answer that is one of the responses is none."""
+  found = row | {'tests': None, 'answer': ''}
+  with contextlib.suppress(ValueError):  # a problem's is told by those who need it; an example may go without
+    found['tests'] = tests(row)
+    gold = None if found['tests'] else answer(row, options) or _of_solution(row, options)
+    found['answer'] = '' if gold is None or gold in responses else gold
+  return found
 
 
 def conversation(row: dict) -> tuple[list | None, str | None]:
@@ -333,40 +377,6 @@ def conversation(row: dict) -> tuple[list | None, str | None]:
     return None, None
   last = messages[-1]
   return (messages[:-1], last.get('content')) if last.get('role') == 'assistant' else (messages, None)
-
-
-def _lookup(row: dict, option: str) -> Any:
-  for path in option.split('|'):
-    value = row
-    for name in path.strip().split('.'):
-      value = value.get(name) if isinstance(value, dict) else None
-    if value is not None:
-      return value
-  return None
-
-
-def _fill(row: dict, template: str) -> str | list[str]:
-  try:
-    parts = list(string.Formatter().parse(template))
-  except ValueError as error:
-    raise ValueError(f'the template {template!r} is malformed ({error}); braces that stay are written {{{{ and }}}}'
-                     ) from None
-  values = {}
-  for _, name, spec, conversion in parts:
-    if name is None:
-      continue
-    values[name] = _lookup(row, name)
-    items = values[name] if isinstance(values[name], list) else [values[name]]
-    if not name or spec or conversion or not items or not all(isinstance(x, (str, int, float)) for x in items):
-      raise ValueError(f'the template {template!r} needs {name!r} to be text in the row; found {", ".join(row)}. '
-                       'Braces that stay are written {{ and }}')
-  sizes = {len(value) for value in values.values() if isinstance(value, list)}
-  if len(sizes) > 1:
-    raise ValueError(f'the template {template!r} names lists of different lengths')
-  filled = [''.join(text + ('' if name is None else str(
-      values[name][i] if isinstance(values[name], list) else values[name])) for text, name, _, _ in parts)
-      for i in range(max(sizes, default=1))]
-  return filled if sizes else filled[0]
 
 
 def _wrong(row: dict, what: str, option: str, kind: str, state: str) -> ValueError:
@@ -386,10 +396,3 @@ def _at(rows: rows_lib.Rows, i: int, needs: str):
     yield
   except ValueError as error:
     raise ValueError(f'{rows.location(i)}: {needs}; {error}') from error
-
-
-def _bar(count: int, description: str):
-  """range(count), with a progress bar if it takes long."""
-  terminal = sys.stderr.isatty()
-  return tqdm.tqdm(range(count), desc=description, unit='row', delay=5, mininterval=0.2 if terminal else 20,
-                   dynamic_ncols=True, leave=False)

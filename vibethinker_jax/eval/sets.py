@@ -113,7 +113,7 @@ def synthetic_set(domains, count: int, seed: int, levels: tuple, templates: tupl
 
 
 def bare(row: dict) -> str:
-  """The problem's text without what a preset puts around it; of chat messages the users' turns."""
+  """The problem's text without the words that ask for an answer; of chat messages the users' turns."""
   text = row.get('problem') or row['prompt']
   if isinstance(text, list):
     return '\n'.join(turn['content'] for turn in text if turn['role'] == 'user')

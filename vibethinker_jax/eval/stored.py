@@ -4,6 +4,7 @@ import collections
 from typing import NamedTuple
 
 from vibethinker_jax.data import rows as rows_lib, sources
+from vibethinker_jax.eval import sets
 
 RESPONSE = 'response|responses|output|outputs|completion|completions|generation|generations'
 ID = 'id|task_id|problem_id|question_id|unique_id|idx|index'
@@ -76,7 +77,8 @@ def _owner(row, location, names, by_id, by_text, options) -> tuple[str, str]:
     return row['set'], str(row['id'])
   found = []
   try:
-    found = by_text[_text(sources.prompt(row, options))]
+    prompt = sources.prompt(row, options)  # as it was asked, or bare
+    found = by_text[_text(prompt)] or by_text[sets.bare({'prompt': prompt})]
   except ValueError:  # no prompt in it: then its id has to do
     for name in ID.split('|'):
       found = found or by_id.get(str(row.get(name)), []) if row.get('set') in (None, *names) else []
