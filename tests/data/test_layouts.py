@@ -72,15 +72,6 @@ def test_numbered_choices(tmp_path):
   assert row['answer'] == 'B'
 
 
-def test_maths_prompts():
-  ask = lambda row: presets.prompt({'id': '1', 'answer': '5', 'tests': None} | row, 'maths')
-  asked = ask({'prompt': 'What is 2+3?'})
-  assert asked == "What is 2+3? Let's think step by step and output the final answer within \\boxed{}."
-  assert ask({'prompt': asked}) == asked  # not twice
-  chat = [{'role': 'user', 'content': 'What is 2+3?'}]
-  assert ask({'prompt': chat}) == chat
-
-
 def test_presets_are_the_papers():
   """VibeThinker-1.5B, its table of results."""
   table = {name: (p.problems, p.samples, p.temperature, p.top_p, p.max_tokens) for name, p in presets.PRESETS.items()}

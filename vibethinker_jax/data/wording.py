@@ -95,11 +95,13 @@ def asked(problem: str | list[dict], row: dict) -> str | list[dict]:
 
 def options(choices: list) -> str:
   """'A) ...' and so on, a line each; of options that bring their letters along, those go."""
-  texts, letters = [str(choice).strip() for choice in choices], string.ascii_uppercase
-  own = [re.match(rf'\(?{letter}\s*[).:]\s*(?=\S)', text) for letter, text in zip(letters, texts)]
-  if len(own) == len(texts) and all(own):
-    texts = [text[match.end():] for text, match in zip(texts, own)]
-  return '\n'.join(f'{letter}) {text}' for letter, text in zip(letters, texts))
+  return '\n'.join(f'{letter}) {text}' for letter, text in _lettered(choices))
+
+
+def _lettered(choices: list) -> list[tuple[str, str]]:
+  pairs = [(letter, str(choice).strip()) for letter, choice in zip(string.ascii_uppercase, choices)]
+  own = [re.match(rf'\(?{letter}\s*[).:]\s*(?=\S)', text) for letter, text in pairs]
+  return [(letter, text[match.end():]) for (letter, text), match in zip(pairs, own)] if all(own) else pairs
 
 
 def fields(row: dict) -> dict:
@@ -140,11 +142,9 @@ def _asks(said: str, sign: re.Pattern, words: re.Pattern, plainly: re.Pattern) -
 
 def _shows_options(said: str, choices: list) -> bool:
   """Whether every option stands in the text behind its letter: 'A) x', '(A) x', 'A. x', '$\\textbf{(A)}$ x'."""
-  text, lines = _plain(said), options(choices).split('\n')
-  if len(lines) != len(choices):  # an option of several lines
-    lines = [f'{letter}) {choice}' for letter, choice in zip(string.ascii_uppercase, choices)]
-  return all(re.search(rf'(?<![A-Za-z0-9]){line[0]}(?=[\W_])[\W_]{{1,12}}?{re.escape(_plain(line[2:]))}(?!\w)', text)
-             for line in lines)
+  text = _plain(said)
+  return all(re.search(rf'(?<![A-Za-z0-9]){letter}(?=[\W_])[\W_]{{1,12}}?{re.escape(_plain(option))}(?!\w)', text)
+             for letter, option in _lettered(choices))
 
 
 def _answers_by_letter(said: str, answer: str) -> bool:
