@@ -13,7 +13,7 @@ HUMANEVAL = {'task_id': 'HumanEval/0', 'prompt': 'def add(a, b):\n    """Sum."""
              'test': 'def check(candidate):\n  assert candidate(2, 3) == 5\n  assert candidate(0, 0) == 0\n'}
 MBPP = {'text': 'Add two numbers.', 'code': 'def add(a, b):\r\n  return a + b', 'task_id': 11, 'test_setup_code': '',
         'test_list': ['assert add(2, 3) == 5', 'assert add(0, 0) == 0'], 'challenge_test_list': []}
-LEETCODE = {'problem': 'Complete this.\n```python\nclass Solution:\n```', 'solutions':
+LEETCODE = {'problem': 'Complete this.\n```python\nclass Solution:\n  def add(self, a, b):\n```', 'solutions':
             'class Solution:\n  def add(self, a: int, b: int) -> int:\n    return a + b\n',
             'tests': {'functional': 'def check(candidate):\n  assert candidate(a = 2, b = 3) == 5\n\n'
                                     'check(Solution().add)'}}
