@@ -59,7 +59,8 @@ def test_options_that_do_not_fit(change, message):
   assert message in ' '.join(rl.Options(**options | change).conflicts())
 
 
-def test_prompts_from_files_and_from_stages(tmp_path):
+def test_prompts_from_files_and_from_stages(tmp_path, monkeypatch):
+  monkeypatch.setattr(rl.asked, 'show', lambda *_: None)
   for name in ('a.jsonl', 'hard/data.jsonl'):
     (tmp_path / name).parent.mkdir(exist_ok=True)
     (tmp_path / name).write_text(json.dumps({'q': name, 'answer': '1'}) + '\n')

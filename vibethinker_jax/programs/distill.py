@@ -128,6 +128,8 @@ def run(stage: Stage, options: Options) -> dict:
     for name in COUNTS:
       dropped[line['domain']][name] += line[name]
   student = open_model(stage, options.init_from)
+  if not hosts.agreed((stage.directory / asked.NAME).exists):  # no teacher was needed any more
+    asked.show(stage, student.tokenizer, asked.firsts(_every(problems)))
   scored = score(stage, options, student, _encoded(student, path, problems, dropped, options))
   verdicts = selection.select(
       [x.domain for x in scored], [x.problem for x in scored], [x.tokens for x in scored], [x.score for x in scored],
@@ -171,7 +173,7 @@ def sample(stage: Stage, options: Options, problems: dict[str, dict[str, dict]])
       teacher = None  # only one of them in memory
       teacher = open_model(stage, name) if left[job] else None
       if teacher and not shown:
-        asked.show(stage, teacher.tokenizer, asked.firsts(row for rows in problems.values() for row in rows.values()))
+        asked.show(stage, teacher.tokenizer, asked.firsts(_every(problems)))
         shown = True
       for rows in _chunks(left[job], options.chunk):
         scored = benchmarks.sample_and_verify(
@@ -269,6 +271,10 @@ def _encoded(student: Model, path: pathlib.Path, problems: dict, dropped: dict, 
       dropped[trace.domain][reason] += 1
     else:
       yield Encoded(i, trace.domain, trace.problem, ids[:-count], ids[-count:])
+
+
+def _every(problems: dict) -> Iterator[dict]:
+  return (row for rows in problems.values() for row in rows.values())
 
 
 def _chunks(items: Iterable, size: int) -> Iterator[list]:
