@@ -85,7 +85,8 @@ class SyntheticExamples:
   @property
   def firsts(self) -> dict[str, int]:
     """As of FileExamples."""
-    return {'function' if self.domains[i] == 'code' else 'maths': i for i in reversed(range(len(self.domains)))}
+    kinds = ['function' if domain == 'code' else 'maths' for domain in self.domains]
+    return {kind: kinds.index(kind) for kind in dict.fromkeys(kinds)}
 
   def __repr__(self) -> str:
     return f'SyntheticExamples({self.domains}, {self.levels}, {self.seed}, {self.size}, {self.templates})'
