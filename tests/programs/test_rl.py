@@ -67,7 +67,7 @@ def test_prompts_from_files_and_from_stages(tmp_path, monkeypatch):
   stage = types.SimpleNamespace(recipe=types.SimpleNamespace(stages=('hard', 'rl'), seed=0), name='rl', workdir=tmp_path)
   options = types.SimpleNamespace(data=DataOptions(f'{tmp_path}/a.jsonl, hard', prompt='Solve {q}'), filter_samples=0,
                                   domains=(), levels=(), problems=0)
-  rows = rl.starting_prompts(stage, options, None)
+  rows = rl.starting_prompts(stage, options, types.SimpleNamespace(tokenizer=None))
   assert [(row['prompt'], row['id']) for row in rows] == [
       ('Solve a.jsonl', 'a.jsonl:1'), ('Solve hard/data.jsonl', 'data.jsonl:1')]
 
