@@ -20,9 +20,7 @@ import re
 import string
 
 MATHS = "{problem} Let's think step by step and output the final answer within \\boxed{{}}."
-LETTER = ("{problem}\n\nLet's think step by step and output the letter of the right option within "
-          '\\boxed{{}}.')
-CHOICE = LETTER.replace('{problem}', '{problem}\n\n{options}')
+LETTER = "{problem}\n\nLet's think step by step and output the letter of the right option within \\boxed{{}}."
 BOX_IT = '{problem}\n\nWrite the final answer itself within \\boxed{{}}.'
 _TASK = ('You will be given a question (problem specification) and will generate a correct Python program that matches '
          'the specification and passes all tests.\n\nQuestion: {problem}\n\n')
@@ -38,7 +36,6 @@ COMPLETE = ('Complete this Python function. Answer with the whole function, with
             'block.\n\n```python\n{starter_code}```')
 FUNCTION = '{problem}\nAnswer with the whole Python code in one ```python block.'
 NAMED = '{problem}\n\nThe function to write is `{name}`.'
-KINDS = ('maths', 'choice', 'function', 'stdin', 'completion')
 
 # A box in a problem is often a part of it (an operation, a gap to be filled): these words make it an instruction.
 _BOX = re.compile(r'\\(?:boxed|fbox)(?![a-zA-Z])(?!\s*\{\s*\\(?!text|mathrm|l?dots))')
@@ -58,11 +55,12 @@ _ASSERTED = re.compile(r'^[ \t]*assert[ \t(]+(\w+)\(', re.MULTILINE)
 
 
 def kind_of(row: dict, problem: str = '') -> str:
-  """One of KINDS, by how the row is judged; '' for constraints, and for a row that nothing judges.
+  """'maths', 'choice', 'function', 'stdin' or 'completion', by how the row is judged; '' for constraints, and for a row that
+  nothing judges.
 
   Args:
     row: with tests (the form of verify.code), choices, answer, starter_code, constraints, whichever it has. problem: its
-      text; only a row whose problem is its starter code (HumanEval) is a completion.
+      text; only a row whose problem is its starter code (HumanEval) is a completion, without it a function.
   """
   tests, starter = row.get('tests'), row.get('starter_code') or ''
   if row.get('constraints') is not None:
@@ -72,7 +70,7 @@ def kind_of(row: dict, problem: str = '') -> str:
       return 'completion'
     stdin = isinstance(tests, dict) and 'cases' in tests and not tests.get('function') and not starter.strip()
     return 'stdin' if stdin else 'function'
-  return 'choice' if row.get('choices') else 'maths' if row.get('answer') not in (None, '') else ''
+  return 'choice' if row.get('choices') and isinstance(row['choices'], list) else 'maths' if row.get('answer') not in (None, '') else ''
 
 
 def asked(problem: str | list[dict], row: dict) -> str | list[dict]:
@@ -106,7 +104,7 @@ def _lettered(choices: list) -> list[tuple[str, str]]:
 
 def fields(row: dict) -> dict:
   """What a template of the user's finds besides the row's own fields: {options} as lines, {starter_code} of any program."""
-  found = {'options': options(row['choices'])} if row.get('choices') else {}
+  found = {'options': options(row['choices'])} if row.get('choices') and isinstance(row['choices'], list) else {}
   return found | ({'starter_code': row.get('starter_code') or ''} if row.get('tests') is not None else {})
 
 
