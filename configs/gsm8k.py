@@ -10,8 +10,6 @@ Needs a Hugging Face directory of the model and the two files of https://github.
 
 from ml_collections import config_dict
 
-TASK = '{problem|question}\nPlease reason step by step, and put your final answer within \\boxed{{}}.'
-
 
 def get_config(arg=''):
   if arg not in ('', 'runlocal'):
@@ -29,7 +27,7 @@ def get_config(arg=''):
   config.compilation_cache = 'auto'  # a directory; '': none
   config.hang_seconds = 0.0  # end a process that finishes nothing for so long; it is reported in any case
 
-  data = dict(files='gsm8k/train.jsonl', weights=(), prompt=TASK, response='', answer='', domain='')
+  data = dict(files='gsm8k/train.jsonl', weights=(), prompt='', response='', answer='', domain='', wording='papers')
   config.sft = config_dict.ConfigDict(dict(
       program='sft', init_from='base', data=data | dict(response='solution|answer'), domains=(), levels=(), problems=0,
       steps=4 if local else 700, batch_size=2 if local else 16, length=512 if local else 1024, too_long='error',

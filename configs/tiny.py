@@ -33,7 +33,7 @@ def get_config():
   maths = ('algebra', 'geometry', 'calculus', 'statistics')
 
   # Files of your own: data.files=traces.jsonl, and names of their fields where they are not found.
-  data = dict(files='', weights=(), prompt='', response='', answer='', domain='')
+  data = dict(files='', weights=(), prompt='', response='', answer='', domain='', wording='papers')
   # Spectrum: SFT on several worked styles of each problem, with checkpoints to choose specialists from.
   config.sft = config_dict.ConfigDict(dict(
       program='sft', init_from='scratch', data=data, domains=maths * 3 + ('code',), levels=(1,), problems=1_000_000,

@@ -11,8 +11,6 @@ v5p:2x2x2; --config=configs/vibethinker_1p5b.py:256 is for 256: a row of the glo
 
 from ml_collections import config_dict
 
-MATHS = '{problem|question|prompt}\nPlease reason step by step, and put your final answer within \\boxed{{}}.'
-
 
 def get_config(arg='16'):
   if not arg.isdigit() or int(arg) < 1:
@@ -33,7 +31,7 @@ def get_config(arg='16'):
   config.profile_steps = ()  # (10, 12): traces of these steps of each sft and rl stage, for xprof
   config.compilation_cache = 'auto'  # a directory; '': none
   config.hang_seconds = 0.0  # end a process that finishes nothing for so long; it is reported in any case
-  data = dict(files='', weights=(), prompt='', response='', answer='', domain='')
+  data = dict(files='', weights=(), prompt='', response='', answer='', domain='', wording='papers')
 
   # SFT settings of the 1.5B are not published; these are the 3B's (3B §2.1): global batch 128, 5e-5 -> 8e-8 cosine, 5%
   # warm-up, 5 epochs. remat: by the compiler's schedule attention_qkv would be no faster, and a 32K row of MGPO would not fit
@@ -51,7 +49,7 @@ def get_config(arg='16'):
                  prompt_columns=1024, cache='auto', cache_dtype='auto', cache_tokens=360_000,
                  page=0)
   config.probe = config_dict.ConfigDict(dict(
-      program='probe', init_from='sft', data=data | dict(files='data/probe_*.jsonl', prompt=MATHS), levels=(),
+      program='probe', init_from='sft', data=data | dict(files='data/probe_*.jsonl'), levels=(),
       problems=100,
       samples=16, k=8, sampler=sampler))
   config.merge = config_dict.ConfigDict(dict(program='merge', init_from='sft', probe='probe', weights=()))
@@ -67,7 +65,7 @@ def get_config(arg='16'):
       loss=dict(
           strength=2.0, target=0.5, normalise='std', aggregation='sequence_mean', clip_low=0.2, clip_high=0.2,
           importance_cap=0.0, long2short=0.0, kl=0.0))
-  maths = data | dict(files='data/rl_maths.jsonl', prompt=MATHS)
+  maths = data | dict(files='data/rl_maths.jsonl')
   config.rl_math_16k = config_dict.ConfigDict(rl | dict(init_from='merge', data=maths, sampler=sampler))
   wide = sampler | dict(max_tokens=31_744, columns=32_768)
   config.rl_math_32k = config_dict.ConfigDict(rl | dict(
@@ -84,7 +82,7 @@ def get_config(arg='16'):
   config.evaluate_maths = config_dict.ConfigDict(evaluate | dict(
       data=data | dict(files='data/aime24.parquet,data/aime25.parquet,data/hmmt25.parquet')))
   config.evaluate_math500 = config_dict.ConfigDict(evaluate | dict(
-      data=data | dict(files='data/math500.jsonl', prompt=MATHS)))
+      data=data | dict(files='data/math500.jsonl')))
   config.evaluate_code = config_dict.ConfigDict(evaluate | dict(
       data=data | dict(files='data/livecodebench_v5.jsonl,data/livecodebench_v6.jsonl'), samples=8, ks=(1, 8),
       sampler=protocol | dict(temperature=0.6)))

@@ -9,7 +9,6 @@ Values marked "not published" are choices of ours.
 
 from ml_collections import config_dict
 
-MATHS = '{problem|question|prompt}\nPlease reason step by step, and put your final answer within \\boxed{{}}.'
 REFERENCE = 'VibeThinker-1.5B'
 
 
@@ -28,7 +27,7 @@ def get_config():
   config.profile_steps = ()  # (10, 12): traces of these steps of each sft and rl stage, for xprof
   config.compilation_cache = 'auto'  # a directory; '': none
   config.hang_seconds = 0.0  # end a process that finishes nothing for so long; it is reported in any case
-  data = dict(files='', weights=(), prompt='', response='', answer='', domain='')
+  data = dict(files='', weights=(), prompt='', response='', answer='', domain='', wording='papers')
 
   # 3B §2.1: packed, global batch 128, 5e-5 -> 8e-8 cosine, 5% linear warm-up; 5 epochs broad, then 2 epochs hard.
   # steps = epochs x tokens of the set / (128 x 65 536).
@@ -43,7 +42,7 @@ def get_config():
   sampler = dict(max_tokens=63_488, temperature=1.0, top_p=1.0, slots=1024, steps_per_call=64, columns=65_536,
                  prompt_columns=2048, cache='auto', cache_dtype='auto', cache_tokens=500_000,
                  page=0)
-  probe = dict(program='probe', data=data | dict(files='data/probe_*.jsonl', prompt=MATHS), levels=(), problems=100,
+  probe = dict(program='probe', data=data | dict(files='data/probe_*.jsonl'), levels=(), problems=100,
                samples=16, k=8, sampler=sampler)
   config.probe = config_dict.ConfigDict(probe | dict(init_from='sft'))
   config.merge = config_dict.ConfigDict(dict(program='merge', init_from='sft', probe='probe', weights=()))
@@ -68,7 +67,7 @@ def get_config():
       clip_norm=1.0, moments_dtype='float32', recompute_logps=False, checkpoint_steps=20, examples_steps=10,
       remat='attention', attention='auto', unroll=False,
       max_skipped=5, sampler=sampler, loss=loss)
-  maths = data | dict(files='data/rl_maths.jsonl', prompt=MATHS)
+  maths = data | dict(files='data/rl_maths.jsonl')
   config.rl_math = config_dict.ConfigDict(rl | dict(init_from='merge_hard', data=maths))
   # Long2Short (3B §2.2.2), lambda_len = 0.2: a second maths stage that rewards the shorter of the right responses.
   config.rl_short = config_dict.ConfigDict(rl | dict(

@@ -39,8 +39,11 @@ DATA = flags.DEFINE_string(
 LIMIT = flags.DEFINE_integer('limit', 0, 'Only so many problems from the start of each set of files; 0 is all.',
                              lower_bound=0)
 PROMPT_FIELD = flags.DEFINE_string(
-    'prompt_field', '', "Field of the prompt in --data, or a template: '{problem} Put the answer in \\boxed{{}}.' "
-    'Default: found (prompt, problem, question), and worded as the preset says.')
+    'prompt_field', '', "Field of the prompt in --data, or a template: '{problem} Put the answer in \\boxed{{}}.', to "
+    'which nothing is added; {options} are lettered lines in it. Default: found (prompt, problem, question).')
+WORDING = flags.DEFINE_enum(
+    'wording', 'papers', sources.DataOptions.__annotations__['wording'].__args__, "'papers': as the papers' protocol asks "
+    'a problem of its kind, with what it does not say itself; none: as it stands in --data.')
 ANSWER_FIELD = flags.DEFINE_string(
     'answer_field', '', 'Field of the answer in --data. Default: found (answer, reward_model.ground_truth, final_answer, '
     'ground_truth, target, ...; else the last box of solution).')
@@ -78,7 +81,7 @@ COMPARED, STORED, STORED_FILES = 'with --compare', 'with --responses and no --da
 STORED_SYNTHETIC, SAMPLED_FILES = 'with --responses and --data=synthetic', 'with --checkpoint and --data=FILES'
 SAMPLED_SYNTHETIC = 'with --checkpoint on synthetic problems'
 _ALL = 'output samples temperature top_p max_tokens trained_on train_fields data'
-_SYNTHETIC, _FIELDS = 'domains problems templates levels seed', 'prompt_field answer_field domain_field preset'
+_SYNTHETIC, _FIELDS = 'domains problems templates levels seed', 'prompt_field answer_field domain_field wording preset'
 _STORED, _SAMPLED = 'responses response_field verdict_field tokenizer', 'checkpoint slots seed'
 READ = {
     COMPARED: given.words('compare output'),
@@ -202,7 +205,8 @@ def read_sets(data: str) -> list[sets_lib.Set]:
   if PRESET.value and len(PRESET.value) != len(files):
     raise ValueError(f'--preset names {len(PRESET.value)} protocols for {len(entries)} entries of --data: give one for '
                      'all, or one for each')
-  options = sources.DataOptions('', prompt=PROMPT_FIELD.value, answer=ANSWER_FIELD.value, domain=DOMAIN_FIELD.value)
+  options = sources.DataOptions('', prompt=PROMPT_FIELD.value, answer=ANSWER_FIELD.value, domain=DOMAIN_FIELD.value,
+                                wording=WORDING.value)
   found = [sets_lib.read(options._replace(files=entry), preset, *protocol, LIMIT.value)
            for entry, preset in zip(files, PRESET.value or [''] * len(files))]
   return distinct(found)
@@ -241,7 +245,7 @@ def sample(path: str, output: pathlib.Path, chosen: list[sets_lib.Set], pool: Po
 def rescore(output: pathlib.Path, pool: Pool) -> None:
   """Scores --responses."""
   options = sources.DataOptions('', prompt=PROMPT_FIELD.value, answer=ANSWER_FIELD.value, response=RESPONSE_FIELD.value,
-                                domain=DOMAIN_FIELD.value)
+                                domain=DOMAIN_FIELD.value, wording=WORDING.value)
   if DATA.value:
     chosen = read_sets(DATA.value)
   elif len(PRESET.value) > 1:

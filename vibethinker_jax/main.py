@@ -89,7 +89,7 @@ def forget_unstarted(workdir: pathlib.Path, stages: tuple) -> None:
   left = False
   for name in stages:
     directory = workdir / name
-    if any(p.is_file() and p.name not in ('config.json', 'timeline.jsonl') for p in directory.rglob('*')):
+    if any(p.is_file() and p.name not in ('config.json', 'timeline.jsonl', 'asked.json') for p in directory.rglob('*')):
       left = True
     else:
       shutil.rmtree(directory, ignore_errors=True)

@@ -13,7 +13,7 @@ HUMANEVAL = {'task_id': 'HumanEval/0', 'prompt': 'def add(a, b):\n    """Sum."""
              'test': 'def check(candidate):\n  assert candidate(2, 3) == 5\n  assert candidate(0, 0) == 0\n'}
 MBPP = {'text': 'Add two numbers.', 'code': 'def add(a, b):\r\n  return a + b', 'task_id': 11, 'test_setup_code': '',
         'test_list': ['assert add(2, 3) == 5', 'assert add(0, 0) == 0'], 'challenge_test_list': []}
-LEETCODE = {'problem': 'Complete this.\n```python\nclass Solution:\n```', 'solutions':
+LEETCODE = {'problem': 'Complete this.\n```python\nclass Solution:\n  def add(self, a, b):\n```', 'solutions':
             'class Solution:\n  def add(self, a: int, b: int) -> int:\n    return a + b\n',
             'tests': {'functional': 'def check(candidate):\n  assert candidate(a = 2, b = 3) == 5\n\n'
                                     'check(Solution().add)'}}
@@ -70,15 +70,6 @@ def test_csv(tmp_path):
 def test_numbered_choices(tmp_path):
   row, = read(tmp_path, {'problem': 'x?', 'choices': ['p', 'q'], 'answer': 1})
   assert row['answer'] == 'B'
-
-
-def test_maths_prompts():
-  ask = lambda row: presets.prompt({'id': '1', 'answer': '5', 'tests': None} | row, 'maths')
-  asked = ask({'prompt': 'What is 2+3?'})
-  assert asked == "What is 2+3? Let's think step by step and output the final answer within \\boxed{}."
-  assert ask({'prompt': asked}) == asked  # not twice
-  chat = [{'role': 'user', 'content': 'What is 2+3?'}]
-  assert ask({'prompt': chat}) == chat
 
 
 def test_presets_are_the_papers():

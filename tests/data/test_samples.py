@@ -4,16 +4,16 @@ import json
 
 import pytest
 
-from vibethinker_jax.data import presets, samples, sources
+from vibethinker_jax.data import samples, sources, wording
 from vibethinker_jax.eval import sets
 from vibethinker_jax.verify.response import verify
 
-STDIN = presets.STDIN.format(problem=(
+STDIN = wording.STDIN.format(problem=(
     'Print A + B.\n\nInput\n\nThe input is given from Standard Input in the following format:\nA B\n\nOutput\n\nPrint it.\n\n'
     'Sample Input 1\n\n1 2\r\n\nSample Output 1\n\n3\r\n\nSince 1 + 2 = 3.\n\n'
     'Sample Input 2\n\n2\n3 4\n\nSample Output 2\n\n7\n8'))
 STARTER = 'class Solution:\n    def addTwo(self, s: str, nums: List[int]) -> bool:\n        '
-METHOD = presets.STARTER.format(starter_code=STARTER, problem=(
+METHOD = wording.STARTER.format(starter_code=STARTER, problem=(
     'You are given s and nums.\n \nExample 1:\n\nInput: s = "a, nums = 3", nums = [1,2]\nOutput: true\nExplanation:\nInput s is '
     'short.\n\n\nExample 2:\n\nInput: s = "b", nums = []\nOutput: false\n\n \nConstraints:\n\n1 <= s.length <= 100'))
 

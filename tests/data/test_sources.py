@@ -19,7 +19,7 @@ def write(path, *rows):
 
 
 def examples(path, **fields):
-  found = sources.FileExamples(DataOptions(str(path), **fields))
+  found = sources.FileExamples(DataOptions(str(path), **{'wording': 'none'} | fields))
   return [found[i] for i in range(len(found))]
 
 
@@ -28,8 +28,9 @@ def test_problems(tmp_path):
   path = write(tmp_path / 'p.jsonl', {'prompt': 'a', 'answer': 7, 'extra': [1]},
                {'problem': 'b', 'tests': tests, 'id': 'x', 'domain': 'code'})
   first, second = sources.read_problems(path)
-  assert first == {'prompt': 'a', 'answer': '7', 'tests': None, 'id': '1', 'domain': 'p.jsonl', 'extra': [1]}
-  assert (second['prompt'], second['tests'], second['id'], second['domain']) == ('b', tests, 'x', 'code')
+  assert first == {'prompt': "a Let's think step by step and output the final answer within \\boxed{}.", 'problem': 'a',
+                   'answer': '7', 'tests': None, 'id': '1', 'domain': 'p.jsonl', 'extra': [1]}
+  assert (second['problem'], second['tests'], second['id'], second['domain']) == ('b', tests, 'x', 'code')
   assert sources.read_problems(DataOptions(path)) == [first, second]
 
 
@@ -72,7 +73,7 @@ def test_empty_and_missing_files(tmp_path):
     ({'prompt': 'q', 'answer': [r'\frac12']}, r'\frac12'), ({'prompt': 'q', 'answer': 2.5}, '2.5')], ids=str)
 def test_answers(tmp_path, row, answer):
   (found,) = sources.read_problems(write(tmp_path / 'p.jsonl', row))
-  assert (found['prompt'], found['answer']) == ('q', answer)
+  assert (found['problem'], found['answer']) == ('q', answer)
 
 
 @pytest.mark.parametrize('tests', [
@@ -88,8 +89,9 @@ def test_the_verl_schema_in_parquet(tmp_path):
   rows = [{'data_source': 's', 'prompt': [{'content': f'q{i}', 'role': 'user'}], 'ability': 'math',
            'reward_model': {'ground_truth': i, 'style': 'rule'}, 'extra_info': {'index': i}} for i in range(3)]
   parquet.write_table(pyarrow.Table.from_pylist(rows), tmp_path / 'a.parquet')
-  found = sources.read_problems(str(tmp_path / 'a.parquet'))
-  assert found[2] == rows[2] | {'prompt': [{'role': 'user', 'content': 'q2'}], 'answer': '2', 'tests': None, 'id': '3',
+  found = sources.read_problems(DataOptions(str(tmp_path / 'a.parquet'), wording='none'))
+  turns = [{'role': 'user', 'content': 'q2'}]
+  assert found[2] == rows[2] | {'prompt': turns, 'problem': turns, 'answer': '2', 'tests': None, 'id': '3',
                                 'domain': 'a.parquet'}
   json.dumps(found)  # no numpy in it: rows go to worker processes
   found = sources.read_problems(DataOptions(str(tmp_path / 'a.parquet'), domain='ability'))
@@ -152,7 +154,7 @@ def test_messages(tmp_path):
   turns = [{'role': role, 'content': str(i)} for i, role in enumerate(('system', 'user', 'assistant', 'user'))]
   path = write(tmp_path / 'e.jsonl', {'messages': turns + [{'role': 'assistant', 'content': 'b'}], 'answer': '7'})
   assert examples(path) == [{'prompt': turns, 'response': 'b'}]
-  assert sources.read_problems(path)[0]['prompt'] == turns
+  assert sources.read_problems(path)[0]['problem'] == turns
   with pytest.raises(ValueError, match='line 1: an example needs'):
     examples(write(tmp_path / 'e.jsonl', {'messages': turns}))
 
@@ -162,7 +164,7 @@ def test_every_path_to_an_answer_is_an_example(tmp_path):
                {'problem': 'q', 'solutions': ['d'], 'answer': '2'},
                {'problem': 'r', 'solutions': ['e', 'f'], 'answer': '3'})
   expected = [('p', x) for x in 'abc'] + [('q', 'd')] + [('r', x) for x in 'ef']
-  found = sources.FileExamples(DataOptions(path))
+  found = sources.FileExamples(DataOptions(path, wording='none'))
   assert len(found) == 6 and [tuple(found[i].values()) for i in (5, 0, 3, 2, 1, 4)] == [
       expected[i] for i in (5, 0, 3, 2, 1, 4)]
   filled = examples(path, response='{solutions} \\boxed{{{answer}}}')
@@ -186,9 +188,9 @@ def test_sources_of_files_and_of_weights(tmp_path):
 def test_traces(tmp_path):
   path = write(tmp_path / 'e.jsonl', {'problem': 'p', 'solutions': ['a', 'b'], 'answer': 1},
                {'prompt': 'q', 'response': 'c'})
-  assert list(sources.read_traces(DataOptions(path))) == [
-      {'prompt': 'p', 'answer': '1', 'tests': None, 'domain': 'e.jsonl', 'response': x} for x in 'ab'] + [
-          {'prompt': 'q', 'answer': '', 'tests': None, 'domain': 'e.jsonl', 'response': 'c'}]
+  assert list(sources.read_traces(DataOptions(path, wording='none'))) == [
+      {'prompt': 'p', 'problem': 'p', 'answer': '1', 'tests': None, 'domain': 'e.jsonl', 'response': x} for x in 'ab'] + [
+          {'prompt': 'q', 'problem': 'q', 'answer': '', 'tests': None, 'domain': 'e.jsonl', 'response': 'c'}]
 
 
 REAL = pathlib.Path(os.environ.get('VIBETHINKER_DATA', ''))
@@ -239,4 +241,4 @@ def test_traces_keep_what_a_verifier_of_the_user_reads(tmp_path):
   path.write_text(json.dumps({'problem': 'p', 'solutions': ['a', 'b'], 'answer': 1, 'extra': {'n': 2}}) + '\n')
   traces = list(sources.read_traces(sources.DataOptions(str(path))))
   assert [t['response'] for t in traces] == ['a', 'b']
-  assert all(t['extra'] == {'n': 2} and 'solutions' not in t and t['prompt'] == 'p' for t in traces)
+  assert all(t['extra'] == {'n': 2} and 'solutions' not in t and t['problem'] == 'p' for t in traces)

@@ -57,7 +57,17 @@ def test_problems_in_the_file_itself(tmp_path):
   rows = [{'problem': 'p', 'gold': '1', 'output': 'a'}, {'problem': 'q', 'gold': '2', 'output': 'b'},
           {'problem': 'p', 'gold': '1', 'output': 'c'}]
   found = stored.problems(sources.DataOptions(write(tmp_path / 'o.jsonl', rows)))
-  assert [(row['prompt'], row['answer']) for row in found] == [('p', '1'), ('q', '2')]
+  assert [(row['problem'], row['answer']) for row in found] == [('p', '1'), ('q', '2')]
+  assert found[0]['prompt'].endswith('within \\boxed{}.')
+
+
+def test_a_response_names_its_problem_as_it_was_asked_or_bare(tmp_path):
+  chat = [{'role': 'system', 'content': 's'}, {'role': 'user', 'content': 'What is 2+3?'}]
+  maths = sets.read(sources.DataOptions(write(tmp_path / 'maths.jsonl', [{'prompt': chat, 'answer': '5'}])), '', 4, 1.0, 0.95, 8)
+  asked = maths.rows[0]['prompt']
+  assert asked[1]['content'] != chat[1]['content']
+  found = read(tmp_path, maths, [{'prompt': p, 'output': 'a'} for p in (chat, asked, chat[1]['content'])])
+  assert [x['id'] for x in found.lines] == ['1', '1', '1']
 
 
 def test_agreement(tmp_path, maths):

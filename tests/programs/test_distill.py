@@ -99,10 +99,11 @@ def test_what_is_written(finished):
   for row in kept:
     assert (row['domain'], row['model'], row['response']) in right and row['tokens'] > 4 and row['answer'] != ''
     assert row['domain'] != 'stem' or row['prompt'] == f'What is {row["answer"]}? Box it.'
-    assert set(row) == {'prompt', 'answer', 'response', 'domain', 'model', 'tokens', 'score'}
+    assert set(row) - {'problem'} == {'prompt', 'answer', 'response', 'domain', 'model', 'tokens', 'score', 'worded'}
   counts = {name: [row['prompt'] for row in kept if row['domain'] == name] for name in ('maths', 'stem')}
   assert max(counts['maths'].count(x) for x in counts['maths']) == 2
-  assert len(sources.FileExamples(sources.DataOptions(str(finished / 'distill' / 'data.jsonl')))) == len(kept)
+  examples = sources.FileExamples(sources.DataOptions(str(finished / 'distill' / 'data.jsonl')))
+  assert [examples[i]['prompt'] for i in range(len(examples))] == [row['prompt'] for row in kept]  # asked as it was
 
 
 def open_stage(workdir, config):
@@ -163,7 +164,7 @@ def test_a_restart_goes_on_and_gives_the_same(
   for name in ('data.jsonl', 'samples.jsonl', 'scores.jsonl'):
     assert (tmp_path / 'distill' / name).read_text() == (finished / 'distill' / name).read_text()
   assert sorted(path.name for path in (tmp_path / 'distill').iterdir()) == [
-      'config.json', 'data.jsonl', 'result.json', 'samples.jsonl', 'scores.jsonl', 'timeline.jsonl']
+      'asked.json', 'config.json', 'data.jsonl', 'result.json', 'samples.jsonl', 'scores.jsonl', 'timeline.jsonl']
 
 
 @pytest.mark.parametrize('change, message', [

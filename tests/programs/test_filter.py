@@ -69,7 +69,8 @@ def test_what_is_kept_is_hard(finished, config):
   assert sum(rate >= 0.6 for rate in rates.values()) == len({row['prompt'] for row in kept})
   for row in kept:
     i = int(row['answer'])
-    assert row['prompt'] == f'What is {i}?' and row['response'] in (trace(i), trace(i, 70))
+    assert row['problem'] == f'What is {i}?' and row['worded'] and row['prompt'] == (
+        f"What is {i}? Let's think step by step and output the final answer within \\boxed{{}}.") and row['response'] in (trace(i), trace(i, 70))
     assert row['domain'] == 'traces.jsonl'
   assert len(sources.read_problems(str(finished / 'hard' / 'data.jsonl'))) == len(kept)  # RL can read it as well
 
@@ -120,7 +121,7 @@ def test_a_restart_samples_the_rest_and_gives_the_same(
   for name in ('data.jsonl', 'error_rates.jsonl'):
     assert (tmp_path / 'hard' / name).read_text() == (finished / 'hard' / name).read_text()
   assert sorted(path.name for path in (tmp_path / 'hard').iterdir()) == [
-      'config.json', 'data.jsonl', 'error_rates.jsonl', 'result.json', 'timeline.jsonl']
+      'asked.json', 'config.json', 'data.jsonl', 'error_rates.jsonl', 'result.json', 'timeline.jsonl']
 
 
 @pytest.mark.parametrize('change, message', [

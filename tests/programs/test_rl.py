@@ -59,14 +59,15 @@ def test_options_that_do_not_fit(change, message):
   assert message in ' '.join(rl.Options(**options | change).conflicts())
 
 
-def test_prompts_from_files_and_from_stages(tmp_path):
+def test_prompts_from_files_and_from_stages(tmp_path, monkeypatch):
+  monkeypatch.setattr(rl.asked, 'show', lambda *_: None)
   for name in ('a.jsonl', 'hard/data.jsonl'):
     (tmp_path / name).parent.mkdir(exist_ok=True)
     (tmp_path / name).write_text(json.dumps({'q': name, 'answer': '1'}) + '\n')
   stage = types.SimpleNamespace(recipe=types.SimpleNamespace(stages=('hard', 'rl'), seed=0), name='rl', workdir=tmp_path)
   options = types.SimpleNamespace(data=DataOptions(f'{tmp_path}/a.jsonl, hard', prompt='Solve {q}'), filter_samples=0,
                                   domains=(), levels=(), problems=0)
-  rows = rl.starting_prompts(stage, options, None)
+  rows = rl.starting_prompts(stage, options, types.SimpleNamespace(tokenizer=None))
   assert [(row['prompt'], row['id']) for row in rows] == [
       ('Solve a.jsonl', 'a.jsonl:1'), ('Solve hard/data.jsonl', 'data.jsonl:1')]
 

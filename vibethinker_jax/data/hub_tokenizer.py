@@ -68,6 +68,10 @@ class HubTokenizer:
     """Text of token ids; control tokens vanish."""
     return self._tokenizer.decode([int(i) for i in ids], skip_special_tokens=True)
 
+  def show(self, ids) -> str:
+    """Text of token ids, control tokens shown."""
+    return self._tokenizer.decode([int(i) for i in ids], skip_special_tokens=False)
+
   def encode_chat(self, messages: list[dict]) -> list[int]:
     """Token ids of the rendered chat template, up to where the assistant starts to speak.
 

@@ -150,7 +150,7 @@ def _gpqa(row: dict) -> dict:
 def reference(row: dict) -> str | None:
   """A benchmark's own solution as a response, to check the verifier with; None where the row has none."""
   if 'canonical_solution' in row:
-    source = row['prompt'] + row['canonical_solution']
+    source = (row.get('starter_code') or row['prompt']) + row['canonical_solution']
   elif 'test_list' in row:
     source = row.get('code')
   else:

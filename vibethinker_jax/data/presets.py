@@ -1,28 +1,15 @@
-r"""The protocol of each benchmark: how often, how, and with which words a model is asked.
+"""The protocol of each benchmark: how often and how a model is asked; with which words, data.wording says.
 
 VibeThinker-1.5B §4.1 and VibeThinker-3B §4: responses of at most 40 960 tokens, top-p 0.95, no top-k, temperature 1.0
 for maths and knowledge and 0.6 for code; 64 samples a problem for maths, 16 for GPQA, 8 for code; the score is the mean
-of Pass@1. The words at the end of a maths problem are those of the papers' published AIME24 file.
+of Pass@1.
 """
 
-import string
 from typing import NamedTuple
 
-MATHS = "{problem} Let's think step by step and output the final answer within \\boxed{{}}."
-CHOICE = ("{problem}\n\n{options}\n\nLet's think step by step and output the letter of the right option within "
-          '\\boxed{{}}.')
-_TASK = ('You will be given a question (problem specification) and will generate a correct Python program that matches '
-         'the specification and passes all tests.\n\nQuestion: {problem}\n\n')
-STDIN = _TASK + (
-    'Read the inputs from stdin solve the problem and write the answer to stdout (do not directly test on the sample '
-    'inputs). Enclose your code within delimiters as follows. Ensure that when the python program runs, it reads the '
-    'inputs, runs the algorithm and writes output to STDOUT.\n```python\n# YOUR CODE HERE\n```\n\n')
-STARTER = _TASK + (
-    'You will use the following starter code to write the solution to the problem and enclose your code within '
-    'delimiters.\n```python\n{starter_code}\n```\n\n')
-COMPLETE = ('Complete this Python function. Answer with the whole function, with what it imports, in one ```python '
-            'block.\n\n```python\n{starter_code}```')
-FUNCTION = '{problem}\nAnswer with the whole Python code in one ```python block.'
+from vibethinker_jax.data import wording
+
+CODE = ('function', 'stdin', 'completion')  # kinds of data.wording
 
 
 class Preset(NamedTuple):
@@ -31,7 +18,7 @@ class Preset(NamedTuple):
   Attributes:
     samples: responses to each problem. temperature, top_p, max_tokens: how they are sampled.
     problems: how many the set has, 0 where that is open; another number is said in the result.
-    kind: how the prompt is made and the answer looked for: 'maths', 'choice' or 'code'.
+    kind: what its rows are: 'maths', 'choice' or 'code'.
     window: first and last day of a LiveCodeBench release; rows of other contests are left out. ids: first and last
       task_id of MBPP's test part.
     source: where the numbers are from.
@@ -83,35 +70,14 @@ def select(rows: list[dict], preset: Preset) -> list[dict]:
   return kept
 
 
-def kind_of(row: dict) -> str:
-  """'code', 'choice', 'maths', or '' for a row that is judged otherwise."""
-  if row.get('tests') is not None:
-    return 'code'
-  return '' if row.get('constraints') is not None else 'choice' if row.get('choices') else 'maths'
-
-
 def prompt(row: dict, kind: str) -> str | list[dict]:
-  """What a model is asked. Chat messages, and a problem that already asks for a box, stay as the file has them.
+  """What a row of sources.read_problems asks, worded there as in every stage (data.wording).
 
   Raises:
     ValueError: the row is not of this kind.
   """
-  if kind != kind_of(row):
-    raise ValueError(f'the preset is for {kind}, the row of {row["id"]!r} is judged as {kind_of(row) or "constraints"}')
-  if isinstance(row['prompt'], list):
-    return row['prompt']
-  text = row.get('problem') or row['prompt']
-  if kind == 'choice':
-    options = '\n'.join(f'{letter}) {option}' for letter, option in zip(string.ascii_uppercase, row['choices']))
-    return CHOICE.format(problem=text, options=options)
-  if kind == 'maths':
-    return text if '\\boxed' in text else MATHS.format(problem=text)
-  if '```python' in text:
-    return text
-  starter = row.get('starter_code') or ''
-  if starter and 'entry_point' in row:
-    return COMPLETE.format(starter_code=starter)
-  if starter:
-    return STARTER.format(problem=text, starter_code=starter)
-  stdin = 'asserts' not in row['tests'] and not row['tests'].get('function')
-  return (STDIN if stdin else FUNCTION).format(problem=text)
+  found = wording.kind_of(row)
+  judged = 'code' if found in CODE else found or 'constraints'
+  if kind != judged:
+    raise ValueError(f'the preset is for {kind}, the row of {row["id"]!r} is judged as {judged}')
+  return row['prompt']

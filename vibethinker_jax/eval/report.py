@@ -68,12 +68,14 @@ def render(workdir: pathlib.Path, config: dict) -> str:
 
 
 class Stage(NamedTuple):
-  """What a stage has left: its config, result.json ({} while unfinished), lines of metrics.jsonl."""
+  """What a stage has left: its config, result.json ({} while unfinished), lines of metrics.jsonl, and the first prompts of
+  its asked.json."""
   name: str
   program: str
   options: dict
   result: dict
   lines: list
+  asked: list = []
 
   def phases(self) -> list[float]:
     """Seconds of rollout, of waiting for verdicts and of training, over all steps of an RL stage."""
@@ -90,7 +92,9 @@ def read_run(workdir: pathlib.Path, config: dict) -> list[Stage]:
     options, path = config.get(name, {}), workdir / name / 'result.json'
     result = json.loads(path.read_text()) if path.exists() else {}
     lines = read_lines(path.parent / 'metrics.jsonl')
-    stages.append(Stage(name, options.get('program', ''), options, result, lines))
+    path = path.with_name('asked.json')
+    asked = json.loads(path.read_text()) if path.exists() else []
+    stages.append(Stage(name, options.get('program', ''), options, result, lines, asked))
   return stages
 
 

@@ -11,7 +11,7 @@ import re
 import subprocess
 from typing import NamedTuple
 
-from vibethinker_jax.data import presets, rows as rows_lib, sources, synthetic
+from vibethinker_jax.data import fields as fields_lib, presets, rows as rows_lib, sources, synthetic
 
 SUBJECT = 'subject|type|subfield|category|difficulty'  # where a set has no domain
 
@@ -113,7 +113,7 @@ def synthetic_set(domains, count: int, seed: int, levels: tuple, templates: tupl
 
 
 def bare(row: dict) -> str:
-  """The problem's text without what a preset puts around it; of chat messages the users' turns."""
+  """The problem's text without the words that ask for an answer; of chat messages the users' turns."""
   text = row.get('problem') or row['prompt']
   if isinstance(text, list):
     return '\n'.join(turn['content'] for turn in text if turn['role'] == 'user')
@@ -124,7 +124,7 @@ def subject(row: dict, options: sources.DataOptions) -> str:
   """By what a set is divided in its table: its domain if it has one or one is named, else its subject; '' if none."""
   if options.domain or row.get('domain') not in (None, *map(os.path.basename, rows_files(options))):
     return str(row['domain'])
-  found = sources.field(row, SUBJECT)
+  found = fields_lib.field(row, SUBJECT)
   return '' if found is None else str(found)
 
 

@@ -3,7 +3,8 @@
 import collections
 from typing import NamedTuple
 
-from vibethinker_jax.data import rows as rows_lib, sources
+from vibethinker_jax.data import fields as fields_lib, rows as rows_lib, sources
+from vibethinker_jax.eval import sets
 
 RESPONSE = 'response|responses|output|outputs|completion|completions|generation|generations'
 ID = 'id|task_id|problem_id|question_id|unique_id|idx|index'
@@ -51,7 +52,7 @@ def read(files: str, names: list[str], rows_by_set: dict, options: sources.DataO
   for i in range(len(rows)):
     row = rows[i]
     name, owner = _owner(row, rows.location(i), names, by_id, by_text, options)
-    value = sources.field(row, options.response or RESPONSE)
+    value = fields_lib.field(row, options.response or RESPONSE)
     texts = value if isinstance(value, list) else [value]
     if not all(isinstance(text, str) for text in texts) or not texts:
       raise ValueError(f'{rows.location(i)}: the response ({options.response or RESPONSE!r}) must be text or a list of '
@@ -76,7 +77,8 @@ def _owner(row, location, names, by_id, by_text, options) -> tuple[str, str]:
     return row['set'], str(row['id'])
   found = []
   try:
-    found = by_text[_text(sources.prompt(row, options))]
+    prompt = fields_lib.prompt(row, options)  # as it was asked, or bare
+    found = by_text[_text(prompt)] or by_text[sets.bare({'prompt': prompt})]
   except ValueError:  # no prompt in it: then its id has to do
     for name in ID.split('|'):
       found = found or by_id.get(str(row.get(name)), []) if row.get('set') in (None, *names) else []
@@ -92,7 +94,7 @@ def _text(prompt) -> str:
 
 
 def _tokens(row: dict) -> int | None:
-  found = sources.field(row, TOKENS)
+  found = fields_lib.field(row, TOKENS)
   return found if type(found) is int else None
 
 
@@ -103,7 +105,7 @@ def _cut_off(row: dict) -> bool | None:
 
 
 def _verdict(row: dict, field: str, location: str) -> bool:
-  value = sources.field(row, field)
+  value = fields_lib.field(row, field)
   value = value[0] if isinstance(value, list) and len(value) == 1 else value
   if not isinstance(value, (bool, int, float)):
     raise ValueError(f'{location}: --verdict_field={field} must be true or false, or a number; it is {value!r}')

@@ -20,13 +20,14 @@ from vibethinker_jax import hosts, sharding, timeline
 from vibethinker_jax.config import Count, Positive
 from vibethinker_jax.data import chat, sources, synthetic
 from vibethinker_jax.eval import benchmarks
-from vibethinker_jax.programs import inputs
+from vibethinker_jax.programs import asked, inputs
 from vibethinker_jax.programs.stage import Model, Stage, finish, open_model, progress, stage_key
 from vibethinker_jax.rl import batch as batch_lib, selection
 from vibethinker_jax.sampler import engine
 from vibethinker_jax.train import loss
 
 COUNTS = ('wrong', 'no_verdict', 'truncated')  # of what was sampled and is not kept as text
+KEPT = ('prompt', 'problem', 'answer', 'tests', 'choices')  # fields of a problem in what is written
 REASONS = (*COUNTS, 'duplicate', 'too_short', 'too_long', *selection.REASONS)
 
 
@@ -127,6 +128,8 @@ def run(stage: Stage, options: Options) -> dict:
     for name in COUNTS:
       dropped[line['domain']][name] += line[name]
   student = open_model(stage, options.init_from)
+  if not hosts.agreed((stage.directory / asked.NAME).exists):  # no teacher was needed any more
+    asked.show(stage, student.tokenizer, asked.firsts(_every(problems)))
   scored = score(stage, options, student, _encoded(student, path, problems, dropped, options))
   verdicts = selection.select(
       [x.domain for x in scored], [x.problem for x in scored], [x.tokens for x in scored], [x.score for x in scored],
@@ -140,7 +143,7 @@ def run(stage: Stage, options: Options) -> dict:
     raise ValueError(f'stage {stage.name!r} keeps none of {result["sampled"]} responses: {result["dropped"]}')
   inputs.write_data(stage, (
       {name: value for name, value in problems[trace.domain][trace.problem].items()
-       if name in ('prompt', 'answer', 'tests') and value is not None}
+       if name in KEPT and value is not None}
       | {'response': trace.response, 'domain': trace.domain, 'model': trace.model, 'tokens': kept[i].tokens,
          'score': round(kept[i].score, 6)}
       for i, trace in enumerate(_responses(path, problems)) if i in kept))
@@ -164,10 +167,14 @@ def sample(stage: Stage, options: Options, problems: dict[str, dict[str, dict]])
           for domain, model in jobs]
   total = sum(len(problems[domain]) for domain, _ in jobs)
   bar = progress(total, f'{stage.name}, sampling', total - sum(map(len, left)), unit='problem')
+  shown = False
   with inputs.reopen(path) as file:
     for job, (domain, name) in enumerate(jobs):
       teacher = None  # only one of them in memory
       teacher = open_model(stage, name) if left[job] else None
+      if teacher and not shown:
+        asked.show(stage, teacher.tokenizer, asked.firsts(_every(problems)))
+        shown = True
       for rows in _chunks(left[job], options.chunk):
         scored = benchmarks.sample_and_verify(
             teacher.config, teacher.params, teacher.tokenizer, rows, options.samples, options.sampler,
@@ -264,6 +271,10 @@ def _encoded(student: Model, path: pathlib.Path, problems: dict, dropped: dict, 
       dropped[trace.domain][reason] += 1
     else:
       yield Encoded(i, trace.domain, trace.problem, ids[:-count], ids[-count:])
+
+
+def _every(problems: dict) -> Iterator[dict]:
+  return (row for rows in problems.values() for row in rows.values())
 
 
 def _chunks(items: Iterable, size: int) -> Iterator[list]:

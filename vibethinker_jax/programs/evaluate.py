@@ -17,7 +17,7 @@ from vibethinker_jax.config import Count, Positive
 from vibethinker_jax.data import sources, synthetic
 from vibethinker_jax.eval import collect, judge, passk, report, sets
 from vibethinker_jax.eval.journal import Journal, remember
-from vibethinker_jax.programs import inputs
+from vibethinker_jax.programs import asked, inputs
 from vibethinker_jax.programs.stage import Stage, finish, identity, open_model, progress
 from vibethinker_jax.sampler import engine
 
@@ -53,12 +53,13 @@ class Options(NamedTuple):
 def run(stage: Stage, options: Options) -> dict:
   """Evaluates each model once; a model evaluated before a restart is not evaluated again."""
   started = time.time()
-  chosen, models = problems(stage, options), {}
+  chosen, models, shown = problems(stage, options), {}, False
   for name in options.models:
     path = stage.directory / f'scores_{name}.json'
     models[name] = hosts.agreed(lambda: json.loads(path.read_text()) if path.exists() else None)
     if models[name] is None:
-      journal, futures = respond(stage, options, name, chosen)
+      journal, futures = respond(stage, options, name, chosen, show=not shown)
+      shown = True
       models[name] = hosts.agreed(lambda: score(stage, options, chosen, journal, futures, path), 'the verdicts')
   result = {'models': {name: scores['domains'] for name, scores in models.items()},
             'lengths': {name: scores['lengths'] for name, scores in models.items()},
@@ -76,10 +77,15 @@ def problems(stage: Stage, options: Options) -> sets.Set:
   return sets.make(stage.name, '', data, rows, options.samples, sampler.temperature, sampler.top_p, sampler.max_tokens)
 
 
-def respond(stage: Stage, options: Options, name: str, chosen: sets.Set) -> tuple[Journal, dict]:
-  """Samples what a model's journal lacks, the same draws for every model. Returns the journal and the verdicts under way."""
+def respond(stage: Stage, options: Options, name: str, chosen: sets.Set, show: bool = False) -> tuple[Journal, dict]:
+  """Samples what a model's journal lacks, the same draws for every model. Returns the journal and the verdicts under way.
+
+  show: first says what is asked (programs.asked).
+  """
   directory, source = stage.directory / name, 'base' if name == 'init' else name
   model = open_model(stage, source)
+  if show:
+    asked.show(stage, model.tokenizer, asked.firsts(chosen.rows))
   known = {'model': identity(stage, source)}  # every host: they read a checkpoint together
   hosts.agreed(lambda: remember(directory / 'config.json', known, [chosen],
                                 f'Remove {directory} to evaluate again'))

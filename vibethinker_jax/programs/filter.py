@@ -13,7 +13,7 @@ from vibethinker_jax import hosts
 from vibethinker_jax.config import Count, Positive, Share
 from vibethinker_jax.data import ngrams, sources
 from vibethinker_jax.eval import benchmarks
-from vibethinker_jax.programs import inputs
+from vibethinker_jax.programs import asked, inputs
 from vibethinker_jax.programs.stage import Model, Stage, finish, open_model, progress, stage_key
 from vibethinker_jax.sampler import engine
 
@@ -71,6 +71,7 @@ def run(stage: Stage, options: Options) -> dict:
       row = {field: value for field, value in trace.items() if field != 'response'}
       problems.setdefault(name, row | {'id': name})
       traces.append((name, trace['response']))
+  asked.show(stage, model.tokenizer, asked.firsts(problems.values()))
   rates = error_rates(stage, options, model, problems) if options.samples else {}
 
   kept = []

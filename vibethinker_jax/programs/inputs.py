@@ -136,11 +136,12 @@ def append(file, row: dict) -> None:
 
 
 def write_data(stage: Stage, kept: Iterable[dict]) -> None:
-  """Writes the stage's WRITTEN, whole or not at all, on host 0."""
+  """Writes the stage's WRITTEN, whole or not at all, on host 0. Its prompts are what was asked: a later stage asks the
+  same (`worded`, see data.sources)."""
   hosts.agreed(lambda: _write_data(stage, kept), 'writing data')
 
 
 def _write_data(stage: Stage, kept: Iterable[dict]) -> None:
   path = stage.directory / WRITTEN
   with disk.replacing(path, f'the data of stage {stage.name!r}') as temporary, temporary.open('w') as file:
-    file.writelines(json.dumps(row) + '\n' for row in kept)
+    file.writelines(json.dumps(row | {'worded': True}) + '\n' for row in kept)

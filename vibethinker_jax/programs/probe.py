@@ -11,7 +11,7 @@ from vibethinker_jax import checkpoint, config as config_lib, hosts, metrics
 from vibethinker_jax.config import Count, Positive
 from vibethinker_jax.data import sources, synthetic
 from vibethinker_jax.eval import benchmarks, passk
-from vibethinker_jax.programs import inputs
+from vibethinker_jax.programs import asked, inputs
 from vibethinker_jax.programs.stage import Model, Stage, finish, open_model, progress
 from vibethinker_jax.sampler import engine
 
@@ -49,12 +49,13 @@ def run(stage: Stage, options: Options) -> dict:
                      f'run --stages={options.init_from} first')
   writer = metrics.Writer(stage.directory)
   bar = progress(len(steps), stage.name, unit='checkpoint')
-  scores = {}
+  scores, shown = {}, False
   for step in steps:
     path = stage.directory / f'scores_{step}.json'  # a checkpoint probed before a restart is not probed again
     scores[step] = hosts.agreed(lambda: json.loads(path.read_text()) if path.exists() else None)
     if scores[step] is None:
-      found = probe_model(stage, options, open_model(stage, f'{options.init_from}@{step}'))
+      found = probe_model(stage, options, open_model(stage, f'{options.init_from}@{step}'), show=not shown)
+      shown = True
       scores[step] = hosts.agreed(lambda: config_lib.write_json(path, found) or found)
     best = str(options.k)
     writer.write(step, {f'{domain}/pass_1': s['pass@1'] for domain, s in scores[step].items()} | {
@@ -73,9 +74,11 @@ def run(stage: Stage, options: Options) -> dict:
   return result
 
 
-def probe_model(stage: Stage, options: Options, model: Model) -> dict:
-  """{domain: passk.summary} on the probing sets; the same draws for every model."""
+def probe_model(stage: Stage, options: Options, model: Model, show: bool = False) -> dict:
+  """{domain: passk.summary} on the probing sets; the same draws for every model. show: says what is asked (programs.asked)."""
   rows = inputs.problems(stage, options.data, 'probe', stage.recipe.domains, options.levels, options.problems)
+  if show:
+    asked.show(stage, model.tokenizer, asked.firsts(rows))
   key = jax.random.fold_in(jax.random.key(stage.recipe.seed), 10_000)
   scored = benchmarks.sample_and_verify(model.config, model.params, model.tokenizer, rows, options.samples,
                                         options.sampler, key=key, mesh=stage.mesh, pool=stage.pool)

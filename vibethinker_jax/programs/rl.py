@@ -20,7 +20,7 @@ from vibethinker_jax.config import AboveZero, Count, NotNegative, Positive, Rang
 from vibethinker_jax.data import sources, synthetic
 from vibethinker_jax.eval import benchmarks
 from vibethinker_jax.model import attention as attention_lib, transformer
-from vibethinker_jax.programs import inputs, rollouts
+from vibethinker_jax.programs import asked, inputs, rollouts
 from vibethinker_jax.programs.stage import Model, Stage, check_finite, finish, open_model, progress, stage_key
 from vibethinker_jax.rl import batch as batch_lib, curriculum
 from vibethinker_jax.rl.loss import LossOptions, mgpo_loss, spread, weighted_advantages
@@ -240,6 +240,7 @@ def jitted(config, mesh, loss_options: LossOptions, remat: str, attention: str, 
 def starting_prompts(stage: Stage, options: Options, model: Model) -> list[dict]:
   """The phase's prompts: those whose accuracy under the starting checkpoint is exactly 0 or 1 are dropped."""
   rows = inputs.problems(stage, options.data, 'rl', options.domains, options.levels, options.problems)
+  asked.show(stage, model.tokenizer, asked.firsts(rows))
   if not options.filter_samples:
     return rows
   path = stage.directory / 'prompts.json'

@@ -11,7 +11,7 @@ from vibethinker_jax.config import AboveZero, Count, NotNegative, Positive, Rang
 from vibethinker_jax.data import loader, sources, synthetic
 from vibethinker_jax.model import attention as attention_lib, transformer
 from vibethinker_jax.model.config import ModelConfig
-from vibethinker_jax.programs import inputs
+from vibethinker_jax.programs import asked, inputs
 from vibethinker_jax.programs.stage import Stage, check_finite, finish, open_model, progress
 from vibethinker_jax.train import loss, optimizer as optimizer_lib, state as state_lib, step as step_lib
 
@@ -85,6 +85,7 @@ def run(stage: Stage, options: Options) -> dict:
   data = inputs.resolve(stage, options.data)
   examples = sources.examples(data) if data.files else [sources.SyntheticExamples(
       options.domains, options.levels, stage.recipe.seed, options.problems, stage.recipe.templates)]
+  asked.show(stage, model.tokenizer, asked.first_examples(examples))
   sizes = [len(source) for source in examples]
   placed = sharding.batch_sharding(stage.mesh)
   rows = sharding.rows_here(placed, options.batch_size)
