@@ -22,7 +22,8 @@ import pathlib
 from absl import app, flags
 
 from vibethinker_jax import config as config_lib, disk, given
-from vibethinker_jax.data import overlap, presets, rows as rows_lib, sources, synthetic, tokenizer as tokenizer_lib
+from vibethinker_jax.data import chat_template, overlap, presets, rows as rows_lib, sources, synthetic
+from vibethinker_jax.data import tokenizer as tokenizer_lib, turns
 from vibethinker_jax.eval import compare, judge, page, scores, sets as sets_lib, stored, terminal
 from vibethinker_jax.eval.journal import NAME, Journal, check_same, remember
 from vibethinker_jax.verify.pool import Pool
@@ -36,6 +37,14 @@ DATA = flags.DEFINE_string(
     'data', '', 'Files of problems with answers or tests, paths and globs with commas between (JSON lines or arrays, '
     "CSV, TSV, .gz too, parquet, ArrayRecord), or 'synthetic': held-out synthetic problems, the default with a checkpoint. "
     'Without --preset every entry is a set of its own.')
+SYSTEM = flags.DEFINE_string('system', '', "What the system turn says: text, or a template over a row's fields; it replaces "
+                             "the row's own.")
+PREFIX = flags.DEFINE_string('prefix', '', 'How every response begins, such as "<think>\\n": part of what is asked; \\n is a '
+                             'line end.')
+CHAT_TEMPLATE = flags.DEFINE_string('chat_template', '', "File with a chat template instead of the model's: jinja, or JSON "
+                                    'with the field chat_template.')
+CHAT_KWARGS = flags.DEFINE_string('chat_template_kwargs', '', 'What the chat template is to know: enable_thinking=false,x=1; '
+                                  'values are JSON where they parse, else text.')
 LIMIT = flags.DEFINE_integer('limit', 0, 'Only so many problems from the start of each set of files; 0 is all.',
                              lower_bound=0)
 PROMPT_FIELD = flags.DEFINE_string(
@@ -79,7 +88,8 @@ STORED_SYNTHETIC, SAMPLED_FILES = 'with --responses and --data=synthetic', 'with
 SAMPLED_SYNTHETIC = 'with --checkpoint on synthetic problems'
 _ALL = 'output samples temperature top_p max_tokens trained_on train_fields data'
 _SYNTHETIC, _FIELDS = 'domains problems templates levels seed', 'prompt_field answer_field domain_field preset'
-_STORED, _SAMPLED = 'responses response_field verdict_field tokenizer', 'checkpoint slots seed'
+_ASKED = 'system prefix chat_template chat_template_kwargs'
+_STORED, _SAMPLED = 'responses response_field verdict_field tokenizer', f'checkpoint slots seed {_ASKED}'
 READ = {
     COMPARED: given.words('compare output'),
     STORED: given.words(_ALL, _STORED, _FIELDS), STORED_FILES: given.words(_ALL, _STORED, _FIELDS, 'limit'),
@@ -94,7 +104,7 @@ MEANT = {
     'templates': 'it chooses synthetic problems; of files, --data=FILES names the ones to read',
     'tokenizer': "it counts the tokens of --responses; a --checkpoint brings its own",
     'verdict_field': 'it names a field of --responses=FILE', 'response_field': 'it names a field of --responses=FILE',
-    **dict.fromkeys(('slots', 'seed'), 'nothing is sampled; --checkpoint=MODEL samples'),
+    **dict.fromkeys(('slots', 'seed', *given.words(_ASKED)), 'nothing is sampled; --checkpoint=MODEL samples'),
     **{f'{flag} {STORED}': 'the problems are all that stand in --responses; --data=FILES --limit=N names others'
        for flag in ('problems', 'limit', 'domains', 'levels', 'templates')},
     'seed ' + STORED_FILES: 'nothing is drawn; it chooses the problems of --data=synthetic',
@@ -192,9 +202,11 @@ def read_sets(data: str) -> list[sets_lib.Set]:
   """
   given = lambda flag, default: flag.value if flag.value is not None else -1 if PRESET.value else default
   protocol = given(SAMPLES, 4), given(TEMPERATURE, 1.0), given(TOP_P, 0.95), given(MAX_TOKENS, 256)
+  options = sources.DataOptions('', prompt=PROMPT_FIELD.value, answer=ANSWER_FIELD.value, domain=DOMAIN_FIELD.value,
+                                system=SYSTEM.value, prefix=turns.LINE_END.sub('\n', PREFIX.value))
   if data == 'synthetic':
     return [sets_lib.synthetic_set(DOMAINS.value, PROBLEMS.value, SEED.value, tuple(map(int, LEVELS.value)),
-                                   tuple(TEMPLATES.value), *protocol)]
+                                   tuple(TEMPLATES.value), *protocol, options)]
   entries = rows_lib.entries(data)
   for name in PRESET.value:
     presets.find(name)
@@ -202,7 +214,6 @@ def read_sets(data: str) -> list[sets_lib.Set]:
   if PRESET.value and len(PRESET.value) != len(files):
     raise ValueError(f'--preset names {len(PRESET.value)} protocols for {len(entries)} entries of --data: give one for '
                      'all, or one for each')
-  options = sources.DataOptions('', prompt=PROMPT_FIELD.value, answer=ANSWER_FIELD.value, domain=DOMAIN_FIELD.value)
   found = [sets_lib.read(options._replace(files=entry), preset, *protocol, LIMIT.value)
            for entry, preset in zip(files, PRESET.value or [''] * len(files))]
   return distinct(found)
@@ -222,11 +233,14 @@ def sample(path: str, output: pathlib.Path, chosen: list[sets_lib.Set], pool: Po
   from vibethinker_jax.programs import stage
   from vibethinker_jax.sampler import engine
 
-  identity = {'seed': SEED.value, 'model': stage.fingerprint(pathlib.Path(path))}
+  kwargs = chat_template.parse(CHAT_KWARGS.value)
+  tokenizer = stage.asking(pathlib.Path(path), CHAT_TEMPLATE.value, kwargs)
+  identity = {'seed': SEED.value, 'model': stage.fingerprint(pathlib.Path(path)) | chat_template.identity(
+      CHAT_TEMPLATE.value, kwargs)}
   hosts.agreed(lambda: check_same(output / 'config.json', identity, chosen, REMEDY))
   mesh = sharding.make_mesh()
   with jax.set_mesh(mesh):
-    model = stage.load(pathlib.Path(path), mesh, progress=True)
+    model = stage.load(pathlib.Path(path), mesh, tokenizer=tokenizer, progress=True)
     for s in chosen:
       collect.check_room(model.config, collect.prompts(model.tokenizer, s.rows), s.max_tokens)
     hosts.agreed(lambda: remember(output / 'config.json', identity, chosen, REMEDY))

@@ -99,7 +99,10 @@ def prompt(row: dict, kind: str) -> str | list[dict]:
   if kind != kind_of(row):
     raise ValueError(f'the preset is for {kind}, the row of {row["id"]!r} is judged as {kind_of(row) or "constraints"}')
   if isinstance(row['prompt'], list):
-    return row['prompt']
+    *before, last = row['prompt']
+    if [turn['role'] for turn in row['prompt']] != ['system', 'user']:
+      return row['prompt']
+    return [*before, last | {'content': prompt(row | {'prompt': last['content']}, kind)}]
   text = row.get('problem') or row['prompt']
   if kind == 'choice':
     options = '\n'.join(f'{letter}) {option}' for letter, option in zip(string.ascii_uppercase, row['choices']))

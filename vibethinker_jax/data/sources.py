@@ -7,14 +7,14 @@ import json
 import pathlib
 import random
 import re
-import string
 import sys
 from typing import Any, Iterator, NamedTuple
 
 import tqdm
 
 from vibethinker_jax.config import AboveZero
-from vibethinker_jax.data import answers, layouts, livecodebench, rows as rows_lib, synthetic
+from vibethinker_jax.data import answers, layouts, livecodebench, rows as rows_lib, synthetic, turns
+from vibethinker_jax.data.fields import field, lookup
 
 # Found automatically: the first of these paths that a row has.
 PROMPT = 'prompt|problem|question'
@@ -42,6 +42,9 @@ class DataOptions(NamedTuple):
     answer: text or a number; '' is ANSWER, else the last box of `solution` (MATH, NuminaMath). After '####' (GSM8K)
       only what follows counts, without its commas; of a text with boxes in it, the last one.
     domain: the name to report a row under; '' is DOMAIN, or the file's name.
+    system: what the system turn says, text or a template as above; it replaces the row's own. '' keeps that: of its
+      messages, or its field `system` or `system_prompt`.
+    prefix: how the response begins, such as '<think>\\n': a part of what is asked (data.chat), not of what is trained.
   """
   files: str = ''
   weights: tuple[AboveZero, ...] = ()
@@ -49,8 +52,14 @@ class DataOptions(NamedTuple):
   response: str = ''
   answer: str = ''
   domain: str = ''
+  system: str = ''
+  prefix: str = ''
 
   def conflicts(self):
+    if self.system and not self.system.strip():
+      yield f"system={self.system!r} must say something, or be ''"
+    if turns.LINE_END.search(self.prefix):
+      yield f'prefix={self.prefix!r} has a backslash and an n where a line end is meant'
     if self.weights and len(self.weights) != len(rows_lib.entries(self.files)):
       yield (f'weights={self.weights} must be one number for each of the {len(rows_lib.entries(self.files))} entries of '
              f'files={self.files!r}, or ()')
@@ -64,8 +73,9 @@ class SyntheticExamples:
   """
 
   def __init__(self, domains: tuple[str, ...], levels: tuple[int, ...], seed: int, size: int,
-               templates: tuple[str, ...] = ()):
+               templates: tuple[str, ...] = (), options: DataOptions = DataOptions()):
     self.domains, self.levels, self.seed, self.size = tuple(domains), tuple(levels), seed, size
+    self.options = options
     self.templates = tuple(templates)
 
   def __len__(self) -> int:
@@ -76,7 +86,7 @@ class SyntheticExamples:
     row = synthetic.problem(domain, 'train', index, self.seed, self.levels, self.templates)
     responses = row['responses']
     style = random.Random(f'{self.seed}/style/{index}').choice(sorted(responses))
-    return {'prompt': row['prompt'], 'response': responses[style]}
+    return turns.asked({'prompt': row['prompt'], 'response': responses[style]}, row, self.options)
 
   def __repr__(self) -> str:
     return f'SyntheticExamples({self.domains}, {self.levels}, {self.seed}, {self.size}, {self.templates})'
@@ -104,12 +114,12 @@ class FileExamples:
   def __getitem__(self, index: int) -> dict:
     i = bisect.bisect_right(self._ends, index)
     found, responses = self._read(i)
-    return {'prompt': found, 'response': responses[index - (self._ends[i - 1] if i else 0)]}
+    return found | {'response': responses[index - (self._ends[i - 1] if i else 0)]}
 
   def _read(self, i: int):
     row = self._rows[i]
     with _at(self._rows, i, EXAMPLE):
-      return prompt(row, self._options), responses(row, self._options)
+      return turns.asked({'prompt': prompt(row, self._options)}, row, self._options), responses(row, self._options)
 
   def __repr__(self) -> str:
     return f'FileExamples({self._options.files}: {len(self._rows)} rows, {len(self)} examples)'
@@ -161,10 +171,11 @@ def read_problems(options: DataOptions | str) -> list[dict]:
         untested.append(i)
         continue
       found = _problem(row, options, rows, i)
+      whole = turns.asked(row | found, row, options)
       if found['answer'] is None and found['tests'] is None and not row.get('constraints'):
         found['answer'] = _of_solution(row, options)
       found['answer'] = found['answer'] or ''
-    problems.append(row | found)
+    problems.append(whole | {'answer': found['answer']})
     if found['answer'] and found['tests'] is None:
       contradictions.add(found['prompt'], row.get('choices'))
     else:
@@ -175,7 +186,7 @@ def read_problems(options: DataOptions | str) -> list[dict]:
 
 
 def _of_solution(row: dict, options: DataOptions) -> str:
-  if options.answer or _lookup(row, ANSWER) is not None or _lookup(row, SOLUTION) is None:
+  if options.answer or lookup(row, ANSWER) is not None or lookup(row, SOLUTION) is None:
     raise _wrong(row, 'answer', options.answer or ANSWER, 'text or a number', 'nothing is there')
   solution = row[SOLUTION][0] if isinstance(row[SOLUTION], list) and len(row[SOLUTION]) == 1 else row[SOLUTION]
   try:
@@ -214,19 +225,10 @@ def read_traces(options: DataOptions) -> Iterator[dict]:
     row = rows[i]
     with _at(rows, i, EXAMPLE):
       found, several = _problem(row, options, rows, i), responses(row, options)
+      whole = turns.asked({name: found[name] for name in ('prompt', 'tests', 'domain')}, row, options)
     for response in several:
-      further = {name: value for name, value in row.items() if name not in used and name != 'id'}
-      yield further | {name: found[name] for name in ('prompt', 'tests', 'domain')} | {
-          'answer': found['answer'] or '', 'response': response}
-
-
-def field(row: dict, option: str) -> Any:
-  """What a field option selects, None if nothing; of a template, the text (a list where one of its fields is a list).
-
-  Raises:
-    ValueError: a template that is malformed or names what the row lacks.
-  """
-  return _fill(row, option) if '{' in option else _lookup(row, option)
+      further = {name: value for name, value in row.items() if name not in used and name not in ('id', 'prefix')}
+      yield further | whole | {'answer': found['answer'] or '', 'response': response}
 
 
 def prompt(row: dict, options: DataOptions) -> str | list[dict]:
@@ -333,40 +335,6 @@ def conversation(row: dict) -> tuple[list | None, str | None]:
     return None, None
   last = messages[-1]
   return (messages[:-1], last.get('content')) if last.get('role') == 'assistant' else (messages, None)
-
-
-def _lookup(row: dict, option: str) -> Any:
-  for path in option.split('|'):
-    value = row
-    for name in path.strip().split('.'):
-      value = value.get(name) if isinstance(value, dict) else None
-    if value is not None:
-      return value
-  return None
-
-
-def _fill(row: dict, template: str) -> str | list[str]:
-  try:
-    parts = list(string.Formatter().parse(template))
-  except ValueError as error:
-    raise ValueError(f'the template {template!r} is malformed ({error}); braces that stay are written {{{{ and }}}}'
-                     ) from None
-  values = {}
-  for _, name, spec, conversion in parts:
-    if name is None:
-      continue
-    values[name] = _lookup(row, name)
-    items = values[name] if isinstance(values[name], list) else [values[name]]
-    if not name or spec or conversion or not items or not all(isinstance(x, (str, int, float)) for x in items):
-      raise ValueError(f'the template {template!r} needs {name!r} to be text in the row; found {", ".join(row)}. '
-                       'Braces that stay are written {{ and }}')
-  sizes = {len(value) for value in values.values() if isinstance(value, list)}
-  if len(sizes) > 1:
-    raise ValueError(f'the template {template!r} names lists of different lengths')
-  filled = [''.join(text + ('' if name is None else str(
-      values[name][i] if isinstance(values[name], list) else values[name])) for text, name, _, _ in parts)
-      for i in range(max(sizes, default=1))]
-  return filled if sizes else filled[0]
 
 
 def _wrong(row: dict, what: str, option: str, kind: str, state: str) -> ValueError:
