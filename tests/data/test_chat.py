@@ -1,5 +1,6 @@
 """What a model is asked, token by token: system turn, prefix, what the response is begun with, and what is trained."""
 
+import json
 import logging
 
 import pytest
@@ -139,3 +140,13 @@ def test_responses_that_never_close_the_thought_are_refused(hub):
   for name, more in (('thinking', {}), ('plain', {'prefix': '<think>\n'})):
     with pytest.raises(ValueError, match="stage 'sft': 2 of 2 responses .*no </think>.*Take another prefix"):
       chat.check_examples(hub(name), examples('Just 2', 'Just 3', **more), 'sft')
+
+
+def test_think_tags_are_text_where_a_model_has_them_as_control_tokens(hub):
+  files = hub('plain').files()
+  values = json.loads(files['tokenizer.json'])
+  for token in values['added_tokens']:
+    token['special'] = True
+  special = HubTokenizer(files | {'tokenizer.json': json.dumps(values).encode()})
+  assert special.encode(WHOLE) == hub('plain').encode(WHOLE) and special.decode(special.encode(WHOLE)) == WHOLE
+  assert special.decode([special.end_id]) == ''

@@ -55,11 +55,10 @@ def test_prefix_is_ours_alone(write, door):
     ('Know {subject}.', ["data.system: the template 'Know {subject}.' needs 'subject'"]), ('Know {', ['malformed']),
     ('{tags}', ['must name fields that are text']), ('field_of_study', ['is the name of a field', "'{field_of_study}'"])])
 def test_bad_system_templates_name_file_and_line(write, door, template, parts):
-  path = write(ROW | {'subject': 'x', 'tags': 'a'} if 'subject' in template else ROW | {'tags': 'a'}, ROW | {'tags': ['a', 'b']})
+  path = write(ROW | {'tags': ['a', 'b']})
   with pytest.raises(ValueError) as error:
-    DOORS['rl'](DataOptions(path, system=template)) if door is DOORS['sft'] else door(DataOptions(path, system=template))
-    list(sources.read_traces(DataOptions(path, system=template)))
-  assert all(part in str(error.value) for part in ['rows.jsonl', 'line', *parts])
+    door(DataOptions(path, system=template))
+  assert all(part in str(error.value) for part in ['rows.jsonl', 'line 1', *parts])
 
 
 @pytest.mark.parametrize('values, part', [

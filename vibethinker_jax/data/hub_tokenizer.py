@@ -12,6 +12,7 @@ import tokenizers
 
 CHATML = ("{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n"
           "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}")
+THINK = ('<think>', '</think>')
 # Stands for a control token in a message while the template is rendered; a private-use character.
 _MASK = '\ue0ff'
 
@@ -38,7 +39,7 @@ class HubTokenizer:
       raise ValueError(f'a tokenizer.json is needed, found {", ".join(sorted(files)) or "no tokenizer files"}; '
                        'transformers writes one: AutoTokenizer.from_pretrained(...).save_pretrained(...)')
     try:
-      self._tokenizer = tokenizers.Tokenizer.from_str(files['tokenizer.json'].decode())
+      self._tokenizer = tokenizers.Tokenizer.from_str(_think_tags_as_text(files['tokenizer.json'].decode()))
     except Exception as error:  # the library raises plain Exceptions
       raise ValueError(f'tokenizer.json cannot be read: {error}') from error
     self._tokenizer.no_truncation()
@@ -194,6 +195,17 @@ class HubTokenizer:
 
 def _unmask(text: str, masked: list[str]) -> str:
   return re.sub(f'{_MASK}(\\d+){_MASK}', lambda match: masked[int(match.group(1))], text)
+
+
+def _think_tags_as_text(text: str) -> str:
+  """A tokenizer.json in which <think> and </think> are no control tokens: what is judged and trained has them in it."""
+  if not all(tag in text for tag in THINK):
+    return text
+  values = json.loads(text)
+  found = [token for token in values.get('added_tokens') or () if token['special'] and token['content'] in THINK]
+  for token in found:
+    token['special'] = False
+  return json.dumps(values) if found else text
 
 
 class _Generation(jinja2.ext.Extension):
