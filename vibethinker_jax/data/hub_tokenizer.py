@@ -102,8 +102,8 @@ class HubTokenizer:
     if system in self._shown or system.strip() in _unmask(text, masked):
       return
     if self._render(messages[1:], True)[0] == text:
-      raise ValueError(f'the chat template shows no system turn, and leaves out {system[:60]!r}: put it into the prompt '
-                       "(data.prompt='... {problem}'), or set a chat_template that shows it")
+      raise ValueError(f'the chat template shows no system turn, and leaves out {system[:60]!r}: put it before the '
+                       'question, in a template data.prompt, or set a chat_template that shows it')
     self._shown = {system, *(self._shown if len(self._shown) < 1000 else ())}
 
   def generation_prompt(self, messages: list[dict]) -> str:
