@@ -37,13 +37,13 @@ DATA = flags.DEFINE_string(
     'data', '', 'Files of problems with answers or tests, paths and globs with commas between (JSON lines or arrays, '
     "CSV, TSV, .gz too, parquet, ArrayRecord), or 'synthetic': held-out synthetic problems, the default with a checkpoint. "
     'Without --preset every entry is a set of its own.')
-SYSTEM = flags.DEFINE_string('system', '', "What the system turn says: text, or a template over a row's fields; it replaces "
-                             "the row's own.")
-PREFIX = flags.DEFINE_string('prefix', '', 'How every response begins, such as "<think>\\n": part of what is asked; \\n is a '
-                             'line end.')
-CHAT_TEMPLATE = flags.DEFINE_string('chat_template', '', "File with a chat template instead of the model's: jinja, or JSON "
-                                    'with the field chat_template.')
-CHAT_KWARGS = flags.DEFINE_string('chat_template_kwargs', '', 'What the chat template is to know: enable_thinking=false,x=1; '
+SYSTEM = flags.DEFINE_string('system', '', "What the system turn says: text, or a template over a row's fields; it "
+                             "replaces the row's own.")
+PREFIX = flags.DEFINE_string('prefix', '', 'How every response begins, such as "<think>\\n": part of what is asked; '
+                             '\\n is a line end.')
+CHAT_TEMPLATE = flags.DEFINE_string('chat_template', '', "File with a chat template instead of the model's: jinja, or "
+                                    'JSON with the field chat_template.')
+CHAT_KWARGS = flags.DEFINE_string('chat_template_kwargs', '', 'What the template is to know: enable_thinking=false,x=1; '
                                   'values are JSON where they parse, else text.')
 LIMIT = flags.DEFINE_integer('limit', 0, 'Only so many problems from the start of each set of files; 0 is all.',
                              lower_bound=0)

@@ -29,9 +29,9 @@ TOP_P = flags.DEFINE_float('top_p', 0.95, 'Nucleus; 1 keeps all tokens.', lower_
 SEED = flags.DEFINE_integer('seed', 0, 'The same seed gives the same answer.', lower_bound=0, upper_bound=2**32 - 1)
 SYSTEM = flags.DEFINE_string('system', '', 'What the system turn says.')
 PREFIX = flags.DEFINE_string('prefix', '', 'How the response begins, such as "<think>\\n"; \\n is a line end.')
-CHAT_TEMPLATE = flags.DEFINE_string('chat_template', '', "File with a chat template instead of the model's: jinja, or JSON "
-                                    'with the field chat_template.')
-CHAT_KWARGS = flags.DEFINE_string('chat_template_kwargs', '', 'What the chat template is to know: enable_thinking=false,x=1; '
+CHAT_TEMPLATE = flags.DEFINE_string('chat_template', '', "File with a chat template instead of the model's: jinja, or "
+                                    'JSON with the field chat_template.')
+CHAT_KWARGS = flags.DEFINE_string('chat_template_kwargs', '', 'What the template is to know: enable_thinking=false,x=1; '
                                   'values are JSON where they parse, else text.')
 startup.finite('temperature', 'top_p')
 READ = {'here': given.words('checkpoint prompt max_tokens temperature top_p seed system prefix chat_template '

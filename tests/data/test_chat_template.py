@@ -29,14 +29,17 @@ SWITCHED = '''{%- if messages[0].role == 'system' %}
 {%- endif %}
 '''
 # DeepSeek-R1's way: the prompt itself opens the thought.
-OPENED = ("{{ bos_token }}{% for m in messages %}{% if m['role'] == 'system' %}{{ m['content'] }}{% elif m['role'] == 'user' %}"
+OPENED = ("{{ bos_token }}{% for m in messages %}{% if m['role'] == 'system' %}{{ m['content'] }}"
+          "{% elif m['role'] == 'user' %}"
           "{{ '<|User|>' + m['content'] }}{% else %}{{ '<|Assistant|>' + m['content'].split('</think>')[-1] + eos_token }}"
           "{% endif %}{% endfor %}{% if add_generation_prompt %}{{ '<|Assistant|><think>\\n' }}{% endif %}")
 # SmolLM3's way: the system turn decides; and a block by which transformers finds the assistant's words.
-BY_SYSTEM = ("  {% set ns = namespace(think=true) %}\n{% for m in messages %}{% if m.role == 'system' and '/no_think' in m.content %}"
-             "{% set ns.think = false %}{% endif %}<|im_start|>{{ m.role }}\n{% generation %}{{ m.content.replace('/no_think', '') }}"
+BY_SYSTEM = ("  {% set ns = namespace(think=true) %}\n{% for m in messages %}"
+             "{% if m.role == 'system' and '/no_think' in m.content %}{% set ns.think = false %}{% endif %}"
+             "<|im_start|>{{ m.role }}\n{% generation %}{{ m.content.replace('/no_think', '') }}"
              "{% endgeneration %}<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n"
-             "{% if not ns.think %}<think>\n\n</think>\n{% endif %}{% if style is defined %}{{ style }}{% endif %}{% endif %}")
+             "{% if not ns.think %}<think>\n\n</think>\n{% endif %}{% if style is defined %}{{ style }}{% endif %}"
+             "{% endif %}")
 ASKED = [[{'role': 'user', 'content': 'What is 1 + 1?'}],
          [{'role': 'system', 'content': 'Be terse. /no_think'}, {'role': 'user', 'content': ' <think> 4x\n'}]]
 
@@ -73,7 +76,8 @@ def theirs(files, path):
 
 @pytest.mark.parametrize('text, kwargs', [
     (SWITCHED, {}), (SWITCHED, {'enable_thinking': False}), (SWITCHED, {'enable_thinking': True}), (OPENED, {}),
-    (BY_SYSTEM, {}), (BY_SYSTEM, {'style': 'a "b" \'c\' \\boxed{%}\n é \U0001f600'}), (BY_SYSTEM, {'style': [1, {'a': None}]})])
+    (BY_SYSTEM, {}), (BY_SYSTEM, {'style': 'a "b" \'c\' \\boxed{%}\n é \U0001f600'}),
+    (BY_SYSTEM, {'style': [1, {'a': None}]})])
 def test_as_transformers(files, template, tmp_path, text, kwargs):
   """The replaced template, ours with its defaults against theirs that is told; and the saved files in transformers."""
   told = theirs(files | {'chat_template.jinja': text.encode()}, tmp_path / 'told')
@@ -95,9 +99,10 @@ def test_applied_twice_is_the_same_and_others_can_still_be_told(files, template,
   assert chat_template.applied(once, template(SWITCHED), off).files() == once.files()
   assert chat_template.applied(once, '', off).files() == once.files()
   plain = chat_template.applied(HubTokenizer(files), template(SWITCHED), {})
-  assert chat_template.applied(once, '', on).render_chat(ASKED[0]) == plain.render_chat(ASKED[0]) != once.render_chat(ASKED[0])
+  asked = plain.render_chat(ASKED[0])
+  assert chat_template.applied(once, '', on).render_chat(ASKED[0]) == asked != once.render_chat(ASKED[0])
   saved = theirs(once.hub_files(), tmp_path / 'saved')
-  assert saved.apply_chat_template(ASKED[0], add_generation_prompt=True, tokenize=False, **on) == plain.render_chat(ASKED[0])
+  assert saved.apply_chat_template(ASKED[0], add_generation_prompt=True, tokenize=False, **on) == asked
   assert chat_template.applied(once, '', {}) is once
 
 
@@ -134,7 +139,8 @@ def test_what_is_refused_without_a_file(files, tmp_path):
 
 
 @pytest.mark.parametrize('text, found', [
-    ('', {}), ('enable_thinking=false', {'enable_thinking': False}), ('a=False, b=1.5,c=x y', {'a': False, 'b': 1.5, 'c': 'x y'}),
+    ('', {}), ('enable_thinking=false', {'enable_thinking': False}),
+    ('a=False, b=1.5,c=x y', {'a': False, 'b': 1.5, 'c': 'x y'}),
     ('a=[1,2],b="3",c=d,e', {'a': [1, 2], 'b': '3', 'c': 'd,e'}), ('{"a": {"b": null}}', {'a': {'b': None}})])
 def test_kwargs_of_a_command_line(text, found):
   assert chat_template.parse(text) == found

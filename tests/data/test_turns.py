@@ -36,9 +36,11 @@ def write(tmp_path):
     ({'prompt': [system('Own.'), USER], 'system': 'Other.'}, {}, [system('Own.'), USER]),
     ({}, {'system': 'Be terse.'}, [system('Be terse.'), USER]),
     ({'prompt': [system('Own.'), USER]}, {'system': 'Be terse.'}, [system('Be terse.'), USER]),
-    ({'prompt': [{'role': 'developer', 'content': 'Own.'}, USER]}, {'system': 'Be terse.'}, [system('Be terse.'), USER]),
+    ({'prompt': [{'role': 'developer', 'content': 'Own.'}, USER]}, {'system': 'Be terse.'},
+     [system('Be terse.'), USER]),
     ({'system_prompt': 'Own.'}, {'system': 'Be terse.'}, [system('Be terse.'), USER]),
-    ({}, {'system': 'You know {field_of_study} of level {level}, {{x}}.'}, [system('You know sums of level 3, {x}.'), USER])])
+    ({}, {'system': 'You know {field_of_study} of level {level}, {{x}}.'},
+     [system('You know sums of level 3, {x}.'), USER])])
 def test_system_turns(write, door, changes, options, prompt):
   assert door(DataOptions(write(ROW | changes), **options))['prompt'] == prompt
 
@@ -72,8 +74,8 @@ def test_options_of_a_wrong_kind(values, part):
 def test_a_preset_words_the_question_below_a_system_turn(write):
   options = DataOptions(write(ROW), system='Be terse.')
   found = sets.read(options, 'aime24', -1, -1, -1, -1)
-  assert [turn['role'] for turn in found.rows[0]['prompt']] == ['system', 'user']
-  assert found.rows[0]['prompt'][1]['content'].startswith('Add 1 and 1. ') and 'boxed' in found.rows[0]['prompt'][1]['content']
+  asked, user = found.rows[0]['prompt']
+  assert asked == system('Be terse.') and user['content'].startswith('Add 1 and 1. ') and 'boxed' in user['content']
   assert found.rows[0]['problem'] == 'Add 1 and 1.'
 
 

@@ -14,8 +14,10 @@ from vibethinker_jax.programs import recipe as recipe_lib, stage as stage_lib
 from vibethinker_jax.sampler import engine
 
 TEMPLATE = ('{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}'
-            '{% if add_generation_prompt %}<|im_start|>assistant\n{% if mood is defined %}({{ mood }}) {% endif %}{% endif %}')
-ROW = {'problem': 'What is 3 + 3?', 'answer': '6', 'response': '<think>\n3 and 3 are 6.\n</think> \\boxed{6}', 'domain': 'sums'}
+            '{% if add_generation_prompt %}<|im_start|>assistant\n{% if mood is defined %}({{ mood }}) {% endif %}'
+            '{% endif %}')
+ROW = {'problem': 'What is 3 + 3?', 'answer': '6', 'response': '<think>\n3 and 3 are 6.\n</think> \\boxed{6}',
+       'domain': 'sums'}
 SYSTEM, PREFIX, MOOD = 'Be terse about {domain}.', '<think>\n', 'calm'
 ASKED = ('<|im_start|>system\nBe terse about sums.<|im_end|>\n<|im_start|>user\nWhat is 3 + 3?<|im_end|>\n'
          '<|im_start|>assistant\n(calm) <think>\n')
@@ -82,7 +84,8 @@ def enter(toy, config, tmp_path, monkeypatch):
 
   def run(name):
     recipe, options = recipe_lib.bind(config)
-    stage = stage_lib.Stage(name, tmp_path / name, tmp_path, config, recipe, sharding.make_mesh(**recipe.mesh), toy.CoinPool())
+    mesh = sharding.make_mesh(**recipe.mesh)
+    stage = stage_lib.Stage(name, tmp_path / name, tmp_path, config, recipe, mesh, toy.CoinPool())
     stage.directory.mkdir()
     program = recipe_lib.PROGRAMS[config[name]['program']]
     with jax.set_mesh(stage.mesh), pytest.raises(Asked) as asked:

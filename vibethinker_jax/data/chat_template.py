@@ -153,5 +153,4 @@ def _check(tokenizer: HubTokenizer) -> None:
     raise ValueError(f"the template does not show what the user says; it renders to {text[:200]!r}")
   whole = tokenizer.render_chat([*asked, {'role': 'assistant', 'content': 'yes'}], False)
   if missing := sorted({mark for mark in _MARKS.findall(text + whole) if not tokenizer.has(mark)}):
-    raise ValueError(f'the template writes {", ".join(missing)}, which {"is no token" if len(missing) == 1 else "are no tokens"} '
-                     'of this tokenizer: it is made for another model')
+    raise ValueError(f'the template writes {", ".join(missing)}, no token of this tokenizer: it is made for another model')

@@ -13,8 +13,7 @@ from typing import Any, Iterator, NamedTuple
 import tqdm
 
 from vibethinker_jax.config import AboveZero
-from vibethinker_jax.data import answers, layouts, livecodebench, rows as rows_lib, synthetic, turns
-from vibethinker_jax.data.fields import field, lookup
+from vibethinker_jax.data import answers, layouts, livecodebench, rows as rows_lib, synthetic, templates, turns
 
 # Found automatically: the first of these paths that a row has.
 PROMPT = 'prompt|problem|question'
@@ -186,7 +185,7 @@ def read_problems(options: DataOptions | str) -> list[dict]:
 
 
 def _of_solution(row: dict, options: DataOptions) -> str:
-  if options.answer or lookup(row, ANSWER) is not None or lookup(row, SOLUTION) is None:
+  if options.answer or templates.lookup(row, ANSWER) is not None or templates.lookup(row, SOLUTION) is None:
     raise _wrong(row, 'answer', options.answer or ANSWER, 'text or a number', 'nothing is there')
   solution = row[SOLUTION][0] if isinstance(row[SOLUTION], list) and len(row[SOLUTION]) == 1 else row[SOLUTION]
   try:
@@ -229,6 +228,15 @@ def read_traces(options: DataOptions) -> Iterator[dict]:
     for response in several:
       further = {name: value for name, value in row.items() if name not in used and name not in ('id', 'prefix')}
       yield further | whole | {'answer': found['answer'] or '', 'response': response}
+
+
+def field(row: dict, option: str) -> Any:
+  """What a field option selects, None if nothing; of a template, the text (a list where one of its fields is a list).
+
+  Raises:
+    ValueError: a template that is malformed or names what the row lacks.
+  """
+  return templates.fill(row, option) if '{' in option else templates.lookup(row, option)
 
 
 def prompt(row: dict, options: DataOptions) -> str | list[dict]:

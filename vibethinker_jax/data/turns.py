@@ -2,7 +2,7 @@
 
 import re
 
-from vibethinker_jax.data.fields import field, lookup
+from vibethinker_jax.data import templates
 
 SYSTEM = 'system|system_prompt'  # the system turn of rows whose prompt has none
 LINE_END = re.compile(r'\\n(?![A-Za-z])')  # a line end written in two characters, as shells pass it on
@@ -26,7 +26,7 @@ def asked(found: dict, row: dict, options) -> dict:
   turns = [{'role': 'user', 'content': turns}] if isinstance(turns, str) else turns
   own = [turn for turn in turns if turn['role'] in ('system', 'developer')]
   try:
-    system = field(row, options.system) if '{' in options.system else options.system
+    system = templates.fill(row, options.system) if '{' in options.system else options.system
   except ValueError as error:
     raise ValueError(f'data.system: {error}') from None
   if isinstance(system, list):
@@ -34,7 +34,7 @@ def asked(found: dict, row: dict, options) -> dict:
   if system and system in row and '{' not in options.system:
     raise ValueError(f"data.system={system!r} is the name of a field: write '{{{system}}}' for what stands in it")
   if not system and not own:
-    system = lookup(row, SYSTEM)
+    system = templates.lookup(row, SYSTEM)
   kept = {name: value for name, value in found.items() if name != 'prefix'}  # a row's own is not ours
   if isinstance(system, str) and system.strip():
     kept['prompt'] = [{'role': 'system', 'content': system}, *(turn for turn in turns if turn not in own)]

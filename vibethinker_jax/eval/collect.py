@@ -73,7 +73,8 @@ def sample(model, name: str, rows: list[dict], samples: int, options: engine.Opt
   are wanted, are the ones that an undisturbed evaluation has.
 
   Args:
-    model: config, params, tokenizer. rows: with id, prompt (and prefix), and what judges. on_response: told each one's tokens.
+    model: config, params, tokenizer. rows: with id, prompt (and prefix), and what judges.
+    on_response: told each one's tokens.
 
   Returns:
     {(set, id, sample): Future of the verdict}: verified while others are decoded, each by the host that sampled it.

@@ -160,8 +160,8 @@ def _model(recipe: config_lib.Recipe, options: dict) -> list[str]:
     if tokenizer and not tokenizer.path and not recipe.domains:
       errors.append('config.domains=() must name at least one for the problems that the tokenizer is trained on')
     if tokenizer and (not tokenizer.path or tokenizer.path.endswith('.model')):
-      errors += [f'config.{name}={getattr(recipe, name)!r} does nothing for models from scratch: {chat_template.NONE_OF_OURS} '
-                 '(config.tokenizer.path may name one that has)'
+      errors += [f'config.{name}={getattr(recipe, name)!r} does nothing for models from scratch: '
+                 f'{chat_template.NONE_OF_OURS} (config.tokenizer.path may name one that has)'
                  for name in ('chat_template', 'chat_template_kwargs') if getattr(recipe, name)]
   else:
     fields = {name: value for name, value in recipe.model.items() if (name, value) != ('vocab_size', 0)}

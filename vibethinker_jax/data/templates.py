@@ -1,20 +1,11 @@
-"""What an option of a field selects in a row: a dotted path, several with '|' between, or a template over such paths."""
+"""Fields of a row by dotted paths, and templates of the user's over them: what an option of `data` selects."""
 
 import string
 from typing import Any
 
 
-def field(row: dict, option: str) -> Any:
-  """What a field option selects, None if nothing; of a template, the text (a list where one of its fields is a list).
-
-  Raises:
-    ValueError: a template that is malformed or names what the row lacks.
-  """
-  return fill(row, option) if '{' in option else lookup(row, option)
-
-
 def lookup(row: dict, option: str) -> Any:
-  """What stands at the first of the paths that the row has, None if none does."""
+  """What the first of the paths in `option` that a row has leads to ('reward_model.ground_truth|answer'), None if none."""
   for path in option.split('|'):
     value = row
     for name in path.strip().split('.'):
@@ -25,7 +16,11 @@ def lookup(row: dict, option: str) -> Any:
 
 
 def fill(row: dict, template: str) -> str | list[str]:
-  """A template's text; a list where one of its fields is a list."""
+  """A template with the fields that it names; a list where one of them is a list.
+
+  Raises:
+    ValueError: it is malformed, or names what the row lacks.
+  """
   try:
     parts = list(string.Formatter().parse(template))
   except ValueError as error:
