@@ -175,6 +175,8 @@ def run(output: pathlib.Path) -> None:
       return
     chosen = read_sets(DATA.value or 'synthetic')
     disk.check(output)
+    for path in CHECKPOINT.value:  # a template that does not fit the last of them is told before the first is sampled
+      asking(path)
     names = labels(CHECKPOINT.value)
     directories = [output / name if len(names) > 1 else output for name in names]
     for path, directory in zip(CHECKPOINT.value, directories):
@@ -225,6 +227,12 @@ def distinct(found: list[sets_lib.Set]) -> list[sets_lib.Set]:
   return [s._replace(name=f'{s.name}-{i + 1}') if names.count(s.name) > 1 else s for i, s in enumerate(found)]
 
 
+def asking(path: str):
+  """The tokenizer of a checkpoint with the chat template of the flags, None where its own stays."""
+  from vibethinker_jax.programs import stage
+  return stage.asking(pathlib.Path(path), CHAT_TEMPLATE.value, chat_template.parse(CHAT_KWARGS.value))
+
+
 def sample(path: str, output: pathlib.Path, chosen: list[sets_lib.Set], pool: Pool) -> None:
   """Evaluates one model: samples what is missing, verifies, writes everything."""
   import jax  # here and below: 2 s that stored responses do not need
@@ -233,14 +241,12 @@ def sample(path: str, output: pathlib.Path, chosen: list[sets_lib.Set], pool: Po
   from vibethinker_jax.programs import stage
   from vibethinker_jax.sampler import engine
 
-  kwargs = chat_template.parse(CHAT_KWARGS.value)
-  tokenizer = stage.asking(pathlib.Path(path), CHAT_TEMPLATE.value, kwargs)
-  identity = {'seed': SEED.value, 'model': stage.fingerprint(pathlib.Path(path)) | chat_template.identity(
-      CHAT_TEMPLATE.value, kwargs)}
+  asked = chat_template.identity(CHAT_TEMPLATE.value, chat_template.parse(CHAT_KWARGS.value))
+  identity = {'seed': SEED.value, 'model': stage.fingerprint(pathlib.Path(path)) | asked}
   hosts.agreed(lambda: check_same(output / 'config.json', identity, chosen, REMEDY))
   mesh = sharding.make_mesh()
   with jax.set_mesh(mesh):
-    model = stage.load(pathlib.Path(path), mesh, tokenizer=tokenizer, progress=True)
+    model = stage.load(pathlib.Path(path), mesh, tokenizer=asking(path), progress=True)
     for s in chosen:
       collect.check_room(model.config, collect.prompts(model.tokenizer, s.rows), s.max_tokens)
     hosts.agreed(lambda: remember(output / 'config.json', identity, chosen, REMEDY))
