@@ -25,9 +25,12 @@ def get_config(arg=''):
   config.mesh = config_dict.ConfigDict(dict(data=1, fsdp=-1, tensor=1, context=1))
   config.profile_steps = ()  # (10, 12): traces of these steps of each sft and rl stage, for xprof
   config.compilation_cache = 'auto'  # a directory; '': none
+  config.chat_template = ''  # a file with the one to take instead of the model's
+  config.chat_template_kwargs = config_dict.ConfigDict()  # what it is to know: dict(enable_thinking=False)
   config.hang_seconds = 0.0  # end a process that finishes nothing for so long; it is reported in any case
 
-  data = dict(files='gsm8k/train.jsonl', weights=(), prompt='', response='', answer='', domain='', wording='papers')
+  data = dict(files='gsm8k/train.jsonl', weights=(), prompt='', response='', answer='', domain='', wording='papers',
+              system='', prefix='')
   config.sft = config_dict.ConfigDict(dict(
       program='sft', init_from='base', data=data | dict(response='solution|answer'), domains=(), levels=(), problems=0,
       steps=4 if local else 700, batch_size=2 if local else 16, length=512 if local else 1024, too_long='error',

@@ -29,11 +29,14 @@ def get_config():
   config.mesh = config_dict.ConfigDict(dict(data=1, fsdp=-1, tensor=1, context=1))
   config.profile_steps = ()  # (10, 12): traces of these steps of each sft and rl stage, for xprof
   config.compilation_cache = 'auto'  # a directory; '': none
+  config.chat_template = ''  # a file with the one to take instead of the model's
+  config.chat_template_kwargs = config_dict.ConfigDict()  # what it is to know: dict(enable_thinking=False)
   config.hang_seconds = 0.0  # end a process that finishes nothing for so long; it is reported in any case
   maths = ('algebra', 'geometry', 'calculus', 'statistics')
 
   # Files of your own: data.files=traces.jsonl, and names of their fields where they are not found.
-  data = dict(files='', weights=(), prompt='', response='', answer='', domain='', wording='papers')
+  data = dict(files='', weights=(), prompt='', response='', answer='', domain='', wording='papers',
+              system='', prefix='')
   # Spectrum: SFT on several worked styles of each problem, with checkpoints to choose specialists from.
   config.sft = config_dict.ConfigDict(dict(
       program='sft', init_from='scratch', data=data, domains=maths * 3 + ('code',), levels=(1,), problems=1_000_000,

@@ -30,8 +30,11 @@ def get_config(arg='16'):
   config.mesh = config_dict.ConfigDict(dict(data=1, fsdp=-1, tensor=1, context=context))
   config.profile_steps = ()  # (10, 12): traces of these steps of each sft and rl stage, for xprof
   config.compilation_cache = 'auto'  # a directory; '': none
+  config.chat_template = ''  # a file with the one to take instead of the model's
+  config.chat_template_kwargs = config_dict.ConfigDict()  # what it is to know: dict(enable_thinking=False)
   config.hang_seconds = 0.0  # end a process that finishes nothing for so long; it is reported in any case
-  data = dict(files='', weights=(), prompt='', response='', answer='', domain='', wording='papers')
+  data = dict(files='', weights=(), prompt='', response='', answer='', domain='', wording='papers',
+              system='', prefix='')
 
   # SFT settings of the 1.5B are not published; these are the 3B's (3B §2.1): global batch 128, 5e-5 -> 8e-8 cosine, 5%
   # warm-up, 5 epochs. remat: by the compiler's schedule attention_qkv would be no faster, and a 32K row of MGPO would not fit

@@ -26,8 +26,11 @@ def get_config():
   config.mesh = config_dict.ConfigDict(dict(data=1, fsdp=-1, tensor=1, context=2))
   config.profile_steps = ()  # (10, 12): traces of these steps of each sft and rl stage, for xprof
   config.compilation_cache = 'auto'  # a directory; '': none
+  config.chat_template = ''  # a file with the one to take instead of the model's
+  config.chat_template_kwargs = config_dict.ConfigDict()  # what it is to know: dict(enable_thinking=False)
   config.hang_seconds = 0.0  # end a process that finishes nothing for so long; it is reported in any case
-  data = dict(files='', weights=(), prompt='', response='', answer='', domain='', wording='papers')
+  data = dict(files='', weights=(), prompt='', response='', answer='', domain='', wording='papers',
+              system='', prefix='')
 
   # 3B §2.1: packed, global batch 128, 5e-5 -> 8e-8 cosine, 5% linear warm-up; 5 epochs broad, then 2 epochs hard.
   # steps = epochs x tokens of the set / (128 x 65 536).

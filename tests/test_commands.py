@@ -36,7 +36,7 @@ def stage(tmp_path_factory):
 
 def command(name, *arguments):
   return subprocess.run([sys.executable, '-m', f'vibethinker_jax.{name}', *arguments], capture_output=True, text=True,
-                        timeout=120)
+                        timeout=600)
 
 
 def test_sample_is_reproducible_and_says_where_it_was_cut(stage):
@@ -109,6 +109,21 @@ def test_killed_five_times(stage, tmp_path):
   assert evaluate(stage, tmp_path / 'killed', '--slots=8', rows=rows)[0].returncode == 0
   for name in ('result.json', 'responses.jsonl'):
     assert (tmp_path / 'killed' / name).read_bytes() == (tmp_path / 'whole' / name).read_bytes()
+
+
+def test_what_is_asked_is_kept_and_cannot_change(stage, tmp_path):
+  """The prefix stands in every response and counts no token; another one, or none, is another evaluation."""
+  asked = ['--prefix=<think>\\n', '--system=Be terse.']
+  done, read = evaluate(stage, tmp_path / 'out', *asked)
+  assert done.returncode == 0, done.stderr
+  kept = lines(tmp_path / 'out' / 'responses.jsonl')
+  assert all(line['response'].startswith('<think>\n') and line['tokens'] <= 8 for line in kept)
+  assert {'system': 'Be terse.', 'prefix': '<think>\n'}.items() <= read('result.json')['sets']['mine'].items()
+  assert 'responses begin with' in (tmp_path / 'out' / 'report.html').read_text()
+  done, _ = evaluate(stage, tmp_path / 'out', asked[1])
+  assert done.returncode == 1 and "mine.prefix: '<think>\\n' -> '(absent)'" in done.stderr
+  done, _ = evaluate(stage, tmp_path / 'new', *asked, '--chat_template_kwargs=enable_thinking=false')
+  assert done.returncode == 1 and 'has no chat template' in done.stderr and done.stderr.count('\n') == 1
 
 
 def test_several_models_and_a_comparison(stage, tmp_path):

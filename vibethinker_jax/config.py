@@ -74,6 +74,9 @@ class Recipe(NamedTuple):
     model: from scratch: the fields of model.config.ModelConfig (vocab_size may be 0: the tokenizer's). Of an imported
       base: rope_theta, rope_scaling or max_position_embeddings that replace its own, for a longer context.
     tokenizer: of models from scratch, see programs.stage; an imported base brings its own.
+    chat_template: a file whose chat template replaces that of every model (data.chat_template); '' keeps the model's.
+    chat_template_kwargs: what the template is to know besides, such as {'enable_thinking': False}. Both are kept with the
+      checkpoints, which ask in the same way ever after.
     domains: subdomains of the synthetic problems; templates: names of those to draw from, () is all.
     profile_steps: (first, last) step of each sft and rl stage to trace into its directory `profile`; () is none.
     compilation_cache: directory where compiled programs are kept; 'auto': the user's cache, with several hosts a directory
@@ -88,6 +91,8 @@ class Recipe(NamedTuple):
   base: str = 'scratch'
   model: dict = {}
   tokenizer: dict = {}
+  chat_template: str = ''
+  chat_template_kwargs: dict = {}
   domains: tuple[str, ...] = ()
   templates: tuple[str, ...] = ()
   profile_steps: tuple[()] | tuple[Positive, Positive] = ()

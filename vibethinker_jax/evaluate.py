@@ -22,7 +22,8 @@ import pathlib
 from absl import app, flags
 
 from vibethinker_jax import config as config_lib, disk, given
-from vibethinker_jax.data import overlap, presets, rows as rows_lib, sources, synthetic, tokenizer as tokenizer_lib
+from vibethinker_jax.data import chat_template, overlap, presets, rows as rows_lib, sources, synthetic
+from vibethinker_jax.data import tokenizer as tokenizer_lib, turns
 from vibethinker_jax.eval import compare, judge, page, scores, sets as sets_lib, stored, terminal
 from vibethinker_jax.eval.journal import NAME, Journal, check_same, remember
 from vibethinker_jax.verify.pool import Pool
@@ -36,6 +37,14 @@ DATA = flags.DEFINE_string(
     'data', '', 'Files of problems with answers or tests, paths and globs with commas between (JSON lines or arrays, '
     "CSV, TSV, .gz too, parquet, ArrayRecord), or 'synthetic': held-out synthetic problems, the default with a checkpoint. "
     'Without --preset every entry is a set of its own.')
+SYSTEM = flags.DEFINE_string('system', '', "What the system turn says: text, or a template over a row's fields; it "
+                             "replaces the row's own.")
+PREFIX = flags.DEFINE_string('prefix', '', 'How every response begins, such as "<think>\\n": part of what is asked; '
+                             '\\n is a line end.')
+CHAT_TEMPLATE = flags.DEFINE_string('chat_template', '', "File with a chat template instead of the model's: jinja, or "
+                                    'JSON with the field chat_template.')
+CHAT_KWARGS = flags.DEFINE_string('chat_template_kwargs', '', 'What the template is to know: enable_thinking=false,x=1; '
+                                  'values are JSON where they parse, else text.')
 LIMIT = flags.DEFINE_integer('limit', 0, 'Only so many problems from the start of each set of files; 0 is all.',
                              lower_bound=0)
 PROMPT_FIELD = flags.DEFINE_string(
@@ -82,7 +91,8 @@ STORED_SYNTHETIC, SAMPLED_FILES = 'with --responses and --data=synthetic', 'with
 SAMPLED_SYNTHETIC = 'with --checkpoint on synthetic problems'
 _ALL = 'output samples temperature top_p max_tokens trained_on train_fields data'
 _SYNTHETIC, _FIELDS = 'domains problems templates levels seed', 'prompt_field answer_field domain_field wording preset'
-_STORED, _SAMPLED = 'responses response_field verdict_field tokenizer', 'checkpoint slots seed'
+_ASKED = 'system prefix chat_template chat_template_kwargs'
+_STORED, _SAMPLED = 'responses response_field verdict_field tokenizer', f'checkpoint slots seed {_ASKED}'
 READ = {
     COMPARED: given.words('compare output'),
     STORED: given.words(_ALL, _STORED, _FIELDS), STORED_FILES: given.words(_ALL, _STORED, _FIELDS, 'limit'),
@@ -97,7 +107,7 @@ MEANT = {
     'templates': 'it chooses synthetic problems; of files, --data=FILES names the ones to read',
     'tokenizer': "it counts the tokens of --responses; a --checkpoint brings its own",
     'verdict_field': 'it names a field of --responses=FILE', 'response_field': 'it names a field of --responses=FILE',
-    **dict.fromkeys(('slots', 'seed'), 'nothing is sampled; --checkpoint=MODEL samples'),
+    **dict.fromkeys(('slots', 'seed', *given.words(_ASKED)), 'nothing is sampled; --checkpoint=MODEL samples'),
     **{f'{flag} {STORED}': 'the problems are all that stand in --responses; --data=FILES --limit=N names others'
        for flag in ('problems', 'limit', 'domains', 'levels', 'templates')},
     'seed ' + STORED_FILES: 'nothing is drawn; it chooses the problems of --data=synthetic',
@@ -168,6 +178,8 @@ def run(output: pathlib.Path) -> None:
       return
     chosen = read_sets(DATA.value or 'synthetic')
     disk.check(output)
+    for path in CHECKPOINT.value:  # a template that does not fit the last of them is told before the first is sampled
+      asking(path)
     names = labels(CHECKPOINT.value)
     directories = [output / name if len(names) > 1 else output for name in names]
     for path, directory in zip(CHECKPOINT.value, directories):
@@ -195,9 +207,11 @@ def read_sets(data: str) -> list[sets_lib.Set]:
   """
   given = lambda flag, default: flag.value if flag.value is not None else -1 if PRESET.value else default
   protocol = given(SAMPLES, 4), given(TEMPERATURE, 1.0), given(TOP_P, 0.95), given(MAX_TOKENS, 256)
+  options = sources.DataOptions('', prompt=PROMPT_FIELD.value, answer=ANSWER_FIELD.value, domain=DOMAIN_FIELD.value,
+                                system=SYSTEM.value, prefix=turns.LINE_END.sub('\n', PREFIX.value), wording=WORDING.value)
   if data == 'synthetic':
     return [sets_lib.synthetic_set(DOMAINS.value, PROBLEMS.value, SEED.value, tuple(map(int, LEVELS.value)),
-                                   tuple(TEMPLATES.value), *protocol)]
+                                   tuple(TEMPLATES.value), *protocol, options)]
   entries = rows_lib.entries(data)
   for name in PRESET.value:
     presets.find(name)
@@ -205,8 +219,6 @@ def read_sets(data: str) -> list[sets_lib.Set]:
   if PRESET.value and len(PRESET.value) != len(files):
     raise ValueError(f'--preset names {len(PRESET.value)} protocols for {len(entries)} entries of --data: give one for '
                      'all, or one for each')
-  options = sources.DataOptions('', prompt=PROMPT_FIELD.value, answer=ANSWER_FIELD.value, domain=DOMAIN_FIELD.value,
-                                wording=WORDING.value)
   found = [sets_lib.read(options._replace(files=entry), preset, *protocol, LIMIT.value)
            for entry, preset in zip(files, PRESET.value or [''] * len(files))]
   return distinct(found)
@@ -218,6 +230,12 @@ def distinct(found: list[sets_lib.Set]) -> list[sets_lib.Set]:
   return [s._replace(name=f'{s.name}-{i + 1}') if names.count(s.name) > 1 else s for i, s in enumerate(found)]
 
 
+def asking(path: str):
+  """The tokenizer of a checkpoint with the chat template of the flags, None where its own stays."""
+  from vibethinker_jax.programs import stage
+  return stage.asking(pathlib.Path(path), CHAT_TEMPLATE.value, chat_template.parse(CHAT_KWARGS.value))
+
+
 def sample(path: str, output: pathlib.Path, chosen: list[sets_lib.Set], pool: Pool) -> None:
   """Evaluates one model: samples what is missing, verifies, writes everything."""
   import jax  # here and below: 2 s that stored responses do not need
@@ -226,11 +244,12 @@ def sample(path: str, output: pathlib.Path, chosen: list[sets_lib.Set], pool: Po
   from vibethinker_jax.programs import stage
   from vibethinker_jax.sampler import engine
 
-  identity = {'seed': SEED.value, 'model': stage.fingerprint(pathlib.Path(path))}
+  asked = chat_template.identity(CHAT_TEMPLATE.value, chat_template.parse(CHAT_KWARGS.value))
+  identity = {'seed': SEED.value, 'model': stage.fingerprint(pathlib.Path(path)) | asked}
   hosts.agreed(lambda: check_same(output / 'config.json', identity, chosen, REMEDY))
   mesh = sharding.make_mesh()
   with jax.set_mesh(mesh):
-    model = stage.load(pathlib.Path(path), mesh, progress=True)
+    model = stage.load(pathlib.Path(path), mesh, tokenizer=asking(path), progress=True)
     for s in chosen:
       collect.check_room(model.config, collect.prompts(model.tokenizer, s.rows), s.max_tokens)
     hosts.agreed(lambda: remember(output / 'config.json', identity, chosen, REMEDY))

@@ -20,10 +20,11 @@ import jax
 from ml_collections import config_flags
 
 from vibethinker_jax import config as config_lib, disk, given, hosts, sharding, timeline, watch
+from vibethinker_jax.data import chat_template
 from vibethinker_jax.eval import report
 from vibethinker_jax.programs import inputs
 from vibethinker_jax.programs.recipe import NAMES, PROGRAMS, bind, check_mesh, models
-from vibethinker_jax.programs.stage import Stage, finished, kept
+from vibethinker_jax.programs.stage import Stage, asking, finished, kept
 from vibethinker_jax.verify.pool import Pool
 from vibethinker_jax.verify.sandbox.client import SandboxUnavailable
 
@@ -74,6 +75,7 @@ def check_early(recipe: config_lib.Recipe, options: dict) -> None:
   if recipe.base != 'scratch' and not pathlib.Path(recipe.base).exists():
     raise ValueError(f'config.base={recipe.base!r}: there is no such file or directory. It is the path of a Hugging Face '
                      'directory, a GGUF file or one of our checkpoints on this machine; nothing is downloaded')
+  check_template(recipe, options)
   module, _, function = recipe.verifier.partition(':')
   try:
     found = function and importlib.util.find_spec(module)
@@ -82,6 +84,28 @@ def check_early(recipe: config_lib.Recipe, options: dict) -> None:
   if not found:
     raise ValueError(f'config.verifier={recipe.verifier!r}: there is no module {module!r} with a function {function!r} to '
                      "import; it is 'module:function', and the module must be on PYTHONPATH or in this folder")
+
+
+def check_template(recipe: config_lib.Recipe, options: dict) -> None:
+  """Looks whether config.chat_template and its kwargs fit every model that these stages take from elsewhere.
+
+  Raises:
+    ValueError: they do not, with the model.
+  """
+  paths = {recipe.base if source == 'base' else source.partition('@')[0] for values in options.values()
+           for _, source in models(values)} - {*recipe.stages, *NAMES}
+  for path in sorted(paths):
+    try:
+      asking(pathlib.Path(path), recipe.chat_template, recipe.chat_template_kwargs)
+    except ValueError as error:
+      raise ValueError(f'config.{error}' if str(error).startswith('chat_template') else str(error)) from error
+
+
+def pinned(recipe: config_lib.Recipe) -> dict:
+  """What of a config's top level must not change when a run goes on: of the template's file the contents."""
+  named = {name: value for name, value in recipe._asdict().items() if name not in OF_A_START}
+  asked = named.pop('chat_template'), named.pop('chat_template_kwargs')
+  return named | chat_template.identity(*asked)
 
 
 def forget_unstarted(workdir: pathlib.Path, stages: tuple) -> None:
@@ -102,8 +126,7 @@ def prepare(config: dict, recipe: config_lib.Recipe, workdir: pathlib.Path, only
   """Compares the config with that of an earlier start, and keeps it in the workdir."""
   disk.check(workdir)
   forget_unstarted(workdir, recipe.stages)
-  shared = {name: value for name, value in recipe._asdict().items() if name not in OF_A_START}
-  config_lib.check_unchanged(workdir / 'config.json', shared, 'this workdir')
+  config_lib.check_unchanged(workdir / 'config.json', pinned(recipe), 'this workdir')
   for name in only or recipe.stages:
     if (workdir / name).is_dir():
       disk.check(workdir / name)

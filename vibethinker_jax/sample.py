@@ -16,7 +16,7 @@ from absl import app, flags
 import jax
 
 from vibethinker_jax import given, hosts, sharding, watch
-from vibethinker_jax.data import chat
+from vibethinker_jax.data import chat, chat_template, sources, turns
 from vibethinker_jax.programs import stage
 from vibethinker_jax.sampler import engine
 
@@ -27,8 +27,15 @@ MAX_TOKENS = flags.DEFINE_integer('max_tokens', 256, 'Response tokens at most.',
 TEMPERATURE = flags.DEFINE_float('temperature', 1.0, '0 is greedy.', lower_bound=0.0)
 TOP_P = flags.DEFINE_float('top_p', 0.95, 'Nucleus; 1 keeps all tokens.', lower_bound=1e-6, upper_bound=1.0)
 SEED = flags.DEFINE_integer('seed', 0, 'The same seed gives the same answer.', lower_bound=0, upper_bound=2**32 - 1)
+SYSTEM = flags.DEFINE_string('system', '', 'What the system turn says.')
+PREFIX = flags.DEFINE_string('prefix', '', 'How the response begins, such as "<think>\\n"; \\n is a line end.')
+CHAT_TEMPLATE = flags.DEFINE_string('chat_template', '', "File with a chat template instead of the model's: jinja, or "
+                                    'JSON with the field chat_template.')
+CHAT_KWARGS = flags.DEFINE_string('chat_template_kwargs', '', 'What the template is to know: enable_thinking=false,x=1; '
+                                  'values are JSON where they parse, else text.')
 startup.finite('temperature', 'top_p')
-READ = {'here': given.words('checkpoint prompt max_tokens temperature top_p seed')}
+READ = {'here': given.words('checkpoint prompt max_tokens temperature top_p seed system prefix chat_template '
+                            'chat_template_kwargs')}
 
 
 def main(argv) -> None:
@@ -39,7 +46,9 @@ def main(argv) -> None:
   with watch.guard():
     mesh = sharding.make_mesh()
     with startup.one_line(ValueError, flag='standard output'), jax.set_mesh(mesh):
-      model = stage.load(pathlib.Path(CHECKPOINT.value), mesh)
+      path = pathlib.Path(CHECKPOINT.value)
+      tokenizer = stage.asking(path, CHAT_TEMPLATE.value, chat_template.parse(CHAT_KWARGS.value))
+      model = stage.load(path, mesh, tokenizer=tokenizer)
       for prompt in prompts():
         answer(model, prompt, mesh)
 
@@ -55,13 +64,15 @@ def prompts() -> Iterator[str]:
 
 
 def answer(model: stage.Model, prompt: str, mesh) -> None:
-  """Prints the response as it is decoded, and how it ended if it was cut off."""
-  ids, printed = [], ''
+  """Prints the response as it is decoded, with what the prompt has begun it with, and how it ended if it was cut off."""
+  options = sources.DataOptions(system=SYSTEM.value, prefix=turns.LINE_END.sub('\n', PREFIX.value))
+  row = turns.asked({'prompt': prompt}, {}, options)
+  ids, begun, printed = [], chat.opening(model.tokenizer, row), ''
 
   def show(p, g, tokens):
     nonlocal printed
     ids.extend(tokens)
-    text = model.tokenizer.decode(ids)
+    text = begun + model.tokenizer.decode(ids)
     if text.endswith('\N{REPLACEMENT CHARACTER}'):  # the bytes of a character that is not complete yet
       return
     if hosts.first():
@@ -70,7 +81,7 @@ def answer(model: stage.Model, prompt: str, mesh) -> None:
 
   options = engine.Options(MAX_TOKENS.value, TEMPERATURE.value, TOP_P.value, slots=1, steps_per_call=4)
   responses = engine.generate(
-      model.config, model.params, [chat.encode_prompt(model.tokenizer, prompt)], 1, options,
+      model.config, model.params, [chat.encode_prompt(model.tokenizer, row)], 1, options,
       key=jax.random.key(SEED.value), mesh=mesh, stop_ids=model.tokenizer.stop_ids,
       vocab_size=model.tokenizer.vocab_size, on_tokens=show)
   hosts.say('' if responses.stopped_PG[0, 0] else f'\n[cut off at --max_tokens={MAX_TOKENS.value}]')

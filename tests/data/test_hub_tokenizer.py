@@ -55,7 +55,7 @@ def test_as_transformers(files, tmp_path):
     expected = theirs.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
     assert ours.render_chat(messages) == expected
     assert ours.encode_chat(messages) == theirs.encode(expected, add_special_tokens=False)
-  assert chat.encode_prompt(ours, 'What is 1 + 1?') == ours.encode_chat(MESSAGES[1:])
+  assert chat.encode_prompt(ours, {'prompt': 'What is 1 + 1?'}) == ours.encode_chat(MESSAGES[1:])
 
 
 def test_control_tokens_in_problems_stay_text(files):
@@ -73,7 +73,7 @@ def test_control_tokens_in_problems_stay_text(files):
 
 def test_example_ends_as_the_template_ends_messages(files):
   t = HubTokenizer(files)
-  ids, mask = chat.encode_example(t, 'hi', 'yes')
+  ids, mask = chat.encode_example(t, {'prompt': 'hi', 'response': 'yes'})
   assert t.decode([t.end_id]) == '' and t._tokenizer.id_to_token(t.end_id) == '<|im_end|>'
   answer = t.encode('yes') + [t.end_id]
   assert ids[-len(answer):] == answer and mask == [0] * (len(ids) - len(answer)) + [1] * len(answer)

@@ -66,7 +66,7 @@ def test_rows_hold_whole_documents_with_their_masks(tokenizer):
   source = Source()
   known = {}
   for i in range(len(source)):
-    ids, mask = chat.encode_example(tokenizer, **source[i])
+    ids, mask = chat.encode_example(tokenizer, source[i])
     known[tuple(ids)] = mask[1:]
   found = take(batches(tokenizer, source), 8)
   for batch in found:
@@ -199,7 +199,7 @@ def test_too_long_an_example(tokenizer):
 
 def test_too_long_examples_are_dropped_with_a_count(tokenizer, caplog):
   source = Source(200)
-  lengths = [len(chat.encode_example(tokenizer, **source[i])[0]) for i in range(200)]
+  lengths = [len(chat.encode_example(tokenizer, source[i])[0]) for i in range(200)]
   limit = sorted(lengths)[120]
   fit = {i for i in range(200) if lengths[i] - 1 <= limit}
   found = take(batches(tokenizer, source, length=limit, too_long='drop'), 80)

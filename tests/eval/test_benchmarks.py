@@ -39,7 +39,7 @@ def test_verdicts_come_while_others_are_decoded(monkeypatch):
   def generate(*_, on_finished, **__):
     on_finished(0, 1, [7])
     time.sleep(0.3)
-    assert done == ['[7]']
+    assert done == ['<[7]']
     on_finished(0, 0, [8])
     return engine.Responses(np.array([[[8], [7]]]), None, np.ones((1, 2), int), *[np.ones((1, 2), bool)] * 2, 0)
 
@@ -48,9 +48,10 @@ def test_verdicts_come_while_others_are_decoded(monkeypatch):
     decode = staticmethod(str)
 
   monkeypatch.setattr(benchmarks.engine, 'generate', generate)
-  monkeypatch.setattr(benchmarks.chat, 'encode_prompt', lambda tokenizer, prompt: [1])
+  monkeypatch.setattr(benchmarks.chat, 'encode_prompt', lambda tokenizer, row: [1])
+  monkeypatch.setattr(benchmarks.chat, 'opening', lambda tokenizer, row: '<')
   scored = benchmarks.sample_and_verify(None, None, Tokenizer, [{'id': 'a', 'prompt': 'x'}], 2, None,
                                         key=jax.random.key(0), mesh=None, pool=Pool())
-  assert scored.texts_PG == [['[8]', '[7]']] and np.all(scored.correct_PG)
+  assert scored.texts_PG == [['<[8]', '<[7]']] and np.all(scored.correct_PG)
   decoding, waiting, overlapped = scored.seconds
   assert decoding >= 0.3 and waiting > 0.05 and overlapped > 0.09  # lower bounds: a slow machine only adds

@@ -54,6 +54,19 @@ def test_page_of_hostile_text(tmp_path, chosen):
   assert 'a note' in text and '1 responses got no verdict' in text and 'kind1' in text
 
 
+def test_the_page_says_how_was_asked(tmp_path, chosen):
+  asked = chosen._replace(system='Be terse.', prefix='<think>\n')
+  result, lines = result_of(asked, ['cw', 'ww', 'ci', 'cc'])
+  result['model'] |= {'chat_template': 'ab' * 32, 'chat_template_kwargs': {'enable_thinking': False}}
+  page.write(tmp_path, result, [asked], lines, TIMING)
+  text = (tmp_path / 'report.html').read_text()
+  assert all(part in text for part in ('system turn: Be terse.', 'responses begin with', 'enable_thinking', 'abab'))
+  other = result_of(chosen._replace(prefix='So'), ['cw', 'ww', 'ci', 'cc'])[0]
+  notes = compare.result([compare.Evaluation(name, tmp_path, r) for name, r in (('a', result), ('b', other))]
+                         )['sets']['squares']['notes']
+  assert notes == ["b: system=None, a: 'Be terse.'", "b: prefix='So', a: '<think>\\n'"]
+
+
 def test_page_without_tokens(tmp_path, chosen):
   result, lines = result_of(chosen, ['c', 'w', 'i', 'i'])
   for line in lines:

@@ -251,3 +251,10 @@ def test_weight_is_that_of_the_paper():
 def test_report_does_not_need_jax():
   code = 'import sys; import vibethinker_jax.eval.report; sys.exit(bool({"jax", "scipy"} & set(sys.modules)))'
   assert subprocess.run([sys.executable, '-c', code]).returncode == 0
+
+
+def test_messages_are_shown_as_text():
+  """Prompts of rows with a system turn are messages."""
+  turns = [{'role': 'system', 'content': 'Be terse.'}, {'role': 'user', 'content': 'What is 1 + 1?'}]
+  shown = report.shown('rl', group(random.Random(0), 'algebra', 0.5, 2) | {'prompt': turns}, 10_000)
+  assert shown['prompt'] == 'system: Be terse.\n\nuser: What is 1 + 1?'

@@ -118,7 +118,7 @@ def test_the_score_is_that_of_the_student(finished, config):
   model, traces = stage_lib.open_model(stage, 'sft'), []
   rows = lines(finished / 'distill' / 'data.jsonl')[:40]
   for i, row in enumerate(rows):
-    ids, mask = chat.encode_example(model.tokenizer, row['prompt'], row['response'])
+    ids, mask = chat.encode_example(model.tokenizer, row)
     assert row['tokens'] == sum(mask)
     traces.append(distill.Encoded(i, '', '', ids[:-sum(mask)], ids[-sum(mask):]))
     if i % 5 == 0:

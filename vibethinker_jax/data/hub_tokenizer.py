@@ -2,14 +2,17 @@
 
 import datetime
 import json
+import os
 import re
 
 import jinja2
+import jinja2.ext
 import jinja2.sandbox
 import tokenizers
 
 CHATML = ("{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n"
           "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}")
+THINK = ('<think>', '</think>')
 # Stands for a control token in a message while the template is rendered; a private-use character.
 _MASK = '\ue0ff'
 
@@ -21,6 +24,7 @@ class HubTokenizer:
     vocab_size: ids from 0; the model's vocabulary may be padded beyond it, those ids are never sampled.
     pad_id: filler of empty positions. end_id: what ends an assistant's message in the chat template.
     stop_ids: what ends a response when sampling: end_id and the end tokens of the settings files.
+    template: the text of its chat template.
   """
 
   def __init__(self, files: dict[str, bytes]):
@@ -35,7 +39,7 @@ class HubTokenizer:
       raise ValueError(f'a tokenizer.json is needed, found {", ".join(sorted(files)) or "no tokenizer files"}; '
                        'transformers writes one: AutoTokenizer.from_pretrained(...).save_pretrained(...)')
     try:
-      self._tokenizer = tokenizers.Tokenizer.from_str(files['tokenizer.json'].decode())
+      self._tokenizer = tokenizers.Tokenizer.from_str(_think_tags_as_text(files['tokenizer.json'].decode()))
     except Exception as error:  # the library raises plain Exceptions
       raise ValueError(f'tokenizer.json cannot be read: {error}') from error
     self._tokenizer.no_truncation()
@@ -45,7 +49,8 @@ class HubTokenizer:
     self._special = {token.content: i for i, token in added.items() if token.special}
     self.vocab_size = max(self._tokenizer.get_vocab(with_added_tokens=True).values()) + 1
     self._controls = re.compile('|'.join(map(re.escape, sorted(self._special, key=len, reverse=True))) or r'(?!)')
-    self._template = _compile(self._find_template())
+    self.template = self._find_template()
+    self._template, self._shown = compile_template(self.template), frozenset()  # system turns that it is known to show
     eos = self._token('eos_token')
     stops = json.loads(files.get('generation_config.json', b'{}')).get('eos_token_id')
     stops = [] if stops is None else stops if isinstance(stops, list) else [stops]
@@ -64,6 +69,14 @@ class HubTokenizer:
     """Token ids of plain text; the text of a control token stays plain text."""
     return self._encode_plain(text)
 
+  def has(self, token: str) -> bool:
+    """Whether this text is a token of its own."""
+    return self._tokenizer.token_to_id(token) is not None
+
+  def encode_marked(self, text: str) -> list[int]:
+    """Token ids of a text of the config's author, as a template's: a control token in it is one."""
+    return self._encode_rendered(text, [])
+
   def decode(self, ids) -> str:
     """Text of token ids; control tokens vanish."""
     return self._tokenizer.decode([int(i) for i in ids], skip_special_tokens=True)
@@ -78,7 +91,27 @@ class HubTokenizer:
     The same ids as transformers' apply_chat_template(..., add_generation_prompt=True), but control tokens that stand in
     the messages are encoded as plain text.
     """
-    return self._encode_rendered(*self._render(messages, True))
+    text, masked = self._render(messages, True)
+    if messages and messages[0]['role'] == 'system' and messages[0]['content'].strip():
+      self._check_system(text, masked, messages)
+    return self._encode_rendered(text, masked)
+
+  def _check_system(self, text, masked, messages):
+    """Raises ValueError where a template leaves the system turn out: the same text comes without it."""
+    system = messages[0]['content']
+    if system in self._shown or system.strip() in _unmask(text, masked):
+      return
+    if self._render(messages[1:], True)[0] == text:
+      raise ValueError(f'the chat template shows no system turn, and leaves out {system[:60]!r}: put it before the '
+                       'question, in a template data.prompt, or set a chat_template that shows it')
+    self._shown = {system, *(self._shown if len(self._shown) < 1000 else ())}
+
+  def generation_prompt(self, messages: list[dict]) -> str:
+    """What the template puts behind the messages before the assistant speaks: what add_generation_prompt adds."""
+    asked, without = self.render_chat(messages), self.render_chat(messages, False)
+    if asked == without:  # the template does not ask whether it should
+      return asked.rpartition(messages[-1]['content'].strip())[2] if messages else ''
+    return asked[len(os.path.commonprefix([asked, without])):]
 
   def render_chat(self, messages: list[dict], add_generation_prompt: bool = True) -> str:
     """The text of the chat template."""
@@ -141,32 +174,57 @@ class HubTokenizer:
 
   def _find_end(self, eos):
     """The control token behind an assistant's message in the template; else the end-of-text token."""
-    text = 'vibethinker'
-    try:
-      rendered = self.render_chat([{'role': 'user', 'content': 'x'}, {'role': 'assistant', 'content': text}], False)
-    except ValueError:
-      rendered = ''
-    match = self._controls.search(rendered, rendered.rfind(text)) if text in rendered else None
-    if match:
-      return self._special[match.group()]
+    found = self.end_of_turn()
+    if found is not None:
+      return found
     if eos is None:
       raise ValueError('the tokenizer names no eos_token in tokenizer_config.json and the chat template ends messages '
                        'without a control token: nothing would end a response')
     return eos
+
+  def end_of_turn(self) -> int | None:
+    """The control token behind an assistant's message in the template, None if there is none."""
+    text = 'vibethinker'
+    try:
+      rendered = self.render_chat([{'role': 'user', 'content': 'x'}, {'role': 'assistant', 'content': text}], False)
+    except ValueError:
+      return None
+    match = self._controls.search(rendered, rendered.rfind(text)) if text in rendered else None
+    return self._special[match.group()] if match else None
 
 
 def _unmask(text: str, masked: list[str]) -> str:
   return re.sub(f'{_MASK}(\\d+){_MASK}', lambda match: masked[int(match.group(1))], text)
 
 
-def _compile(template: str):
+def _think_tags_as_text(text: str) -> str:
+  """A tokenizer.json in which <think> and </think> are no control tokens: what is judged and trained has them in it."""
+  if not all(tag in text for tag in THINK):
+    return text
+  values = json.loads(text)
+  found = [token for token in values.get('added_tokens') or () if token['special'] and token['content'] in THINK]
+  for token in found:
+    token['special'] = False
+  return json.dumps(values) if found else text
+
+
+class _Generation(jinja2.ext.Extension):
+  """{% generation %} ... {% endgeneration %}, by which transformers finds the assistant's words: rendered as it is."""
+  tags = {'generation'}
+
+  def parse(self, parser):
+    next(parser.stream)
+    return parser.parse_statements(('name:endgeneration',), drop_needle=True)
+
+
+def compile_template(template: str) -> jinja2.Template:
   """A jinja template with what transformers offers to templates, sandboxed."""
   def fail(message):
     raise jinja2.TemplateError(message)
   def tojson(value, ensure_ascii=False, indent=None, separators=None, sort_keys=False):
     return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys)
   environment = jinja2.sandbox.ImmutableSandboxedEnvironment(
-      trim_blocks=True, lstrip_blocks=True, extensions=['jinja2.ext.loopcontrols'])
+      trim_blocks=True, lstrip_blocks=True, extensions=['jinja2.ext.loopcontrols', _Generation])
   environment.filters['tojson'] = tojson
   environment.globals['raise_exception'] = fail
   environment.globals['strftime_now'] = lambda form: datetime.datetime.now().strftime(form)

@@ -20,8 +20,8 @@ LOG = logging.getLogger('vibethinker_jax')
 
 
 def encode(tokenizer: Tokenizer, example: dict) -> dict:
-  """{'prompt', 'response'} -> next-token prediction arrays of the document, each [l - 1]."""
-  ids, mask = chat.encode_example(tokenizer, example['prompt'], example['response'])
+  """A row with prompt (and prefix) and response -> next-token prediction arrays of the document, each [l - 1]."""
+  ids, mask = chat.encode_example(tokenizer, example)
   return {'tokens': np.array(ids[:-1], np.int32), 'targets': np.array(ids[1:], np.int32),
           'mask': np.array(mask[1:], np.int32)}
 

@@ -80,12 +80,18 @@ class Tokenizer:
     """Text of token ids; control tokens vanish."""
     return self._processor.decode([int(i) for i in ids])
 
+  encode_marked = encode  # control tokens are no text of this tokenizer
+
   def show(self, ids) -> str:
     """Text of token ids, control tokens shown."""
     found = []
     for control, run in itertools.groupby(map(int, ids), self._processor.is_control):
       found.append(''.join(map(self._processor.id_to_piece, run)) if control else self._processor.decode(list(run)))
     return ''.join(found)
+
+  def generation_prompt(self, messages: list[dict]) -> str:
+    """What stands behind the messages before the assistant speaks, without control tokens."""
+    return 'assistant\n'
 
   def encode_chat(self, messages: list[dict]) -> list[int]:
     """Token ids of ChatML messages, up to where the assistant starts to speak:

@@ -24,7 +24,7 @@ class Scored(NamedTuple):
     correct_PG: bool. valid_PG: bool, False where there is no verdict (the verifier failed, or the response was given up:
       leave the sample out).
     reasons_PG: the verdict's reason.
-    texts_PG: list of lists of str. prompts: token ids of each prompt.
+    texts_PG: list of lists of str, each with what its prompt has begun (chat.opening). prompts: token ids of each prompt.
     seconds: (decoding, waiting for the last verdicts, verifying while others were being decoded).
   """
   responses: engine.Responses
@@ -77,13 +77,14 @@ def sample_and_verify(config: ModelConfig, params, tokenizer: Tokenizer, rows: l
       at every contact with the device, of the verdicts of what had finished at the contact before: which responses these
       are depends on tokens alone, not on how fast the verifier is.
   """
-  prompts = [chat.encode_prompt(tokenizer, row['prompt']) for row in rows]
+  prompts = [chat.encode_prompt(tokenizer, row) for row in rows]
+  openings = [chat.opening(tokenizer, row) for row in rows]
   texts = [[''] * samples for _ in rows]
   verdicts = _Verdicts(len(rows), samples)
   clock = _Clock()
 
   def on_finished(p, g, tokens):
-    texts[p][g] = tokenizer.decode(tokens)
+    texts[p][g] = openings[p] + tokenizer.decode(tokens)
     verdicts.futures[p, g] = clock.watch(pool.submit(texts[p][g], rows[p]))
 
   if earlier is not None:
@@ -106,7 +107,7 @@ def sample_and_verify(config: ModelConfig, params, tokenizer: Tokenizer, rows: l
   decoded, overlapped = time.perf_counter(), clock.seconds()
   verdicts.gather(list(verdicts.futures))
   for p, g in np.argwhere(responses.lengths_PG > 0):
-    texts[p][g] = texts[p][g] or tokenizer.decode(responses.tokens_PGL[p, g, :responses.lengths_PG[p, g]])
+    texts[p][g] = texts[p][g] or openings[p] + tokenizer.decode(responses.tokens_PGL[p, g, :responses.lengths_PG[p, g]])
   status = verdicts.status_PG
   return Scored(responses, status == 'correct', (status != 'invalid') & (status != ''), verdicts.reasons_PG, texts, prompts,
                 (decoded - start, time.perf_counter() - decoded, overlapped))

@@ -24,7 +24,7 @@ def missing(name: str, rows: list[dict], samples: int, journal: Journal) -> list
 
 
 def prompts(tokenizer, rows: list[dict]) -> list[list[int]]:
-  return [chat.encode_prompt(tokenizer, row['prompt']) for row in rows]
+  return [chat.encode_prompt(tokenizer, row) for row in rows]
 
 
 def check_room(config, prompts: list[list[int]], max_tokens: int) -> None:
@@ -73,7 +73,8 @@ def sample(model, name: str, rows: list[dict], samples: int, options: engine.Opt
   are wanted, are the ones that an undisturbed evaluation has.
 
   Args:
-    model: config, params, tokenizer. rows: with id, prompt, and what judges. on_response: told each one's tokens.
+    model: config, params, tokenizer. rows: with id, prompt (and prefix), and what judges.
+    on_response: told each one's tokens.
 
   Returns:
     {(set, id, sample): Future of the verdict}: verified while others are decoded, each by the host that sampled it.
@@ -87,8 +88,11 @@ def sample(model, name: str, rows: list[dict], samples: int, options: engine.Opt
   earlier = engine.Responses(nothing, nothing, there_PG.astype(np.int32), there_PG, there_PG, 0)
   stops = set(model.tokenizer.stop_ids)
 
+  chosen = [rows[p] for p in lacking]
+  openings = [chat.opening(model.tokenizer, row) for row in chosen]
+
   def keep(i, g, tokens) -> str:
-    text = model.tokenizer.decode(tokens)
+    text = openings[i] + model.tokenizer.decode(tokens)
     journal.append({'set': name, 'id': rows[lacking[i]]['id'], 'sample': g, 'response': text, 'tokens': len(tokens),
                     'cut_off': int(tokens[-1]) not in stops})
     on_response(len(tokens))
@@ -98,7 +102,6 @@ def sample(model, name: str, rows: list[dict], samples: int, options: engine.Opt
     row, text = rows[lacking[i]], keep(i, g, tokens)
     futures[name, row['id'], g] = pool.submit(text, row)
 
-  chosen = [rows[p] for p in lacking]
   with timeline.phase('rollout'):
     responses = engine.generate(
         model.config, model.params, prompts(model.tokenizer, chosen), samples, options, key=key, mesh=mesh,

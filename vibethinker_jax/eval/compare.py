@@ -50,8 +50,8 @@ def result(evaluations: list[Evaluation]) -> dict:
         if not {p['id'] for p in first['per_problem']} & {p['id'] for p in score['per_problem']}:
           raise ValueError(f'{name}: {base} and {other} have no problem in common')
         notes.append(f'{other} was asked in other words, or other problems, than {base}')
-      notes += [f'{other}: {field}={score[field]}, {base}: {first[field]}' for field in (
-          'temperature', 'top_p', 'max_tokens', 'samples_asked') if score[field] != first[field]]
+      notes += [f'{other}: {field}={score.get(field)!r}, {base}: {first.get(field)!r}' for field in (
+          'temperature', 'top_p', 'max_tokens', 'samples_asked', 'system', 'prefix') if score.get(field) != first.get(field)]
     found[name] = {
         'score': first['score'], 'base': base, 'notes': notes, 'scores': {e: score['avg'] for e, score in having},
         'cons': {e: score['cons'] for e, score in having}, 'cut_off': {e: score['cut_off'] for e, score in having},

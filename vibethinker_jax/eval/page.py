@@ -7,6 +7,7 @@ import pathlib
 import jinja2
 
 from vibethinker_jax import disk
+from vibethinker_jax.data import turns
 from vibethinker_jax.eval import drawing, formulas, sets as sets_lib, terminal
 from vibethinker_jax.eval.drawing import Plot
 
@@ -175,7 +176,7 @@ def browser(result: dict, chosen: list[sets_lib.Set], by_problem: dict) -> dict:
       kept = _kinds(lines, max(2, share // limit))
       left_out += len(lines) - len(kept)
       problems.append(numbers[row['id']] | {
-          'prompt': pieces(drawing.cut(_asked(row['prompt']), RESPONSE_CHARS)),
+          'prompt': pieces(drawing.cut(turns.text(row['prompt']), RESPONSE_CHARS)),
           'gold': pieces(f'${row["answer"]}$' if _is_latex(row) else str(row['answer'] or '')),
           'shared': shared.get(row['id']), 'responses': [{
               'sample': x['sample'], 'text': pieces(drawing.cut(x['response'], limit), not code), 'status': x['status'],
@@ -194,10 +195,6 @@ def _kinds(lines: list[dict], count: int) -> list[dict]:
   chosen = right[:few] + wrong[:few]
   chosen += (right[few:] + wrong[few:])[:count - len(chosen)]
   return [x for x in lines if any(x is y for y in chosen)]
-
-
-def _asked(prompt) -> str:
-  return prompt if isinstance(prompt, str) else '\n\n'.join(f'{turn["role"]}: {turn["content"]}' for turn in prompt)
 
 
 def _is_latex(row: dict) -> bool:

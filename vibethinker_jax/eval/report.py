@@ -13,6 +13,7 @@ import jinja2
 from jinja2.utils import htmlsafe_json_dumps
 
 from vibethinker_jax import disk
+from vibethinker_jax.data import turns
 from vibethinker_jax.eval import goodput
 from vibethinker_jax.eval.drawing import Plot, cut, duration, finite, frame, path, spread, svg, text
 
@@ -309,5 +310,5 @@ def shown(source: str, group: dict, chars: int) -> dict:
   responses = [{**r, 'text': cut(r['text'], limit)} for r in group['responses']]
   accuracy = group.get('accuracy', mean([r['reward'] for r in responses]))
   return {'source': source, 'step': group.get('step'), 'domain': group['domain'], 'answer': group['answer'],
-          'prompt': cut(group['prompt'], limit), 'accuracy': accuracy if finite(accuracy) else None,
+          'prompt': cut(turns.text(group['prompt']), limit), 'accuracy': accuracy if finite(accuracy) else None,
           'weight': group['weight'] if finite(group.get('weight')) else None, 'responses': responses}

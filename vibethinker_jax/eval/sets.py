@@ -11,7 +11,7 @@ import re
 import subprocess
 from typing import NamedTuple
 
-from vibethinker_jax.data import fields as fields_lib, presets, rows as rows_lib, sources, synthetic
+from vibethinker_jax.data import fields as fields_lib, presets, rows as rows_lib, sources, synthetic, turns
 
 SUBJECT = 'subject|type|subfield|category|difficulty'  # where a set has no domain
 
@@ -23,6 +23,7 @@ class Set(NamedTuple):
     name: of the preset or the file. preset: its name, '' if none. files: as given.
     rows: problems with id, prompt (what the model is asked), problem (the bare text), subject, and answer or tests.
     samples, temperature, top_p, max_tokens: the protocol; None where stored responses do not tell.
+    system, prefix: as given (sources.DataOptions); they stand in the rows.
   """
   name: str
   preset: str
@@ -32,13 +33,16 @@ class Set(NamedTuple):
   temperature: float
   top_p: float
   max_tokens: int
+  system: str = ''
+  prefix: str = ''
 
   def settings(self) -> dict:
     """What decides the responses and verdicts, the number of samples aside; digest: of prompts, answers and tests."""
     asked = [{name: row.get(name) for name in ('id', 'prompt', 'answer', 'tests', 'choices', 'constraints')}
              for row in self.rows]
+    given = {name: value for name, value in (('system', self.system), ('prefix', self.prefix)) if value}
     return {'preset': self.preset, 'problems': len(self.rows), 'temperature': self.temperature, 'top_p': self.top_p,
-            'max_tokens': self.max_tokens, 'digest': digest(asked)}
+            'max_tokens': self.max_tokens, 'digest': digest(asked), **given}
 
   def notes(self) -> list[str]:
     """Where this is not what the preset says, or not what its name promises."""
@@ -102,14 +106,15 @@ def make(name: str, preset: str, options: sources.DataOptions, rows: list[dict],
     prepared.append(row | {'problem': bare(row), 'prompt': asked, 'subject': subject(row, options)})
   chosen = lambda given, name: given if given >= 0 else getattr(wanted, name)
   return Set(name, preset, options.files, prepared, chosen(samples, 'samples'), chosen(temperature, 'temperature'),
-             chosen(top_p, 'top_p'), chosen(max_tokens, 'max_tokens'))
+             chosen(top_p, 'top_p'), chosen(max_tokens, 'max_tokens'), options.system, options.prefix)
 
 
 def synthetic_set(domains, count: int, seed: int, levels: tuple, templates: tuple, samples: int, temperature: float,
-                  top_p: float, max_tokens: int) -> Set:
-  """Held-out synthetic problems."""
-  rows = [row for domain in domains for row in synthetic.problems(domain, 'evaluate', count, seed, levels, templates)]
-  return make('synthetic', '', sources.DataOptions('synthetic'), rows, samples, temperature, top_p, max_tokens)
+                  top_p: float, max_tokens: int, options: sources.DataOptions = sources.DataOptions()) -> Set:
+  """Held-out synthetic problems; of the options, system and prefix count."""
+  rows = [turns.asked(row, row, options) for domain in domains
+          for row in synthetic.problems(domain, 'evaluate', count, seed, levels, templates)]
+  return make('synthetic', '', options._replace(files='synthetic'), rows, samples, temperature, top_p, max_tokens)
 
 
 def bare(row: dict) -> str:

@@ -35,14 +35,8 @@ def load(path, *, mesh=None, dtype=jnp.float32, progress: bool = False):
   Raises:
     ValueError: another architecture, features that are not supported, or tensors that do not fit.
   """
-  try:
-    import gguf
-  except ImportError:
-    raise ValueError("GGUF import needs the gguf package: pip install 'vibethinker_jax[gguf]'") from None
-  path = pathlib.Path(path)
-  if not path.is_file():
-    raise ValueError(f'no such file: {path}')
-  reader = gguf.GGUFReader(path)
+  reader = _open(path)
+  import gguf
   fields = {name: field.contents() for name, field in reader.fields.items() if not name.startswith('tokenizer.')}
   config = read_config(fields, {t.name: tuple(int(n) for n in t.shape[::-1]) for t in reader.tensors}, str(path))
   tensors = {_theirs(t.name): t for t in reader.tensors}
@@ -55,8 +49,27 @@ def load(path, *, mesh=None, dtype=jnp.float32, progress: bool = False):
 
   source = hf.Source({name: tuple(int(n) for n in t.shape[::-1]) for name, t in tensors.items()}, read)
   params = hf.place(config, source, mesh=mesh, dtype=dtype, progress=progress, where=str(path))
-  return config, params, {name: field.contents() for name, field in reader.fields.items()
-                          if name.startswith('tokenizer.')}
+  return config, params, _of_tokenizer(reader)
+
+
+def read_fields(path) -> dict:
+  """The metadata of a GGUF file's tokenizer alone, for tokenizer_files; raises as `load`."""
+  return _of_tokenizer(_open(path))
+
+
+def _of_tokenizer(reader) -> dict:
+  return {name: field.contents() for name, field in reader.fields.items() if name.startswith('tokenizer.')}
+
+
+def _open(path):
+  try:
+    import gguf
+  except ImportError:
+    raise ValueError("GGUF import needs the gguf package: pip install 'vibethinker_jax[gguf]'") from None
+  path = pathlib.Path(path)
+  if not path.is_file():
+    raise ValueError(f'no such file: {path}')
+  return gguf.GGUFReader(path)
 
 
 def read_config(fields: dict, shapes: dict, where: str) -> ModelConfig:

@@ -39,7 +39,7 @@ def show(stage: Stage, tokenizer, found: dict[str, dict]) -> None:
   def said() -> None:
     shown = []
     for kind, row in found.items():
-      ids = chat.encode_prompt(tokenizer, row['prompt'])
+      ids = chat.encode_prompt(tokenizer, row)
       shown.append({'kind': kind, 'tokens': len(ids), 'text': cut(tokenizer.show(ids), CHARS)})
       logging.getLogger('vibethinker_jax').info(
           'stage %s: the first prompt (%s), %d tokens:\n%s', stage.name, kind, len(ids),

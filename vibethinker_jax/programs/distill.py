@@ -260,8 +260,8 @@ def _encoded(student: Model, path: pathlib.Path, problems: dict, dropped: dict, 
   seen = collections.defaultdict(set)
   for i, trace in enumerate(_responses(path, problems)):
     digest = hashlib.sha256(trace.response.encode()).digest()
-    prompt = problems[trace.domain][trace.problem]['prompt']
-    ids, mask = chat.encode_example(student.tokenizer, prompt, trace.response)
+    row = problems[trace.domain][trace.problem]
+    ids, mask = chat.encode_example(student.tokenizer, row | {'response': trace.response})
     count = sum(mask)  # with the end token
     reason = ('duplicate' if digest in seen[trace.domain, trace.problem] else
               'too_short' if count - 1 < options.min_response_tokens else

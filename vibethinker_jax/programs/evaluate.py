@@ -72,7 +72,7 @@ def run(stage: Stage, options: Options) -> dict:
 def problems(stage: Stage, options: Options) -> sets.Set:
   """The stage's problems as a set, whose ids differ."""
   rows = inputs.problems(stage, options.data, 'evaluate', stage.recipe.domains, options.levels, options.problems)
-  data = inputs.resolve(stage, options.data) if options.data.files else sources.DataOptions('synthetic')
+  data = inputs.resolve(stage, options.data) if options.data.files else options.data._replace(files='synthetic')
   sampler = options.sampler
   return sets.make(stage.name, '', data, rows, options.samples, sampler.temperature, sampler.top_p, sampler.max_tokens)
 

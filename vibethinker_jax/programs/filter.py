@@ -11,7 +11,7 @@ import jax
 
 from vibethinker_jax import hosts
 from vibethinker_jax.config import Count, Positive, Share
-from vibethinker_jax.data import ngrams, sources
+from vibethinker_jax.data import chat, ngrams, sources
 from vibethinker_jax.eval import benchmarks
 from vibethinker_jax.programs import asked, inputs
 from vibethinker_jax.programs.stage import Model, Stage, finish, open_model, progress, stage_key
@@ -58,7 +58,7 @@ def run(stage: Stage, options: Options) -> dict:
   count = 0
   for trace in sources.read_traces(data):
     count += 1
-    if len(model.tokenizer.encode(trace['response'])) < options.min_response_tokens:
+    if len(model.tokenizer.encode(chat.continuation(model.tokenizer, trace))) < options.min_response_tokens:
       dropped['too_short'] += 1
     elif ngrams.repetition(trace['response']) > options.max_repetition:
       dropped['repetitive'] += 1
@@ -82,7 +82,7 @@ def run(stage: Stage, options: Options) -> dict:
     elif options.samples and rate < options.min_error_rate:
       dropped['too_easy'] += 1
     else:
-      row = {key: value for key, value in problems[name].items() if key != 'id' and value is not None}
+      row = {key: value for key, value in problems[name].items() if key not in ('id', 'prefix') and value is not None}
       kept.append(row | {'response': response, 'error_rate': rate})
   if not kept:
     raise ValueError(f'stage {stage.name!r} keeps none of {count} traces: {dropped}')

@@ -12,7 +12,7 @@ import random
 from typing import Iterable, Iterator
 
 from vibethinker_jax import disk, hosts
-from vibethinker_jax.data import rows, sources, synthetic
+from vibethinker_jax.data import rows, sources, synthetic, turns
 from vibethinker_jax.programs.stage import Stage
 
 WRITTEN = 'data.jsonl'  # by stages that make data, in their directory
@@ -94,7 +94,7 @@ def problems(stage: Stage, options: sources.DataOptions, split: str, domains: tu
     ValueError: bad files, or too few different synthetic problems.
   """
   if not options.files:
-    return [row for domain in domains for row in synthetic.problems(
+    return [turns.asked(row, row, options) for domain in domains for row in synthetic.problems(
         domain, split, count, stage.recipe.seed, levels, stage.recipe.templates)]
   found = sources.read_problems(resolve(stage, options))
   by_domain = {}
@@ -111,7 +111,7 @@ def problems(stage: Stage, options: sources.DataOptions, split: str, domains: tu
 
 def problem_id(row: dict) -> str:
   """A name of a problem: of what is asked and how it is judged, not of its place in a file."""
-  asked = {name: row[name] for name in ('prompt', 'answer', 'tests')}
+  asked = {name: row[name] for name in ('prompt', 'answer', 'tests', 'prefix') if name != 'prefix' or row.get(name)}
   return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:16]
 
 

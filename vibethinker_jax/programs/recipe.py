@@ -4,7 +4,7 @@ import math
 from typing import Iterator
 
 from vibethinker_jax import config as config_lib
-from vibethinker_jax.data import rows, synthetic
+from vibethinker_jax.data import chat_template, rows, synthetic
 from vibethinker_jax.model import config as model_config
 from vibethinker_jax.programs import distill, evaluate, filter as filter_lib, inputs, merge, probe, rl, sft
 from vibethinker_jax.programs.stage import TokenizerOptions
@@ -159,6 +159,10 @@ def _model(recipe: config_lib.Recipe, options: dict) -> list[str]:
                     f'config.tokenizer.vocab_size={vocabulary}')
     if tokenizer and not tokenizer.path and not recipe.domains:
       errors.append('config.domains=() must name at least one for the problems that the tokenizer is trained on')
+    if tokenizer and (not tokenizer.path or tokenizer.path.endswith('.model')):
+      errors += [f'config.{name}={getattr(recipe, name)!r} does nothing for models from scratch: '
+                 f'{chat_template.NONE_OF_OURS} (config.tokenizer.path may name one that has)'
+                 for name in ('chat_template', 'chat_template_kwargs') if getattr(recipe, name)]
   else:
     fields = {name: value for name, value in recipe.model.items() if (name, value) != ('vocab_size', 0)}
     config_lib.read(model_config.ModelConfig, fields, 'config.model', errors, partly=True)

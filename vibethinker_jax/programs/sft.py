@@ -8,7 +8,7 @@ import jax
 
 from vibethinker_jax import checkpoint, hosts, metrics, sharding, timeline, watch
 from vibethinker_jax.config import AboveZero, Count, NotNegative, Positive, Range, Share
-from vibethinker_jax.data import loader, sources, synthetic
+from vibethinker_jax.data import chat, loader, sources, synthetic
 from vibethinker_jax.model import attention as attention_lib, transformer
 from vibethinker_jax.model.config import ModelConfig
 from vibethinker_jax.programs import asked, inputs
@@ -84,7 +84,8 @@ def run(stage: Stage, options: Options) -> dict:
   optimizer, schedule = make_optimizer(options)
   data = inputs.resolve(stage, options.data)
   examples = sources.examples(data) if data.files else [sources.SyntheticExamples(
-      options.domains, options.levels, stage.recipe.seed, options.problems, stage.recipe.templates)]
+      options.domains, options.levels, stage.recipe.seed, options.problems, stage.recipe.templates, data)]
+  hosts.agreed(lambda: chat.check_examples(model.tokenizer, examples, stage.name))
   asked.show(stage, model.tokenizer, asked.first_examples(examples))
   sizes = [len(source) for source in examples]
   placed = sharding.batch_sharding(stage.mesh)

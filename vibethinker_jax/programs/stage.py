@@ -11,7 +11,7 @@ import jax
 import tqdm
 
 from vibethinker_jax import checkpoint, config as config_lib, disk, hosts, sharding, timeline
-from vibethinker_jax.data import hub_tokenizer, sources, synthetic, tokenizer as tokenizer_lib
+from vibethinker_jax.data import chat_template, hub_tokenizer, sources, synthetic, tokenizer as tokenizer_lib
 from vibethinker_jax.model import config as model_config, gguf_file, hf, transformer
 from vibethinker_jax.verify.pool import Pool
 
@@ -63,7 +63,7 @@ def open_model(stage: Stage, source: str) -> Model:
   Raises:
     ValueError: the stage has not run, or there is no checkpoint.
   """
-  if source == 'scratch':
+  if source == 'scratch' or (source, stage.recipe.base) == ('base', 'scratch'):
     return scratch(stage)
   if source == 'base':
     return base(stage)
@@ -72,7 +72,8 @@ def open_model(stage: Stage, source: str) -> Model:
   if name in stage.recipe.stages and not hosts.agreed(lambda: checkpoint.steps(path / 'checkpoints')):
     raise ValueError(f'stage {stage.name!r} starts from {name!r}, which has no checkpoint in {path} yet: run that stage '
                      f'first (--stages={name})')
-  return load(_path(stage, source), stage.mesh)
+  path = _path(stage, source)
+  return load(path, stage.mesh, tokenizer=asking(path, stage.recipe.chat_template, stage.recipe.chat_template_kwargs))
 
 
 def _path(stage: Stage, source: str) -> pathlib.Path:
@@ -89,6 +90,45 @@ def identity(stage: Stage, source: str) -> dict:
   return fingerprint(pathlib.Path(base_path) if source == 'base' else _path(stage, source))
 
 
+def asking(path: pathlib.Path, template: str, kwargs: dict) -> hub_tokenizer.HubTokenizer | None:
+  """The tokenizer of a model with another chat template, for `load`; None where its own stays.
+
+  Args:
+    path: as of `load`. template, kwargs: as of chat_template.applied.
+
+  Raises:
+    ValueError: there is no such model, or the template is not for it.
+  """
+  if not template and not kwargs:
+    return None
+  tokenizer = read_tokenizer(path)
+  try:
+    return chat_template.applied(tokenizer, template, kwargs)
+  except ValueError as error:
+    raise ValueError(f'{error} ({path})') from error
+
+
+def read_tokenizer(path: pathlib.Path) -> tokenizer_lib.Tokenizer | hub_tokenizer.HubTokenizer:
+  """The tokenizer of a model, as `load` gives it, without its parameters."""
+  path = _existing(path)
+  try:
+    if path.suffix == '.gguf':
+      return tokenizer_lib.from_files(gguf_file.tokenizer_files(gguf_file.read_fields(path)))
+    if hf.is_model(path):
+      return tokenizer_lib.load(path)
+    directory = pathlib.Path(hosts.agreed(lambda: str(checkpoint.find(path))))
+    return tokenizer_lib.from_files(checkpoint.read_model(directory)['tokenizer'])
+  except (ValueError, OSError) as error:
+    raise error if str(path) in str(error) else ValueError(f'{path}: damaged or not a model: {error}') from error
+
+
+def _existing(path) -> pathlib.Path:
+  if not pathlib.Path(path).exists():
+    raise ValueError(f'{path}: there is no such file or directory. Give a stage directory, one of our checkpoints, a Hugging '
+                     'Face directory or a GGUF file on this machine; nothing is downloaded')
+  return pathlib.Path(path)
+
+
 def load(path: pathlib.Path, mesh, *, tokenizer=None, progress: bool = False) -> Model:
   """A model from one of our checkpoints (a stage directory, a checkpoints directory, or one step), a Hugging Face
   directory, or a GGUF file.
@@ -99,10 +139,7 @@ def load(path: pathlib.Path, mesh, *, tokenizer=None, progress: bool = False) ->
   Raises:
     ValueError: nothing of the kind there, or it does not fit together.
   """
-  path = pathlib.Path(path)
-  if not path.exists():
-    raise ValueError(f'{path}: there is no such file or directory. Give a stage directory, one of our checkpoints, a Hugging '
-                     'Face directory or a GGUF file on this machine; nothing is downloaded')
+  path = _existing(path)
   try:
     with hosts.busy(f'opening {path}'), timeline.phase('checkpoint'):
       return _load(path, mesh, tokenizer, progress and hosts.first())
@@ -150,9 +187,9 @@ def fingerprint(path: pathlib.Path) -> dict:
 
 def base(stage: Stage) -> Model:
   """The model that the recipe starts from; fields of `config.model` replace those of an imported one."""
-  if stage.recipe.base == 'scratch':
-    return scratch(stage)
-  model = load(pathlib.Path(stage.recipe.base), stage.mesh, progress=True)
+  path = pathlib.Path(stage.recipe.base)
+  tokenizer = asking(path, stage.recipe.chat_template, stage.recipe.chat_template_kwargs)
+  model = load(path, stage.mesh, tokenizer=tokenizer, progress=True)
   fields = json.loads(model.config.to_json()) | dict(stage.recipe.model)
   return model._replace(config=model_config.from_dict(fields))
 
@@ -181,7 +218,8 @@ def scratch(stage: Stage) -> Model:
 
 def _tokenizer(stage: Stage, options: TokenizerOptions) -> tokenizer_lib.Tokenizer:
   if options.path:
-    return tokenizer_lib.load(options.path)
+    return chat_template.applied(tokenizer_lib.load(options.path), stage.recipe.chat_template,
+                                 stage.recipe.chat_template_kwargs)
   path = stage.workdir / 'tokenizer.model'
   hosts.agreed(lambda: None if path.exists() else _train_tokenizer(stage, options, path), 'training a tokenizer')
   return tokenizer_lib.load(path)
