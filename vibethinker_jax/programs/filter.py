@@ -4,6 +4,7 @@ The cheap tests come first; each problem that is left is sampled once, whatever 
 stage reads the result by this stage's name: data.files='filter'.
 """
 
+import logging
 import time
 from typing import Iterator, NamedTuple
 
@@ -17,6 +18,7 @@ from vibethinker_jax.programs import inputs
 from vibethinker_jax.programs.stage import Model, Stage, finish, open_model, progress, stage_key
 from vibethinker_jax.sampler import engine
 
+LOG = logging.getLogger('vibethinker_jax')
 REASONS = ('too_short', 'repetitive', 'too_easy', 'no_verdict')
 
 
@@ -81,8 +83,11 @@ def run(stage: Stage, options: Options) -> dict:
     elif options.samples and rate < options.min_error_rate:
       dropped['too_easy'] += 1
     else:
-      row = {key: value for key, value in problems[name].items() if key != 'id' and value is not None}
-      kept.append(row | {'response': response, 'error_rate': rate})
+      kept.append(_row(problems[name], response, rate))
+  if not kept and stage.recipe.rehearsal:
+    LOG.info('stage %s, rehearsal: all %d traces are kept that were sampled; by its settings it would drop them: %s', stage.name,
+             len(traces), dropped)
+    kept = [_row(problems[name], response, rates.get(name)) for name, response in traces]
   if not kept:
     raise ValueError(f'stage {stage.name!r} keeps none of {count} traces: {dropped}')
   inputs.write_data(stage, kept)
@@ -92,6 +97,11 @@ def run(stage: Stage, options: Options) -> dict:
         + ', '.join(f'{number} {reason}' for reason, number in dropped.items()))
   finish(stage, result)
   return result
+
+
+def _row(problem: dict, response: str, rate: float | None) -> dict:
+  return {key: value for key, value in problem.items() if key != 'id' and value is not None} | {
+      'response': response, 'error_rate': rate}
 
 
 def error_rates(stage: Stage, options: Options, model: Model, problems: dict[str, dict]) -> dict[str, float | None]:
