@@ -18,14 +18,14 @@ import pathlib
 
 from ml_collections import config_dict
 
-from vibethinker_jax import rehearsal
+from vibethinker_jax import smaller
 
 MATHS = '{problem|question|prompt}\nPlease reason step by step, and put your final answer within \\boxed{{}}.'
 
 
 def get_config(arg='16'):
   if arg == 'rehearsal':
-    return rehearsal.of(get_config(), pathlib.Path(__file__).parent / 'rehearsal')
+    return smaller.rehearsal(get_config(), pathlib.Path(__file__).parent / 'rehearsal')
   if not arg.isdigit() or int(arg) < 1:
     raise ValueError(f"configs/vibethinker_1p5b.py:{arg}: the argument is 'rehearsal', or the number of devices, 16 or 256 "
                      'for example')

@@ -16,7 +16,7 @@ import pathlib
 
 from ml_collections import config_dict
 
-from vibethinker_jax import rehearsal
+from vibethinker_jax import smaller
 
 MATHS = '{problem|question|prompt}\nPlease reason step by step, and put your final answer within \\boxed{{}}.'
 REFERENCE = 'VibeThinker-1.5B'
@@ -24,7 +24,7 @@ REFERENCE = 'VibeThinker-1.5B'
 
 def get_config(arg=''):
   if arg == 'rehearsal':
-    return rehearsal.of(get_config(), pathlib.Path(__file__).parent / 'rehearsal')
+    return smaller.rehearsal(get_config(), pathlib.Path(__file__).parent / 'rehearsal')
   if arg:
     raise ValueError(f"configs/vibethinker_3b.py:{arg}: the argument is 'rehearsal', or nothing")
   config = config_dict.ConfigDict()

@@ -81,7 +81,7 @@ class Recipe(NamedTuple):
     hang_seconds: a process that finishes nothing for so long is ended; 0: it is only reported.
     rehearsal: the models are random, nothing that is made is of use: what only a trained model gives is not insisted on. RL
       trains on groups of equal rewards too (their advantages are 0), distill keeps wrong responses, filters that would keep
-      nothing keep all; each says so. See vibethinker_jax.rehearsal.
+      nothing keep all; each says so. See vibethinker_jax.smaller.
   """
   seed: Annotated[int, Range(ge=0, lt=2**32)]
   verifier: str

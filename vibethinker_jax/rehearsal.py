@@ -1,102 +1,157 @@
-"""A recipe made small enough to be tried in minutes: every stage, field and wording stays, only sizes change.
+"""main --rehearse: one's own config and files tried before a machine is paid for.
 
-`smaller` goes by the names of fields, whatever stage they are in: a stage that is added to a recipe is rehearsed by itself.
-The model is random and its steps are few, so what only a trained model gives is not insisted on (Recipe.rehearsal).
+Every file is read whole and measured against the real sizes; then every stage runs for two steps with a tiny random model
+(vibethinker_jax.smaller) on some of these rows, in WORKDIR/rehearsal. The run itself is not touched.
 """
 
-import os
+import json
+import logging
+import pathlib
+import shutil
+import time
+from typing import Callable, NamedTuple
 
-from ml_collections import config_dict
+from vibethinker_jax import config as config_lib, disk, smaller
+from vibethinker_jax.data import rows as rows_lib
+from vibethinker_jax.programs import reading, recipe as recipe_lib, stage as stage_lib
 
-from vibethinker_jax import config as config_lib
-
-TOKENS = 8  # of a response
-LENGTH = 1536  # of a packed row, and of a prompt with its response: the longest of configs/rehearsal has 700 tokens
-# The least of each number and what a recipe has. Shapes are the same in all stages, so that each program compiles once.
-SIZES = dict(
-    steps=2, checkpoint_steps=1, log_steps=1, examples_steps=1, warmup_steps=1, updates=2,
-    batch_size=8, micro_batches=2, streams=1, micro_batch=8, prompts=2, group=2, samples=2, k=2, filter_samples=2,
-    max_tokens=TOKENS, steps_per_call=8, slots=8, chunk=8, min_response_tokens=1)
-MODEL = dict(
-    vocab_size=0, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, num_key_value_heads=1, head_dim=8,
-    intermediate_size=24, rope_theta=10_000.0, rms_norm_eps=1e-6, attention_bias=True, tie_word_embeddings=True,
-    initializer_range=0.02)
-TOKENIZER = dict(path='', vocab_size=400, problems=300, levels=(1,))
-DOMAINS = ('algebra', 'geometry', 'calculus', 'statistics', 'code')  # of the problems that the tokenizer is trained on
-PROBLEMS = 4  # synthetic ones of a domain
+FOLDER, MARK = 'rehearsal', 'made_by_rehearse'
+SHOWN = 700  # characters of a prompt
+MULTIPLE, MOST = 256, 2048  # tokens of rows: a multiple; longer examples are left out where there are shorter ones
+LOG = logging.getLogger('vibethinker_jax')
 
 
-def of(config: config_dict.ConfigDict, folder) -> config_dict.ConfigDict:
-  """What get_config('rehearsal') of a config file returns: its recipe, smaller, on the rows of a folder."""
-  return config_dict.ConfigDict(smaller(with_rows(config_lib.plain(config), folder)))
+class Read(NamedTuple):
+  """A part of the recipe, that of several stages if they read the same, and what was found in its files."""
+  part: reading.Part
+  found: reading.Found
 
 
-def smaller(config: dict, length: int = LENGTH, sft_length: int = LENGTH) -> dict:
-  """The rehearsal of a recipe.
+def rehearse(config: dict, workdir: pathlib.Path, run: Callable) -> str:
+  """Reads all, runs the small recipe with `run(config, workdir)`, and returns the table.
 
-  Args:
-    config: plain, as of config.plain. length: positions of a prompt with its response; sft_length: of a row of sft.
-
-  Returns:
-    A config with the same stages in the same order.
+  Raises:
+    ValueError: what is wrong with the rows, a line each, before anything is computed; what goes wrong in a stage.
   """
-  stages = tuple(config['stages'])
-  small = {name: _stage(value, stages, length, sft_length) if name in stages else value for name, value in config.items()}
-  tokenizer = {**TOKENIZER, **({'path': config['tokenizer']['path']} if config.get('tokenizer', {}).get('path') else {})}
-  context = {name: value for name, value in config.get('model', {}).items() if name == 'max_position_embeddings'}
-  return small | dict(
-      rehearsal=True, base='scratch', model=MODEL | context, tokenizer=tokenizer, domains=config.get('domains') or DOMAINS,
-      mesh=dict(data=1, fsdp=-1, tensor=1, context=1), profile_steps=())
+  started, config = time.time(), config_lib.plain(config)
+  recipe, options = recipe_lib.bind(config)
+  folder = _fresh(workdir / FOLDER, recipe.stages)
+  parts = reading.parts(recipe, options, recipe.stages)
+  tokenizers, path = _tokenizers(recipe, config, parts, folder)
+  read = _read(parts, tokenizers)
+  reading.refuse([f'{x.part.where}: {line}' for x in read for line in x.found.faults])
+  LOG.info('all %d files are in order (%.0f s); now two steps of each stage with a tiny random model, in %s',
+           len({path for part in parts for path in rows_lib.paths(part.data.files)}), time.time() - started, folder)
+  run(_small(config, read, tokenizers, path, folder), folder)
+  return _table(config, parts, read, folder) + (
+      f'\nRehearsed: all {len(recipe.stages)} stages ran, in {time.time() - started:.0f} s. Nothing in {folder} is of use; the run '
+      f'itself was not touched: leave --rehearse out to start it')
 
 
-def _stage(options: dict, stages: tuple, length: int, sft_length: int) -> dict:
-  """The same fields; those of SIZES and of lengths smaller, and models that no stage makes replaced by the random one."""
-  small = {}
-  for name, value in options.items():
-    if isinstance(value, dict):
-      small[name] = _stage(value, stages, length, sft_length)
-    elif name in SIZES and type(value) is int:
-      small[name] = min(value, SIZES[name])
-    elif name == 'ks':
-      small[name] = tuple(dict.fromkeys(min(k, SIZES['samples']) for k in value))
-    elif name == 'init_from':
-      small[name] = _model(value, stages)
-    elif name == 'models':
-      small[name] = tuple(value if value == 'init' else _model(value, stages) for value in value)
+def _fresh(folder: pathlib.Path, stages: tuple) -> pathlib.Path:
+  """The rehearsal's own directory, without what an earlier one left there."""
+  if folder.name in stages or folder.exists() and not (folder / MARK).exists():
+    raise ValueError(f'{folder} is needed for the rehearsal, and is something else here: name the stage differently, or give '
+                     'another --workdir')
+  disk.check(folder.parent)
+  shutil.rmtree(folder, ignore_errors=True)
+  folder.mkdir(parents=True)
+  (folder / MARK).touch()
+  return folder
+
+
+def _tokenizers(recipe: config_lib.Recipe, config: dict, parts: list[reading.Part], folder: pathlib.Path) -> tuple[dict, str]:
+  """({root of a part: its tokenizer}, the path of the tiny model's): those of the models that are on this machine."""
+  here = lambda root: root == 'scratch' or pathlib.Path(root.partition('@')[0]).exists()
+  if here(recipe.base):
+    LOG.info('measured with the tokenizer of config.base=%r', recipe.base)
+  else:
+    LOG.warning('config.base=%r is not on this machine: measured with a small tokenizer of our own, which makes two or three '
+                'times as many tokens; with the directory of that model, or the tokenizer files of it alone, it is exact',
+                recipe.base)
+    recipe = recipe_lib.bind(smaller.smaller(config))[0]
+  stage = stage_lib.Stage('', folder, folder, config, recipe, None, None)
+  own = stage_lib.read_tokenizer(stage, recipe.base)
+  found = {part.root: stage_lib.read_tokenizer(stage, part.root) if here(part.root) and part.root not in (recipe.base, 'scratch')
+           else own for part in parts}
+  (folder / 'tokenizer').mkdir()
+  for name, content in own.files().items():
+    (folder / 'tokenizer' / name).write_bytes(content)
+  only = list(own.files())
+  return found, str(folder / 'tokenizer' / only[0] if only == ['tokenizer.model'] else folder / 'tokenizer')
+
+
+def _read(parts: list[reading.Part], tokenizers: dict) -> list[Read]:
+  """What stages read together once; shows the first prompt of each."""
+  read = []
+  for part in reading.together(parts):
+    LOG.info('%s reads %s', part.where, part.data.files)
+    found = reading.read(part, reading.Lengths(tokenizers[part.root]), longest=True)
+    if found.first:
+      text = '\n'.join(f'  {m["role"]}: {m["content"]}' for m in reading.messages(found.first))
+      LOG.info('  %d rows, the longest prompt has %d tokens; the first asks\n%s', found.rows, found.longest,
+               text[:SHOWN] + (' ...' if len(text) > SHOWN else ''))
+    read.append(Read(part, found))
+  return read
+
+
+def _small(config: dict, read: list[Read], tokenizers: dict, path: str, folder: pathlib.Path) -> dict:
+  """The recipe made small, on a few rows of each of its files; its rows hold these."""
+  names, prompts, examples = {}, [0], []
+  for n, (part, _) in enumerate(read):
+    entries = rows_lib.entries(part.data.files)
+    small = reading.sample(part, folder / 'data' / str(n))
+    names |= dict(zip(entries, rows_lib.entries(small.data.files)))
+    tokens = reading.tokens(small, reading.Lengths(tokenizers[part.root]))
+    if part.kind == 'examples':
+      examples.append(max([n for n in tokens if n <= MOST] or [min(tokens)]))
     else:
-      small[name] = value
-  return small | {name: value for name, value in _lengths(small, length, sft_length).items() if name in small}
+      prompts += tokens
+  above = lambda n: max(1, -(-n // MULTIPLE)) * MULTIPLE
+  made = smaller.smaller(config, above(max(prompts) + smaller.TOKENS), above(max(examples, default=0)))
+  made['tokenizer'] |= {'path': path}
+  for name in made['stages']:
+    made[name] = _on(made[name], names)
+    if made[name]['program'] == 'sft':
+      made[name]['too_long'] = 'drop'
+  return made
 
 
-def _lengths(small: dict, length: int, sft_length: int) -> dict:
-  synthetic = 'problems' in small and small['problems'] > 0 and not small.get('data', {}).get('files')
-  return dict(
-      length=sft_length, row_length=length, shortest_row=length, columns=length, prompt_columns=length - TOKENS,
-      **{'cache_tokens': SIZES['slots'] * length} if small.get('cache_tokens') else {},
-      **{'problems': min(small['problems'], PROBLEMS)} if synthetic else {})
+def _on(options: dict, names: dict[str, str]) -> dict:
+  """A stage's options with other names of files."""
+  return {key: _on(value, names) if isinstance(value, dict) else
+          ','.join(names.get(entry, entry) for entry in rows_lib.entries(value)) if key == 'files' else value
+          for key, value in options.items()}
 
 
-def _model(name: str, stages: tuple) -> str:
-  """A stage's name with a step that the rehearsal keeps; 'base' for a model of another run."""
-  stage, at, step = name.partition('@')
-  if name == 'scratch' or stage not in stages:
-    return 'base'
-  return f'{stage}@{min(int(step), SIZES["steps"])}' if at and step.isdigit() else stage
+def _table(config: dict, parts: list[reading.Part], read: list[Read], folder: pathlib.Path) -> str:
+  """What was read for each stage, and what came of it."""
+  found = {(x.part.kind, x.part.data): x.found for x in read}
+  lines = [('stage', 'program', 'rows read', 'longest prompt', 'what it did', 'seconds')]
+  for name in config['stages']:
+    mine = [found[part.kind, part.data] for part in parts if part.stage == name]
+    result = json.loads((folder / name / 'result.json').read_text())
+    lines.append((name, config[name]['program'], f'{sum(f.rows for f in mine):,}' if mine else '-',
+                  f'{max(f.longest for f in mine):,}' if mine else '-', _came(config[name]['program'], result),
+                  f'{result["seconds"]:.0f}'))
+  widths = [max(map(len, column)) for column in zip(*lines)]
+  left = (True, True, False, False, True, False)
+  return '\n'.join('  '.join(cell.ljust(w) if l else cell.rjust(w) for cell, w, l in zip(line, widths, left)) for line in lines)
 
 
-def with_rows(config: dict, folder: str) -> dict:
-  """The recipe with the rows of a folder for its data: 'data/NAME.jsonl' becomes every file of that folder named NAME*.
-
-  The folder is named as seen from where the command runs.
-  """
-  def at(value):
-    if isinstance(value, dict):
-      return {name: here(part) if name == 'files' else at(part) for name, part in value.items()}
-    return value
-
-  def here(files: str) -> str:
-    seen = os.path.relpath(folder)
-    names = (entry.strip() for entry in files.split(',') if entry.strip())
-    return ','.join(f'{seen}/{os.path.basename(n).split(".")[0].rstrip("*")}*' if '/' in n else n for n in names)
-
-  return at(config)
+def _came(program: str, result: dict) -> str:
+  if program == 'sft':
+    return f'{result["steps"]} updates, loss {result["final_loss"]:.2f}'
+  if program == 'rl':
+    counts = result['group_accuracy_histogram']
+    return f'{result["steps"]} updates, {sum(counts[1:-1])} of {sum(counts)} groups right and wrong'
+  if program == 'probe':
+    return f'{len(result["scores"])} checkpoints, {len(result["chosen"])} domains'
+  if program == 'merge':
+    return f'{len(set(result["specialists"].values()))} checkpoints averaged'
+  if program == 'filter':
+    return f'{result["kept"]} of {result["traces"]} traces kept'
+  if program == 'distill':
+    return f'{result["kept"]} of {result["sampled"]} responses kept'
+  problems = max(s['problems'] for scores in result['models'].values() for s in scores.values())
+  return f'{len(result["models"])} models, {problems} problems'

@@ -35,14 +35,7 @@ def load(path, *, mesh=None, dtype=jnp.float32, progress: bool = False):
   Raises:
     ValueError: another architecture, features that are not supported, or tensors that do not fit.
   """
-  try:
-    import gguf
-  except ImportError:
-    raise ValueError("GGUF import needs the gguf package: pip install 'vibethinker_jax[gguf]'") from None
-  path = pathlib.Path(path)
-  if not path.is_file():
-    raise ValueError(f'no such file: {path}')
-  reader = gguf.GGUFReader(path)
+  gguf, reader = _open(path)
   fields = {name: field.contents() for name, field in reader.fields.items() if not name.startswith('tokenizer.')}
   config = read_config(fields, {t.name: tuple(int(n) for n in t.shape[::-1]) for t in reader.tensors}, str(path))
   tensors = {_theirs(t.name): t for t in reader.tensors}
@@ -55,8 +48,28 @@ def load(path, *, mesh=None, dtype=jnp.float32, progress: bool = False):
 
   source = hf.Source({name: tuple(int(n) for n in t.shape[::-1]) for name, t in tensors.items()}, read)
   params = hf.place(config, source, mesh=mesh, dtype=dtype, progress=progress, where=str(path))
-  return config, params, {name: field.contents() for name, field in reader.fields.items()
-                          if name.startswith('tokenizer.')}
+  return config, params, _tokenizer_fields(reader)
+
+
+def tokenizer_fields(path) -> dict:
+  """The metadata of the tokenizer alone; no tensor is read."""
+  return _tokenizer_fields(_open(path)[1])
+
+
+def _tokenizer_fields(reader) -> dict:
+  return {name: field.contents() for name, field in reader.fields.items() if name.startswith('tokenizer.')}
+
+
+def _open(path) -> tuple:
+  """(the gguf package, a reader of the file)."""
+  try:
+    import gguf
+  except ImportError:
+    raise ValueError("GGUF import needs the gguf package: pip install 'vibethinker_jax[gguf]'") from None
+  path = pathlib.Path(path)
+  if not path.is_file():
+    raise ValueError(f'no such file: {path}')
+  return gguf, gguf.GGUFReader(path)
 
 
 def read_config(fields: dict, shapes: dict, where: str) -> ModelConfig:

@@ -65,10 +65,8 @@ def run(stage: Stage, options: Options) -> dict:
     elif ngrams.repetition(trace['response']) > options.max_repetition:
       dropped['repetitive'] += 1
     else:
-      if options.samples and not trace['answer'] and trace['tests'] is None:
-        raise ValueError(f'{stage.name}: a trace has neither answer nor tests, so that its difficulty is unknown: name '
-                         f'the field in {stage.name}.data.answer, or set {stage.name}.samples=0. Its prompt starts '
-                         f'with {str(trace["prompt"])[:80]!r}')
+      if options.samples:
+        check_judged(trace, stage.name)
       name = inputs.problem_id(trace)
       row = {field: value for field, value in trace.items() if field != 'response'}
       problems.setdefault(name, row | {'id': name})
@@ -97,6 +95,13 @@ def run(stage: Stage, options: Options) -> dict:
         + ', '.join(f'{number} {reason}' for reason, number in dropped.items()))
   finish(stage, result)
   return result
+
+
+def check_judged(trace: dict, name: str) -> None:
+  """Raises ValueError for a trace of the stage `name` that no verifier can judge."""
+  if not trace['answer'] and trace['tests'] is None and not trace.get('constraints'):
+    raise ValueError(f'{name}: a trace has neither answer nor tests, so that its difficulty is unknown: name the field in '
+                     f'{name}.data.answer, or set {name}.samples=0. Its prompt starts with {str(trace["prompt"])[:80]!r}')
 
 
 def _row(problem: dict, response: str, rate: float | None) -> dict:

@@ -179,6 +179,28 @@ def scratch(stage: Stage) -> Model:
   return Model(config, params, tokenizer)
 
 
+def read_tokenizer(stage: Stage, source: str):
+  """The tokenizer of a model without its weights.
+
+  Args:
+    source: 'scratch', or a path as of `load`.
+
+  Raises:
+    ValueError: there is none, or it cannot be read.
+  """
+  if source == 'scratch':
+    return _tokenizer(stage, config_lib.bind(TokenizerOptions, stage.recipe.tokenizer, 'config.tokenizer'))
+  path = pathlib.Path(source.partition('@')[0])
+  try:
+    if path.suffix == '.gguf':
+      return tokenizer_lib.from_files(gguf_file.tokenizer_files(gguf_file.tokenizer_fields(path)))
+    if hf.is_model(path) or path.is_file():
+      return tokenizer_lib.load(path)
+    return tokenizer_lib.from_files(checkpoint.read_model(checkpoint.find(path))['tokenizer'])
+  except (ValueError, OSError) as error:
+    raise error if str(path) in str(error) else ValueError(f'{path}: its tokenizer cannot be read: {error}') from error
+
+
 def _tokenizer(stage: Stage, options: TokenizerOptions) -> tokenizer_lib.Tokenizer:
   if options.path:
     return tokenizer_lib.load(options.path)
