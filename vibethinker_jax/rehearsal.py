@@ -37,9 +37,12 @@ def rehearse(config: dict, workdir: pathlib.Path, run: Callable) -> str:
   recipe, options = recipe_lib.bind(config)
   folder = _fresh(workdir / FOLDER, recipe.stages)
   parts = reading.parts(recipe, options, recipe.stages)
-  tokenizers, path = _tokenizers(recipe, config, parts, folder)
+  tokenizers, path, exact = _tokenizers(recipe, config, parts, folder)
   read = _read(parts, tokenizers)
-  reading.refuse([f'{x.part.where}: {line}' for x in read for line in x.found.faults])
+  long = [f'{x.part.where}: {line}' for x in read for line in x.found.long]
+  reading.refuse([f'{x.part.where}: {line}' for x in read for line in x.found.faults] + (long if exact else []))
+  for line in long if not exact else ():
+    LOG.warning('perhaps too long, by the small tokenizer: %s', line)
   LOG.info('all %d files are in order (%.0f s); now two steps of each stage with a tiny random model, in %s',
            len({path for part in parts for path in rows_lib.paths(part.data.files)}), time.time() - started, folder)
   run(_small(config, read, tokenizers, path, folder), folder)
@@ -60,10 +63,11 @@ def _fresh(folder: pathlib.Path, stages: tuple) -> pathlib.Path:
   return folder
 
 
-def _tokenizers(recipe: config_lib.Recipe, config: dict, parts: list[reading.Part], folder: pathlib.Path) -> tuple[dict, str]:
-  """({root of a part: its tokenizer}, the path of the tiny model's): those of the models that are on this machine."""
+def _tokenizers(recipe: config_lib.Recipe, config: dict, parts: list[reading.Part], folder: pathlib.Path):
+  """({root of a part: its tokenizer}, the path of the tiny model's, whether that is the base's own)."""
   here = lambda root: root == 'scratch' or pathlib.Path(root.partition('@')[0]).exists()
-  if here(recipe.base):
+  exact = here(recipe.base)
+  if exact:
     LOG.info('measured with the tokenizer of config.base=%r', recipe.base)
   else:
     LOG.warning('config.base=%r is not on this machine: measured with a small tokenizer of our own, which makes two or three '
@@ -78,7 +82,7 @@ def _tokenizers(recipe: config_lib.Recipe, config: dict, parts: list[reading.Par
   for name, content in own.files().items():
     (folder / 'tokenizer' / name).write_bytes(content)
   only = list(own.files())
-  return found, str(folder / 'tokenizer' / only[0] if only == ['tokenizer.model'] else folder / 'tokenizer')
+  return found, str(folder / 'tokenizer' / only[0] if only == ['tokenizer.model'] else folder / 'tokenizer'), exact
 
 
 def _read(parts: list[reading.Part], tokenizers: dict) -> list[Read]:

@@ -45,11 +45,12 @@ class Part(NamedTuple):
 
 class Found(NamedTuple):
   """rows: examples, traces or problems in the files. longest: tokens of the longest prompt, 0: not measured. first: a row.
-  faults: lines, none where all is in order."""
+  faults: lines about wrong rows; long: about rows that are too long; none where all is in order."""
   rows: int
   longest: int
   first: dict | None
   faults: list[str]
+  long: list[str]
 
 
 def parts(recipe: config_lib.Recipe, options: dict, stages) -> list[Part]:
@@ -177,7 +178,7 @@ def read(part: Part, lengths: Lengths, longest: bool = False) -> Found:
     rows = _rows(part)
     return _measured(part, lengths, rows, longest)
   except ValueError as error:
-    return Found(0, 0, None, _faults(part, str(error)))
+    return Found(0, 0, None, _faults(part, str(error)), [])
 
 
 def _rows(part: Part) -> list:
@@ -222,9 +223,8 @@ def _measured(part: Part, lengths: Lengths, sequences: list, longest: bool) -> F
       else:
         fits = True
     count += len(rows)
-  if long and not (part.drop and fits):
-    wrong = wrong + [_too_long(part, sequences, long, count)]
-  return Found(count, most, first, wrong)
+  refused = long and not (part.drop and fits)
+  return Found(count, most, first, wrong, [_too_long(part, sequences, long, count)] if refused else [])
 
 
 def _unjudged(part: Part, sequences: list, index: int, row: dict) -> list[str]:
@@ -290,7 +290,8 @@ def check(workdir: pathlib.Path, found: list[Part], tokenizers: dict) -> None:
   for part in together(found):
     name = _digest(part, tokenizers[part.root])
     if name not in before:
-      lines = read(part, Lengths(tokenizers[part.root])).faults
+      what = read(part, Lengths(tokenizers[part.root]))
+      lines = what.faults + what.long
       faults += [f'{part.where}: {line}' for line in lines]
       known += [] if lines else [name]
   if known:
