@@ -23,7 +23,7 @@ from vibethinker_jax import config as config_lib, disk, given, hosts, rehearsal,
 from vibethinker_jax.eval import report
 from vibethinker_jax.programs import inputs, reading
 from vibethinker_jax.programs.recipe import NAMES, PROGRAMS, bind, check_mesh, models
-from vibethinker_jax.programs.stage import Stage, finished, kept, read_tokenizer
+from vibethinker_jax.programs.stage import Stage, finished, kept, tokenizer_of
 from vibethinker_jax.verify.pool import Pool
 from vibethinker_jax.verify.sandbox.client import SandboxUnavailable
 
@@ -101,7 +101,7 @@ def read_data(stage: Stage, options: dict, left: list[str]) -> None:
     ValueError: wrong rows, prompts that are too long.
   """
   found = reading.parts(stage.recipe, options, left)
-  tokenizers = {root: read_tokenizer(stage, root) for root in dict.fromkeys(part.root for part in found)}
+  tokenizers = {root: tokenizer_of(stage, root) for root in dict.fromkeys(part.root for part in found)}
   hosts.agreed(lambda: reading.check(stage.workdir, found, tokenizers), 'reading the data')
 
 

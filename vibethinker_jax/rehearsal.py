@@ -75,8 +75,8 @@ def _tokenizers(recipe: config_lib.Recipe, config: dict, parts: list[reading.Par
                 recipe.base)
     recipe = recipe_lib.bind(smaller.smaller(config))[0]
   stage = stage_lib.Stage('', folder, folder, config, recipe, None, None)
-  own = stage_lib.read_tokenizer(stage, recipe.base)
-  found = {part.root: stage_lib.read_tokenizer(stage, part.root) if here(part.root) and part.root not in (recipe.base, 'scratch')
+  own = stage_lib.tokenizer_of(stage, recipe.base)
+  found = {part.root: stage_lib.tokenizer_of(stage, part.root) if here(part.root) and part.root not in (recipe.base, 'scratch')
            else own for part in parts}
   (folder / 'tokenizer').mkdir()
   for name, content in own.files().items():

@@ -35,7 +35,8 @@ def load(path, *, mesh=None, dtype=jnp.float32, progress: bool = False):
   Raises:
     ValueError: another architecture, features that are not supported, or tensors that do not fit.
   """
-  gguf, reader = _open(path)
+  reader = _open(path)
+  import gguf
   fields = {name: field.contents() for name, field in reader.fields.items() if not name.startswith('tokenizer.')}
   config = read_config(fields, {t.name: tuple(int(n) for n in t.shape[::-1]) for t in reader.tensors}, str(path))
   tensors = {_theirs(t.name): t for t in reader.tensors}
@@ -48,20 +49,19 @@ def load(path, *, mesh=None, dtype=jnp.float32, progress: bool = False):
 
   source = hf.Source({name: tuple(int(n) for n in t.shape[::-1]) for name, t in tensors.items()}, read)
   params = hf.place(config, source, mesh=mesh, dtype=dtype, progress=progress, where=str(path))
-  return config, params, _tokenizer_fields(reader)
+  return config, params, _of_tokenizer(reader)
 
 
-def tokenizer_fields(path) -> dict:
-  """The metadata of the tokenizer alone; no tensor is read."""
-  return _tokenizer_fields(_open(path)[1])
+def read_fields(path) -> dict:
+  """The metadata of a GGUF file's tokenizer alone, for tokenizer_files; raises as `load`."""
+  return _of_tokenizer(_open(path))
 
 
-def _tokenizer_fields(reader) -> dict:
+def _of_tokenizer(reader) -> dict:
   return {name: field.contents() for name, field in reader.fields.items() if name.startswith('tokenizer.')}
 
 
-def _open(path) -> tuple:
-  """(the gguf package, a reader of the file)."""
+def _open(path):
   try:
     import gguf
   except ImportError:
@@ -69,7 +69,7 @@ def _open(path) -> tuple:
   path = pathlib.Path(path)
   if not path.is_file():
     raise ValueError(f'no such file: {path}')
-  return gguf, gguf.GGUFReader(path)
+  return gguf.GGUFReader(path)
 
 
 def read_config(fields: dict, shapes: dict, where: str) -> ModelConfig:

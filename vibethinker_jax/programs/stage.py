@@ -179,7 +179,7 @@ def scratch(stage: Stage) -> Model:
   return Model(config, params, tokenizer)
 
 
-def read_tokenizer(stage: Stage, source: str):
+def tokenizer_of(stage: Stage, source: str):
   """The tokenizer of a model without its weights.
 
   Args:
@@ -193,7 +193,7 @@ def read_tokenizer(stage: Stage, source: str):
   path = pathlib.Path(source.partition('@')[0])
   try:
     if path.suffix == '.gguf':
-      return tokenizer_lib.from_files(gguf_file.tokenizer_files(gguf_file.tokenizer_fields(path)))
+      return tokenizer_lib.from_files(gguf_file.tokenizer_files(gguf_file.read_fields(path)))
     if hf.is_model(path) or path.is_file():
       return tokenizer_lib.load(path)
     return tokenizer_lib.from_files(checkpoint.read_model(checkpoint.find(path))['tokenizer'])
