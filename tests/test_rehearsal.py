@@ -1,4 +1,4 @@
-"""Both recipes rehearsed as a user does it, and a config of one's own: what is said of its files before anything is computed."""
+"""Both recipes rehearsed as a user does it, and a config of one's own: what is said of its files before anything runs."""
 
 import json
 import os

@@ -47,15 +47,15 @@ def rehearse(config: dict, workdir: pathlib.Path, run: Callable) -> str:
            len({path for part in parts for path in rows_lib.paths(part.data.files)}), time.time() - started, folder)
   run(_small(config, read, tokenizers, path, folder), folder)
   return _table(config, parts, read, folder) + (
-      f'\nRehearsed: all {len(recipe.stages)} stages ran, in {time.time() - started:.0f} s. Nothing in {folder} is of use; the run '
-      f'itself was not touched: leave --rehearse out to start it')
+      f'\nRehearsed: all {len(recipe.stages)} stages ran, in {time.time() - started:.0f} s. Nothing in {folder} is of use; the '
+      'run itself was not touched: leave --rehearse out to start it')
 
 
 def _fresh(folder: pathlib.Path, stages: tuple) -> pathlib.Path:
   """The rehearsal's own directory, without what an earlier one left there."""
   if folder.name in stages or folder.exists() and not (folder / MARK).exists():
-    raise ValueError(f'{folder} is needed for the rehearsal, and is something else here: name the stage differently, or give '
-                     'another --workdir')
+    raise ValueError(f'{folder} is needed for the rehearsal, and is something else here: name the stage differently, or '
+                     'give another --workdir')
   disk.check(folder.parent)
   shutil.rmtree(folder, ignore_errors=True)
   folder.mkdir(parents=True)
@@ -70,14 +70,16 @@ def _tokenizers(recipe: config_lib.Recipe, config: dict, parts: list[reading.Par
   if exact:
     LOG.info('measured with the tokenizer of config.base=%r', recipe.base)
   else:
-    LOG.warning('config.base=%r is not on this machine: measured with a small tokenizer of our own, which makes two or three '
-                'times as many tokens; with the directory of that model, or the tokenizer files of it alone, it is exact',
+    LOG.warning('config.base=%r is not on this machine: measured with a small tokenizer of our own, which makes two or '
+                'three times as many tokens; with the directory of that model, or the tokenizer files of it alone, it is exact',
                 recipe.base)
     recipe = recipe_lib.bind(smaller.smaller(config))[0]
   stage = stage_lib.Stage('', folder, folder, config, recipe, None, None)
   own = stage_lib.tokenizer_of(stage, recipe.base)
-  found = {part.root: stage_lib.tokenizer_of(stage, part.root) if here(part.root) and part.root not in (recipe.base, 'scratch')
-           else own for part in parts}
+  found = dict.fromkeys((part.root for part in parts), own)
+  for root in found.keys() - {recipe.base, 'scratch'}:
+    if here(root):
+      found[root] = stage_lib.tokenizer_of(stage, root)
   (folder / 'tokenizer').mkdir()
   for name, content in own.files().items():
     (folder / 'tokenizer' / name).write_bytes(content)
@@ -112,8 +114,7 @@ def _small(config: dict, read: list[Read], tokenizers: dict, path: str, folder: 
     else:
       prompts += tokens
   above = lambda n: max(1, -(-n // MULTIPLE)) * MULTIPLE
-  made = smaller.smaller(config, above(max(prompts) + smaller.TOKENS), above(max(examples, default=0)))
-  made['tokenizer'] |= {'path': path}
+  made = smaller.smaller(config, above(max(prompts) + smaller.TOKENS), above(max(examples, default=0)), path)
   for name in made['stages']:
     made[name] = _on(made[name], names)
     if made[name]['program'] == 'sft':
@@ -140,7 +141,8 @@ def _table(config: dict, parts: list[reading.Part], read: list[Read], folder: pa
                   f'{result["seconds"]:.0f}'))
   widths = [max(map(len, column)) for column in zip(*lines)]
   left = (True, True, False, False, True, False)
-  return '\n'.join('  '.join(cell.ljust(w) if l else cell.rjust(w) for cell, w, l in zip(line, widths, left)) for line in lines)
+  cells = lambda line: (cell.ljust(w) if l else cell.rjust(w) for cell, w, l in zip(line, widths, left))
+  return '\n'.join('  '.join(cells(line)).rstrip() for line in lines)
 
 
 def _came(program: str, result: dict) -> str:

@@ -31,22 +31,25 @@ def rehearsal(config: config_dict.ConfigDict, folder) -> config_dict.ConfigDict:
   return config_dict.ConfigDict(smaller(with_rows(config_lib.plain(config), folder)))
 
 
-def smaller(config: dict, length: int = LENGTH, sft_length: int = LENGTH) -> dict:
+def smaller(config: dict, length: int = LENGTH, sft_length: int = LENGTH, tokenizer: str = '') -> dict:
   """The rehearsal of a recipe.
 
   Args:
     config: plain, as of config.plain. length: positions of a prompt with its response; sft_length: of a row of sft.
+      tokenizer: path of the model's; '': that of the config, or a small one is trained, which has one chat format.
 
   Returns:
     A config with the same stages in the same order.
   """
   stages = tuple(config['stages'])
   small = {name: _stage(value, stages, length, sft_length) if name in stages else value for name, value in config.items()}
-  tokenizer = TOKENIZER | {'path': config.get('tokenizer', {}).get('path', '')}
+  path = tokenizer or config.get('tokenizer', {}).get('path', '')
+  small |= {name: empty for name, empty in (('chat_template', ''), ('chat_template_kwargs', {}))
+            if name in config and (not path or path.endswith('.model'))}
   context = {name: value for name, value in config.get('model', {}).items() if name == 'max_position_embeddings'}
   return small | dict(
-      rehearsal=True, base='scratch', model=MODEL | context, tokenizer=tokenizer, domains=config.get('domains') or DOMAINS,
-      mesh=dict(data=1, fsdp=-1, tensor=1, context=1), profile_steps=())
+      rehearsal=True, base='scratch', model=MODEL | context, tokenizer=TOKENIZER | {'path': path},
+      domains=config.get('domains') or DOMAINS, mesh=dict(data=1, fsdp=-1, tensor=1, context=1), profile_steps=())
 
 
 def _stage(options: dict, stages: tuple, length: int, sft_length: int) -> dict:

@@ -22,11 +22,13 @@ def write(path, *rows):
 
 
 def part(files, kind='problems', room=60, **more):
-  return Part('rl', 'rl', kind, DataOptions(files), 'scratch', (('rl.row_length=80', room + 1), ('rl.sampler.columns=70', room)), **more)
+  rooms = (('rl.row_length=80', room + 1), ('rl.sampler.columns=70', room))
+  return Part('rl', 'rl', kind, DataOptions(files), 'scratch', rooms, **more)
 
 
 @pytest.mark.parametrize('prompt', [
-    'three apples', 'x' * 400, 'Привет, мир', '\u0958\u0958\u0958', '', '   \n\n\t  ', [{'role': 'user', 'content': 'apples'}],
+    'three apples', 'x' * 400, 'Привет, мир', '\u0958\u0958\u0958', '', '   \n\n\t  ',
+    [{'role': 'user', 'content': 'apples'}],
     [{'role': 'system', 'content': 'pears'}, {'role': 'user', 'content': 'é' * 30}], '<|im_start|><|im_end|>'])
 def test_the_bound_is_one(tokenizer, prompt):
   hub = tokenizer_lib.from_files(tokenizer.hub_files())
@@ -58,8 +60,8 @@ def test_a_prompt_that_is_too_long(tokenizer, tmp_path):
       tmp_path / 'b.jsonl', long(60), {'question': 'two', 'answer': '2'})
   line, = reading.read(part(files), Lengths(tokenizer)).long
   first, most = (len(chat.encode_prompt(tokenizer, '7 apples and ' * n)) for n in (30, 60))
-  assert line.startswith(f'{tmp_path}/a.jsonl, line 2: this prompt has {first} tokens, but rl.row_length=80 has room for 61 and '
-                         'rl.sampler.columns=70 has room for 60; 2 of 4 are too long, the longest with '
+  assert line.startswith(f'{tmp_path}/a.jsonl, line 2: this prompt has {first} tokens, but rl.row_length=80 has room '
+                         'for 61 and rl.sampler.columns=70 has room for 60; 2 of 4 are too long, the longest with '
                          f'{most} tokens: {tmp_path}/b.jsonl, line 1. Raise rl.row_length and rl.sampler.columns, or leave')
   assert reading.read(part(files, room=most), Lengths(tokenizer)).long == []
 
@@ -86,10 +88,13 @@ def test_a_line_for_each_wrong_file(tokenizer, tmp_path):
   files = [write(tmp_path / 'missing.jsonl', good, {'problem': 'b'}), write(tmp_path / 'right.jsonl', good),
            write(tmp_path / 'half.jsonl', good, good, '{"problem": "c"')]
   lines = reading.read(part(','.join(files)), Lengths(tokenizer)).faults
-  assert len(lines) == 2 and 'missing.jsonl, line 2: a problem needs' in lines[0] and 'half.jsonl, line 3: not JSON' in lines[1]
+  assert len(lines) == 2 and 'missing.jsonl, line 2: a problem' in lines[0] and 'half.jsonl, line 3: not JSON' in lines[1]
   files = ','.join([write(tmp_path / 'x.jsonl', good), write(tmp_path / 'y.jsonl', good | {'answer': '2'})])
   line, = reading.read(part(files), Lengths(tokenizer)).faults  # wrong only together
   assert 'the same prompt with different answers' in line
+  files = f'{tmp_path}/no.jsonl,{files},{tmp_path}/missing.jsonl,{tmp_path}/none_*'
+  lines = reading.read(part(files), Lengths(tokenizer)).faults
+  assert len(lines) == 3 and 'no such data file' in lines[0] and 'none_*' in lines[1] and 'missing.jsonl, line 2' in lines[2]
 
 
 def test_a_row_that_the_verifier_cannot_judge(tokenizer, tmp_path):
@@ -110,7 +115,8 @@ def test_parts_of_a_recipe():
       program=program, data=DataOptions(files), init_from='base', sampler=sampler, samples=1, **more)
   options = {
       'sft': stage('sft', 'a.jsonl,hard', length=64, too_long='drop'),
-      'rl': stage('rl', 'b.jsonl', row_length=90, share_prompts=False), 'more': stage('rl', 'b.jsonl', row_length=80, share_prompts=False),
+      'rl': stage('rl', 'b.jsonl', row_length=90, share_prompts=False),
+      'more': stage('rl', 'b.jsonl', row_length=80, share_prompts=False),
       'hard': stage('filter', 'a.jsonl'), 'own': stage('sft', 'hard', length=64)}
   options['rl'].init_from, options['more'].init_from, options['hard'].init_from = 'sft', 'rl@3', 'other/model'
   recipe = types.SimpleNamespace(stages=tuple(options), base='base/model', verifier='mine:verify')

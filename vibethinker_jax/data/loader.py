@@ -11,8 +11,8 @@ from vibethinker_jax.data import chat
 from vibethinker_jax.data.tokenizer import Tokenizer
 
 # Rows filled at once. Of solutions of MATH, and of long reasoning about its problems in rows of 8K, 64 leave 4 and 10% of
-# padding, 256 leave 2 and 3%; but all are filled before the first row comes out, so long rows (32K: 1%) have fewer, and small
-# sets as many as they have examples.
+# padding, 256 leave 2 and 3%; but all are filled before the first row comes out, so long rows (32K: 1%) have fewer,
+# and small sets as many as they have examples.
 PACKING_BINS, FEWEST_BINS, BIN_POSITIONS = 256, 64, 2**21
 SEED_STRIDE = 0x10001  # Grain adds the epoch to a source's seed: sources get seeds far apart
 MOST_IN_A_ROW = 10_000  # too long: then it is a mistake, and the loader would search for ever

@@ -55,9 +55,10 @@ def _check_numbers(values: dict, where: str) -> None:
   maybe = ('num_key_value_heads', 'head_dim', 'max_position_embeddings')
   whole = lambda x: type(x) is int and x >= 1
   wrong = [f'{name}={values[name]!r} must be an integer >= 1' for name in sizes if not whole(values[name])]
-  wrong += [f'{name}={values[name]!r} must be an integer >= 1' for name in maybe if values.get(name) and not whole(values[name])]
-  wrong += [f'{name}={values[name]!r} must be a number above 0' for name in ('rms_norm_eps', 'rope_theta', 'initializer_range')
-            if values.get(name) is not None and (type(values[name]) not in (int, float) or not values[name] > 0)]
+  wrong += [f'{name}={values[name]!r} must be an integer >= 1' for name in maybe
+            if values.get(name) and not whole(values[name])]
+  wrong += [f'{name}={values[name]!r} must be a number above 0'
+            for name in ('rms_norm_eps', 'rope_theta', 'initializer_range') if values.get(name) is not None and (type(values[name]) not in (int, float) or not values[name] > 0)]
   if wrong:
     raise ValueError(f'{where}: ' + '; '.join(wrong))
 

@@ -83,8 +83,8 @@ def run(stage: Stage, options: Options) -> dict:
     else:
       kept.append(_row(problems[name], response, rate))
   if not kept and stage.recipe.rehearsal:
-    LOG.info('stage %s, rehearsal: all %d traces are kept that were sampled; by its settings it would drop them: %s', stage.name,
-             len(traces), dropped)
+    LOG.info('stage %s, rehearsal: all %d traces that were sampled are kept; by its settings it would drop them: %s',
+             stage.name, len(traces), dropped)
     kept = [_row(problems[name], response, rates.get(name)) for name, response in traces]
   if not kept:
     raise ValueError(f'stage {stage.name!r} keeps none of {count} traces: {dropped}')

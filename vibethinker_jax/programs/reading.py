@@ -1,5 +1,5 @@
-"""Every file that the stages of a recipe read, read whole and measured before the first of them: a wrong row, or a prompt that
-does not fit, would else end the run at the step that draws it, days later.
+"""Every file that the stages of a recipe read, read whole and measured before the first of them: a wrong row, or a prompt
+that does not fit, would else end the run at the step that draws it, days later.
 
 Read by the very functions that the stages use. A prompt has at most as many tokens as bytes (and its template's): only those
 that could be too long by that are tokenised.
@@ -190,8 +190,13 @@ def _rows(part: Part) -> list:
 
 def _faults(part: Part, error: str) -> list[str]:
   """What is wrong with each of the files, or, if it is wrong only of all of them together, that."""
-  found, paths = [], rows_lib.paths(part.data.files)
-  for path in paths if len(paths) > 1 else ():
+  found, paths = [], []
+  for entry in rows_lib.entries(part.data.files):
+    try:
+      paths += rows_lib.paths(entry)
+    except ValueError as fault:
+      found.append(str(fault))
+  for path in paths if found or len(paths) > 1 else ():
     try:
       _rows(part._replace(data=part.data._replace(files=path.replace(',', '?'), weights=())))
     except ValueError as fault:
@@ -250,8 +255,8 @@ def _too_long(part: Part, sequences: list, long: list[tuple[int, int]], count: i
                                          if most > tokens else ''))
   names = ' and '.join(field.partition('=')[0] for field, _ in small)
   drop = f", or set {part.stage}.too_long='drop'" if part.kind == 'examples' else ''
-  return (f'{_place(part, sequences, index)}: this {what} has {tokens} tokens, but {fields}{others}. Raise {names}, or leave '
-          f'such rows out{drop}')
+  return (f'{_place(part, sequences, index)}: this {what} has {tokens} tokens, but {fields}{others}. Raise {names}, or '
+          f'leave such rows out{drop}')
 
 
 def _place(part: Part, sequences: list, index: int) -> str:

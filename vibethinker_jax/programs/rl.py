@@ -238,12 +238,13 @@ def refuse_idle(stage: Stage, options: Options, step: int, idle: int, made: int)
   done = step == options.steps
   if not (idle >= IDLE_STEPS and (done or idle % IDLE_STEPS == 0) or done and not made):
     return
-  what = f'no group was useful in the last {idle} steps' if idle >= IDLE_STEPS else f'none of the {step} steps made an update'
+  what = (f'no group was useful in the last {idle} steps' if idle >= IDLE_STEPS else
+          f'none of the {step} steps made an update')
   then = ('it has no step left: train on others in a new stage or workdir' if done else
           'started again, it goes on with the next prompts')
   raise ValueError(f'stage {stage.name!r}: {what} (the warnings above and metrics.jsonl say what was seen). It is not done; '
-                   f'the checkpoint of step {step} is kept, and {then}. Problems that the model solves sometimes are needed: '
-                   'easier or harder ones, a larger group or more max_rounds; where all are wrong, look at responses in '
+                   f'the checkpoint of step {step} is kept, and {then}. Problems that the model solves sometimes are '
+                   'needed: easier or harder ones, a larger group or more max_rounds; where all are wrong, look at responses in '
                    'examples.jsonl')
 
 

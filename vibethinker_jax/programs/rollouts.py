@@ -119,7 +119,8 @@ def accuracy(correct_PG, valid_PG) -> list[float]:
 
 def described(sampled: dict) -> str:
   """What was seen of a step's groups: '24 groups: 20 all wrong, 4 all right'."""
-  return f'{sampled["groups"]} groups: ' + (', '.join(f'{n} {kind}' for kind, n in sampled['kinds'].items() if n) or 'none ended')
+  kinds = ', '.join(f'{n} {kind}' for kind, n in sampled['kinds'].items() if n)
+  return f'{sampled["groups"]} groups: {kinds or "none ended"}'
 
 
 def _kinds(correct_PG, valid_PG) -> dict[str, int]:
