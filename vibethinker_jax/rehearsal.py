@@ -39,10 +39,10 @@ def rehearse(config: dict, workdir: pathlib.Path, run: Callable) -> str:
   parts = reading.parts(recipe, options, recipe.stages)
   tokenizers, path, exact = _tokenizers(recipe, config, parts, folder)
   read = _read(parts, tokenizers)
-  long = [f'{x.part.where}: {line}' for x in read for line in x.found.long]
-  reading.refuse([f'{x.part.where}: {line}' for x in read for line in x.found.faults] + (long if exact else []))
-  for line in long if not exact else ():
-    LOG.warning('perhaps too long, by the small tokenizer: %s', line)
+  reading.refuse([f'{x.part.where}: {line}' for x in read for line in x.found.faults + (x.found.long if exact else [])])
+  for x in read if not exact else ():
+    for line in x.found.long:
+      LOG.warning('perhaps too long, by the small tokenizer: %s: %s', x.part.where, line)
   LOG.info('all %d files are in order (%.0f s); now two steps of each stage with a tiny random model, in %s',
            len({path for part in parts for path in rows_lib.paths(part.data.files)}), time.time() - started, folder)
   run(_small(config, read, tokenizers, path, folder), folder)

@@ -194,7 +194,7 @@ def tokenizer_of(stage: Stage, source: str):
   try:
     if path.suffix == '.gguf':
       return tokenizer_lib.from_files(gguf_file.tokenizer_files(gguf_file.read_fields(path)))
-    if hf.is_model(path) or path.is_file():
+    if path.is_file() or hf.is_model(path) or (path / 'tokenizer.json').is_file():
       return tokenizer_lib.load(path)
     return tokenizer_lib.from_files(checkpoint.read_model(checkpoint.find(path))['tokenizer'])
   except (ValueError, OSError) as error:
