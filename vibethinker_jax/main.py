@@ -1,6 +1,7 @@
 """Runs a recipe, or some of its stages, and goes on where it stopped.
 
   python -m vibethinker_jax.main --config=configs/tiny.py --workdir=runs/tiny
+  python -m vibethinker_jax.main --config=mine.py --workdir=runs/mine --rehearse   # before a machine is rented
 """
 
 from vibethinker_jax import startup

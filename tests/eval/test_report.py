@@ -272,6 +272,7 @@ def test_page_of_files(tmp_path):
   assert 'Pass@4, percent' in first and first.count('>all problems</th>') == 2
   assert 'Pass@1, percent' in second and 'Pass@4' not in second and 'colspan="3"' in second
   assert second.count('<h3>all problems</h3>') == 1
+  assert 'A rehearsal' not in page and 'A rehearsal' in page_of(tmp_path, config | {'rehearsal': True})[0]
 
 
 def test_weight_is_that_of_the_paper():

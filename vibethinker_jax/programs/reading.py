@@ -121,15 +121,18 @@ class Lengths:
     return len(text) if text.isascii() else self._growth * len(text.encode())
 
   def exactly(self, row: dict) -> int:
-    return len(chat.encode_prompt(self._tokenizer, row['prompt']))
+    return len(self._ids(row))
 
-  def of_response(self, text: str) -> int:
-    return len(self._tokenizer.encode(text)) + 1  # the end token
+  def of_example(self, row: dict) -> int:
+    return len(chat.encode_example(self._tokenizer, row['prompt'], row['response'])[0])
+
+  def _ids(self, row: dict) -> list[int]:
+    return chat.encode_prompt(self._tokenizer, row['prompt'])
 
   def _skeleton(self, turns: list[dict]) -> float:
     """Tokens around the contents; infinity for a template that does not show each content once, as it is."""
     mark = 'zqxjkvb'
-    ids = chat.encode_prompt(self._tokenizer, [m | {'content': mark if m['content'] else ''} for m in turns])
+    ids = self._ids({'prompt': [m | {'content': mark if m['content'] else ''} for m in turns]})
     shown = sum(bool(m['content']) for m in turns)
     return len(ids) + 4 * len(turns) if self._tokenizer.decode(ids).count(mark) == shown else float('inf')
 
@@ -164,8 +167,8 @@ def _spread(items, count: int) -> list:
 
 def tokens(part: Part, lengths: Lengths) -> list[int]:
   """Of each prompt, of examples with its response."""
-  return [lengths.exactly(row) + (lengths.of_response(row['response']) if part.kind == 'examples' else 0)
-          for rows in _rows(part) for row in (rows[i] for i in range(len(rows)))]
+  measure = lengths.of_example if part.kind == 'examples' else lengths.exactly
+  return [measure(rows[i]) for rows in _rows(part) for i in range(len(rows))]
 
 
 def read(part: Part, lengths: Lengths, longest: bool = False) -> Found:
@@ -221,7 +224,7 @@ def _measured(part: Part, lengths: Lengths, sequences: list, longest: bool) -> F
       if not (bound > room and not (part.drop and fits)):
         fits = True
         continue
-      tokens = lengths.exactly(row) + (lengths.of_response(row['response']) if whole else 0)
+      tokens = lengths.of_example(row) if whole else lengths.exactly(row)
       most = max(most, 0 if whole else tokens)
       if tokens > room:
         long.append((tokens, count + i))
