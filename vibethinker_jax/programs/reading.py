@@ -5,12 +5,13 @@ Read by the very functions that the stages use. A prompt has at most as many tok
 that could be too long by that are tokenised.
 """
 
+import collections
 import hashlib
 import json
 import os
 import pathlib
 import sys
-from typing import NamedTuple
+from typing import Iterator, NamedTuple
 
 import tqdm
 
@@ -168,7 +169,7 @@ def _spread(items, count: int) -> list:
 def tokens(part: Part, lengths: Lengths) -> list[int]:
   """Of each prompt, of examples with its response."""
   measure = lengths.of_example if part.kind == 'examples' else lengths.exactly
-  return [measure(rows[i]) for rows in _rows(part) for i in range(len(rows))]
+  return list(map(measure, _rows(part)))
 
 
 def read(part: Part, lengths: Lengths, longest: bool = False) -> Found:
@@ -178,17 +179,17 @@ def read(part: Part, lengths: Lengths, longest: bool = False) -> Found:
     longest: find the tokens of the longest prompt also where all fit.
   """
   try:
-    rows = _rows(part)
-    return _measured(part, lengths, rows, longest)
+    return _measured(part, lengths, longest)
   except ValueError as error:
     return Found(0, 0, None, _faults(part, str(error)), [])
 
 
-def _rows(part: Part) -> list:
-  """Sequences of rows with a prompt."""
-  if part.kind == 'examples':
-    return sources.examples(part.data)
-  return [list(sources.read_traces(part.data)) if part.kind == 'traces' else sources.read_problems(part.data)]
+def _rows(part: Part) -> Iterator[dict]:
+  """Rows with a prompt, of examples and traces with a response, one after the other; faults of files come first."""
+  if part.kind == 'traces':
+    return sources.read_traces(part.data)
+  found = sources.examples(part.data) if part.kind == 'examples' else [sources.read_problems(part.data)]
+  return (rows[i] for rows in found for i in _bar(len(rows)))
 
 
 def _faults(part: Part, error: str) -> list[str]:
@@ -201,80 +202,73 @@ def _faults(part: Part, error: str) -> list[str]:
       found.append(str(fault))
   for path in paths if found or len(paths) > 1 else ():
     try:
-      _rows(part._replace(data=part.data._replace(files=path.replace(',', '?'), weights=())))
+      collections.deque(_rows(part._replace(data=part.data._replace(files=path.replace(',', '?'), weights=()))), maxlen=0)
     except ValueError as fault:
       found.append(str(fault))
   return found or [error]
 
 
-def _measured(part: Part, lengths: Lengths, sequences: list, longest: bool) -> Found:
+def _measured(part: Part, lengths: Lengths, longest: bool) -> Found:
   room = min((room for _, room in part.rooms), default=float('inf'))
   whole = part.kind == 'examples'  # then the response counts too
-  count, most, first, long, fits, wrong = 0, 0, None, [], False, []
-  for rows in sequences:
-    for i in _bar(len(rows)):
-      row = rows[i]
-      first = first or row
-      wrong = wrong or _unjudged(part, sequences, count + i, row)
-      bound = lengths.most(row)
-      if longest and bound > most:
-        most = max(most, lengths.exactly(row))
-      if whole:
-        bound += lengths.bytes(row['response']) + 1
-      if not (bound > room and not (part.drop and fits)):
-        fits = True
-        continue
-      tokens = lengths.of_example(row) if whole else lengths.exactly(row)
-      most = max(most, 0 if whole else tokens)
-      if tokens > room:
-        long.append((tokens, count + i))
-      else:
-        fits = True
-    count += len(rows)
-  refused = long and not (part.drop and fits)
-  return Found(count, most, first, wrong, [_too_long(part, sequences, long, count)] if refused else [])
+  count, over, most, fits, first, head, worst, unjudged = 0, 0, 0, False, None, None, None, ()
+  for row in _rows(part):
+    count, first = count + 1, first or row
+    unjudged = unjudged or _unjudged(part, row, count)
+    bound = lengths.most(row)
+    if longest and bound > most:
+      most = max(most, lengths.exactly(row))
+    bound += lengths.bytes(row['response']) + 1 if whole else 0
+    if bound <= room or (part.drop and fits):
+      fits = True
+      continue
+    tokens = lengths.of_example(row) if whole else lengths.exactly(row)
+    most = max(most, 0 if whole else tokens)
+    if tokens > room:
+      here = tokens, count, row
+      over, head, worst = over + 1, head or here, max(worst or here, here, key=lambda x: x[0])
+    fits = fits or tokens <= room
+  faults = [f'{_place(part, *unjudged[:2], count)}: {unjudged[2]}'] if unjudged else []
+  refused = over and not (part.drop and fits)
+  return Found(count, most, first, faults, [_too_long(part, head, worst, over, count)] if refused else [])
 
 
-def _unjudged(part: Part, sequences: list, index: int, row: dict) -> list[str]:
-  """A line if the verifier could not judge the row."""
+def _unjudged(part: Part, row: dict, number: int) -> tuple:
+  """(number, row, why) if the verifier could not judge the row, else ()."""
   try:
     if part.kind == 'traces' and part.rooms:
       filter_lib.check_judged(row, part.stage)
     elif part.kind == 'problems' and part.verified:
       response.check(row)
   except ValueError as error:
-    return [f'{_place(part, sequences, index)}: {error}']
-  return []
+    return number, row, error
+  return ()
 
 
-def _too_long(part: Part, sequences: list, long: list[tuple[int, int]], count: int) -> str:
-  tokens, index = long[0]
-  most, where = max(long)
+def _too_long(part: Part, head: tuple, worst: tuple, over: int, count: int) -> str:
+  """A line about what is too long: the first and the longest of them, as (tokens, number, row)."""
   what = 'example (prompt and response)' if part.kind == 'examples' else 'prompt'
-  small = [(field, room) for field, room in part.rooms if room < most]
+  small = [(field, room) for field, room in part.rooms if room < worst[0]]
   fields = ' and '.join(f'{field} has room for {room}' for field, room in small)
-  others = '' if len(long) == 1 else (f'; {len(long)} of {count} are too long'
-                                      + (f', the longest with {most} tokens: {_place(part, sequences, where)}'
-                                         if most > tokens else ''))
+  others = '' if over == 1 else f'; {over} of {count} are too long'
+  if worst is not head:
+    others += f', the longest with {worst[0]} tokens: {_place(part, *worst[1:], count)}'
   names = ' and '.join(field.partition('=')[0] for field, _ in small)
   drop = f", or set {part.stage}.too_long='drop'" if part.kind == 'examples' else ''
-  return (f'{_place(part, sequences, index)}: this {what} has {tokens} tokens, but {fields}{others}. Raise {names}, or '
+  return (f'{_place(part, *head[1:], count)}: this {what} has {head[0]} tokens, but {fields}{others}. Raise {names}, or '
           f'leave such rows out{drop}')
 
 
-def _place(part: Part, sequences: list, index: int) -> str:
-  """File and line of a row; of one of several responses of a row what it begins with."""
+def _place(part: Part, number: int, row: dict, count: int) -> str:
+  """File and line of the row of that number, from 1; where files have rows with several responses, what it begins with."""
   rows = rows_lib.Rows(rows_lib.paths(part.data.files))
-  if len(rows) == sum(map(len, sequences)):
-    return rows.location(index)
-  for sequence in sequences:
-    if index < len(sequence):
-      break
-    index -= len(sequence)
-  return f'{part.data.files}, the row that begins with {str(messages(sequence[index])[-1]["content"])[:60]!r}'
+  if len(rows) == count:
+    return rows.location(number - 1)
+  return f'{part.data.files}, the row that begins with {str(messages(row)[-1]["content"])[:60]!r}'
 
 
-def _bar(count: int):
+def _bar(count: int) -> Iterator[int]:
+  """range(count), with a progress bar if it takes long."""
   terminal = sys.stderr.isatty()
   for i in tqdm.tqdm(range(count), desc='measuring', unit='row', delay=5, mininterval=0.2 if terminal else 20,
                      dynamic_ncols=True, leave=False):
