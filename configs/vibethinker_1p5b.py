@@ -7,14 +7,26 @@ probing sets whose rows name their subdomain in `domain`, problems with answers 
 Run `vibethinker_jax.decontaminate` over the first three. Sizes are for 16 devices (v5e:4x4, v6e:4x4) and fit the 8 of a
 v5p:2x2x2; --config=configs/vibethinker_1p5b.py:256 is for 256: a row of the global batch lies on two of them (axis
 `context`). `python -m vibethinker_jax.plan` says what fits. Values marked "not published" are choices of ours.
+
+  python -m vibethinker_jax.main --config=configs/vibethinker_1p5b.py:rehearsal --workdir=runs/rehearsal
+
+tries every stage with a tiny random model on the rows of configs/rehearsal, on a laptop in minutes; --rehearse does so with
+your own files.
 """
+
+import pathlib
 
 from ml_collections import config_dict
 
+from vibethinker_jax import smaller
+
 
 def get_config(arg='16'):
+  if arg == 'rehearsal':
+    return smaller.rehearsal(get_config(), pathlib.Path(__file__).parent / 'rehearsal')
   if not arg.isdigit() or int(arg) < 1:
-    raise ValueError(f'configs/vibethinker_1p5b.py:{arg}: the argument is the number of devices, 16 or 256 for example')
+    raise ValueError(f"configs/vibethinker_1p5b.py:{arg}: the argument is 'rehearsal', or the number of devices, 16 or 256 "
+                     'for example')
   devices = int(arg)
   context = -(-devices // 128)  # the global batch of SFT has 128 rows
   rows = devices // context  # that devices have at once, a part of a row counted as that part

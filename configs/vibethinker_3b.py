@@ -5,14 +5,27 @@
 Needs what configs/vibethinker_1p5b.py needs, and a reference model for the difficulty filter (the paper: the 1.5B). Sizes
 are for 64 devices (v6e:8x8, v5p:4x4x4); a row of 65 536 positions lies on two of them (axis `context`).
 Values marked "not published" are choices of ours.
+
+  python -m vibethinker_jax.main --config=configs/vibethinker_3b.py:rehearsal --workdir=runs/rehearsal
+
+tries every stage with a tiny random model on the rows of configs/rehearsal, on a laptop in minutes; --rehearse does so with
+your own files.
 """
 
+import pathlib
+
 from ml_collections import config_dict
+
+from vibethinker_jax import smaller
 
 REFERENCE = 'VibeThinker-1.5B'
 
 
-def get_config():
+def get_config(arg=''):
+  if arg == 'rehearsal':
+    return smaller.rehearsal(get_config(), pathlib.Path(__file__).parent / 'rehearsal')
+  if arg:
+    raise ValueError(f"configs/vibethinker_3b.py:{arg}: the argument is 'rehearsal', or nothing")
   config = config_dict.ConfigDict()
   config.seed = 0
   config.base = 'Qwen2.5-Coder-3B'

@@ -10,7 +10,7 @@ import pytest
 ROOT = pathlib.Path(__file__).parents[1]
 TINY = f'--config={ROOT}/configs/tiny.py'
 MODES = {  # command -> {a key of its READ: flags that bring it there}
-    'main': {'here': [TINY, '--workdir=w']},
+    'main': {'here': [TINY, '--workdir=w'], 'with --rehearse': [TINY, '--workdir=w', '--rehearse']},
     'sample': {'here': ['--checkpoint=c']},
     'decontaminate': {'here': ['--train=t', '--against=a', '--output=o.jsonl']},
     'convert': {
@@ -40,6 +40,7 @@ CASES = {  # command -> [(its arguments, parts of what is said)]
         ([TINY, '--workdir=w', '--stages=sft', '--stages=probe'], ['--stages is given 2 times', '--stages=A,B']),
         ([TINY, '--workdir=w', '--config.sft.steps=3', '--config.sft.steps=4'], ['--config.sft.steps is given 2']),
         ([TINY, '--workdir=w', '--stages=sft,sft'], ["'sft' twice"]),
+        ([TINY, '--workdir=w', '--rehearse', '--stages=sft'], ['--stages does nothing with --rehearse', 'runs all stages']),
         ([TINY, '--workdir=w', '--stage=sft'], ['Did you mean', 'stages'])],
     'convert': [
         (['--source=s.gguf', '--target=t', '--dtype=float16'], ['--dtype', '--to=hf'])],

@@ -82,6 +82,9 @@ class Recipe(NamedTuple):
     compilation_cache: directory where compiled programs are kept; 'auto': the user's cache, with several hosts a directory
       of the workdir; '': none.
     hang_seconds: a process that finishes nothing for so long is ended; 0: it is only reported.
+    rehearsal: the models are random, nothing that is made is of use: what only a trained model gives is not insisted on. RL
+      trains on groups of equal rewards too (their advantages are 0), distill keeps wrong responses, filters that would keep
+      nothing keep all; each says so. See vibethinker_jax.smaller.
   """
   seed: Annotated[int, Range(ge=0, lt=2**32)]
   verifier: str
@@ -98,6 +101,7 @@ class Recipe(NamedTuple):
   profile_steps: tuple[()] | tuple[Positive, Positive] = ()
   compilation_cache: str = 'auto'
   hang_seconds: NotNegative = 0.0
+  rehearsal: bool = False
 
   def conflicts(self):
     if not self.stages or len(set(self.stages)) < len(self.stages):

@@ -1,6 +1,7 @@
 """Runs a recipe, or some of its stages, and goes on where it stopped.
 
   python -m vibethinker_jax.main --config=configs/tiny.py --workdir=runs/tiny
+  python -m vibethinker_jax.main --config=mine.py --workdir=runs/mine --rehearse   # before a machine is rented
 """
 
 from vibethinker_jax import startup
@@ -19,12 +20,12 @@ from absl import app, flags
 import jax
 from ml_collections import config_flags
 
-from vibethinker_jax import config as config_lib, disk, given, hosts, sharding, timeline, watch
+from vibethinker_jax import config as config_lib, disk, given, hosts, rehearsal, sharding, timeline, watch
 from vibethinker_jax.data import chat_template
 from vibethinker_jax.eval import report
-from vibethinker_jax.programs import inputs
+from vibethinker_jax.programs import inputs, reading
 from vibethinker_jax.programs.recipe import NAMES, PROGRAMS, bind, check_mesh, models
-from vibethinker_jax.programs.stage import Stage, asking, finished, kept
+from vibethinker_jax.programs.stage import Stage, asking, finished, kept, tokenizer_of
 from vibethinker_jax.verify.pool import Pool
 from vibethinker_jax.verify.sandbox.client import SandboxUnavailable
 
@@ -35,24 +36,34 @@ OF_A_START = ('stages', 'mesh', 'sandbox', 'profile_steps', 'compilation_cache',
 CONFIG = config_flags.DEFINE_config_file(
     'config', None, 'Config file of the recipe; fields can be set: --config.rl_code.steps=10')
 WORKDIR = flags.DEFINE_string('workdir', None, 'Directory of the run. Started again, it continues where it stopped.')
+REHEARSE = flags.DEFINE_bool(
+    'rehearse', False, 'Read and measure every file, then try two steps of each stage with a tiny random model, in '
+    'WORKDIR/rehearsal; the run itself is not touched.')
 STAGES = flags.DEFINE_list('stages', [], 'Only these stages, in the order of the recipe. Default: all.')
-READ = {'here': given.words('config workdir stages')}
+READ = {'here': given.words('config workdir stages rehearse'), 'with --rehearse': given.words('config workdir rehearse')}
+MEANT = {'stages': 'a rehearsal runs all stages, for a later one starts from the earlier'}
 
 
 def main(argv) -> None:
-  given.check(argv, 'here', READ, {})
+  given.check(argv, 'with --rehearse' if REHEARSE.value else 'here', READ, MEANT)
   startup.plain_logs()
   config, workdir = CONFIG.value.to_dict(), pathlib.Path(WORKDIR.value)
   try:
     recipe, _ = bind(config, tuple(STAGES.value))
   except ValueError as error:  # the same on every host, and before they wait for each other
     raise SystemExit(f'error: {error}') from None
-  hosts.connect()
+  if REHEARSE.value:
+    startup.leave_it_to_first()
+  else:
+    hosts.connect()
   startup.keep_compiled(recipe.compilation_cache, workdir if hosts.count() > 1 else None)
   with watch.guard(recipe.hang_seconds):
     with startup.one_line(ValueError, FloatingPointError, SandboxUnavailable, flag='--workdir',
                           kept=lambda: kept(workdir, recipe.stages)):
-      run(config, workdir, tuple(STAGES.value))
+      if REHEARSE.value:
+        print(rehearsal.rehearse(config, workdir, run))
+      else:
+        run(config, workdir, tuple(STAGES.value))
 
 
 def check_early(recipe: config_lib.Recipe, options: dict) -> None:
@@ -108,6 +119,17 @@ def pinned(recipe: config_lib.Recipe) -> dict:
   return named | chat_template.identity(*asked)
 
 
+def read_data(stage: Stage, options: dict, left: list[str]) -> None:
+  """Reads and measures every file of the stages that are left, before the first of them runs; see programs.reading.
+
+  Raises:
+    ValueError: wrong rows, prompts that are too long.
+  """
+  found = reading.parts(stage.recipe, options, left)
+  tokenizers = {root: tokenizer_of(stage, root) for root in dict.fromkeys(part.root for part in found)}
+  hosts.agreed(lambda: reading.check(stage.workdir, found, tokenizers), 'reading the data')
+
+
 def forget_unstarted(workdir: pathlib.Path, stages: tuple) -> None:
   """Removes what a start left that failed before a stage wrote anything: its config may then be corrected."""
   left = False
@@ -145,6 +167,8 @@ def run(config: dict, workdir: pathlib.Path, only: tuple[str, ...] = ()) -> None
     check_mesh({name: options[name] for name in only or recipe.stages}, mesh)
     hosts.agreed(lambda: prepare(config, recipe, workdir, only))
     disk.check(workdir)  # the other hosts write their parts of checkpoints
+    left = [name for name in recipe.stages if (not only or name in only) and finished(workdir, name) is None]
+    read_data(Stage('', workdir, workdir, config, recipe, mesh, pool), options, hosts.agreed(lambda: left))
     with jax.set_mesh(mesh):
       for name in (n for n in recipe.stages if not only or n in only):
         if hosts.agreed(lambda: finished(workdir, name) is not None):

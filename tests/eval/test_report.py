@@ -238,7 +238,41 @@ def test_table():
   more = {'combinatorics': summary(1.0)} | models['rl_math_16k']
   wide = report.table({'a_rather_long_name_of_a_stage': more}, 4)
   assert max(map(len, wide.splitlines())) <= 120 and '[' not in wide.splitlines()[2] and '62.3' in wide
-  assert '-' in report.table({'init': {'maths': {'pass@1': 0.5}}}, 4).splitlines()[2]
+  assert report.table({'init': {'maths': {'pass@1': 0.5}}}, 4).splitlines()[1].split() == ['model', 'maths']  # no Pass@4
+
+
+def test_table_of_files():
+  """SVAMP: a column for each type, the total over all problems with its interval, no Pass@k where nothing has one."""
+  types = {'Addition': summary(0.25), 'Subtraction': summary(0.75), report.TOTAL: summary(0.6, half=0.1)}
+  head, names, line = report.table({'sft': types}, 4).splitlines()
+  assert re.split(r'  +', names) == ['model', 'Addition', 'Subtraction', 'all problems', 'all problems @4']
+  assert re.split(r'  +', line)[:4] == ['sft', '25.0', '75.0', '60.0 [50.0, 70.0]'] and head.endswith('@4: Pass@4')
+  assert '@' not in report.table({'sft': types}, 1).replace('Pass@1 in percent', '')
+  head, names, line = report.table({'sft': {'math500.jsonl': summary(0.5)}}, 4).splitlines()  # one domain is its own total
+  assert names.split() == ['model', 'math500.jsonl', 'math500.jsonl', '@4'] and '[47.5, 52.5]' in line
+  many = report.table({name: {f'subject {i}': summary(0.5) for i in range(57)} | types for name in ('init', 'sft')}, 4)
+  lines = many.splitlines()
+  assert lines[1].split() == ['model', 'init', 'sft'] and len(lines) == 1 + 1 + 57 + 4 and max(map(len, lines)) <= 120
+  assert lines[-2].split() == ['all', 'problems', '60.0', '60.0'] and lines[-1].split()[:3] == ['all', 'problems', '@4']
+
+
+def test_page_of_files(tmp_path):
+  """Two stages of the same models: each table is named, has its total, and announces Pass@k only where there is one."""
+  evaluate = {'program': 'evaluate', 'models': ('sft',)}
+  config = {'stages': ('svamp', 'once'), 'svamp': evaluate, 'once': evaluate}
+  for name, k in (('svamp', 4), ('once', 1)):
+    scores = {domain: summary(p, k) for domain, p in (('Addition', 0.25), ('Addtion', 0.75), (report.TOTAL, 0.5))}
+    put(tmp_path / name / 'result.json', {'models': {'sft': scores}, 'seconds': 1.0})
+  page, checked = page_of(tmp_path, config)
+  assert checked.titles[:2] == [f'Result: from base to the last stage, {name}' for name in ('svamp', 'once')]
+  first, second = page.split('<h2>')[1:3]
+  for part in (first, second):
+    heads = re.findall(r'<th[^>]*>([^<]*)</th>', part.split('<tbody>')[0])
+    assert [heads.count(x) for x in ('Addition', 'Addtion')] == [1, 1] and '50.0<small> [47.5, 52.5]</small>' in part
+  assert 'Pass@4, percent' in first and first.count('>all problems</th>') == 2
+  assert 'Pass@1, percent' in second and 'Pass@4' not in second and 'colspan="3"' in second
+  assert second.count('<h3>all problems</h3>') == 1
+  assert 'A rehearsal' not in page and 'A rehearsal' in page_of(tmp_path, config | {'rehearsal': True})[0]
 
 
 def test_weight_is_that_of_the_paper():

@@ -145,7 +145,10 @@ def test_all_wrong_tensors_are_named_at_once(tmp_path):
     (dict(quantization_config={'bits': 4}), 'quantization'), (dict(layer_types=['sliding_attention']), 'layer_types'),
     (dict(rope_parameters={'rope_type': 'dynamic', 'factor': 2.0}), 'dynamic'),
     (dict(rope_parameters={'rope_type': 'yarn', 'factor': 2.0, 'mscale': 0.7}), 'mscale'),
-    (dict(model_type='llama', attention_bias=True), 'bias')])
+    (dict(model_type='llama', attention_bias=True), 'bias'),
+    (dict(num_attention_heads=0, hidden_size='1536', rope_theta='big'),
+     "config.json: hidden_size='1536' must be an integer >= 1; num_attention_heads=0 must be .*; rope_theta='big' must be"),
+    (dict(num_key_value_heads=2.5), 'num_key_value_heads=2.5 must be'), (dict(rms_norm_eps=-1), 'rms_norm_eps=-1 must be')])
 def test_unsupported_features_are_refused(values, part):
   plain = json.loads(Qwen2Config(**SIZES).to_json_string())
   with pytest.raises(ValueError, match=part):

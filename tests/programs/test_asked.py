@@ -139,13 +139,13 @@ def test_what_was_kept_is_trained_on_as_it_was_asked(stage, tokenizer, tmp_path,
   path = write(tmp_path / 'set.jsonl', [row | {'responses': ['It is \\boxed{5}.']} for row in PLAIN])
   data = sources.DataOptions(path, response='responses', **options)
   filter_lib.run(stage, filter_lib.Options('filter', 'x', data, SAMPLER, samples=0, min_response_tokens=0))
-  wanted = sorted(chat.encode_prompt(tokenizer, trace['prompt']) for trace in sources.read_traces(data))
+  wanted = sorted(chat.encode_prompt(tokenizer, trace) for trace in sources.read_traces(data))
   for changes in ({}, {'prompt': '{prompt} Again.'}, {'wording': 'none'}):
     later = inputs.resolve(stage, sources.DataOptions('it', **changes))
     examples = sources.FileExamples(later)
     assert sorted(prompt_ids(tokenizer, examples[i]) for i in range(len(examples))) == wanted
     problems = sources.read_problems(later)
-    assert sorted(chat.encode_prompt(tokenizer, row['prompt']) for row in problems) == wanted
+    assert sorted(chat.encode_prompt(tokenizer, row) for row in problems) == wanted
 
 
 def test_the_first_prompt_of_each_kind_is_shown(stage, tokenizer, tmp_path, caplog, monkeypatch):

@@ -17,7 +17,7 @@ GROUP = 4
 @pytest.fixture
 def collect(monkeypatch):
   """(correct of each prompt, prompts, rounds, cursor) -> (Rollout, cursor, picked prompts of each round)."""
-  def run(correct_of, prompts, max_rounds=3, cursor=0, long2short=0.0):
+  def run(correct_of, prompts, max_rounds=3, cursor=0, long2short=0.0, rehearsal=False):
     picked = []
 
     def sample_and_verify(config, params, tokenizer, rows, samples, options, **_):
@@ -31,7 +31,7 @@ def collect(monkeypatch):
           texts_PG=[[''] * samples] * len(rows), prompts=[[row['id']] for row in rows], seconds=(1.0, 0.0, 0.5))
 
     monkeypatch.setattr(rollouts.benchmarks, 'sample_and_verify', sample_and_verify)
-    recipe = types.SimpleNamespace(seed=0, stages=('rl',))
+    recipe = types.SimpleNamespace(seed=0, stages=('rl',), rehearsal=rehearsal)
     stage = types.SimpleNamespace(recipe=recipe, name='rl', mesh=None, pool=None)
     options = types.SimpleNamespace(prompts=prompts, max_rounds=max_rounds, group=GROUP, sampler=Options(2),
                                     loss=LossOptions(long2short=long2short), oversample=1.0, carry=0)

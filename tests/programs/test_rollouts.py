@@ -39,7 +39,7 @@ def steps(toy, model, monkeypatch):
   """(number of steps, options) -> [(Rollout, cursor, Carried)] of each, every step with another policy."""
   monkeypatch.setattr(rollouts.benchmarks.chat, 'encode_prompt', lambda tokenizer, row: [ord(c) - 97 for c in row['prompt']])
   monkeypatch.setattr(rollouts.benchmarks.chat, 'opening', lambda tokenizer, row: '')
-  stage = types.SimpleNamespace(recipe=types.SimpleNamespace(seed=0, stages=('rl',)), name='rl',
+  stage = types.SimpleNamespace(recipe=types.SimpleNamespace(seed=0, stages=('rl',), rehearsal=False), name='rl',
                                 mesh=sharding.make_mesh(devices=jax.devices()[:1]), pool=toy.CoinPool())
   rows = [{'prompt': 'xyz'[:1 + i % 3], 'id': str(i)} for i in range(20)]
 

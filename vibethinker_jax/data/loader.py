@@ -11,7 +11,8 @@ from vibethinker_jax.data import chat
 from vibethinker_jax.data.tokenizer import Tokenizer
 
 # Rows filled at once. Of solutions of MATH, and of long reasoning about its problems in rows of 8K, 64 leave 4 and 10% of
-# padding, 256 leave 2 and 3%; but all are filled before the first row comes out, so long rows (32K: 1%) have fewer.
+# padding, 256 leave 2 and 3%; but all are filled before the first row comes out, so long rows (32K: 1%) have fewer,
+# and small sets as many as they have examples.
 PACKING_BINS, FEWEST_BINS, BIN_POSITIONS = 256, 64, 2**21
 SEED_STRIDE = 0x10001  # Grain adds the epoch to a source's seed: sources get seeds far apart
 MOST_IN_A_ROW = 10_000  # too long: then it is a mistake, and the loader would search for ever
@@ -97,7 +98,7 @@ def _stream(sources, tokenizer, length, seed, weights, shuffle, too_long, index,
   examples = parts[0] if len(parts) == 1 else grain.MapDataset.mix(parts, weights)
   examples = examples.map(_Encoder(tokenizer, length, too_long == 'drop', sum(map(len, sources))))
   # One reading thread: on a laptop's two cores more of them only take time from XLA.
-  bins = min(PACKING_BINS, max(FEWEST_BINS, BIN_POSITIONS // length))
+  bins = min(PACKING_BINS, max(FEWEST_BINS, BIN_POSITIONS // length), sum(map(len, sources)))
   rows = experimental.BestFitPackIterDataset(
       examples.to_iter_dataset(grain.ReadOptions(num_threads=1, prefetch_buffer_size=64)),
       length_struct={'tokens': length, 'targets': length, 'mask': length}, num_packing_bins=bins, seed=seed)

@@ -20,26 +20,34 @@ from vibethinker_jax.eval.drawing import Plot, cut, duration, finite, frame, pat
 RL_PANELS = ('accuracy', 'response_tokens', 'entropy', 'useful_groups', 'grad_norm', 'logp_gap')
 EXAMPLES_BYTES = 1_200_000  # of sampled responses in the page; the rest of it is small
 RESPONSE_CHARS = 4000  # of one response or prompt
+TOTAL = 'all problems'  # beside the domains of a set of files
 POINTS = 300  # per line: as many as a panel has pixels
 
 
 def table(models: dict, k: int) -> str:
-  """Pass@1 (maths and code with 95% interval) and Pass@k per model, for a terminal of 120 columns."""
+  """Pass@1 (totals with 95% interval) and Pass@k of the totals per model, for a terminal of 120 columns.
+
+  Args:
+    models: {model: {domain: passk.summary}}. k: of Pass@k; there is no such column where k is 1 or was not measured.
+  """
   singles, totals = domains_of(models)
+  tails = [d for d in totals if k > 1 and any(score(scores, d, k) is not None for scores in models.values())]
 
-  def lines(with_intervals):
-    rows = [['model', *singles, *totals, *(f'{d} @{k}' for d in totals)]]
+  def rows(with_intervals):
+    found = [['model', *singles, *totals, *(f'{d} @{k}' for d in tails)]]
     for name, scores in models.items():
-      rows.append([name, *(percent(score(scores, d)) for d in singles),
-                   *(percent(score(scores, d)) + interval(scores, d) * with_intervals for d in totals),
-                   *(percent(score(scores, d, k)) for d in totals)])
-    widths = [max(map(len, column)) for column in zip(*rows)]
-    return ['  '.join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in rows]
+      found.append([name, *(percent(score(scores, d)) for d in singles),
+                    *(percent(score(scores, d)) + interval(scores, d) * with_intervals for d in totals),
+                    *(percent(score(scores, d, k)) for d in tails)])
+    return found
 
-  body = lines(True)
-  if max(map(len, body)) > 120:
-    body = lines(False)
-  return '\n'.join([f'Held-out problems: Pass@1 in percent [95% interval]; @{k}: Pass@{k}', *body])
+  def aligned(cells):
+    widths = [max(map(len, column)) for column in zip(*cells)]
+    return ['  '.join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in cells]
+
+  turned = aligned(list(zip(*rows(False))))  # a line for each domain: there are many
+  body = next((x for x in map(aligned, (rows(True), rows(False))) if max(map(len, x)) <= 120), turned)
+  return '\n'.join(['Held-out problems: Pass@1 in percent [95% interval]' + (f'; @{k}: Pass@{k}' if tails else ''), *body])
 
 
 def write(workdir: pathlib.Path, config: dict) -> None:
@@ -163,9 +171,11 @@ def interval(scores: dict, domain: str, k: int = 0) -> str:
 
 
 def domains_of(models: dict) -> tuple[list[str], list[str]]:
-  """(the subdomains, then those of maths and code that any model has)."""
+  """(the domains, as they are named; the totals): of files TOTAL, of synthetic problems maths and code, of one domain it."""
   names = list(dict.fromkeys(d for scores in models.values() for d in scores))
-  return [d for d in names if d not in ('maths', 'code')], [d for d in ('maths', 'code') if d in names]
+  totals = [d for d in (TOTAL,) if d in names] or [d for d in ('maths', 'code') if d in names]
+  totals = totals or (names if len(names) == 1 else [])
+  return [d for d in names if d not in totals], totals
 
 
 def thin(points: list) -> list:
@@ -198,7 +208,7 @@ def final(stage: Stage, run: list[Stage]) -> dict:
       'value': score(scores, *c), 'interval': interval(scores, *c), 'bounds': bounds(scores, *c),
       'best': bool(best[c]) and score(scores, *c) == best[c]}
   return {'k': k, 'columns': columns, 'totals': totals,
-          'samples': max(s['samples'] for s in every), 'problems': max(s['problems'] for s in every),
+          'name': stage.name, 'samples': max(s['samples'] for s in every), 'problems': max(s['problems'] for s in every),
           'rows': [{'name': name, 'label': label(name, run), 'cells': {c: cell(scores, c) for c in columns}}
                    for name, scores in models.items()]}
 

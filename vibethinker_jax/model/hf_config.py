@@ -34,6 +34,7 @@ def read(values: dict, where: str) -> ModelConfig:
   wrong += unknown
   if wrong:
     raise ValueError(f'{where}: not supported: ' + '; '.join(wrong))
+  _check_numbers(values, where)
   heads = values['num_attention_heads']
   return from_dict(dict(
       vocab_size=values['vocab_size'], hidden_size=values['hidden_size'],
@@ -46,6 +47,20 @@ def read(values: dict, where: str) -> ModelConfig:
       qk_norm=family == 'qwen3', tie_word_embeddings=bool(values.get('tie_word_embeddings', False)),
       initializer_range=float(values.get('initializer_range', 0.02)),
       max_position_embeddings=values.get('max_position_embeddings') or 0, rope_scaling=scaling), where)
+
+
+def _check_numbers(values: dict, where: str) -> None:
+  """Raises ValueError for sizes that are no sizes: text, zero, less than one; all at once."""
+  sizes = ('vocab_size', 'hidden_size', 'num_hidden_layers', 'num_attention_heads', 'intermediate_size')
+  maybe = ('num_key_value_heads', 'head_dim', 'max_position_embeddings')
+  whole = lambda x: type(x) is int and x >= 1
+  wrong = [f'{name}={values[name]!r} must be an integer >= 1' for name in sizes if not whole(values[name])]
+  wrong += [f'{name}={values[name]!r} must be an integer >= 1' for name in maybe
+            if values.get(name) and not whole(values[name])]
+  wrong += [f'{name}={values[name]!r} must be a number above 0'
+            for name in ('rms_norm_eps', 'rope_theta', 'initializer_range') if values.get(name) is not None and (type(values[name]) not in (int, float) or not values[name] > 0)]
+  if wrong:
+    raise ValueError(f'{where}: ' + '; '.join(wrong))
 
 
 def _scaling(rope: dict, values: dict) -> tuple[dict | None, list[str]]:

@@ -9,6 +9,7 @@ import functools
 import hashlib
 import itertools
 import json
+import logging
 import pathlib
 import time
 from typing import Iterable, Iterator, Literal, NamedTuple
@@ -26,6 +27,7 @@ from vibethinker_jax.rl import batch as batch_lib, selection
 from vibethinker_jax.sampler import engine
 from vibethinker_jax.train import loss
 
+LOG = logging.getLogger('vibethinker_jax')
 COUNTS = ('wrong', 'no_verdict', 'truncated')  # of what was sampled and is not kept as text
 KEPT = ('prompt', 'problem', 'answer', 'tests', 'choices')  # fields of a problem in what is written
 REASONS = (*COUNTS, 'duplicate', 'too_short', 'too_long', *selection.REASONS)
@@ -162,6 +164,8 @@ def sample(stage: Stage, options: Options, problems: dict[str, dict[str, dict]])
   path = stage.directory / 'samples.jsonl'
   known = set(map(tuple, hosts.agreed(
       lambda: [(line['domain'], line['model'], line['problem']) for line in inputs.whole_lines(path)])))
+  if stage.recipe.rehearsal:
+    LOG.info('stage %s, rehearsal: wrong responses are kept too, a random model has no others', stage.name)
   jobs = [(domain, model) for domain, teacher in options.teachers.items() for model in teacher.models]
   left = [[row for name, row in problems[domain].items() if (domain, model, name) not in known]
           for domain, model in jobs]
@@ -182,13 +186,14 @@ def sample(stage: Stage, options: Options, problems: dict[str, dict[str, dict]])
         stopped = scored.responses.stopped_PG
         for p, row in enumerate(rows):
           right = scored.valid_PG[p] & scored.correct_PG[p]
+          kept = np.ones_like(right) if stage.recipe.rehearsal else right & stopped[p]
           inputs.append(file, {
               'domain': domain, 'model': name, 'problem': row['id'],
               'no_verdict': int((~scored.valid_PG[p]).sum()),
               'wrong': int((scored.valid_PG[p] & ~scored.correct_PG[p]).sum()),
               # Right, but cut off: SFT would teach to end there.
               'truncated': int((right & ~stopped[p]).sum()),
-              'responses': [scored.texts_PG[p][g] for g in np.flatnonzero(right & stopped[p])]})
+              'responses': [scored.texts_PG[p][g] for g in np.flatnonzero(kept)]})
         bar.update(len(rows))
   bar.close()
   hosts.barrier('all samples are written')

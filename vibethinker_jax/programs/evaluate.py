@@ -106,7 +106,9 @@ def score(stage: Stage, options: Options, chosen: sets.Set, journal: Journal, fu
   where = np.array([row['domain'] for row in rows])
   domains = list(dict.fromkeys(where.tolist()))
   groups = {domain: where == domain for domain in domains}
-  if set(domains) & set(synthetic.MATHS):
+  if options.data.files and len(domains) > 1:
+    groups[report.TOTAL] = np.ones(len(where), bool)
+  elif not options.data.files and set(domains) & set(synthetic.MATHS):
     groups['maths'] = np.isin(where, synthetic.MATHS)
   every = [j for judged in judged_P for j in judged]
   examples = [

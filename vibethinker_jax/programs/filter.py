@@ -4,6 +4,7 @@ The cheap tests come first; each problem that is left is sampled once, whatever 
 stage reads the result by this stage's name: data.files='filter'.
 """
 
+import logging
 import time
 from typing import Iterator, NamedTuple
 
@@ -17,6 +18,7 @@ from vibethinker_jax.programs import asked, inputs
 from vibethinker_jax.programs.stage import Model, Stage, finish, open_model, progress, stage_key
 from vibethinker_jax.sampler import engine
 
+LOG = logging.getLogger('vibethinker_jax')
 REASONS = ('too_short', 'repetitive', 'too_easy', 'no_verdict')
 
 
@@ -63,10 +65,8 @@ def run(stage: Stage, options: Options) -> dict:
     elif ngrams.repetition(trace['response']) > options.max_repetition:
       dropped['repetitive'] += 1
     else:
-      if options.samples and not trace['answer'] and trace['tests'] is None:
-        raise ValueError(f'{stage.name}: a trace has neither answer nor tests, so that its difficulty is unknown: name '
-                         f'the field in {stage.name}.data.answer, or set {stage.name}.samples=0. Its prompt starts '
-                         f'with {str(trace["prompt"])[:80]!r}')
+      if options.samples:
+        check_judged(trace, stage.name)
       name = inputs.problem_id(trace)
       row = {field: value for field, value in trace.items() if field != 'response'}
       problems.setdefault(name, row | {'id': name})
@@ -82,8 +82,11 @@ def run(stage: Stage, options: Options) -> dict:
     elif options.samples and rate < options.min_error_rate:
       dropped['too_easy'] += 1
     else:
-      row = {key: value for key, value in problems[name].items() if key not in ('id', 'prefix') and value is not None}
-      kept.append(row | {'response': response, 'error_rate': rate})
+      kept.append(_row(problems[name], response, rate))
+  if not kept and stage.recipe.rehearsal:
+    LOG.info('stage %s, rehearsal: all %d traces that were sampled are kept; by its settings it would drop them: %s',
+             stage.name, len(traces), dropped)
+    kept = [_row(problems[name], response, rates.get(name)) for name, response in traces]
   if not kept:
     raise ValueError(f'stage {stage.name!r} keeps none of {count} traces: {dropped}')
   inputs.write_data(stage, kept)
@@ -93,6 +96,18 @@ def run(stage: Stage, options: Options) -> dict:
         + ', '.join(f'{number} {reason}' for reason, number in dropped.items()))
   finish(stage, result)
   return result
+
+
+def check_judged(trace: dict, name: str) -> None:
+  """Raises ValueError for a trace of the stage `name` that no verifier can judge."""
+  if not trace['answer'] and trace['tests'] is None and not trace.get('constraints'):
+    raise ValueError(f'{name}: a trace has neither answer nor tests, so that its difficulty is unknown: name the field in '
+                     f'{name}.data.answer, or set {name}.samples=0. Its prompt starts with {str(trace["prompt"])[:80]!r}')
+
+
+def _row(problem: dict, response: str, rate: float | None) -> dict:
+  return {key: value for key, value in problem.items() if key not in ('id', 'prefix') and value is not None} | {
+      'response': response, 'error_rate': rate}
 
 
 def error_rates(stage: Stage, options: Options, model: Model, problems: dict[str, dict]) -> dict[str, float | None]:

@@ -6,6 +6,7 @@ advantages -> packed rows -> update. On-policy by default: one update per rollou
 
 import functools
 import json
+import logging
 import os
 import time
 from typing import Annotated, Iterator, Literal, NamedTuple
@@ -26,6 +27,9 @@ from vibethinker_jax.rl import batch as batch_lib, curriculum
 from vibethinker_jax.rl.loss import LossOptions, mgpo_loss, spread, weighted_advantages
 from vibethinker_jax.sampler import engine
 from vibethinker_jax.train import loss as train_loss, optimizer as optimizer_lib, state as state_lib, step as step_lib
+
+IDLE_STEPS = 10  # in a row without a useful group: the stage ends
+LOG = logging.getLogger('vibethinker_jax')
 
 
 class Options(NamedTuple):
@@ -141,11 +145,13 @@ def run(stage: Stage, options: Options) -> dict:
     restored = checkpoints.restore_newest(abstract.params, {'step': abstract.step, 'opt_state': abstract.opt_state,
                                                             'skipped': abstract.skipped})
     cursor, step, histogram, stop = 0, 0, np.zeros(options.group + 1, int), False
+    idle = made = 0  # steps without a useful group since the last with one; updates
     carried = rollouts.nothing(options)
     if restored:
       step, params, train, position = restored
       state, cursor = state_lib.TrainState(params=params, **train), position['cursor']
       histogram = np.array(position['histogram'])
+      idle, made = position.get('idle', 0), position.get('made', step)
       carried = rollouts.load(stage.directory, step, options) if options.carry else carried
 
     accumulate, score, advantages = jitted(
@@ -180,11 +186,13 @@ def run(stage: Stage, options: Options) -> dict:
         trained = jax.device_get(trained)
       clock.append(time.perf_counter())
       step += 1
-      check_finite(stage, step, int(state.skipped), options.max_skipped)
+      check_finite(stage, step, int(state.skipped), min(options.max_skipped, options.steps))
+      made += bool(batches) and not int(state.skipped)
+      idle = _idle(stage, step, idle, rollout.sampled)
       histogram += rollout.sampled['histogram']
       tokens = rollout.sampled['tokens']
       writer.write(step, {
-          **trained, 'accuracy': rollout.sampled['accuracy'], 'useful_groups': len(rollout.rows),
+          **trained, 'accuracy': rollout.sampled['accuracy'], 'useful_groups': _trained(rollout, options),
           'sampled_groups': rollout.sampled['groups'], 'given_up_groups': rollout.sampled['given_up'],
           'carried_groups': len(carried.indices_P), 'stale_tokens': rollout.sampled['stale'], 'invalid': rollout.sampled['invalid'],
           'response_tokens': rollout.sampled['mean_length'], 'truncated': rollout.sampled['truncated'],
@@ -200,12 +208,13 @@ def run(stage: Stage, options: Options) -> dict:
       bar.update(1)
       stop = watch.preempted(step)
       checkpoints.check()
-      if step % options.checkpoint_steps == 0 or step == options.steps or stop:
+      tired = idle > 0 and idle % IDLE_STEPS == 0
+      if step % options.checkpoint_steps == 0 or step == options.steps or stop or tired:
         if options.carry:
           rollouts.save(stage.directory, step, carried)
         checkpoints.save(step, state.params, {'step': state.step, 'opt_state': state.opt_state, 'skipped': state.skipped},
-                         {'cursor': cursor, 'histogram': histogram.tolist()})
-      if stop:
+                         {'cursor': cursor, 'histogram': histogram.tolist(), 'idle': idle, 'made': made})
+      if stop or tired:
         break
     profile.stop()
     bar.close()
@@ -213,10 +222,30 @@ def run(stage: Stage, options: Options) -> dict:
     examples.close()
     if stop:
       raise watch.Preempted(stage.name, step)
+  refuse_idle(stage, options, step, idle, made)
   result = {'steps': step, 'prompts': len(rows), 'group_accuracy_histogram': histogram.tolist(),
             'strength': options.loss.strength, 'target': options.loss.target, 'seconds': round(time.time() - started, 1)}
   finish(stage, result)
   return result
+
+
+def refuse_idle(stage: Stage, options: Options, step: int, idle: int, made: int) -> None:
+  """Ends a stage that learns nothing.
+
+  Raises:
+    ValueError: IDLE_STEPS steps in a row (or as many again) had no useful group, or none of all steps made an update.
+  """
+  done = step == options.steps
+  if not (idle >= IDLE_STEPS and (done or idle % IDLE_STEPS == 0) or done and not made):
+    return
+  what = (f'no group was useful in the last {idle} steps' if idle >= IDLE_STEPS else
+          f'none of the {step} steps made an update')
+  then = ('it has no step left: train on others in a new stage or workdir' if done else
+          'started again, it goes on with the next prompts')
+  raise ValueError(f'stage {stage.name!r}: {what} (the warnings above and metrics.jsonl say what was seen). It is not done; '
+                   f'the checkpoint of step {step} is kept, and {then}. Problems that the model solves sometimes are '
+                   'needed: easier or harder ones, a larger group or more max_rounds; where all are wrong, look at responses in '
+                   'examples.jsonl')
 
 
 def make_optimizer(options: Options):
@@ -252,11 +281,28 @@ def starting_prompts(stage: Stage, options: Options, model: Model) -> list[dict]
     accuracy = rollouts.accuracy(scored.correct_PG, scored.valid_PG)
     hosts.agreed(lambda: config_lib.write_json(path, {'accuracy': accuracy}))
   kept = curriculum.keep_uncertain(accuracy)
+  if len(kept) < options.prompts and stage.recipe.rehearsal:
+    LOG.info('stage %s, rehearsal: all %d prompts are kept; %d of them have an accuracy between 0 and 1', stage.name,
+             len(rows), len(kept))
+    return rows
   if len(kept) < options.prompts:
     raise ValueError(f'stage {stage.name!r}: only {len(kept)} of {len(rows)} prompts have an accuracy between 0 and 1 '
                      f'under {options.init_from!r}; {options.prompts} are needed per step. Take more problems, or '
                      'easier or harder levels')
   return [rows[i] for i in kept]
+
+
+def _idle(stage: Stage, step: int, idle: int, sampled: dict) -> int:
+  """Steps in a row without a useful group; says of each what was seen instead."""
+  if sampled['useful']:
+    return 0
+  LOG.warning('stage %s, step %d: no group was useful; %s', stage.name, step, rollouts.described(sampled))
+  return idle + 1
+
+
+def _trained(rollout: rollouts.Rollout, options: Options) -> int:
+  """Groups that are trained on and teach something: in a rehearsal not all do."""
+  return int(curriculum.useful_groups(rollouts.accuracy(rollout.correct, rollout.valid), options.loss.long2short).sum())
 
 
 def _padded(rollout: rollouts.Rollout, options: Options):

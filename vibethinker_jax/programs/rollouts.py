@@ -55,7 +55,7 @@ def nothing(options) -> Carried:
 
 
 def collect(stage: Stage, options, model: Model, rows: list[dict], cursor: int, step: int, carried: Carried):
-  """Samples groups until `prompts` of them have unequal rewards, in at most max_rounds rounds.
+  """Samples groups until `prompts` of them have unequal rewards (in a rehearsal: any), in at most max_rounds rounds.
 
   Args:
     options: of an rl stage. rows: its prompts. cursor: how many of their endless sequence were drawn.
@@ -80,7 +80,9 @@ def collect(stage: Stage, options, model: Model, rows: list[dict], cursor: int, 
         wanted -= 1
     if not picked:
       break
-    enough = lambda correct_PG, valid_PG, ended_P: (_useful(correct_PG, valid_PG, ended_P, options).sum() >= missing)
+    wanted_of = lambda correct_PG, valid_PG, ended_P: (
+        ended_P if stage.recipe.rehearsal else _useful(correct_PG, valid_PG, ended_P, options))
+    enough = lambda *verdicts: wanted_of(*verdicts).sum() >= missing
     earlier = _filled(begun, len(picked))
     scored = benchmarks.sample_and_verify(
         model.config, model.params, model.tokenizer, [rows[i] for i in picked], options.group, options.sampler,
@@ -91,7 +93,7 @@ def collect(stage: Stage, options, model: Model, rows: list[dict], cursor: int, 
     versions = np.where(old, earlier.versions_PGL, np.where(on, step, 0))
     parts.append((scored, int(scored.responses.lengths_PG.sum() - earlier.responses.lengths_PG.sum())))
     ended = scored.responses.ended_PG.all(axis=1)
-    good = np.flatnonzero(_useful(scored.correct_PG, scored.valid_PG, ended, options))
+    good = np.flatnonzero(wanted_of(scored.correct_PG, scored.valid_PG, ended))
     useful += [(scored, versions, i, picked[i]) for i in good[:missing]]
     late += [(scored, versions, i, picked[i]) for i in sorted({*good[missing:], *np.flatnonzero(~ended)})]
     if len(useful) >= options.prompts:
@@ -113,6 +115,19 @@ def collect(stage: Stage, options, model: Model, rows: list[dict], cursor: int, 
 def accuracy(correct_PG, valid_PG) -> list[float]:
   """Share of correct responses among those with a verdict, per prompt; 0 where none has one."""
   return [float(c[v].mean()) if v.any() else 0.0 for c, v in zip(correct_PG, valid_PG)]
+
+
+def described(sampled: dict) -> str:
+  """What was seen of a step's groups: '24 groups: 20 all wrong, 4 all right'."""
+  kinds = ', '.join(f'{n} {kind}' for kind, n in sampled['kinds'].items() if n)
+  return f'{sampled["groups"]} groups: {kinds or "none ended"}'
+
+
+def _kinds(correct_PG, valid_PG) -> dict[str, int]:
+  """How many groups are of which kind; a response without a verdict does not count."""
+  known, right = valid_PG.any(axis=1), np.array(accuracy(correct_PG, valid_PG))
+  return {'right and wrong': int(((right > 0) & (right < 1)).sum()), 'all wrong': int((known & (right == 0)).sum()),
+          'all right': int((right == 1).sum()), 'without a verdict': int((~known).sum())}
 
 
 def _useful(correct_PG, valid_PG, ended_P, options) -> np.ndarray:
@@ -147,6 +162,7 @@ def _counts(parts, options) -> dict:
   lengths, stopped = join(lambda s: s.responses.lengths_PG), join(lambda s: s.responses.stopped_PG)
   mean = lambda x: float(x.mean()) if x.size else 0.0
   return {
+      'kinds': _kinds(correct, valid), 'useful': int(_useful(correct, valid, True, options).sum()),
       'groups': len(correct), 'accuracy': mean(correct[valid]), 'invalid': int((~valid).sum()),
       'tokens': sum(new for _, new in parts), 'mean_length': mean(lengths), 'truncated': 1 - mean(stopped) if stopped.size else 0.0,
       'histogram': np.bincount(correct.sum(axis=1), minlength=options.group + 1), 'stale': 0.0,

@@ -131,7 +131,7 @@ def run(stage: Stage, options: Options) -> dict:
       if values is not None:
         rate = (step - since_step) * options.batch_size * options.length / (time.time() - since)
         since, since_step = time.time(), step
-        check_finite(stage, step, int(state.skipped), options.max_skipped)
+        check_finite(stage, step, int(state.skipped), min(options.max_skipped, options.steps))
         writer.write(step, {**values, 'learning_rate': schedule(step), 'tokens_per_second': rate})
         bar.set_postfix_str(f'loss {values["loss"]:.3f}, {rate:,.0f} tok/s', refresh=False)
       bar.update(1)

@@ -114,7 +114,7 @@ def read_tokenizer(path: pathlib.Path) -> tokenizer_lib.Tokenizer | hub_tokenize
   try:
     if path.suffix == '.gguf':
       return tokenizer_lib.from_files(gguf_file.tokenizer_files(gguf_file.read_fields(path)))
-    if hf.is_model(path):
+    if path.is_file() or hf.is_model(path) or (path / 'tokenizer.json').is_file():
       return tokenizer_lib.load(path)
     directory = pathlib.Path(hosts.agreed(lambda: str(checkpoint.find(path))))
     return tokenizer_lib.from_files(checkpoint.read_model(directory)['tokenizer'])
@@ -214,6 +214,21 @@ def scratch(stage: Stage) -> Model:
   key = jax.random.fold_in(jax.random.key(stage.recipe.seed), 0)
   params = jax.jit(lambda k: transformer.init(config, k), out_shardings=shardings)(key)
   return Model(config, params, tokenizer)
+
+
+def tokenizer_of(stage: Stage, source: str):
+  """The tokenizer of a model without its weights.
+
+  Args:
+    source: 'scratch', or a path as of `load`.
+
+  Raises:
+    ValueError: there is none, or it cannot be read.
+  """
+  if source == 'scratch':
+    return _tokenizer(stage, config_lib.bind(TokenizerOptions, stage.recipe.tokenizer, 'config.tokenizer'))
+  path = pathlib.Path(source.partition('@')[0])
+  return asking(path, stage.recipe.chat_template, stage.recipe.chat_template_kwargs) or read_tokenizer(path)
 
 
 def _tokenizer(stage: Stage, options: TokenizerOptions) -> tokenizer_lib.Tokenizer:
