@@ -191,6 +191,7 @@ def test_errors_are_one_line(stage, tmp_path):
   assert done.returncode == 1 and 'no finished checkpoint' in done.stderr and 'Traceback' not in done.stderr
 
 
+@pytest.mark.slow
 def test_convert_there_and_back(stage, tmp_path):
   steps = [(stage, 'hf', ['--dtype=float32']), ('hf', 'ours', []), ('ours', 'hf2', ['--dtype=float32', '--shard_gb=0.001'])]
   for source, target, more in steps:

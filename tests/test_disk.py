@@ -139,8 +139,8 @@ def test_the_journal_of_other_hosts_writes_nothing(tmp_path):
 
 def limited(code, *arguments, size=0):
   """Runs Python where no file may be larger than `size` bytes: a full disk that needs no root."""
+  code = f'import resource\nresource.setrlimit(resource.RLIMIT_FSIZE, ({size}, {size}))\n{code}'
   return subprocess.run([sys.executable, '-c', code, *map(str, arguments)], capture_output=True, text=True, timeout=300,
-                        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size)),
                         env=os.environ | {'JAX_PLATFORMS': 'cpu'})
 
 

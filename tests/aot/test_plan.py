@@ -31,6 +31,7 @@ def test_mistakes_are_one_line(arguments, match):
   assert done.returncode == 1 and match in done.stderr and 'Traceback' not in done.stderr, done.stderr
 
 
+@pytest.mark.slow
 def test_rows_that_do_not_divide():
   pytest.importorskip('libtpu', reason='the TPU compiler is not installed: pip install -e .[plan]')
   done = plan('--topology=v5e:4x4', '--stages=sft', '--config.sft.batch_size=24', *MODEL)

@@ -16,6 +16,7 @@ import yaml
 from vibethinker_jax.data import presets
 from vibethinker_jax.programs import recipe
 
+pytestmark = pytest.mark.filterwarnings('ignore:the load_module:DeprecationWarning')  # ml_collections reads config files so
 ROOT = pathlib.Path(__file__).parents[2]
 ENDS = {'&&', '||', '|', ';', '>', '&'}
 

@@ -58,6 +58,7 @@ def temporary(length, chunk):
   return compiled.memory_analysis().temp_size_in_bytes
 
 
+@pytest.mark.slow
 def test_memory_grows_linearly():
   assert temporary(2048, 64) < 2.4 * temporary(1024, 64)
   assert temporary(2048, 4096) > 3.5 * temporary(1024, 4096)  # what the measure says of quadratic growth

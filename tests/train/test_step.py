@@ -182,7 +182,7 @@ def test_init_and_abstract_agree(tiny, params, mesh_of, adam):
   assert not params['layers']['q'].is_deleted()  # the state does not share buffers with what it was made from
 
 
-@pytest.mark.parametrize('moments_dtype', optimizer.MOMENTS)
+@pytest.mark.parametrize('moments_dtype', ['float32', pytest.param('bfloat16', marks=pytest.mark.slow)])
 def test_learns_to_copy(tiny, params, vocab_size, moments_dtype):
   """[a b c d SEP a b c d]: the loss of the copied half falls far below that of guessing."""
   adam = optimizer.adamw(optimizer.schedule(2e-2, 2e-3, 5, 100), weight_decay=0.0, moments_dtype=moments_dtype)

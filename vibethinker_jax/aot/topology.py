@@ -90,6 +90,7 @@ def prepare() -> None:
     raise ValueError("the TPU compiler is not installed: pip install -e '.[plan]' (libtpu; Linux on x86, no TPU needed)")
   for name, value in ENVIRONMENT.items():
     os.environ.setdefault(name, value)
+  os.environ.pop('XLA_FLAGS', None)  # of CPUs and GPUs: libtpu ends a process at one it does not know; its own are LIBTPU_INIT_ARGS
 
 
 def version() -> str:
