@@ -18,6 +18,7 @@ RESPONSE = 'response|responses|solution|solutions'
 ANSWER = 'answer|reward_model.ground_truth|final_answer|ground_truth|target|expected_answer|gold'
 SOLUTION = 'solution'  # its last box is the answer where no such field is
 DOMAIN = 'domain'
+LOOKED_AT = 1000
 
 EXAMPLE = 'an example needs prompt and response'
 PROBLEM = 'a problem needs prompt and answer (or tests, or constraints)'
@@ -28,8 +29,6 @@ class DataOptions(NamedTuple):
 
   A field is a dotted path ('reward_model.ground_truth'), several with '|' between (the first that a row has), or, with
   a brace in it, a template over such paths: '{problem}\\nPut the answer in \\\\boxed{{}}.'; '' finds it.
-
-  A row that a stage of ours wrote (`worded` is true in it) is asked again exactly as it was, whatever prompt and wording.
 
   Attributes:
     files: paths and globs, with commas between (formats: data.rows); '' is the synthetic problems.
@@ -42,9 +41,9 @@ class DataOptions(NamedTuple):
       only what follows counts, without its commas; of a text with boxes in it, the last one.
     domain: the name to report a row under; '' is DOMAIN, or the file's name.
     wording: 'papers' asks every row as the papers' protocol does, with what it does not say itself (data.wording); 'none'
-      asks it as it stands. A row of SFT is asked as a stage that judges answers would ask it. What such a stage could not
-      judge (a conversation without an answer, a proof) stays as its authors worded it: nothing is guessed from a response,
-      for published sets mix kinds.
+      asks it as it stands. A row of SFT is asked as a stage that judges answers would ask it; what that could not judge (a
+      conversation without an answer, a proof) stays as it is: nothing is guessed from a response, for published sets mix
+      kinds. A row that a stage of ours wrote (`worded` is true in it) is asked as it was, whatever prompt and wording say.
   """
   files: str = ''
   weights: tuple[AboveZero, ...] = ()
@@ -84,9 +83,9 @@ class SyntheticExamples:
 
   @property
   def firsts(self) -> dict[str, int]:
-    """As of FileExamples."""
+    """As of FileExamples, of all."""
     kinds = ['function' if domain == 'code' else 'maths' for domain in self.domains]
-    return {kind: kinds.index(kind) for kind in dict.fromkeys(kinds)}
+    return {kind: kinds.index(kind) for kind in kinds}
 
   def __repr__(self) -> str:
     return f'SyntheticExamples({self.domains}, {self.levels}, {self.seed}, {self.size}, {self.templates})'
@@ -97,9 +96,6 @@ class FileExamples:
 
   Every row is looked at once at the start, so that a bad one is found before anything runs.
 
-  Attributes:
-    firsts: {kind of problem (data.wording): the index of its first example}.
-
   Raises:
     ValueError: a bad row, with file and line number.
   """
@@ -107,11 +103,9 @@ class FileExamples:
   def __init__(self, options: DataOptions):
     self._options = options
     self._rows = rows_lib.Rows(rows_lib.paths(options.files))
-    self._ends, self.firsts = array.array('Q'), {}  # examples up to and with each row
+    self._ends = array.array('Q')  # examples up to and with each row
     for i in rows_lib.bar(len(self._rows), 'reading data'):
-      _, several, kind = self._read(i)
-      self.firsts.setdefault(kind, self._ends[-1] if i else 0)
-      self._ends.append((self._ends[-1] if i else 0) + len(several))
+      self._ends.append((self._ends[-1] if i else 0) + len(self._read(i)[1]))
 
   def __len__(self) -> int:
     return self._ends[-1]
@@ -121,13 +115,22 @@ class FileExamples:
     found, several, _ = self._read(i)
     return {'prompt': found, 'response': several[index - (self._ends[i - 1] if i else 0)]}
 
+  @property
+  def firsts(self) -> dict[str, int]:
+    """{kind of problem (data.wording): the index of its first example}, of LOOKED_AT rows spread over the files."""
+    found = {}
+    for i in range(0, len(self._rows), max(1, len(self._rows) // LOOKED_AT)):
+      if (begin := self._ends[i - 1] if i else 0) < self._ends[i]:
+        found.setdefault(self._read(i)[2], begin)
+    return found
+
   def _read(self, i: int):
     row = self._rows[i]
     with _at(self._rows, i, EXAMPLE):
       several = responses(row, self._options)
       judged = _judged(row, self._options, several)
       found = _question(row, self._options, judged)
-      return found['prompt'], several, wording.kind_of(judged, str(found['problem']))
+    return found['prompt'], several, wording.kind_of(judged, str(found['problem']))
 
   def __repr__(self) -> str:
     return f'FileExamples({self._options.files}: {len(self._rows)} rows, {len(self)} examples)'
@@ -232,8 +235,7 @@ def read_traces(options: DataOptions) -> Iterator[dict]:
   for i in rows_lib.bar(len(rows), 'reading data'):
     row = rows[i]
     with _at(rows, i, EXAMPLE):
-      several = responses(row, options)
-      found = _problem(row, options, rows, i, several)
+      found = _problem(row, options, rows, i, several := responses(row, options))
     for response in several:
       further = {name: value for name, value in row.items() if name not in used and name != 'id'}
       yield further | {name: found[name] for name in ('prompt', 'problem', 'tests', 'domain')} | {
@@ -342,17 +344,15 @@ def _problem(row: dict, options: DataOptions, rows: rows_lib.Rows, i: int, respo
     raise _wrong(row, 'domain', options.domain, 'text', _state(None))
   name, judge = pathlib.Path(file.path).name, tests(row)
   automatic = str(number + 1) if len(rows.files) == 1 else f'{name}:{number + 1}'
-  gold = None if judge else answer(row, options)
   return _question(row, options, _judged(row, options, responses)) | {
-      'answer': gold, 'tests': judge, 'id': automatic if own is None else str(own),
+      'answer': None if judge else answer(row, options), 'tests': judge, 'id': automatic if own is None else str(own),
       'domain': name if domain is None else str(domain)}
 
 
 def _question(row: dict, options: DataOptions, judged: dict) -> dict:
   """{'prompt': what a model is asked, 'problem': the bare question}; judged: as of _judged."""
   if row.get('worded') is True:
-    found = prompt(row, DataOptions(prompt='prompt'))
-    return {'prompt': found, 'problem': row.get('problem') or found}
+    return {'prompt': (found := prompt(row, DataOptions(prompt='prompt'))), 'problem': row.get('problem') or found}
   if '{' in options.prompt:
     found, bare = prompt(row | wording.fields(judged), options), templates.lookup(row, 'problem|question|prompt')
     return {'prompt': found, 'problem': bare if isinstance(bare, str) and bare.strip() else found}
@@ -366,8 +366,8 @@ def _judged(row: dict, options: DataOptions, responses: list[str] = ()) -> dict:
   found = row | {'tests': None, 'answer': ''}
   with contextlib.suppress(ValueError):  # a problem's is told by those who need it; an example may go without
     found['tests'] = tests(row)
-    gold = None if found['tests'] else answer(row, options) or _of_solution(row, options)
-    found['answer'] = '' if gold is None or gold in responses else gold
+    gold = '' if found['tests'] else answer(row, options) or _of_solution(row, options)
+    found['answer'] = '' if gold in responses else gold
   return found
 
 
