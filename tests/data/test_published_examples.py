@@ -22,12 +22,12 @@ def write(path, *rows):
 
 
 def examples(tmp_path, *rows, **fields):
-  found = sources.FileExamples(DataOptions(write(tmp_path / 'e.jsonl', *rows), **fields))
+  found = sources.FileExamples(DataOptions(write(tmp_path / 'e.jsonl', *rows), wording='none', **fields))
   return [found[i] for i in range(len(found))]
 
 
 def problem(tmp_path, row, **fields):
-  found, = sources.read_problems(DataOptions(write(tmp_path / 'p.jsonl', row), **fields))
+  found, = sources.read_problems(DataOptions(write(tmp_path / 'p.jsonl', row), wording='none', **fields))
   return found
 
 
@@ -88,7 +88,7 @@ def test_examples(tmp_path, name):
   (found,) = examples(tmp_path, SFT[name])
   asked = found['prompt'] if isinstance(found['prompt'], str) else found['prompt'][-1]['content']
   assert asked.replace('\n\n', ' ') == Q and found['response'] == R
-  trace, = sources.read_traces(DataOptions(str(tmp_path / 'e.jsonl')))
+  trace, = sources.read_traces(DataOptions(str(tmp_path / 'e.jsonl'), wording='none'))
   again = examples(tmp_path, trace)  # as a stage writes it for the next one
   assert [example['response'] for example in again] == [R] and again[0]['prompt'] == found['prompt']
 

@@ -18,7 +18,7 @@ def write(path, *rows):
 
 
 def problem(tmp_path, row, **fields):
-  found, = sources.read_problems(DataOptions(write(tmp_path / 'p.jsonl', row), **fields))
+  found, = sources.read_problems(DataOptions(write(tmp_path / 'p.jsonl', row), wording='none', **fields))
   return found
 
 

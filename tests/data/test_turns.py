@@ -42,7 +42,7 @@ def write(tmp_path):
     ({}, {'system': 'You know {field_of_study} of level {level}, {{x}}.'},
      [system('You know sums of level 3, {x}.'), USER])])
 def test_system_turns(write, door, changes, options, prompt):
-  assert door(DataOptions(write(ROW | changes), **options))['prompt'] == prompt
+  assert door(DataOptions(write(ROW | changes), wording='none', **options))['prompt'] == prompt
 
 
 @pytest.mark.parametrize('door', DOORS.values(), ids=DOORS)
@@ -72,7 +72,7 @@ def test_options_of_a_wrong_kind(values, part):
 
 
 def test_a_preset_words_the_question_below_a_system_turn(write):
-  options = DataOptions(write(ROW), system='Be terse.')
+  options = DataOptions(write(ROW), system='Be terse.', wording='none')
   found = sets.read(options, 'aime24', -1, -1, -1, -1)
   asked, user = found.rows[0]['prompt']
   assert asked == system('Be terse.') and user['content'].startswith('Add 1 and 1. ') and 'boxed' in user['content']

@@ -23,7 +23,7 @@ def write(path, *rows):
 
 def part(files, kind='problems', room=60, **more):
   rooms = (('rl.row_length=80', room + 1), ('rl.sampler.columns=70', room))
-  return Part('rl', 'rl', kind, DataOptions(files), 'scratch', rooms, **more)
+  return Part('rl', 'rl', kind, DataOptions(files, wording='none'), 'scratch', rooms, **more)
 
 
 @pytest.mark.parametrize('prompt', [

@@ -39,13 +39,14 @@ NAMED = '{problem}\n\nThe function to write is `{name}`.'
 
 # A box in a problem is often a part of it (an operation, a gap to be filled): these words make it an instruction.
 _BOX = re.compile(r'\\(?:boxed|fbox)(?![a-zA-Z])(?!\s*\{\s*\\(?!text|mathrm|l?dots))')
-_BOX_WORDS = re.compile(r'\b(?:answers?|within|enclosed?|wrap(?:ped)?|output|format|solution)\b|答案|结果|最终|回答', re.IGNORECASE)
+_BOX_WORDS = re.compile(r'\b(?:answers?|within|enclosed?|wrap(?:ped)?|output|format|solution)\b|答案|结果|最终|回答',
+                        re.IGNORECASE)
 _BOX_IN_WORDS = re.compile(r'\bbox your (?:final )?answer\b|\bboxed (?:final )?answer\b', re.IGNORECASE)
 _OTHER_FORM = re.compile(r'</?answer>|####|\bAnswer:\s*[$<\\\[{]|["\'`“]Answer:', re.IGNORECASE)
 _FENCE = re.compile(r'```[ \t]*py', re.IGNORECASE)
 _FENCE_WORDS = re.compile(r'\b(?:enclosed?|delimiters?|markdown|code block|wrap(?:ped)?|fenced?|present the code|'
-                          r'your (?:whole )?(?:code|answer|program|solution)|complete (?:the|this)|following format|in one)\b|'
-                          r'```python block', re.IGNORECASE)
+                          r'your (?:whole )?(?:code|answer|program|solution)|complete (?:the|this)|following format|'
+                          r'in one)\b', re.IGNORECASE)
 _FENCE_IN_WORDS = re.compile(r'\b(?:python|markdown) (?:code )?block\b|\btriple backticks\b', re.IGNORECASE)
 _NEAR, _AFTER = 250, 150  # characters before and after a box or fence in which the words that ask for it stand
 _DEFINED = re.compile(r'^[ \t]*((?:async )?def[ \t]+\w+[^\n]*?)[ \t]*:?[ \t]*(?:\.\.\.|pass)?[ \t]*$', re.MULTILINE)
@@ -70,7 +71,9 @@ def kind_of(row: dict, problem: str = '') -> str:
       return 'completion'
     stdin = isinstance(tests, dict) and 'cases' in tests and not tests.get('function') and not starter.strip()
     return 'stdin' if stdin else 'function'
-  return 'choice' if row.get('choices') and isinstance(row['choices'], list) else 'maths' if row.get('answer') not in (None, '') else ''
+  if row.get('choices') and isinstance(row['choices'], list):
+    return 'choice'
+  return 'maths' if row.get('answer') not in (None, '') else ''
 
 
 def asked(problem: str | list[dict], row: dict) -> str | list[dict]:

@@ -75,7 +75,10 @@ def run(stage: Stage, options: Options) -> dict:
 
 
 def probe_model(stage: Stage, options: Options, model: Model, show: bool = False) -> dict:
-  """{domain: passk.summary} on the probing sets; the same draws for every model. show: says what is asked (programs.asked)."""
+  """{domain: passk.summary} on the probing sets; the same draws for every model.
+
+  show: first says what is asked (programs.asked).
+  """
   rows = inputs.problems(stage, options.data, 'probe', stage.recipe.domains, options.levels, options.problems)
   if show:
     asked.show(stage, model.tokenizer, asked.firsts(rows))
