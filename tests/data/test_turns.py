@@ -72,7 +72,7 @@ def test_options_of_a_wrong_kind(values, part):
 
 
 def test_a_preset_words_the_question_below_a_system_turn(write):
-  options = DataOptions(write(ROW), system='Be terse.', wording='none')
+  options = DataOptions(write(ROW), system='Be terse.')
   found = sets.read(options, 'aime24', -1, -1, -1, -1)
   asked, user = found.rows[0]['prompt']
   assert asked == system('Be terse.') and user['content'].startswith('Add 1 and 1. ') and 'boxed' in user['content']

@@ -5,13 +5,11 @@ import logging
 import pathlib
 import types
 
-from absl import flags
-from absl.testing import flagsaver
 import pytest
 
-from vibethinker_jax import evaluate as command, sharding
+from vibethinker_jax import sharding
 from vibethinker_jax.data import chat, loader, sources, tokenizer as tokenizer_lib
-from vibethinker_jax.eval import collect, report
+from vibethinker_jax.eval import collect, report, sets
 from vibethinker_jax.eval.journal import Journal
 from vibethinker_jax.programs import asked, distill, evaluate, filter as filter_lib, inputs, probe, rl, stage as stage_lib
 from vibethinker_jax.rl.loss import LossOptions
@@ -56,7 +54,7 @@ def stage(tmp_path, tokenizer, monkeypatch):
   for program in (filter_lib, distill, evaluate):
     monkeypatch.setattr(program, 'open_model', lambda *_: model)
   monkeypatch.setattr(evaluate, 'identity', lambda *_: {})
-  recipe = types.SimpleNamespace(seed=0, domains=(), templates=(), stages=('it', 'later'))
+  recipe = types.SimpleNamespace(seed=0, domains=(), templates=(), stages=('it', 'later'), rehearsal=False)
   (tmp_path / 'it').mkdir()
   return stage_lib.Stage('it', tmp_path / 'it', tmp_path, {}, recipe, sharding.make_mesh(), None)
 
@@ -90,11 +88,9 @@ def respond(stage, data):
 
 
 def of_command(path: str, preset: str, stage, tokenizer) -> list:
-  """What `evaluate` asks of the same file."""
+  """What `evaluate` asks of the same file (that its flags lead here: test_doors)."""
   model = stage_lib.Model(None, None, tokenizer)
-  with flagsaver.flagsaver():
-    flags.FLAGS(['evaluate'] + [f'--preset={preset}'] * bool(preset))
-    chosen, = command.read_sets(path)
+  chosen = sets.read(sources.DataOptions(path), preset, *((-1,) * 4 if preset else (4, 1.0, 0.95, 256)))
   return tokens_of(lambda: collect.sample(model, chosen.name, chosen.rows, 1, SAMPLER, key=None, mesh=stage.mesh,
                                           journal=Journal(stage.directory / f'with{preset}'), pool=None))
 
@@ -155,13 +151,13 @@ def test_the_first_prompt_of_each_kind_is_shown(stage, tokenizer, tmp_path, capl
   with pytest.raises(Asked):
     respond(stage, sources.DataOptions(write(tmp_path / 'set.jsonl', [long, *PLAIN])))
   shown = json.loads((stage.directory / asked.NAME).read_text())
-  assert [x['kind'] for x in shown] == ['maths', 'choice', 'stdin', 'function', 'other'] and len(caplog.records) == 5
+  assert [x['kind'] for x in shown] == ['maths', 'choice', 'stdin', 'function', 'other'] and caplog.text.count('the first prompt (') == 5
   maths, choice = shown[:2]
   assert maths['text'].startswith('<|im_start|>user\nSee <b>') and maths['text'].endswith(
       'within \\boxed{}.<|im_end|>\n<|im_start|>assistant\n') and len(maths['text']) < 1600 and 'left out' in maths['text']
   assert choice['tokens'] == len(tokenizer.encode_chat([{'role': 'user', 'content': (
       "Which?\n\nA) p\nB) q\n\nLet's think step by step and output the letter of the right option within \\boxed{}.")}]))
-  said = caplog.records[1].getMessage()
+  said = [record.getMessage() for record in caplog.records if 'first prompt' in record.getMessage()][1]
   assert said.startswith(f'stage it: the first prompt (choice), {choice["tokens"]} tokens:\n  | <|im_start|>user\n  | Which?')
   page = report.render(tmp_path, {'stages': ('it',), 'it': {'program': 'evaluate'}})
   assert 'What the model is asked' in page and '&lt;|im_start|&gt;user\nSee &lt;b&gt;here&lt;/b&gt; &amp; so' in page

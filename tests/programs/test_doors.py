@@ -16,10 +16,11 @@ from vibethinker_jax.sampler import engine
 TEMPLATE = ('{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}'
             '{% if add_generation_prompt %}<|im_start|>assistant\n{% if mood is defined %}({{ mood }}) {% endif %}'
             '{% endif %}')
-ROW = {'problem': 'What is 3 + 3?', 'answer': '6', 'response': '<think>\n3 and 3 are 6.\n</think> \\boxed{6}',
+ASK = 'What is 3 + 3? Put the answer within \\boxed{}.'
+ROW = {'problem': ASK, 'answer': '6', 'response': '<think>\n3 and 3 are 6.\n</think> \\boxed{6}',
        'domain': 'sums'}
 SYSTEM, PREFIX, MOOD = 'Be terse about {domain}.', '<think>\n', 'calm'
-ASKED = ('<|im_start|>system\nBe terse about sums.<|im_end|>\n<|im_start|>user\nWhat is 3 + 3?<|im_end|>\n'
+ASKED = (f'<|im_start|>system\nBe terse about sums.<|im_end|>\n<|im_start|>user\n{ASK}<|im_end|>\n'
          '<|im_start|>assistant\n(calm) <think>\n')
 KINDS = ('sft', 'probe', 'rl_code', 'hard', 'distill', 'evaluate')
 

@@ -4,7 +4,7 @@ import contextlib
 from typing import Any
 
 from vibethinker_jax.data import (answers, chat_layouts, code_layouts, judge_layouts, layouts, response_layouts, templates,
-                                  wording)
+                                  turns, wording)
 
 # Found automatically: the first of these paths that a row has, where data.layouts does not say otherwise.
 PROMPT = 'prompt|problem|question'
@@ -150,7 +150,8 @@ def question(row: dict, options, reading: layouts.Reading, judged: dict) -> dict
     bare = templates.lookup(row | reading.fields, 'problem|question|prompt')
     return {'prompt': found, 'problem': bare if isinstance(bare, str) and bare.strip() else found}
   bare = prompt(row, options, reading)
-  return {'prompt': bare if options.wording == 'none' else wording.asked(bare, judged), 'problem': bare}
+  spoken = turns.asked({'prompt': bare}, row, options)['prompt']  # a system turn may say how to answer
+  return {'prompt': spoken if options.wording == 'none' else wording.asked(spoken, judged), 'problem': bare}
 
 
 def wrong(row: dict, what: str, option: str, kind: str, state: str) -> ValueError:

@@ -107,7 +107,7 @@ def _benchmark(row: dict, needed: bool) -> Found | None:
       return Found(livecodebench.from_prompt(row), ('prompt',), 'LiveCodeBench')
     tests = decoded(row.get('tests'))
     typed = isinstance(tests, list) and tests and isinstance(tests[0], dict) and 'testtype' in tests[0]
-    if typed and row.get('starter_code'):
+    if typed and (row.get('starter_code') or fields & {'title', 'question_id', 'contest_date'}):
       asked = chat_layouts.question(row)
       return Found(livecodebench.public(row | {'tests': tests}) | asked.fields, asked.used + ('tests',), 'LiveCodeBench')
   except ValueError:

@@ -291,7 +291,7 @@ def texts(rows: rows_lib.Rows, i: int, fields: list[str], remedy: str) -> list[s
   for name in fields:
     try:
       if name == 'prompt':
-        value = fields_lib.prompt(row, DataOptions())
+        value = row.get('worded') is True and row.get('problem') or fields_lib.prompt(row, DataOptions())
       elif name == 'response':
         value = response_layouts.every(row) or templates.lookup(row, RESPONSE) or []
       else:
