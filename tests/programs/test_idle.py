@@ -63,12 +63,14 @@ def test_ten_steps_for_nothing(toy, tmp_path, monkeypatch, caplog):
   assert steps == list(range(1, 14)) and not (tmp_path / 'rl/result.json').exists()
 
 
+@pytest.mark.slow
 def test_few_steps_for_nothing(toy, tmp_path, monkeypatch):
   for _ in range(2):
     with pytest.raises(ValueError, match="stage 'rl': none of the 2 steps made an update.*step 2 is kept, and it has no step"):
       run(toy, tmp_path, ['wrong'], monkeypatch, steps=2)
 
 
+@pytest.mark.slow
 def test_one_update_is_enough(toy, tmp_path, monkeypatch):
   run(toy, tmp_path, ['wrong'] * 4 + ['correct', 'wrong', 'wrong'], monkeypatch, steps=2)
   assert json.loads((tmp_path / 'rl/result.json').read_text())['steps'] == 2
