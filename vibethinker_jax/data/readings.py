@@ -1,6 +1,7 @@
 """What the start of a stage says about its files: which fields of the rows were taken, which rows were left out and why."""
 
 import collections
+import functools
 import logging
 import os
 from typing import Any
@@ -16,8 +17,14 @@ _ASKS = PLAIN + ('problem_description', 'instruction', 'input') + OTHERS
 
 
 def log(lines: list[str]) -> None:
+  """Says each line once: the stages of a recipe read the same files again."""
   for line in lines:
-    LOG.log(logging.WARNING if line.startswith(LEFT_OUT) else logging.INFO, '%s', line)
+    _say(line)
+
+
+@functools.cache
+def _say(line: str) -> None:
+  LOG.log(logging.WARNING if line.startswith(LEFT_OUT) else logging.INFO, '%s', line)
 
 
 class Readings:
