@@ -53,7 +53,8 @@ def text(value: Any) -> str:
 def _is_data(value: str) -> bool:
   """Whether text is an object of JSON, a list with one in it, or test code; a set {1, 2} and a list [1, 2] are answers."""
   held = decoded(value)
-  return bool(_BEGUN.match(value)) or isinstance(held, dict) or isinstance(held, list) and any(isinstance(one, dict) for one in held) or (
+  rows = isinstance(held, list) and any(isinstance(one, dict) for one in held)
+  return rows or isinstance(held, dict) or bool(_BEGUN.match(value)) or (
       'assert' in value and unittest_layouts.is_code(value))
 
 

@@ -17,7 +17,7 @@ _ROLES = {'human': 'user', 'prompter': 'user', 'gpt': 'assistant', 'chatgpt': 'a
           'model': 'assistant', 'ai': 'assistant'}
 _USER = ('human', 'user', 'input', 'instruction', 'question')  # of a turn that is a pair
 _ASSISTANT = ('assistant', 'gpt', 'output', 'response', 'answer')
-PLACEHOLDER = '-'  # what OpenCodeReasoning puts where a question may not be handed on
+LEFT_AWAY = '-'  # what OpenCodeReasoning puts where a question may not be handed on
 
 
 def turns(value: Any) -> list[dict] | None:
@@ -78,7 +78,7 @@ def question(row: dict) -> Found:
   """
   found = _asked(row)
   asked = found.fields.get('problem', row.get(found.used[0]) if found.used else None)
-  if text(asked) == PLACEHOLDER:
+  if text(asked) == LEFT_AWAY:
     raise Unusable(f'the question ({found.used[0]!r}) is "-": this set leaves its questions out, take them from where '
                    'they were first published')
   name = first(row, ('system', 'system_prompt', 'system_message'))
