@@ -22,6 +22,7 @@ import numpy as np
 import pytest
 
 from vibethinker_jax import sharding
+from vibethinker_jax.data import readings
 from vibethinker_jax.model import transformer
 from vibethinker_jax.model.config import ModelConfig
 
@@ -33,6 +34,12 @@ def pytest_runtest_setup(item):
   """Tests that would start after VIBETHINKER_TEST_SECONDS are skipped: .ci/run takes the slow ones that fit."""
   if time.monotonic() - STARTED > SECONDS:
     pytest.skip(f'no time left of VIBETHINKER_TEST_SECONDS={SECONDS:.0f}')
+
+
+@pytest.fixture(autouse=True)
+def says_again():
+  """What was read of files is said once a process: here once a test."""
+  readings._say.cache_clear()
 
 
 @pytest.fixture(scope='session')

@@ -26,13 +26,16 @@ TOPOLOGY = flags.DEFINE_string('topology', None, 'TPU slice: v4, v5e, v5p, v6e o
 STAGES = flags.DEFINE_list('stages', [], 'Only these stages of the recipe. Default: all.')
 SEARCH = flags.DEFINE_bool('search', False, 'Also try other remat policies, batches, meshes and cache sizes, and rank them: a '
                            'dozen programs a stage.')
+EVERY_LENGTH = flags.DEFINE_bool(
+    'every_length', False, 'Also compile the RL updates of shorter rows. Without it their times follow from those of the '
+    'longest rows: the same products, an attention kernel as much shorter.')
 JSON = flags.DEFINE_bool('json', False, 'Print everything as JSON instead of the tables.')
 DOLLARS = flags.DEFINE_float('dollars_per_chip_hour', 0.0, 'Price of a chip, for the cost; 0 prints none.', lower_bound=0.0)
 MEDIAN = flags.DEFINE_integer('median_tokens', 6000, 'Median length of a response if it had no limit.', lower_bound=1)
 ROUNDS = flags.DEFINE_float('rounds', 1.5, 'Rollout batches per RL step, on average.', lower_bound=1.0)
 PROBLEMS = flags.DEFINE_integer('problems', 5000, 'Size of problem sets that are not on this machine.', lower_bound=1)
 CACHE = flags.DEFINE_string('cache', '~/.cache/vibethinker_jax/plan', "Directory of what was compiled before; '' keeps nothing.")
-_ALWAYS = 'config topology stages search json dollars_per_chip_hour cache'
+_ALWAYS = 'config topology stages search every_length json dollars_per_chip_hour cache'
 NO_SAMPLES, NO_RL, RL = 'where no stage samples', 'where no stage is of the program rl', 'with stages of the program rl'
 READ = {NO_SAMPLES: given.words(_ALWAYS), NO_RL: given.words(_ALWAYS, 'median_tokens problems'),
         RL: given.words(_ALWAYS, 'median_tokens problems rounds')}
@@ -59,7 +62,8 @@ def main(argv) -> None:
       if cache:
         disk.check(pathlib.Path(cache))
       plan = planning.run(config, TOPOLOGY.value, tuple(STAGES.value), cache,
-                          budget.Assumptions(DOLLARS.value, MEDIAN.value, PROBLEMS.value, ROUNDS.value), SEARCH.value)
+                          budget.Assumptions(DOLLARS.value, MEDIAN.value, PROBLEMS.value, ROUNDS.value), SEARCH.value,
+                          EVERY_LENGTH.value)
   except KeyboardInterrupt:
     raise SystemExit(130) from None
   print(json.dumps(plan, indent=1) if JSON.value else table.plan(plan))

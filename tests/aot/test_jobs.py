@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from vibethinker_jax.aot import jobs, planning
+from vibethinker_jax.aot import jobs, planning, topology
 
 # A compilation stands still in C: while it holds the interpreter's lock neither a signal handler nor a thread of Python runs.
 SCRIPT = '''
@@ -82,21 +82,27 @@ def test_what_is_said_beforehand():
   assert 'about 40 seconds' in planning.announcement(1, 1, new[-1:], 2)
 
 
-def test_equal_programs_are_compiled_once(monkeypatch, tmp_path, capsys):
-  """Two stages share their decode loop. A made-up compiler notes what it compiles."""
+@pytest.mark.parametrize('short, every', [(False, False), (True, False), (True, True)], ids=['', 'follow', 'every_length'])
+def test_equal_programs_are_compiled_once(monkeypatch, tmp_path, capsys, short, every):
+  """Two stages share their decode loop. A made-up compiler notes what it compiles: updates of shorter rows when asked to."""
   stages = {'rl': [('decode', 'a', 40), ('step', 'b', 150)], 'code': [('decode', 'a', 40), ('step', 'c', 150)],
             'old': [('weights', 'd', 10)]}
   stored, compiled, order = {'d'}, [], []
+  stages['rl'] += [('step_64', 'e', 150)] * short
+  stages['code'] += [('step_64', 'e', 150)] * short
 
   def survey(config, topology, stage, cache):
-    return [{'program': name, 'key': key, 'cached': key in stored, 'seconds': seconds} for name, key, seconds in stages[stage]]
+    return [{'program': name, 'key': key, 'cached': key in stored, 'seconds': seconds, 'rows': 8, 'flops': 1e12,
+             'longest': 'step' if name == 'step_64' else '', 'share': 0.25} for name, key, seconds in stages[stage]]
 
   def run(config, topology, stage, name, cache, key):
     order.append((stage, name))
     if key not in stored:
       compiled.append(key)
     stored.add(key)
-    return {'stage': stage, 'program': name}
+    return {'stage': stage, 'program': name, 'fits': True, 'hbm': {'total': 1.0}, 'estimate': {
+        'seconds': [12.0, 9.0], 'mxu_seconds': 4.0, 'other_seconds': 1.0, 'kernel_seconds_at_peak': 2.4,
+        'exposed_collective_seconds': 1.0, 'hidden_collective_seconds': 0.5, 'unknown_loops': []}}
 
   class Threads(concurrent.futures.ThreadPoolExecutor):
     def result(self, future):
@@ -105,8 +111,17 @@ def test_equal_programs_are_compiled_once(monkeypatch, tmp_path, capsys):
   monkeypatch.setattr(planning.worker, 'survey', survey)
   monkeypatch.setattr(planning.worker, 'run', run)
   with Threads(1) as compiler:
-    found = planning._compile_all(compiler, 1, {}, 'v5e:2x2', list(stages), str(tmp_path))
+    found = planning._compile_all(compiler, 1, {}, 'v5e:2x2', list(stages), str(tmp_path), every)
   assert [(one['stage'], one['program']) for one in found] == [(stage, name) for stage in stages for name, *_ in stages[stage]]
-  assert compiled == ['b', 'c', 'a']  # the longest first
-  assert order[-1] == ('code', 'decode')  # read when its equal is there
-  assert '5 programs, 4 of them distinct, 1 compiled before; 3 to compile, 1 at a time' in capsys.readouterr().err
+  assert compiled == (['b', 'c', 'e', 'a'] if every else ['b', 'c', 'a'])  # the longest first
+  assert ('code', 'decode') in order[len(compiled) + 1:]  # read when its equal is there
+  said = capsys.readouterr().err
+  if not short:
+    assert '5 programs, 4 of them distinct, 1 compiled before; 3 to compile, 1 at a time' in said
+  elif not every:
+    assert ('7 programs, 2 of them for shorter rows, whose times follow from those of the longest (--every_length compiles '
+            'them too); of the others 4 are distinct, 1 compiled before; 3 to compile') in said
+    follows = [one for one in found if one['program'] == 'step_64']
+    assert [one['follows_from'] for one in follows] == ['step', 'step'] and follows[0]['rows_per_device'] == 8
+    assert follows[1]['estimate']['seconds'] == [4 + 1 + 0.6 / 0.4 + 1, 4 + 1 + 0.6 / 0.6 + 1]
+    assert follows[1]['estimate']['mfu'][1] == 1e12 / topology.chip_of('v5e:2x2').flops / 7

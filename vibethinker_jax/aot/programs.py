@@ -29,6 +29,8 @@ class Program(NamedTuple):
     flops: of the model for them (training: forward and backward, nothing computed twice; causal attention).
     rows: of a batch on each device, at once. trains: has gradients.
     cache_tokens: of each device; 0: not a decode loop.
+    longest: the program that does the same with as many tokens in rows of the full length, '' where there is none; share:
+      of that length that this one's rows have.
   """
   name: str
   lower: Callable[[], Any]
@@ -39,6 +41,8 @@ class Program(NamedTuple):
   rows: int = 0
   trains: bool = False
   cache_tokens: int = 0
+  longest: str = ''
+  share: float = 1.0
 
 
 def device_bytes(tree) -> float:
@@ -120,12 +124,14 @@ def rl_update(config: ModelConfig, options: rl.Options, state, optimizer, mesh) 
     forward = forward_flops(config, tokens, length)
     parameters, batch = {'parameters': sizes['parameters']}, {'batch': device_bytes(micros)}
     name = '' if length == options.row_length else f'_{length}'
+    of = lambda program: {'longest': program, 'share': length / options.row_length} if name else {}
     if with_policy or options.loss.kl:
       programs.append(Program(f'score{name}', functools.partial(score.lower, state.params, plain, count),
-                              parameters | batch, held, tokens, forward, per_device))
+                              parameters | batch, held, tokens, forward, per_device, **of('score')))
     programs.append(Program(
         f'mgpo_step{name}', functools.partial(accumulate.lower, total, state.params, micros, count),
-        parameters | batch | {'gradients': device_bytes(total)}, held, tokens, 3 * forward, per_device, trains=True))
+        parameters | batch | {'gradients': device_bytes(total)}, held, tokens, 3 * forward, per_device, trains=True,
+        **of('mgpo_step')))
   apply = step_lib.jit_apply(state, optimizer)
   programs.append(Program('apply', lambda: apply.lower(state, total), sizes | {'gradients': device_bytes(total)},
                           {'reference': reference} if reference else {}))

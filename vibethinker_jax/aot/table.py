@@ -20,7 +20,7 @@ def align(rows: list[list[str]]) -> str:
 def memory(results: list[dict]) -> str:
   """GiB per device and class, against what the chip has."""
   rows = [['HBM per device, GiB', *(name for name, _ in HBM_COLUMNS), 'held besides', 'sum', 'of', '']]
-  for one in results:
+  for one in (x for x in results if 'follows_from' not in x):  # those need no more
     hbm = one['hbm']
     held = sum(size for name, size in hbm.items() if name.startswith('held_'))
     cells = [sum(hbm.get(name, 0.0) for name in names) for _, names in HBM_COLUMNS] + [held, hbm['total'], hbm['capacity']]
@@ -39,7 +39,7 @@ def work(results: list[dict]) -> str:
     estimate = one['estimate']
     low, high = estimate['seconds']
     rows.append([
-        f'{one["stage"]} {one["program"]}', f'{moved.get("all-gather", 0.0) / 1e9:.2f}', f'{reduced / 1e9:.2f}',
+        f'{one["stage"]} {one["program"]}{"*" if "follows_from" in one else ""}', f'{moved.get("all-gather", 0.0) / 1e9:.2f}', f'{reduced / 1e9:.2f}',
         f'{(total - moved.get("all-gather", 0.0) - reduced) / 1e9:.2f}', f'{100 * hidden / total:.0f}%' if total else '-',
         f'{estimate.get("model_flops_per_device", 0.0) / 1e12:.1f}', span(high, low),
         span(*estimate['mfu'], digits=2) if 'mfu' in estimate else '-'])
@@ -56,12 +56,12 @@ def plan(values: dict) -> str:
   """The whole plan."""
   devices = f'{values["chips"]} chips' + (f', {values["devices"]} devices' if values['devices'] != values['chips'] else '')
   parts = [f'{values["topology"]}: {devices}; {values["versions"]}; model: {values["model"]}', memory(values['programs']),
-           work(values['programs']), NOTE]
+           work(values['programs']), NOTE + (FOLLOWS if any('follows_from' in x for x in values['programs']) else '')]
   if values['budget']['stages']:
     parts.append(budget(values['budget'], values['chips']))
   if values['search']:
     parts.append(search(values))
-  wrong = [x for x in values['programs'] if not x['fits']]
+  wrong = [x for x in values['programs'] if not x['fits'] and 'follows_from' not in x]
   parts.append('Everything fits.' if not wrong else '\n'.join(
       f'{x["stage"]} {x["program"]} does not fit: {shortage(x)}' for x in wrong))
   return '\n\n'.join(parts)
@@ -69,6 +69,9 @@ def plan(values: dict) -> str:
 
 NOTE = ('Estimates from the compiler\'s schedule, nothing was measured: its cycles for matrix products, HBM traffic for the rest, '
         'and the\nattention kernel at 40% and at 60% of peak. MFU counts each operation of the model once, on full rows.')
+
+FOLLOWS = ('\n* not compiled: from the times of the longest rows, the attention kernel shorter as the rows are '
+           '(--every_length compiles these too)')
 
 
 def search(values: dict) -> str:

@@ -29,7 +29,8 @@ def names(config: dict, topology: str, stage: str) -> list[str]:
 
 
 def survey(config: dict, topology: str, stage: str, cache: str) -> list[dict]:
-  """The programs of a stage, uncompiled: [{program, key: equal where programs are, cached, seconds: roughly, of compiling}].
+  """The programs of a stage, uncompiled: [{program, key: equal where programs are, cached, seconds: roughly, of compiling,
+  and longest, share, rows, flops as of programs.Program}].
 
   Raises:
     ValueError: the stage cannot run on this slice.
@@ -41,7 +42,8 @@ def survey(config: dict, topology: str, stage: str, cache: str) -> list[dict]:
       key = compiler.key(program.lower(), topology)
     kind = 'trains' if program.trains else 'decode' if program.cache_tokens else 'other'
     found.append({'program': program.name, 'key': key, 'cached': compiler.stored(pathlib.Path(cache), key) is not None,
-                  'seconds': SECONDS[kind]})
+                  'seconds': SECONDS[kind], 'longest': program.longest, 'share': program.share, 'rows': program.rows,
+                  'flops': program.flops / mesh.size})
   return found
 
 
@@ -86,6 +88,28 @@ def run(config: dict, topology: str, stage: str, name: str, cache: str, key: str
     result |= {'decode_step': step._asdict(), 'cache_tokens': program.cache_tokens}
   return result | {'collectives': hlo.by_kind(hlo.collectives(module)),
                    'estimate': _estimate(program, cost, bracket, mesh.size, chip)}
+
+
+def shorter(longest: dict, one: dict, chip) -> dict:
+  """The result of a program that does the same with as many tokens in shorter rows, without compiling it.
+
+  The products take as long and the memory is no more; the attention kernel's work is as the length of the rows.
+
+  Args:
+    longest: `run` of the program that it follows from. one: of `survey`. chip: topology.Chip.
+  """
+  found = longest | {'program': one['program'], 'rows_per_device': one['rows'], 'compile_seconds': 0.0,
+                     'follows_from': longest['program']}
+  if 'estimate' not in longest:
+    return found
+  values = longest['estimate']
+  kernels = values['kernel_seconds_at_peak'] * one['share']
+  cost = estimate.Cost(values['mxu_seconds'], values['other_seconds'], kernels, values['exposed_collective_seconds'],
+                       values['hidden_collective_seconds'], tuple(values['unknown_loops']))
+  seconds = [cost.seconds(x) for x in estimate.EFFICIENCIES]
+  return found | {'estimate': values | {
+      'seconds': seconds, 'kernel_seconds_at_peak': kernels, 'model_flops_per_device': one['flops'],
+      'mfu': [one['flops'] / chip.flops / x for x in seconds]}}
 
 
 def _memory(program: programs_lib.Program, compiled: compiler.Compiled, module) -> dict:
