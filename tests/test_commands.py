@@ -111,6 +111,7 @@ def test_killed_five_times(stage, tmp_path):
     assert (tmp_path / 'killed' / name).read_bytes() == (tmp_path / 'whole' / name).read_bytes()
 
 
+@pytest.mark.slow
 def test_what_is_asked_is_kept_and_cannot_change(stage, tmp_path):
   """The prefix stands in every response and counts no token; another one, or none, is another evaluation."""
   asked = ['--prefix=<think>\\n', '--system=Be terse.']
@@ -123,7 +124,8 @@ def test_what_is_asked_is_kept_and_cannot_change(stage, tmp_path):
   done, _ = evaluate(stage, tmp_path / 'out', asked[1])
   assert done.returncode == 1 and "mine.prefix: '<think>\\n' -> '(absent)'" in done.stderr
   done, _ = evaluate(stage, tmp_path / 'new', *asked, '--chat_template_kwargs=enable_thinking=false')
-  assert done.returncode == 1 and 'has no chat template' in done.stderr and done.stderr.count('\n') == 1
+  assert done.returncode == 1 and 'has no chat template' in done.stderr.splitlines()[-1]
+  assert 'Traceback' not in done.stderr
 
 
 def test_several_models_and_a_comparison(stage, tmp_path):

@@ -25,7 +25,8 @@ def compile_for_long():
   ctypes.PyDLL(None).sleep(300) if sys.argv[1] == 'kernel' else time.sleep(300)
 
 if __name__ == '__main__':
-  signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup, of whoever runs the tests, ignores it
+  signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup, of whoever runs the tests, ignores it,
+  signal.signal(signal.SIGINT, signal.default_int_handler)  # and a shell's & this
   with jobs.Compiler(2) as compiler:
     compiler.result([compiler.submit(compile_for_long) for _ in range(2)][0])
 '''

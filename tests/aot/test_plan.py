@@ -39,6 +39,7 @@ def test_rows_that_do_not_divide():
   assert 'sft: batch_size / micro_batches = 24 rows cannot be divided over data x fsdp = 16 devices' in done.stderr
 
 
+@pytest.mark.slow
 def test_a_stage_compiles_and_the_second_time_is_read_from_the_cache(tmp_path):
   pytest.importorskip('libtpu', reason='the TPU compiler is not installed: pip install -e .[plan]')
   arguments = ['--topology=v5e:2x2', '--stages=sft', '--json', f'--cache={tmp_path}', '--dollars_per_chip_hour=2', *MODEL]

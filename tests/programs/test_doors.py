@@ -137,6 +137,7 @@ def test_the_commands_ask_the_same_tokens(base, tmp_path):
   assert command('sample', model, f'--prompt={ROW["problem"]}', '--system=Be terse about sums.', *given) == [tokens(base)]
 
 
+@pytest.mark.slow
 def test_a_checkpoint_asks_as_it_was_trained(toy, base, config, tmp_path, monkeypatch):
   """Two steps of SFT, then the stage's directory and the Hugging Face directory made of it: nobody tells them again."""
   monkeypatch.setattr(main, 'Pool', toy.CoinPool)

@@ -85,7 +85,8 @@ def test_every_page_comes_back():
   assert gave_way > 0
 
 
-@pytest.mark.parametrize('layout', [pytest.param({}, marks=pytest.mark.slow), PAGED], ids=['ring', 'pages'])
+@pytest.mark.slow
+@pytest.mark.parametrize('layout', [{}, PAGED], ids=['ring', 'pages'])
 def test_responses_go_on(generate, base, layout):
   """Cut off anywhere and given back, all come out as if nothing had happened."""
   cut = np.random.default_rng(1).integers(0, T + 1, base.lengths_PG.shape)
