@@ -1,5 +1,6 @@
 """Both recipes rehearsed as a user does it, and a config of one's own: what is said of its files before anything runs."""
 
+import importlib.util
 import json
 import os
 import pathlib
