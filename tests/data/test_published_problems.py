@@ -65,7 +65,7 @@ def test_domains(tmp_path):
 
 def test_several_answers_are_each_right(tmp_path):
   row = problem(tmp_path, {'prompt': [USER], 'reward_model': {'ground_truth': '["12", "a dozen", "12.0"]'}})
-  assert (row['answer'], row['alternatives']) == ('12', ['a dozen'])
+  assert (row['answer'], row['accepted_answers']) == ('12', ['a dozen'])
   for response, status in (('\\boxed{12}', 'correct'), ('\\boxed{\\text{a dozen}}', 'correct'), ('\\boxed{13}', 'wrong')):
     assert verify(response, row).status == status
 

@@ -202,7 +202,7 @@ def _alternatives(values: list) -> dict:
   for value in map(answers.text, values):
     different.setdefault(answers.spelling(value), value)
   found = list(different.values())
-  return {'answer': found[0]} | ({'alternatives': found[1:]} if found[1:] else {})
+  return {'answer': found[0]} | ({'accepted_answers': found[1:]} if found[1:] else {})
 
 
 def one_name(domain: Any) -> str | None:

@@ -269,8 +269,8 @@ def read_traces(options: DataOptions) -> Iterator[dict]:
       continue
     told.add(i, reading)
     read = {name for part in ('prompt', 'response') if part in reading.parts for name in reading.parts[part].used}
-    used = {'messages', 'id', 'prefix', 'responses', options.prompt, options.response, *f'{PROMPT}|{RESPONSE}'.split('|'), *read,
-            *response_layouts.candidates(row)}
+    used = {'messages', 'id', 'prefix', 'responses', options.prompt, options.response, *f'{PROMPT}|{RESPONSE}'.split('|'),
+            *read, *response_layouts.candidates(row)}
     further = {name: value for name, value in (row | reading.fields).items() if name not in used}
     for response in several:
       yield further | whole | {'answer': found['answer'] or '', 'response': response}
@@ -318,7 +318,8 @@ def _problem(row: dict, options: DataOptions, rows: rows_lib.Rows, i: int, readi
   gold = None if judge else fields_lib.answer(row, options, reading.fields)
   judged = fields_lib.judged(row, options, reading.fields, responses)
   return fields_lib.question(row, options, reading, judged) | {
-      'answer': gold, 'tests': judge, 'id': automatic if own is None else str(own), 'domain': name if domain is None else domain}
+      'answer': gold, 'tests': judge, 'id': automatic if own is None else str(own),
+      'domain': name if domain is None else domain}
 
 
 @contextlib.contextmanager

@@ -323,9 +323,9 @@ def _decide_here(response: str, row: dict) -> tuple[Verdict | None, str, dict]:
     return verdict, '', {}
   if row.get('constraints') is not None:
     return None, response, {name: row[name] for name in (
-        'constraints', 'tests', 'answer', 'alternatives', 'choices') if name in row}
+        'constraints', 'tests', 'answer', 'accepted_answers', 'choices') if name in row}
   if row.get('tests') is None:
-    others = {'alternatives': row['alternatives']} if row.get('alternatives') else {}
+    others = {'accepted_answers': row['accepted_answers']} if row.get('accepted_answers') else {}
     return None, f'\\boxed{{{extract.answer_text(response)}}}', {'answer': str(row['answer'])} | others
   return None, extract.final_text(response), {'tests': row['tests']}
 

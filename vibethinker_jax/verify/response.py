@@ -22,7 +22,7 @@ def without_program(response: str, row: dict) -> Verdict | None:
   if row.get('choices') is not None:
     return choice.verify(response, str(row['answer']), row['choices'])
   verdict = math.fast_verdict(response, str(row['answer']))
-  return None if row.get('alternatives') and verdict != math.EQUAL and verdict != math.NO_ANSWER else verdict
+  return None if row.get('accepted_answers') and verdict != math.EQUAL and verdict != math.NO_ANSWER else verdict
 
 
 def verify(response: str, row: dict) -> Verdict:
@@ -31,7 +31,7 @@ def verify(response: str, row: dict) -> Verdict:
   Args:
     response: the model's whole text.
     row: with `tests` (not None; see code.verify) or else `answer` (see math.verify; with `choices` see
-      choice.verify; `alternatives` are further answers, each right too), with `constraints` (see constraints.verify), or
+      choice.verify; `accepted_answers` are further answers, each right too), with `constraints` (see constraints.verify), or
       with both: then both must hold.
   Returns:
     A Verdict; a response without a code block is ('wrong', 'no_answer').
@@ -42,7 +42,8 @@ def verify(response: str, row: dict) -> Verdict:
   check(row)
   if row.get('constraints') is not None:
     verdict = constraints.verify(response, row['constraints'])
-    rest = {name: row[name] for name in ('tests', 'answer', 'alternatives', 'choices') if row.get(name) not in (None, '')}
+    judging = ('tests', 'answer', 'accepted_answers', 'choices')
+    rest = {name: row[name] for name in judging if row.get(name) not in (None, '')}
     return verdict if verdict.status != 'correct' or not rest else verify(response, rest)
   verdict = without_program(response, row)
   if verdict is not None:
@@ -50,7 +51,7 @@ def verify(response: str, row: dict) -> Verdict:
   if row.get('tests') is not None:
     return code.verify(extract.code_text(response), row['tests'])
   verdict = math.verify(response, str(row['answer']), row.get('quick', False))
-  for answer in row.get('alternatives') or ():
+  for answer in row.get('accepted_answers') or ():
     if verdict.status == 'correct':
       break
     other = math.verify(response, str(answer), row.get('quick', False))
