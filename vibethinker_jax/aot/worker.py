@@ -94,6 +94,7 @@ def shorter(longest: dict, one: dict, chip) -> dict:
   """The result of a program that does the same with as many tokens in shorter rows, without compiling it.
 
   The products take as long and the memory is no more; the attention kernel's work is as the length of the rows.
+  An update of the 1.5B on v5e:4x4 with rows of 16 384: 3.87 to 4.55 s compiled, 3.89 to 4.57 s from that of 32 768.
 
   Args:
     longest: `run` of the program that it follows from. one: of `survey`. chip: topology.Chip.
