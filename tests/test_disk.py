@@ -170,6 +170,15 @@ def test_a_checkpoint_that_does_not_fit(tmp_path):
   checkpoint.read_params(checkpoint.find(tmp_path), target, checkpoint.read_model(checkpoint.find(tmp_path))['digests'])
 
 
+def test_what_a_failed_save_left_goes_although_threads_still_write(tmp_path, monkeypatch):
+  checkpoints = checkpoint.Checkpoints(tmp_path, keep=None, model={'config': {}, 'tokenizer': {}})
+  checkpoints._saving, calls, remove = 2, [], checkpoint.shutil.rmtree
+  (tmp_path / '2.orbax-checkpoint-tmp' / 'params').mkdir(parents=True)
+  monkeypatch.setattr(checkpoint.shutil, 'rmtree', lambda path, **more: calls.append(path) or len(calls) > 2 and remove(path))
+  checkpoints._remove_partial()
+  assert len(calls) == 3 and not list(tmp_path.iterdir())
+
+
 def test_standard_output_that_is_full():
   if not os.path.exists('/dev/full'):
     pytest.skip('no /dev/full')

@@ -8,6 +8,7 @@ import base64
 import logging
 import pathlib
 import shutil
+import time
 
 import jax
 import jax.numpy as jnp
@@ -152,10 +153,20 @@ class Checkpoints:
       except disk.Unwritable as error:
         failed = error
       if known or failed:
-        for partial in self._directory.glob(f'{self._saving}.orbax-checkpoint-tmp*'):
-          shutil.rmtree(partial, ignore_errors=True)  # the disk may be full
+        self._remove_partial()
       if failed and not known:
         raise failed
+
+
+  def _remove_partial(self) -> None:
+    """Removes what a failed save has left, for the disk may be full. Threads of TensorStore may still be writing into it."""
+    for _ in range(50):
+      partial = list(self._directory.glob(f'{self._saving}.orbax-checkpoint-tmp*'))
+      for path in partial:
+        shutil.rmtree(path, ignore_errors=True)
+      if not any(path.exists() for path in partial):
+        return
+      time.sleep(0.1)
 
 
 def _wrong(expected: dict, tree) -> list[str]:
