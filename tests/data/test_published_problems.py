@@ -56,8 +56,9 @@ def test_lists_of_turns_in_columns():
 
 
 def test_domains(tmp_path):
-  for domain in (['Mathematics -> Algebra'], '["Mathematics -> Algebra"]', ['Mathematics -> Algebra', 'Other']):
-    assert problem(tmp_path, {'problem': Q, 'answer': '12', 'domain': domain})['domain'] == 'Mathematics -> Algebra'
+  for domain, name in ((['Mathematics -> Algebra'], 'Mathematics -> Algebra'), ('["Algebra"]', 'Algebra'),
+                       (['Algebra', 'Other', 'Algebra'], 'Algebra, Other'), ('Algbera', 'Algbera'), ([], 'p.jsonl')):
+    assert problem(tmp_path, {'problem': Q, 'answer': '12', 'domain': domain})['domain'] == name
   assert problem(tmp_path, {'problem': Q, 'answer': '12', 'tags': ['a']}, domain='tags')['domain'] == 'a'
   with pytest.raises(ValueError, match='line 1: .*domain must be text'):
     problem(tmp_path, {'problem': Q, 'answer': '12', 'domain': {'a': 1}})

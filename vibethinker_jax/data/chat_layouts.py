@@ -202,11 +202,3 @@ def before_answer(value: Any) -> list[dict] | None:
   """Of a conversation what stands before the last turn of the assistant, as messages; None for what is none."""
   messages = turns(value) if isinstance(value, list) else None
   return _bare(split(messages)[0]) if messages else None
-
-
-def with_system(asked: str | list[dict], system: Any) -> str | list[dict]:
-  """What is asked with a system turn before it, if there is one to say and none is there."""
-  messages = [{'role': 'user', 'content': asked}] if isinstance(asked, str) else asked
-  if not text(system) or messages[0]['role'] == 'system':
-    return asked
-  return [{'role': 'system', 'content': system}] + messages

@@ -48,7 +48,7 @@ def prompt(row: dict, options, reading: layouts.Reading | None = None) -> str | 
     value = chat_layouts.before_answer(value) or value
   else:
     value = fields.get('problem', templates.lookup(row, PROMPT))
-  return chat_layouts.with_system(_turns(row, value, options.prompt or PROMPT), fields.get('system'))
+  return _turns(row, value, options.prompt or PROMPT)
 
 
 def _turns(row: dict, value: Any, option: str) -> str | list[dict]:
@@ -137,21 +137,26 @@ def judging(row: dict, options) -> dict:
 
 
 def question(row: dict, options, reading: layouts.Reading, judged: dict) -> dict:
-  """{'prompt': what a model is asked, 'problem': the bare question}.
+  """{'prompt': what a model is asked, 'problem': the bare question, and 'prefix' where the options have one}.
 
   Args:
     row, reading: as of `prompt`. judged: as of `judged`.
+
+  Raises:
+    ValueError: there is no question, or a template names what the row lacks.
   """
+  whole, as_it_is = row | reading.fields, options.wording == 'none'
   if row.get('worded') is True:
-    found = _turns(row, row.get('prompt'), 'prompt')
-    return {'prompt': found, 'problem': row.get('problem') or found}
-  if '{' in options.prompt:
-    found = prompt(row | wording.fields(judged), options, reading)
-    bare = templates.lookup(row | reading.fields, 'problem|question|prompt')
-    return {'prompt': found, 'problem': bare if isinstance(bare, str) and bare.strip() else found}
-  bare = prompt(row, options, reading)
-  spoken = turns.asked({'prompt': bare}, row, options)['prompt']  # a system turn may say how to answer
-  return {'prompt': spoken if options.wording == 'none' else wording.asked(spoken, judged), 'problem': bare}
+    said, as_it_is = _turns(row, row.get('prompt'), 'prompt'), True
+    problem = row.get('problem') or said
+  elif '{' in options.prompt:
+    said, as_it_is = prompt(row | wording.fields(judged), options, reading), True
+    bare = templates.lookup(whole, 'problem|question|prompt')
+    problem = bare if isinstance(bare, str) and bare.strip() else said
+  else:
+    said = problem = prompt(row, options, reading)
+  found = turns.asked({'prompt': said}, whole, options)  # first: a system turn may say how to answer
+  return found | {'problem': problem} | ({} if as_it_is else {'prompt': wording.asked(found['prompt'], judged)})
 
 
 def wrong(row: dict, what: str, option: str, kind: str, state: str) -> ValueError:

@@ -206,16 +206,16 @@ def _alternatives(values: list) -> dict:
 
 
 def one_name(domain: Any) -> str | None:
-  """A domain as one text: of a list (Big-Math) the first; None where there is none.
+  """A domain as one text: of a list (Big-Math) all of them, once each; None where there is none.
 
   Raises:
     ValueError: it is an object.
   """
   held = decoded(domain)
-  held = held[0] if isinstance(held, list) and held else held
-  if isinstance(held, (dict, list)):
-    raise ValueError(f'the domain must be text, it is {type(held).__name__} {repr(held)[:40]}')
-  return None if held is None else str(held)
+  held = held if isinstance(held, list) else [held]
+  if any(isinstance(one, (dict, list)) for one in held):
+    raise ValueError(f'the domain must be text or a list of texts, it is {type(domain).__name__} {repr(domain)[:40]}')
+  return ', '.join(dict.fromkeys(str(one) for one in held if one is not None)) or None
 
 
 def _starter(row: dict, tests: dict) -> dict:

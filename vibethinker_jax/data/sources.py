@@ -152,7 +152,7 @@ class FileExamples:
       judged = fields_lib.judged(row, options, reading.fields | fields_lib.judging(row, options), several)
       found = fields_lib.question(row, options, reading, judged)
       kind = wording.kind_of(judged, str(found['problem']))
-      return turns.asked({'prompt': found['prompt']}, row, options), several, kind, reading
+      return {name: found[name] for name in ('prompt', 'prefix') if name in found}, several, kind, reading
 
   def __repr__(self) -> str:
     return f'FileExamples({self._options.files}: {len(self._rows)} rows, {len(self)} examples)'
@@ -207,7 +207,7 @@ def read_problems(options: DataOptions | str) -> list[dict]:
         if found['answer'] is None and found['tests'] is None and not whole.get('constraints'):
           found['answer'] = fields_lib.of_solution(whole, options)
         found['answer'] = found['answer'] or ''
-        whole = turns.asked(whole | found, row, options)
+        whole = {name: value for name, value in whole.items() if name != 'prefix'} | found  # a row's own is not ours
     except livecodebench.NoTests:
       untested.append(i)
       continue
@@ -263,7 +263,6 @@ def read_traces(options: DataOptions) -> Iterator[dict]:
         reading = layouts.read(row, parts(options, *layouts.PARTS))
         several = fields_lib.responses(row, options, reading)
         found = _problem(row, options, rows, i, reading, several)
-        whole = turns.asked({name: found[name] for name in ('prompt', 'problem', 'tests', 'domain')}, row, options)
     except Unusable as error:
       told.leave_out(i, error)
       continue
@@ -272,8 +271,9 @@ def read_traces(options: DataOptions) -> Iterator[dict]:
     used = {'messages', 'id', 'prefix', 'responses', options.prompt, options.response, *f'{PROMPT}|{RESPONSE}'.split('|'),
             *read, *response_layouts.candidates(row)}
     further = {name: value for name, value in (row | reading.fields).items() if name not in used}
+    mine = {name: value for name, value in found.items() if name != 'id'} | {'answer': found['answer'] or ''}
     for response in several:
-      yield further | whole | {'answer': found['answer'] or '', 'response': response}
+      yield further | mine | {'response': response}
   told.check(EXAMPLE)
   readings.log(told.lines(layouts.PARTS))
 
