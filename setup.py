@@ -10,7 +10,7 @@ setuptools.setup(
     license='Apache-2.0',
     python_requires='>=3.11',
     packages=setuptools.find_packages(include=['vibethinker_jax*']),
-    package_data={'vibethinker_jax.eval': ['*.html', '*.css', '*.js']},
+    package_data={'vibethinker_jax.eval.pages': ['*.html', '*.css', '*.js']},
     install_requires=[
         'absl-py',
         'array-record; sys_platform != "win32"',

@@ -18,7 +18,7 @@ import pathlib
 
 from ml_collections import config_dict
 
-from vibethinker_jax import smaller
+from vibethinker_jax.programs import smaller
 
 
 def get_config(arg='16'):

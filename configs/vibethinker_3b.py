@@ -16,7 +16,7 @@ import pathlib
 
 from ml_collections import config_dict
 
-from vibethinker_jax import smaller
+from vibethinker_jax.programs import smaller
 
 REFERENCE = 'VibeThinker-1.5B'
 

@@ -22,7 +22,7 @@ import numpy as np
 import pytest
 
 from vibethinker_jax import sharding
-from vibethinker_jax.data import readings
+from vibethinker_jax.data.layouts import readings
 from vibethinker_jax.model import transformer
 from vibethinker_jax.model.config import ModelConfig
 

@@ -15,7 +15,7 @@ from pyarrow import parquet
 import pytest
 
 from vibethinker_jax import checkpoint
-from vibethinker_jax.data import tokenizer
+from vibethinker_jax.data.tokens import tokenizer
 from vibethinker_jax.model import config, transformer
 
 

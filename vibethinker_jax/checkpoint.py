@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import orbax.checkpoint as ocp
 
-from vibethinker_jax import disk, hosts, timeline
+from vibethinker_jax.runtime import disk, hosts, timeline
 from vibethinker_jax.sharding import path_name
 
 LEFT = 30.0  # seconds for reads and writes under way, once another one has failed

@@ -10,12 +10,26 @@ import difflib
 import functools
 import json
 import math
+import os
 import pathlib
 import re
 import types
-from typing import Annotated, Any, Literal, NamedTuple, TypedDict, Union, get_args, get_origin, get_type_hints, is_typeddict
+from typing import (
+  Annotated,
+  Any,
+  Literal,
+  NamedTuple,
+  TypedDict,
+  Union,
+  get_args,
+  get_origin,
+  get_type_hints,
+  is_typeddict,
+)
 
-from vibethinker_jax import disk
+from absl import flags
+
+from vibethinker_jax.runtime import disk
 
 
 class Range(NamedTuple):
@@ -84,7 +98,7 @@ class Recipe(NamedTuple):
     hang_seconds: a process that finishes nothing for so long is ended; 0: it is only reported.
     rehearsal: the models are random, nothing that is made is of use: what only a trained model gives is not insisted on. RL
       trains on groups of equal rewards too (their advantages are 0), distill keeps wrong responses, filters that would keep
-      nothing keep all; each says so. See vibethinker_jax.smaller.
+      nothing keep all; each says so. See vibethinker_jax.programs.smaller.
   """
   seed: Annotated[int, Range(ge=0, lt=2**32)]
   verifier: str
@@ -282,3 +296,44 @@ def write_json(path: pathlib.Path, values: Any) -> None:
   """Writes a JSON file whole or not at all."""
   with disk.replacing(path, path.name) as temporary:
     temporary.write_text(json.dumps(values, indent=1))
+
+
+def parse_flags(argv: list[str]) -> list[str]:
+  """absl's parsing; a wrong flag, field or config file ends the process with one line that names it."""
+  try:
+    rest = flags.FLAGS(argv)
+    if 'config' in flags.FLAGS:
+      hasattr(flags.FLAGS['config'].value, 'keys')  # raises what went wrong with the file, if something did
+    return rest
+  except (flags.Error, AttributeError, KeyError, TypeError, ValueError, OSError) as error:
+    lines = str(error.args[-1] if error.args else error).replace("\\'", "'").splitlines()
+    raise SystemExit(f'error: {_wrong_field(argv, error) or _config_error(lines)}') from None
+
+
+def _config_error(lines: list[str]) -> str:
+  """What absl or ml_collections say, on one line; of a traceback (a config file that refuses its argument) the end."""
+  text = ' '.join(lines)
+  return lines[-1].partition(': ')[2] or lines[-1] if 'Traceback' in text else f'command line: {text}'
+
+
+def _wrong_field(argv: list[str], error: Exception) -> str:
+  """What is wrong with the first --config.FIELD=VALUE that cannot be set; '' if that is not the mistake."""
+  flag = flags.FLAGS['config'] if 'config' in flags.FLAGS else None
+  files = re.findall(r'(?<=\n)--?config[=\n](.*)', '\n' + '\n'.join(argv))
+  if files and not os.path.exists(file := files[0].partition(':')[0]):
+    return f'--config={files[0]}: there is no file {file!r}'
+  try:
+    config = flag.parser.parse(files[0])
+    list(config)
+  except (AttributeError, IndexError, TypeError, ValueError, OSError):  # then that is the mistake
+    return ''
+  for path, value in re.findall(r'(?<=\n)--?(?:no)?config\.([\w.]+)(?:[=\n](.*))?', '\n' + '\n'.join(argv)):
+    full, at = path if path.split('.')[0] not in Recipe._fields else f'config.{path}', config
+    for part in path.split('.'):
+      if not hasattr(at, 'keys') or part not in at:
+        known = list(at) if hasattr(at, 'keys') else []
+        return f'{full} is not a field of the config{nearest(part, known)}; known: {", ".join(known) or "none"}'
+      at = at[part]
+    if str(error).startswith((f'flag --config.{path}={value}:', f'flag --noconfig.{path}')):
+      return f'{full}={value!r} must be {allowed(dict if hasattr(at, "keys") else type(at))}'
+  return ''

@@ -7,7 +7,7 @@
 Stages and commands also open Hugging Face directories and GGUF files as they are (init_from, --checkpoint).
 """
 
-from vibethinker_jax import startup
+from vibethinker_jax.runtime import startup
 
 if __name__ == '__main__':
   startup.prepare()
@@ -19,10 +19,12 @@ from absl import app, flags
 import jax
 import jax.numpy as jnp
 
-from vibethinker_jax import checkpoint, disk, given, hosts, sharding, watch
-from vibethinker_jax.data import tokenizer as tokenizer_lib
-from vibethinker_jax.model import hf, transformer
+from vibethinker_jax import checkpoint, config as config_lib, sharding
+from vibethinker_jax.data.tokens import tokenizer as tokenizer_lib
+from vibethinker_jax.model import transformer
+from vibethinker_jax.model.formats import hf
 from vibethinker_jax.programs import stage
+from vibethinker_jax.runtime import disk, given, hosts, watch
 
 SOURCE = flags.DEFINE_string('source', None, 'Hugging Face directory, GGUF file, stage directory or one of our checkpoints.')
 TARGET = flags.DEFINE_string('target', None, 'Directory to write; it must not exist, or be empty.')
@@ -87,4 +89,4 @@ def run(source: pathlib.Path, target: pathlib.Path) -> None:
 
 if __name__ == '__main__':
   flags.mark_flags_as_required(['source', 'target'])
-  app.run(main, flags_parser=startup.parse_flags)
+  app.run(main, flags_parser=config_lib.parse_flags)

@@ -16,8 +16,10 @@ import time
 from absl import app, flags
 import tqdm
 
-from vibethinker_jax import config as config_lib, disk, given, startup
-from vibethinker_jax.data import ngrams, rows as rows_lib, sources
+from vibethinker_jax import config as config_lib
+from vibethinker_jax.data import ngrams, sources
+from vibethinker_jax.data.files import rows as rows_lib
+from vibethinker_jax.runtime import disk, given, startup
 
 TRAIN = flags.DEFINE_string('train', None, 'Training files: paths and globs with commas between; JSON lines or arrays, '
                             'CSV, TSV (.gz too), parquet, ArrayRecord.')
@@ -136,4 +138,4 @@ def _bar(count: int):
 
 if __name__ == '__main__':
   flags.mark_flags_as_required(['train', 'against', 'output'])
-  app.run(main, flags_parser=startup.parse_flags)
+  app.run(main, flags_parser=config_lib.parse_flags)

@@ -11,7 +11,7 @@ with its verdict), timing.json, and report.html, one page with everything. A sto
 command; a finished one takes more --samples.
 """
 
-from vibethinker_jax import startup
+from vibethinker_jax.runtime import startup
 
 if __name__ == '__main__':
   startup.prepare()
@@ -21,13 +21,16 @@ import pathlib
 
 from absl import app, flags
 
-from vibethinker_jax import config as config_lib, disk, given
-from vibethinker_jax.data import chat_template, overlap, presets, rows as rows_lib, sources, synthetic
-from vibethinker_jax.data import tokenizer as tokenizer_lib, turns
-from vibethinker_jax.eval import compare, judge, page, scores, sets as sets_lib, stored, terminal
+from vibethinker_jax import config as config_lib
+from vibethinker_jax.data import overlap, presets, sources, synthetic, turns
+from vibethinker_jax.data.files import rows as rows_lib
+from vibethinker_jax.data.tokens import chat_template, tokenizer as tokenizer_lib
+from vibethinker_jax.eval import compare, judge, scores, sets as sets_lib, stored
 from vibethinker_jax.eval.journal import NAME, Journal, check_same, remember
+from vibethinker_jax.eval.pages import page, terminal
+from vibethinker_jax.runtime import disk, given
+from vibethinker_jax.verify.code.sandbox.client import SandboxUnavailable
 from vibethinker_jax.verify.pool import Pool
-from vibethinker_jax.verify.sandbox.client import SandboxUnavailable
 
 CHECKPOINT = flags.DEFINE_list('checkpoint', [], 'Stage directories of a workdir, our checkpoints, Hugging Face '
                                'directories, or GGUF files; several are evaluated one after the other and compared.')
@@ -141,7 +144,7 @@ def main(argv) -> None:
   given.check(argv, mode(), READ, MEANT, needs={'train_fields': 'trained_on'}, repeats=('preset',))
   startup.plain_logs()
   if CHECKPOINT.value:
-    from vibethinker_jax import hosts, watch  # with JAX: 2 s that stored responses do not need
+    from vibethinker_jax.runtime import hosts, watch  # with JAX: 2 s that stored responses do not need
     hosts.connect()
     startup.keep_compiled()
     with watch.guard():
@@ -185,7 +188,7 @@ def run(output: pathlib.Path) -> None:
     for path, directory in zip(CHECKPOINT.value, directories):
       sample(path, directory, chosen, pool)
   if len(directories) > 1:
-    from vibethinker_jax import hosts
+    from vibethinker_jax.runtime import hosts
     hosts.agreed(lambda: compared(directories, output), 'the comparison')
 
 
@@ -239,9 +242,11 @@ def asking(path: str):
 def sample(path: str, output: pathlib.Path, chosen: list[sets_lib.Set], pool: Pool) -> None:
   """Evaluates one model: samples what is missing, verifies, writes everything."""
   import jax  # here and below: 2 s that stored responses do not need
-  from vibethinker_jax import hosts, sharding
+
+  from vibethinker_jax import sharding
   from vibethinker_jax.eval import collect
   from vibethinker_jax.programs import stage
+  from vibethinker_jax.runtime import hosts
   from vibethinker_jax.sampler import engine
 
   asked = chat_template.identity(CHAT_TEMPLATE.value, chat_template.parse(CHAT_KWARGS.value))
@@ -341,11 +346,11 @@ def compared(directories: list[pathlib.Path], output: pathlib.Path) -> None:
   if any(path.resolve() == output.resolve() for path in directories):
     raise ValueError(f'--output={output} is one of the compared directories: give another')
   config_lib.write_json(output / 'comparison.json', result)
-  compare.write(output, evaluations, result)
+  page.write_comparison(output, [(e.name, e.directory) for e in evaluations], result)
   print(terminal.comparison(result))
   print(f'{output}/comparison.html, comparison.json')
 
 
 if __name__ == '__main__':
   flags.mark_flags_as_required(['output'])
-  app.run(main, flags_parser=startup.parse_flags)
+  app.run(main, flags_parser=config_lib.parse_flags)

@@ -4,7 +4,7 @@
   python -m vibethinker_jax.main --config=mine.py --workdir=runs/mine --rehearse   # before a machine is rented
 """
 
-from vibethinker_jax import startup
+from vibethinker_jax.runtime import startup
 
 if __name__ == '__main__':
   startup.prepare()
@@ -20,14 +20,15 @@ from absl import app, flags
 import jax
 from ml_collections import config_flags
 
-from vibethinker_jax import config as config_lib, disk, given, hosts, rehearsal, sharding, timeline, watch
-from vibethinker_jax.data import chat_template
-from vibethinker_jax.eval import report
-from vibethinker_jax.programs import inputs, reading
+from vibethinker_jax import config as config_lib, sharding
+from vibethinker_jax.data.tokens import chat_template
+from vibethinker_jax.eval.pages import report
+from vibethinker_jax.programs import inputs, reading, rehearsal
 from vibethinker_jax.programs.recipe import NAMES, PROGRAMS, bind, check_mesh, models
 from vibethinker_jax.programs.stage import Stage, asking, finished, kept, tokenizer_of
+from vibethinker_jax.runtime import disk, given, hosts, timeline, watch
+from vibethinker_jax.verify.code.sandbox.client import SandboxUnavailable
 from vibethinker_jax.verify.pool import Pool
-from vibethinker_jax.verify.sandbox.client import SandboxUnavailable
 
 LOG = logging.getLogger('vibethinker_jax')
 # may differ when it goes on
@@ -188,4 +189,4 @@ def run(config: dict, workdir: pathlib.Path, only: tuple[str, ...] = ()) -> None
 
 if __name__ == '__main__':
   flags.mark_flags_as_required(['config', 'workdir'])
-  app.run(main, flags_parser=startup.parse_flags)
+  app.run(main, flags_parser=config_lib.parse_flags)

@@ -5,7 +5,7 @@
 Needs libtpu (pip install -e '.[plan]'), no TPU. Times are estimates from the compiler's schedule, not measurements.
 """
 
-from vibethinker_jax import startup
+from vibethinker_jax.runtime import startup
 
 if __name__ == '__main__':
   startup.prepare()
@@ -17,8 +17,10 @@ import sys
 from absl import app, flags
 from ml_collections import config_flags
 
-from vibethinker_jax import config as config_lib, disk, given
-from vibethinker_jax.aot import budget, planning, table
+from vibethinker_jax import config as config_lib
+from vibethinker_jax.aot import planning
+from vibethinker_jax.aot.estimates import budget, table
+from vibethinker_jax.runtime import disk, given
 
 CONFIG = config_flags.DEFINE_config_file(
     'config', None, 'Config file of the recipe; fields can be set: --config.sft.micro_batches=4')
@@ -72,4 +74,4 @@ def main(argv) -> None:
 
 if __name__ == '__main__':
   flags.mark_flags_as_required(['config', 'topology'])
-  app.run(main, flags_parser=startup.parse_flags)
+  app.run(main, flags_parser=config_lib.parse_flags)

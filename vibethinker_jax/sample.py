@@ -3,7 +3,7 @@
   python -m vibethinker_jax.sample --checkpoint=runs/tiny/rl_code --prompt='Solve 4x+2=10.'
 """
 
-from vibethinker_jax import startup
+from vibethinker_jax.runtime import startup
 
 if __name__ == '__main__':
   startup.prepare()
@@ -15,9 +15,11 @@ from typing import Iterator
 from absl import app, flags
 import jax
 
-from vibethinker_jax import given, hosts, sharding, watch
-from vibethinker_jax.data import chat, chat_template, sources, turns
+from vibethinker_jax import config as config_lib, sharding
+from vibethinker_jax.data import sources, turns
+from vibethinker_jax.data.tokens import chat, chat_template
 from vibethinker_jax.programs import stage
+from vibethinker_jax.runtime import given, hosts, watch
 from vibethinker_jax.sampler import engine
 
 CHECKPOINT = flags.DEFINE_string('checkpoint', None, 'Stage directory of a workdir, one of our checkpoints, a '
@@ -89,4 +91,4 @@ def answer(model: stage.Model, prompt: str, mesh) -> None:
 
 if __name__ == '__main__':
   flags.mark_flag_as_required('checkpoint')
-  app.run(main, flags_parser=startup.parse_flags)
+  app.run(main, flags_parser=config_lib.parse_flags)

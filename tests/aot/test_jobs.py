@@ -10,7 +10,8 @@ import time
 
 import pytest
 
-from vibethinker_jax.aot import jobs, planning, topology
+from vibethinker_jax.aot import jobs, planning
+from vibethinker_jax.aot.compilers import topology
 
 # A compilation stands still in C: while it holds the interpreter's lock neither a signal handler nor a thread of Python runs.
 SCRIPT = '''

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from vibethinker_jax.aot import search
+from vibethinker_jax.aot.estimates import search
 
 ROOT = pathlib.Path(__file__).parents[2]
 MODEL = ['--config.model.hidden_size=256', '--config.model.num_hidden_layers=1', '--config.model.num_attention_heads=2',

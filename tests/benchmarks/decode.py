@@ -5,7 +5,7 @@ tail are not in it. A step must read the weights once and every cached key and v
 in bytes a second, of what the device's memory can do.
 """
 
-from vibethinker_jax import startup
+from vibethinker_jax.runtime import startup
 
 startup.prepare()
 

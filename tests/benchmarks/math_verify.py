@@ -13,7 +13,7 @@ import time
 
 del sys.path[0]  # this folder: the workers would import this file instead of the library of its name
 
-from vibethinker_jax.verify import extract
+from vibethinker_jax.verify.maths import extract
 from vibethinker_jax.verify.pool import Pool
 
 

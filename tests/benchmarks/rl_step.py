@@ -6,7 +6,7 @@ On an accelerator: --shape=1p5b --prompts=16 --group=16 --new=4096 --slots=256 -
 --remat=attention --unroll=false
 """
 
-from vibethinker_jax import startup
+from vibethinker_jax.runtime import startup
 
 startup.prepare()
 

@@ -1,6 +1,6 @@
 """Rollout throughput: python tests/benchmarks/rollout.py --shape=tiny --top_p=1.0"""
 
-from vibethinker_jax import startup
+from vibethinker_jax.runtime import startup
 
 startup.prepare()
 

@@ -6,15 +6,15 @@ The programs are HumanEval-like: short, with one input. The bare rate is of as m
 input and output and no isolation at all. Both are measured alternately, since the machine may be shared.
 """
 import argparse
+from concurrent.futures import ThreadPoolExecutor
 import json
 import statistics
 import subprocess
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
 
-from vibethinker_jax.verify import code, outcome
-from vibethinker_jax.verify.sandbox import client
+from vibethinker_jax.verify.code import outcome, programs as code
+from vibethinker_jax.verify.code.sandbox import client
 
 TESTS = {'cases': [{'input': '2 3\n', 'output': '5\n'}]}
 PROGRAM = ('import sys, math, collections\ndef main():\n  a, b = map(int, sys.stdin.read().split())\n  print(a + b)\n'

@@ -3,7 +3,7 @@
 On an accelerator: --shape=1p5b --rows=4 --length=32768 --micro_batches=4 --remat=attention --unroll=false
 """
 
-from vibethinker_jax import startup
+from vibethinker_jax.runtime import startup
 
 startup.prepare()
 

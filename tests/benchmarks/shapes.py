@@ -50,6 +50,7 @@ def peaks() -> tuple[float, float, str]:
   the best of ten products of 1024 x 1024 matrices and of ten copies of 256 MiB."""
   import jax
   import jax.numpy as jnp
+
   from vibethinker_jax.model.config import compute_dtype
   for name, (flops, moved) in SHEETS.items():
     if name in jax.devices()[0].device_kind:

@@ -8,7 +8,8 @@ import pathlib
 import numpy as np
 import pytest
 
-from vibethinker_jax.data import chat, loader, sources, tokenizer as tokenizer_lib
+from vibethinker_jax.data import loader, sources
+from vibethinker_jax.data.tokens import chat, tokenizer as tokenizer_lib
 
 LENGTH, ROWS = 192, 4
 

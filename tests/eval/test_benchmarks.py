@@ -1,6 +1,6 @@
+from concurrent.futures import Future
 import threading
 import time
-from concurrent.futures import Future
 
 import jax
 import numpy as np

@@ -11,7 +11,8 @@ import time
 import jax
 import numpy as np
 
-from vibethinker_jax import hosts, peers, sharding, watch
+from vibethinker_jax import sharding
+from vibethinker_jax.runtime import hosts, peers, watch
 
 
 def fault(kind: str) -> None:

@@ -137,7 +137,7 @@ def test_fields_in_prose():
 
 @pytest.mark.parametrize('line, word', [
     ('python -m vibethinker_jax.mane --config=configs/tiny.py', 'not a command'),
-    ('python -m vibethinker_jax.metrics --config=configs/tiny.py', 'not a command'),
+    ('python -m vibethinker_jax.runtime.metrics --config=configs/tiny.py', 'not a command'),
     ('python -m vibethinker_jax.main --config=configs/tiny.py --workdirs=x', 'no --workdirs'),
     ('python -m vibethinker_jax.main --config=configs/tinny.py', 'tinny'),
     ('python -m vibethinker_jax.main --config=configs/tiny.py:16', '16'),

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import pytest
 
 from vibethinker_jax import checkpoint
-from vibethinker_jax.data import tokenizer
+from vibethinker_jax.data.tokens import tokenizer
 from vibethinker_jax.model import config, transformer
 
 LAUNCHER = pathlib.Path(__file__).parents[2] / 'launch' / 'local_multiprocess.py'

@@ -2,13 +2,14 @@
 
 import json
 
-from vibethinker_jax import hosts
+from vibethinker_jax.runtime import hosts
 
 if __name__ == '__main__':
   hosts.connect()
   hosts.CHUNK = 10
   import jax
   import numpy as np
+
   from vibethinker_jax import sharding
   mesh = sharding.make_mesh(data=1, fsdp=2, context=-1)
   split = sharding.batch_sharding(mesh)

@@ -8,10 +8,21 @@ import types
 import pytest
 
 from vibethinker_jax import sharding
-from vibethinker_jax.data import chat, loader, sources, tokenizer as tokenizer_lib
-from vibethinker_jax.eval import collect, report, sets
+from vibethinker_jax.data import loader, sources
+from vibethinker_jax.data.tokens import chat, tokenizer as tokenizer_lib
+from vibethinker_jax.eval import collect, sets
 from vibethinker_jax.eval.journal import Journal
-from vibethinker_jax.programs import asked, distill, evaluate, filter as filter_lib, inputs, probe, rl, stage as stage_lib
+from vibethinker_jax.eval.pages import report
+from vibethinker_jax.programs import (
+  asked,
+  distill,
+  evaluate,
+  filter as filter_lib,
+  inputs,
+  probe,
+  rl,
+  stage as stage_lib,
+)
 from vibethinker_jax.rl.loss import LossOptions
 from vibethinker_jax.sampler import engine
 

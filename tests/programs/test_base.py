@@ -6,8 +6,9 @@ import jax
 import pytest
 
 from vibethinker_jax import main
-from vibethinker_jax.data import tokenizer as tokenizer_lib
-from vibethinker_jax.model import config as model_config, hf, transformer
+from vibethinker_jax.data.tokens import tokenizer as tokenizer_lib
+from vibethinker_jax.model import config as model_config, transformer
+from vibethinker_jax.model.formats import hf
 
 pytestmark = pytest.mark.slow  # two minutes of compiling
 

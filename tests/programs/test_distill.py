@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from vibethinker_jax import main, sharding
-from vibethinker_jax.data import chat, sources
+from vibethinker_jax.data import sources
+from vibethinker_jax.data.tokens import chat
 from vibethinker_jax.eval import benchmarks
 from vibethinker_jax.model import transformer
 from vibethinker_jax.programs import distill, stage as stage_lib

@@ -8,8 +8,10 @@ import jax
 import pytest
 
 from vibethinker_jax import main, sharding
-from vibethinker_jax.data import chat, loader, tokenizer as tokenizer_lib
-from vibethinker_jax.model import config as model_config, hf, transformer
+from vibethinker_jax.data import loader
+from vibethinker_jax.data.tokens import chat, tokenizer as tokenizer_lib
+from vibethinker_jax.model import config as model_config, transformer
+from vibethinker_jax.model.formats import hf
 from vibethinker_jax.programs import recipe as recipe_lib, stage as stage_lib
 from vibethinker_jax.sampler import engine
 
@@ -118,7 +120,7 @@ def ask(config, params, prompts, *rest, **more):
   raise SystemExit(0)
 engine.generate = ask
 sys.argv = [{name!r}, *sys.argv[1:]]
-app.run(command.main, flags_parser=command.startup.parse_flags)
+app.run(command.main, flags_parser=command.config_lib.parse_flags)
 '''
 
 

@@ -5,8 +5,8 @@ import types
 
 import pytest
 
-from vibethinker_jax.data import chat, tokenizer as tokenizer_lib
 from vibethinker_jax.data.sources import DataOptions
+from vibethinker_jax.data.tokens import chat, tokenizer as tokenizer_lib
 from vibethinker_jax.programs import reading
 from vibethinker_jax.programs.reading import Lengths, Part
 

@@ -83,6 +83,7 @@ def test_probe_and_merge_results(toy, finished):
 def test_merged_parameters_are_the_average(finished):
   import jax
   import numpy as np
+
   from vibethinker_jax import sharding
   from vibethinker_jax.programs import stage as stage_lib
   mesh = sharding.make_mesh()

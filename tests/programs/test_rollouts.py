@@ -6,6 +6,7 @@ import jax
 import numpy as np
 import pytest
 
+from vibethinker_jax import sharding
 from vibethinker_jax.data.sources import DataOptions
 from vibethinker_jax.model import transformer
 from vibethinker_jax.model.config import ModelConfig
@@ -13,7 +14,6 @@ from vibethinker_jax.programs import rl, rollouts
 from vibethinker_jax.programs.stage import Model
 from vibethinker_jax.rl.loss import LossOptions
 from vibethinker_jax.sampler import engine
-from vibethinker_jax import sharding
 
 T, GROUP, PROMPTS = 40, 3, 4
 LOGITS = jax.jit(transformer.logits, static_argnums=0)

@@ -65,7 +65,7 @@ def config() -> dict:
 
 def die_at(stage: str, step: int) -> None:
   """SIGKILL in the middle of writing that step's line of metrics: nothing is flushed, no handler runs."""
-  from vibethinker_jax import metrics
+  from vibethinker_jax.runtime import metrics
   write = metrics.Writer.write
 
   def deadly(self, at, scalars):
@@ -86,7 +86,7 @@ def fault(kind: str) -> None:
 
 
 def fail_at(stage: str, step: int, host: int, kind: str) -> None:
-  from vibethinker_jax import hosts
+  from vibethinker_jax.runtime import hosts
   reach = hosts.reach
 
   def faulty(what):
@@ -102,7 +102,8 @@ if __name__ == '__main__':
   import jax
   jax.config.update('jax_num_cpu_devices', int(os.environ.get('JAX_NUM_CPU_DEVICES', 2)))
   jax.config.update('jax_disable_most_optimizations', True)
-  from vibethinker_jax import hosts, main, watch
+  from vibethinker_jax import main
+  from vibethinker_jax.runtime import hosts, watch
   hosts.connect()
   main.Pool = CoinPool
   for at in sys.argv[3:]:

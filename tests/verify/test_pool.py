@@ -7,10 +7,9 @@ import time
 
 import pytest
 
-from vibethinker_jax.verify import pool as pool_lib
-from vibethinker_jax.verify import response
+from vibethinker_jax.verify import pool as pool_lib, response
+from vibethinker_jax.verify.code.sandbox.client import UNSAFE
 from vibethinker_jax.verify.pool import Pool
-from vibethinker_jax.verify.sandbox.client import UNSAFE
 from vibethinker_jax.verify.verdict import Verdict
 
 HERE = __name__.rpartition('.')[0]

@@ -8,7 +8,7 @@ import signal
 import threading
 from typing import Any, Callable
 
-from vibethinker_jax.aot import topology
+from vibethinker_jax.aot.compilers import topology
 from vibethinker_jax.verify import worker as verify_worker
 
 MEMORY = 3 * 2**30  # of one process; 1.9 GiB at the end of a 32K step of the 1.5B

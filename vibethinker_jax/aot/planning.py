@@ -9,7 +9,10 @@ import tempfile
 import jax
 import tqdm
 
-from vibethinker_jax.aot import budget, jobs, search as search_lib, shapes, topology as topology_lib, worker
+from vibethinker_jax.aot import jobs, worker
+from vibethinker_jax.aot.compilers import topology as topology_lib
+from vibethinker_jax.aot.estimates import budget, search as search_lib
+from vibethinker_jax.aot.programs import shapes
 from vibethinker_jax.programs import recipe as recipe_lib
 
 

@@ -7,7 +7,9 @@ import pathlib
 
 import jax
 
-from vibethinker_jax.aot import compiler, estimate, hlo, programs as programs_lib, stages, topology as topology_lib
+from vibethinker_jax.aot.compilers import compiler, topology as topology_lib
+from vibethinker_jax.aot.estimates import estimate, hlo
+from vibethinker_jax.aot.programs import stages, training
 from vibethinker_jax.programs import recipe as recipe_lib
 
 GIB = topology_lib.GIB
@@ -113,7 +115,7 @@ def shorter(longest: dict, one: dict, chip) -> dict:
       'mfu': [one['flops'] / chip.flops / x for x in seconds]}}
 
 
-def _memory(program: programs_lib.Program, compiled: compiler.Compiled, module) -> dict:
+def _memory(program: training.Program, compiled: compiler.Compiled, module) -> dict:
   """Bytes per device by class. Loops carry gradients and saved activations; what is left of the temporaries is work space."""
   parts = dict(program.arguments)
   for name, size in program.held.items():
@@ -126,7 +128,7 @@ def _memory(program: programs_lib.Program, compiled: compiler.Compiled, module) 
   return parts
 
 
-def _estimate(program: programs_lib.Program, cost: estimate.Cost, bracket: list[float], devices: int, chip) -> dict:
+def _estimate(program: training.Program, cost: estimate.Cost, bracket: list[float], devices: int, chip) -> dict:
   """Seconds and MFU with the attention kernel at the lower and the higher efficiency (a decode step: of the bandwidth,
   with a full cache)."""
   values = {'seconds': bracket, 'mxu_seconds': cost.mxu, 'other_seconds': cost.other, 'kernel_seconds_at_peak': cost.kernels,

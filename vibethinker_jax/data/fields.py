@@ -3,8 +3,8 @@
 import contextlib
 from typing import Any
 
-from vibethinker_jax.data import (answers, chat_layouts, code_layouts, judge_layouts, layouts, response_layouts, templates,
-                                  turns, wording)
+from vibethinker_jax.data import templates, turns, wording
+from vibethinker_jax.data.layouts import answers, chat_layouts, code_layouts, families, judge_layouts, response_layouts
 
 # Found automatically: the first of these paths that a row has, where data.layouts does not say otherwise.
 PROMPT = 'prompt|problem|question'
@@ -14,7 +14,7 @@ SOLUTION = 'solution'  # its last box is the answer where no such field is
 
 
 def parts(options, *wanted: str) -> tuple[str, ...]:
-  """Those of layouts.PARTS that no field option names: in them what the layouts find counts.
+  """Those of families.PARTS that no field option names: in them what the layouts find counts.
 
   Args:
     options: sources.DataOptions, here and below.
@@ -36,13 +36,13 @@ def _both(row: dict, fields: dict) -> dict:
   return row | {name: value for name, value in fields.items() if name not in row}
 
 
-def prompt(row: dict, options, reading: layouts.Reading | None = None) -> str | list[dict]:
+def prompt(row: dict, options, reading: families.Reading | None = None) -> str | list[dict]:
   """The row's prompt: text, or messages with role and content.
 
   Args:
     row: as the file has it. reading: what the layouts say about it, if that is known.
   """
-  fields = (reading or layouts.read(row, parts(options, 'prompt'))).fields
+  fields = (reading or families.read(row, parts(options, 'prompt'))).fields
   if options.prompt:
     value = field(_both(row, fields), options.prompt)
     value = chat_layouts.before_answer(value) or value
@@ -61,9 +61,9 @@ def _turns(row: dict, value: Any, option: str) -> str | list[dict]:
   return value
 
 
-def responses(row: dict, options, reading: layouts.Reading | None = None) -> list[str]:
+def responses(row: dict, options, reading: families.Reading | None = None) -> list[str]:
   """The row's responses, at least one. Arguments: as of `prompt`."""
-  fields = (reading or layouts.read(row, parts(options, 'response'))).fields
+  fields = (reading or families.read(row, parts(options, 'response'))).fields
   if options.response:
     value = field(_both(row, fields), options.response)
     value = response_layouts.of_conversation(value) or value
@@ -132,11 +132,11 @@ def judged(row: dict, options, fields: dict, responses: list[str] = ()) -> dict:
 def judging(row: dict, options) -> dict:
   """What the layouts say of how an example would be judged; nothing where that is malformed."""
   with contextlib.suppress(ValueError):
-    return layouts.read(row, parts(options, 'answer')).fields
+    return families.read(row, parts(options, 'answer')).fields
   return {}
 
 
-def question(row: dict, options, reading: layouts.Reading, judged: dict) -> dict:
+def question(row: dict, options, reading: families.Reading, judged: dict) -> dict:
   """{'prompt': what a model is asked, 'problem': the bare question, and 'prefix' where the options have one}.
 
   Args:

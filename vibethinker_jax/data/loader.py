@@ -7,8 +7,8 @@ import grain
 from grain import experimental
 import numpy as np
 
-from vibethinker_jax.data import chat
-from vibethinker_jax.data.tokenizer import Tokenizer
+from vibethinker_jax.data.tokens import chat
+from vibethinker_jax.data.tokens.tokenizer import Tokenizer
 
 # Rows filled at once. Of solutions of MATH, and of long reasoning about its problems in rows of 8K, 64 leave 4 and 10% of
 # padding, 256 leave 2 and 3%; but all are filled before the first row comes out, so long rows (32K: 1%) have fewer,

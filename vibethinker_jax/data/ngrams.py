@@ -2,8 +2,8 @@
 
 import itertools
 import re
-import unicodedata
 from typing import Iterable, Iterator, NamedTuple
+import unicodedata
 
 # Chinese characters and kana stand for words: there are no spaces between theirs.
 SCRIPTS = '\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff'

@@ -8,10 +8,11 @@ import random
 from typing import Iterator, Literal, NamedTuple
 
 from vibethinker_jax.config import AboveZero
-from vibethinker_jax.data import (answers, fields as fields_lib, index, judge_layouts, layouts, livecodebench, readings,
-                                  response_layouts, rows as rows_lib, synthetic, templates, turns, wording)
+from vibethinker_jax.data import fields as fields_lib, synthetic, templates, turns, wording
 from vibethinker_jax.data.fields import PROMPT, RESPONSE, parts
-from vibethinker_jax.data.layout_fields import Unusable
+from vibethinker_jax.data.files import index, rows as rows_lib
+from vibethinker_jax.data.layouts import answers, families, judge_layouts, livecodebench, readings, response_layouts
+from vibethinker_jax.data.layouts.layout_fields import Unusable
 
 DOMAIN = 'domain'
 
@@ -143,11 +144,11 @@ class FileExamples:
     found, several, _, _ = self._read(i)
     return found | {'response': several[index - (self._ends[i - 1] if i else 0)]}
 
-  def _read(self, i: int) -> tuple[dict, list[str], str, layouts.Reading]:
+  def _read(self, i: int) -> tuple[dict, list[str], str, families.Reading]:
     """({'prompt', 'prefix'}, the responses, the kind of problem, what the layouts say) of a row."""
     row, options = self._rows[i], self._options
     with _at(self._rows, i, EXAMPLE):
-      reading = layouts.read(row, parts(options, 'prompt', 'response'))
+      reading = families.read(row, parts(options, 'prompt', 'response'))
       several = fields_lib.responses(row, options, reading)
       judged = fields_lib.judged(row, options, reading.fields | fields_lib.judging(row, options), several)
       found = fields_lib.question(row, options, reading, judged)
@@ -201,7 +202,7 @@ def read_problems(options: DataOptions | str) -> list[dict]:
     row = rows[i]
     try:
       with _at(rows, i, PROBLEM):
-        reading = layouts.read(row, parts(options, 'prompt', 'answer'))
+        reading = families.read(row, parts(options, 'prompt', 'answer'))
         found = _problem(row, options, rows, i, reading)
         whole = row | reading.fields
         if found['answer'] is None and found['tests'] is None and not whole.get('constraints'):
@@ -260,7 +261,7 @@ def read_traces(options: DataOptions) -> Iterator[dict]:
     row = rows[i]
     try:
       with _at(rows, i, EXAMPLE):
-        reading = layouts.read(row, parts(options, *layouts.PARTS))
+        reading = families.read(row, parts(options, *families.PARTS))
         several = fields_lib.responses(row, options, reading)
         found = _problem(row, options, rows, i, reading, several)
     except Unusable as error:
@@ -275,7 +276,7 @@ def read_traces(options: DataOptions) -> Iterator[dict]:
     for response in several:
       yield further | mine | {'response': response}
   told.check(EXAMPLE)
-  readings.log(told.lines(layouts.PARTS))
+  readings.log(told.lines(families.PARTS))
 
 
 def texts(rows: rows_lib.Rows, i: int, fields: list[str], remedy: str) -> list[str]:
@@ -307,7 +308,7 @@ def texts(rows: rows_lib.Rows, i: int, fields: list[str], remedy: str) -> list[s
   return found
 
 
-def _problem(row: dict, options: DataOptions, rows: rows_lib.Rows, i: int, reading: layouts.Reading,
+def _problem(row: dict, options: DataOptions, rows: rows_lib.Rows, i: int, reading: families.Reading,
              responses: list[str] = ()) -> dict:
   (file, number), own = rows.place(i), (row | reading.fields).get('id')
   judge = fields_lib.judge(row, options, reading.fields)

@@ -3,15 +3,15 @@
 import itertools
 import threading
 import time
-import zlib
 from typing import Callable, NamedTuple
+import zlib
 
 import numpy as np
 
-from vibethinker_jax import hosts, timeline
-from vibethinker_jax.data import chat
-from vibethinker_jax.data.tokenizer import Tokenizer
+from vibethinker_jax.data.tokens import chat
+from vibethinker_jax.data.tokens.tokenizer import Tokenizer
 from vibethinker_jax.model.config import ModelConfig
+from vibethinker_jax.runtime import hosts, timeline
 from vibethinker_jax.sampler import engine
 from vibethinker_jax.verify.pool import Pool
 

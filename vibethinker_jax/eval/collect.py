@@ -8,10 +8,10 @@ from typing import Callable
 import jax
 import numpy as np
 
-from vibethinker_jax import hosts, timeline
-from vibethinker_jax.data import chat
+from vibethinker_jax.data.tokens import chat
 from vibethinker_jax.eval import benchmarks
 from vibethinker_jax.eval.journal import Journal
+from vibethinker_jax.runtime import hosts, timeline
 from vibethinker_jax.sampler import engine
 from vibethinker_jax.verify.verdict import Verdict
 

@@ -1,10 +1,10 @@
-"""Several finished evaluations side by side: paired differences with intervals, and a page of them."""
+"""Several finished evaluations side by side: paired differences with intervals."""
 
 import json
 import pathlib
 from typing import NamedTuple
 
-from vibethinker_jax.eval import page, scores
+from vibethinker_jax.eval import scores
 
 
 class Evaluation(NamedTuple):
@@ -63,8 +63,3 @@ def result(evaluations: list[Evaluation]) -> dict:
     raise ValueError(f'no set is in two of the evaluations: {", ".join(names)}')
   return {'models': [e.name for e in evaluations], 'directories': [str(e.directory) for e in evaluations],
           'sets': found}
-
-
-def write(output: pathlib.Path, evaluations: list[Evaluation], compared: dict) -> None:
-  """comparison.html."""
-  page.write_comparison(output, [(e.name, e.directory) for e in evaluations], compared)

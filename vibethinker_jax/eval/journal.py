@@ -11,7 +11,8 @@ import pathlib
 import threading
 import time
 
-from vibethinker_jax import config as config_lib, disk
+from vibethinker_jax import config as config_lib
+from vibethinker_jax.runtime import disk
 
 NAME, TIMING = 'responses.jsonl', 'timing.json'
 EVERY = 1.0  # seconds between two notes of the time spent

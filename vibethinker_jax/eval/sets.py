@@ -11,7 +11,8 @@ import re
 import subprocess
 from typing import NamedTuple
 
-from vibethinker_jax.data import fields as fields_lib, presets, rows as rows_lib, sources, synthetic, turns
+from vibethinker_jax.data import fields as fields_lib, presets, sources, synthetic, turns
+from vibethinker_jax.data.files import rows as rows_lib
 
 SUBJECT = 'subject|type|subfield|category|difficulty'  # where a set has no domain
 

@@ -3,7 +3,8 @@
 import collections
 from typing import NamedTuple
 
-from vibethinker_jax.data import fields as fields_lib, rows as rows_lib, sources
+from vibethinker_jax.data import fields as fields_lib, sources
+from vibethinker_jax.data.files import rows as rows_lib
 from vibethinker_jax.eval import sets
 
 RESPONSE = 'response|responses|output|outputs|completion|completions|generation|generations'

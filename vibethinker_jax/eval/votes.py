@@ -7,7 +7,7 @@ import collections
 from concurrent.futures import ThreadPoolExecutor
 from typing import Callable
 
-from vibethinker_jax.verify import choice, extract
+from vibethinker_jax.verify.maths import choice, extract
 from vibethinker_jax.verify.pool import Pool
 
 THREADS = 8  # problems at a time; each waits for one comparison after the other

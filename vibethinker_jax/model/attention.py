@@ -11,8 +11,8 @@ import jax
 from jax.ad_checkpoint import checkpoint_name
 import jax.numpy as jnp
 
-from vibethinker_jax.model.gpu_attention import cudnn_attention, triton_attention
-from vibethinker_jax.model.splash import splash_attention
+from vibethinker_jax.model.kernels.gpu_attention import cudnn_attention, triton_attention
+from vibethinker_jax.model.kernels.splash import splash_attention
 from vibethinker_jax.sharding import platform
 
 IMPLEMENTATIONS = ('auto', 'xla', 'splash', 'triton', 'cudnn')

@@ -10,8 +10,8 @@ from typing import Any, Callable
 
 import flax.linen as nn
 import jax
-import jax.numpy as jnp
 from jax.ad_checkpoint import checkpoint_name
+import jax.numpy as jnp
 
 from vibethinker_jax.model import attention as attention_lib
 from vibethinker_jax.model.config import ModelConfig, compute_dtype

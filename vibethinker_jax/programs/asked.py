@@ -3,10 +3,12 @@
 import logging
 from typing import Iterable
 
-from vibethinker_jax import config as config_lib, hosts
-from vibethinker_jax.data import chat, wording
-from vibethinker_jax.eval.drawing import cut
+from vibethinker_jax import config as config_lib
+from vibethinker_jax.data import wording
+from vibethinker_jax.data.tokens import chat
+from vibethinker_jax.eval.pages.drawing import cut
 from vibethinker_jax.programs.stage import Stage
+from vibethinker_jax.runtime import hosts
 
 NAME = 'asked.json'  # [{'kind', 'tokens', 'text'}, ...]
 CHARS = 1500  # of one prompt; the middle of a longer one is left out

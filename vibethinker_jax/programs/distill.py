@@ -17,13 +17,15 @@ from typing import Iterable, Iterator, Literal, NamedTuple
 import jax
 import numpy as np
 
-from vibethinker_jax import hosts, sharding, timeline
+from vibethinker_jax import sharding
 from vibethinker_jax.config import Count, Positive
-from vibethinker_jax.data import chat, sources, synthetic
+from vibethinker_jax.data import sources, synthetic
+from vibethinker_jax.data.tokens import chat
 from vibethinker_jax.eval import benchmarks
 from vibethinker_jax.programs import asked, inputs
 from vibethinker_jax.programs.stage import Model, Stage, finish, open_model, progress, stage_key
 from vibethinker_jax.rl import batch as batch_lib, selection
+from vibethinker_jax.runtime import hosts, timeline
 from vibethinker_jax.sampler import engine
 from vibethinker_jax.train import loss
 

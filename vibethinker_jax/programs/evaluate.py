@@ -12,13 +12,15 @@ from typing import Iterator, Literal, NamedTuple
 import jax
 import numpy as np
 
-from vibethinker_jax import config as config_lib, hosts, timeline
+from vibethinker_jax import config as config_lib
 from vibethinker_jax.config import Count, Positive
 from vibethinker_jax.data import sources, synthetic
-from vibethinker_jax.eval import collect, judge, passk, report, sets
+from vibethinker_jax.eval import collect, judge, passk, sets
 from vibethinker_jax.eval.journal import Journal, remember
+from vibethinker_jax.eval.pages import report
 from vibethinker_jax.programs import asked, inputs
 from vibethinker_jax.programs.stage import Stage, finish, identity, open_model, progress
+from vibethinker_jax.runtime import hosts, timeline
 from vibethinker_jax.sampler import engine
 
 

@@ -10,12 +10,13 @@ from typing import Iterator, NamedTuple
 
 import jax
 
-from vibethinker_jax import hosts
 from vibethinker_jax.config import Count, Positive, Share
-from vibethinker_jax.data import chat, ngrams, sources
+from vibethinker_jax.data import ngrams, sources
+from vibethinker_jax.data.tokens import chat
 from vibethinker_jax.eval import benchmarks
 from vibethinker_jax.programs import asked, inputs
 from vibethinker_jax.programs.stage import Model, Stage, finish, open_model, progress, stage_key
+from vibethinker_jax.runtime import hosts
 from vibethinker_jax.sampler import engine
 
 LOG = logging.getLogger('vibethinker_jax')

@@ -11,9 +11,10 @@ import pathlib
 import random
 from typing import Iterable, Iterator
 
-from vibethinker_jax import disk, hosts
-from vibethinker_jax.data import rows, sources, synthetic, turns
+from vibethinker_jax.data import sources, synthetic, turns
+from vibethinker_jax.data.files import rows
 from vibethinker_jax.programs.stage import Stage
+from vibethinker_jax.runtime import disk, hosts
 
 WRITTEN = 'data.jsonl'  # by stages that make data, in their directory
 

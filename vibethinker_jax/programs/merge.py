@@ -3,12 +3,16 @@
 import time
 from typing import Iterator, NamedTuple
 
+import jax
 import jax.numpy as jnp
 
-from vibethinker_jax import checkpoint, config as config_lib, hosts, trees
+from vibethinker_jax import checkpoint, config as config_lib
 from vibethinker_jax.config import NotNegative
 from vibethinker_jax.programs import probe
 from vibethinker_jax.programs.stage import Stage, finish, finished, open_model
+from vibethinker_jax.runtime import hosts
+
+ROUNDING = 1e-6  # of weights whose sum should be 1
 
 
 class Options(NamedTuple):
@@ -24,7 +28,7 @@ class Options(NamedTuple):
   weights: tuple[NotNegative, ...] = ()
 
   def conflicts(self) -> Iterator[str]:
-    if self.weights and abs(sum(self.weights) - 1) > trees.ROUNDING:
+    if self.weights and abs(sum(self.weights) - 1) > ROUNDING:
       yield f'weights={self.weights} must have the sum 1, not {sum(self.weights):g}'
 
 
@@ -42,7 +46,7 @@ def run(stage: Stage, options: Options) -> dict:
   for (_, step), weight in zip(chosen.items(), weights):
     by_step[step] = by_step.get(step, 0.0) + weight
   models = [open_model(stage, f'{options.init_from}@{step}') for step in by_step]
-  merged = models[0]._replace(params=trees.weighted_average([m.params for m in models], list(by_step.values())))
+  merged = models[0]._replace(params=weighted_average([m.params for m in models], list(by_step.values())))
   with checkpoint.Checkpoints(stage.directory / 'checkpoints', keep=None, model=merged.saved()) as checkpoints:
     if not hosts.agreed(lambda: checkpoint.steps(stage.directory / 'checkpoints')):
       checkpoints.save(0, merged.params, {'step': jnp.int32(0)}, {})
@@ -54,6 +58,26 @@ def run(stage: Stage, options: Options) -> dict:
   hosts.say(table(result, probed))
   finish(stage, result)
   return result
+
+
+def weighted_average(trees: list, weights: list[float]):
+  """`sum_i w_i tree_i`, accumulated in float32 (expert model fusion, VibeThinker-1.5B §3.3).
+
+  Raises:
+    ValueError: no trees, negative weights, weights that do not sum to 1, or trees that do not match.
+  """
+  if not trees or len(trees) != len(weights):
+    raise ValueError(f'{len(trees)} models and {len(weights)} weights: give one weight per model')
+  if min(weights) < 0 or abs(sum(weights) - 1) > ROUNDING:
+    raise ValueError(f'merge weights {weights} must be >= 0 and sum to 1')
+  shapes = [jax.tree.map(jnp.shape, tree) for tree in trees]
+  if any(s != shapes[0] for s in shapes):
+    raise ValueError('the models to merge have different parameter trees or shapes')
+
+  def average(*leaves):
+    return sum(w * x.astype(jnp.float32) for w, x in zip(weights, leaves)).astype(leaves[0].dtype)
+
+  return jax.tree.map(average, *trees)
 
 
 def table(result: dict, probed: dict) -> str:

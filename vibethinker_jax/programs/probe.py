@@ -7,12 +7,13 @@ from typing import Iterator, Literal, NamedTuple
 import jax
 import numpy as np
 
-from vibethinker_jax import checkpoint, config as config_lib, hosts, metrics
+from vibethinker_jax import checkpoint, config as config_lib
 from vibethinker_jax.config import Count, Positive
 from vibethinker_jax.data import sources, synthetic
 from vibethinker_jax.eval import benchmarks, passk
 from vibethinker_jax.programs import asked, inputs
 from vibethinker_jax.programs.stage import Model, Stage, finish, open_model, progress
+from vibethinker_jax.runtime import hosts, metrics
 from vibethinker_jax.sampler import engine
 
 

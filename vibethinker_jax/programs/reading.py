@@ -15,9 +15,12 @@ from typing import Iterator, NamedTuple
 
 import tqdm
 
-from vibethinker_jax import config as config_lib, hosts
-from vibethinker_jax.data import chat, rows as rows_lib, sources
+from vibethinker_jax import config as config_lib
+from vibethinker_jax.data import sources
+from vibethinker_jax.data.files import rows as rows_lib
+from vibethinker_jax.data.tokens import chat
 from vibethinker_jax.programs import filter as filter_lib, recipe as recipe_lib
+from vibethinker_jax.runtime import hosts
 from vibethinker_jax.verify import response
 
 READ = 'read.json'  # of a workdir: what was found in order, by digests of the files and of what they were measured against

@@ -4,7 +4,9 @@ import math
 from typing import Iterator
 
 from vibethinker_jax import config as config_lib
-from vibethinker_jax.data import chat_template, rows, synthetic
+from vibethinker_jax.data import synthetic
+from vibethinker_jax.data.files import rows
+from vibethinker_jax.data.tokens import chat_template
 from vibethinker_jax.model import config as model_config
 from vibethinker_jax.programs import distill, evaluate, filter as filter_lib, inputs, merge, probe, rl, sft
 from vibethinker_jax.programs.stage import TokenizerOptions

@@ -12,11 +12,11 @@ import time
 from typing import Annotated, Iterator, Literal, NamedTuple
 
 import jax
-from jax.sharding import NamedSharding, PartitionSpec
 import jax.numpy as jnp
+from jax.sharding import NamedSharding, PartitionSpec
 import numpy as np
 
-from vibethinker_jax import checkpoint, config as config_lib, disk, hosts, metrics, sharding, timeline, watch
+from vibethinker_jax import checkpoint, config as config_lib, sharding
 from vibethinker_jax.config import AboveZero, Count, NotNegative, Positive, Range
 from vibethinker_jax.data import sources, synthetic
 from vibethinker_jax.eval import benchmarks
@@ -25,6 +25,7 @@ from vibethinker_jax.programs import asked, inputs, rollouts
 from vibethinker_jax.programs.stage import Model, Stage, check_finite, finish, open_model, progress, stage_key
 from vibethinker_jax.rl import batch as batch_lib, curriculum
 from vibethinker_jax.rl.loss import LossOptions, mgpo_loss, spread, weighted_advantages
+from vibethinker_jax.runtime import disk, hosts, metrics, timeline, watch
 from vibethinker_jax.sampler import engine
 from vibethinker_jax.train import loss as train_loss, optimizer as optimizer_lib, state as state_lib, step as step_lib
 

@@ -14,10 +14,10 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from vibethinker_jax import disk, hosts
 from vibethinker_jax.eval import benchmarks
 from vibethinker_jax.programs.stage import Model, Stage, stage_key
 from vibethinker_jax.rl import curriculum
+from vibethinker_jax.runtime import disk, hosts
 from vibethinker_jax.sampler import engine
 
 

@@ -6,13 +6,15 @@ from typing import Annotated, Callable, Iterator, Literal, NamedTuple
 
 import jax
 
-from vibethinker_jax import checkpoint, hosts, metrics, sharding, timeline, watch
+from vibethinker_jax import checkpoint, sharding
 from vibethinker_jax.config import AboveZero, Count, NotNegative, Positive, Range, Share
-from vibethinker_jax.data import chat, loader, sources, synthetic
+from vibethinker_jax.data import loader, sources, synthetic
+from vibethinker_jax.data.tokens import chat
 from vibethinker_jax.model import attention as attention_lib, transformer
 from vibethinker_jax.model.config import ModelConfig
 from vibethinker_jax.programs import asked, inputs
 from vibethinker_jax.programs.stage import Stage, check_finite, finish, open_model, progress
+from vibethinker_jax.runtime import hosts, metrics, timeline, watch
 from vibethinker_jax.train import loss, optimizer as optimizer_lib, state as state_lib, step as step_lib
 
 

@@ -10,9 +10,12 @@ from typing import Annotated, Any, Literal, NamedTuple
 import jax
 import tqdm
 
-from vibethinker_jax import checkpoint, config as config_lib, disk, hosts, sharding, timeline
-from vibethinker_jax.data import chat_template, hub_tokenizer, sources, synthetic, tokenizer as tokenizer_lib
-from vibethinker_jax.model import config as model_config, gguf_file, hf, transformer
+from vibethinker_jax import checkpoint, config as config_lib, sharding
+from vibethinker_jax.data import sources, synthetic
+from vibethinker_jax.data.tokens import chat_template, hub_tokenizer, tokenizer as tokenizer_lib
+from vibethinker_jax.model import config as model_config, transformer
+from vibethinker_jax.model.formats import gguf_file, hf
+from vibethinker_jax.runtime import disk, hosts, timeline
 from vibethinker_jax.verify.pool import Pool
 
 

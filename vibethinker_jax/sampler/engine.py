@@ -13,8 +13,8 @@ from typing import Annotated, Callable, Literal, NamedTuple
 
 import jax
 from jax.experimental import multihost_utils
-from jax.sharding import NamedSharding, PartitionSpec
 import jax.numpy as jnp
+from jax.sharding import NamedSharding, PartitionSpec
 import numpy as np
 
 from vibethinker_jax.config import Count, NotNegative, Positive, Range

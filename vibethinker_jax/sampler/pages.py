@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from vibethinker_jax.model.config import ModelConfig
-from vibethinker_jax.sampler.page_attention import page_attention, work_list
+from vibethinker_jax.model.kernels.page_attention import page_attention, work_list
 from vibethinker_jax.sharding import platform
 
 

@@ -12,7 +12,7 @@ import json
 import re
 import unicodedata
 
-from vibethinker_jax.verify import extract
+from vibethinker_jax.verify.maths import extract
 from vibethinker_jax.verify.verdict import Verdict
 
 _WORD = re.compile(r"\w+(?:['’-]\w+)*")

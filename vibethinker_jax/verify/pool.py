@@ -11,6 +11,7 @@ up everything else.
 from __future__ import annotations
 
 import collections
+from concurrent.futures import Future
 import dataclasses
 import fcntl
 import itertools
@@ -21,12 +22,11 @@ import subprocess
 import sys
 import threading
 import time
-from concurrent.futures import Future
 
-from vibethinker_jax.verify import extract, frames, math
-from vibethinker_jax.verify import response as default
-from vibethinker_jax.verify.sandbox import packages as packages_lib
-from vibethinker_jax.verify.sandbox.client import UNSAFE, SandboxUnavailable
+from vibethinker_jax.verify import frames, response as default
+from vibethinker_jax.verify.code.sandbox import packages as packages_lib
+from vibethinker_jax.verify.code.sandbox.client import UNSAFE, SandboxUnavailable
+from vibethinker_jax.verify.maths import answers as math, extract
 from vibethinker_jax.verify.verdict import Verdict
 
 DEFAULT = 'vibethinker_jax.verify.response:verify'

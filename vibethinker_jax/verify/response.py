@@ -1,7 +1,9 @@
 """The default verifier: constraints first, then code problems by their tests, all others by their answer."""
 from __future__ import annotations
 
-from vibethinker_jax.verify import choice, code, constraints, extract, math
+from vibethinker_jax.verify import constraints
+from vibethinker_jax.verify.code import programs as code
+from vibethinker_jax.verify.maths import answers as math, choice, extract
 from vibethinker_jax.verify.verdict import Verdict
 
 

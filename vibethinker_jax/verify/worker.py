@@ -49,7 +49,7 @@ def judge(verify, response: str, row: dict) -> list[str]:
       raise TypeError(f'a verifier returns a Verdict(status, reason), not {(status, reason)!r}')
     return [status, reason]
   except Exception as e:  # pylint: disable=broad-except
-    from vibethinker_jax.verify.sandbox.client import SandboxUnavailable
+    from vibethinker_jax.verify.code.sandbox.client import SandboxUnavailable
     kind = 'SandboxUnavailable' if isinstance(e, SandboxUnavailable) else 'fault'
     return ['raise', kind, str(e) if kind != 'fault' else traceback.format_exc(limit=-3)[-2000:]]
 
@@ -66,7 +66,7 @@ def main() -> None:
     verify = load(name)
     if name == 'vibethinker_jax.verify.response:verify':
       # now, so that no answer's time-out pays for importing sympy
-      from vibethinker_jax.verify import symbolic
+      from vibethinker_jax.verify.maths import symbolic
       symbolic.warm()
   except Exception:  # a user's module may raise anything; the pool shows the traceback. pylint: disable=broad-except
     frames.write_all(replies, frames.pack([-1, 'raise', 'ImportError', traceback.format_exc()[-2000:]]))

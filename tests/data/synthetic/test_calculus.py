@@ -2,10 +2,10 @@
 
 import random
 
+from arithmetic import last_number, trace_tokens, wrong_equalities
 import pytest
 import sympy
 
-from arithmetic import last_number, trace_tokens, wrong_equalities
 from vibethinker_jax.data.synthetic import calculus
 
 CASES = [(template, level) for template in calculus.TEMPLATES for level in (1, 2, 3)]

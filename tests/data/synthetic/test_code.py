@@ -4,9 +4,9 @@ import json
 import random
 import re
 
+from arithmetic import trace_tokens
 import pytest
 
-from arithmetic import trace_tokens
 from vibethinker_jax.data.synthetic import code
 
 CASES = [(template, level) for template in code.TEMPLATES for level in (1, 2, 3)]

@@ -1,13 +1,13 @@
 """Statistics templates: answers by brute force, traces against exact arithmetic."""
 
+from fractions import Fraction
 import itertools
 import random
 import statistics as statistics_
-from fractions import Fraction
-
-import pytest
 
 from arithmetic import last_number, trace_tokens, wrong_equalities
+import pytest
+
 from vibethinker_jax.data.synthetic import statistics
 
 CASES = [(template, level) for template in statistics.TEMPLATES for level in (1, 2, 3)]

@@ -4,8 +4,7 @@ from math import gcd
 import random
 
 from vibethinker_jax.data.synthetic.problem import Draft
-from vibethinker_jax.data.synthetic.working import (
-    divide, minus, ratio, reduce, signed, signed_term, term, times, total)
+from vibethinker_jax.data.synthetic.working import divide, minus, ratio, reduce, signed, signed_term, term, times, total
 
 
 def linear_equation(rng: random.Random, level: int) -> Draft:

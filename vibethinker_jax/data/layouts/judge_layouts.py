@@ -1,0 +1,235 @@
+r"""How a published row is judged: by tests of a program, by a letter, or by an answer, wherever they stand.
+
+Text of JSON is first looked at as tests, so that these are never taken for a maths answer.
+"""
+
+import builtins
+import re
+from typing import Any
+
+from vibethinker_jax.data.layouts import answers, chat_layouts, choice_layouts, code_layouts, unittest_layouts
+from vibethinker_jax.data.layouts.layout_fields import Found, Unusable, decoded, filled, first, text
+
+TESTS = ('tests', 'test_cases', 'input_output', 'test_case', 'testcases', 'unit_tests', 'unit_test')
+ANSWERS = ('answer', 'reward_model.ground_truth', 'final_answer', 'ground_truth', 'target', 'expected_answer', 'gold',
+           'reference_answer', 'correct_answer', 'Answer', 'gold_answer', 'ground_truth_answer', 'answer_number',
+           'Ground-True Answer')
+_CALLED = re.compile(r'^assert\s+\(*(\w+)\(', re.MULTILINE)
+_LONG = 100  # characters: an `answer` that is the whole text of a response
+_ALTERNATIVES = ('reward_model.ground_truth', 'ground_truth')
+_VALUE = ('value', 'ground_truth', 'answer', 'reference_answer', 'expected_answer')
+
+
+def read(row: dict) -> Found | None:
+  """`tests`, or `choices` and the letter as `answer`, or `answer`; None where the usual names say it by themselves.
+
+  Raises:
+    ValueError: malformed tests, an answer that is none of the options. Unusable: what nothing here can judge.
+  """
+  return programs_of(row) or choice_layouts.read(row) or _verification(row) or _conversation(row) or _answer(row)
+
+
+def programs_of(row: dict) -> Found | None:
+  """The tests of a row of a programming problem, with a `starter_code` where else a model would not see what to call."""
+  for family in (_own, _contests, _codeforces, _unit_tests, _tests, _in_columns, _verification_tests, _ground_truth):
+    if found := family(row):
+      tests = found.fields.get('tests')
+      return found if not tests else found._replace(fields=found.fields | _starter(row, tests))
+  return None
+
+
+def _own(row: dict) -> Found | None:
+  """Tests in the very form of verify.code, as stages write them."""
+  held = row.get('tests')
+  plain = isinstance(held, dict) and not {'test_cases', 'fn_name', 'language'} & held.keys() and (
+      {'cases', 'asserts'} & held.keys() or {'inputs', 'outputs'} <= held.keys())
+  return Found({}, ('tests',)) if plain or row.get('constraints') else None
+
+
+def _in_columns(row: dict) -> Found | None:
+  """rStar-Coder's inputs and outputs."""
+  given, expected = decoded(row.get('inputs')), decoded(row.get('outputs'))
+  if not isinstance(given, list) or not isinstance(expected, list):
+    return None
+  named = {name: row[name] for name in ('fn_name', 'func_name') if row.get(name)}
+  return Found({'tests': code_layouts.read({'inputs': given, 'outputs': expected} | named, row)}, ('inputs', 'outputs'))
+
+
+def _tests(row: dict) -> Found | None:
+  name = first(row, TESTS)
+  value = decoded(row[name]) if name else None
+  if name == 'tests' and isinstance(row[name], list) and all(isinstance(case, dict) and case.keys() <= {
+      'input', 'output', 'args', 'expected'} for case in value):
+    return Found({}, ('tests',))  # our own form
+  if name == 'input_output' and not value or isinstance(value, dict) and value.get('inputs') == []:
+    raise Unusable(f'it has no tests ({name!r} is empty)')
+  if not name:
+    if row.get('input_output') in ('', '{}'):
+      raise Unusable("it has no tests ('input_output' is empty)")
+    return None
+  found = code_layouts.read(row[name], row)
+  layout = {'input_output': 'TACO and APPS'}.get(name, '')
+  return Found({'tests': found}, (name,), layout) if found else None
+
+
+def _contests(row: dict) -> Found | None:
+  names = [name for name in ('public_tests', 'private_tests', 'generated_tests') if name in row]
+  if not {'public_tests', 'private_tests'} & set(names) or 'official_tests' in row:
+    return None
+  return Found({'tests': code_layouts.contests(row)}, tuple(names), 'CodeContests')
+
+
+def _codeforces(row: dict) -> Found | None:
+  if 'official_tests' not in row:
+    return None
+  sample = not filled(decoded(row['official_tests']))
+  return Found({'tests': code_layouts.codeforces(row)} | ({'tests_are': 'sample'} if sample else {}),
+               ('examples' if sample else 'official_tests',), 'codeforces')
+
+
+def _unit_tests(row: dict) -> Found | None:
+  """KodCode's pytest, LeetCodeDataset's check(candidate)."""
+  name = first(row, ('test', 'test_code'))
+  if not name or not isinstance(row[name], str) or not unittest_layouts.is_code(row[name]):
+    return None
+  if text(row.get('entry_point')):
+    setup = row.get('prompt') if 'problem_description' in row and isinstance(row.get('prompt'), str) else ''
+    return Found({'tests': unittest_layouts.read(row[name], row['entry_point'], setup)}, (name,), 'LeetCodeDataset')
+  solution = row.get('solution') if isinstance(row.get('solution'), str) else ''
+  return Found({'tests': unittest_layouts.read(row[name], starter=solution)}, (name,), 'KodCode')
+
+
+def _info(row: dict) -> tuple[str, Any]:
+  name = first(row, ('verification_info', 'verification_data', 'verifier_info'))
+  return name, decoded(row[name]) if name else None
+
+
+def _verification_tests(row: dict) -> Found | None:
+  name, held = _info(row)
+  found = code_layouts.read(held, row) if isinstance(held, (dict, list)) else None
+  return Found({'tests': found}, (name,), 'PRIME and SYNTHETIC') if found else None
+
+
+def _verification(row: dict) -> Found | None:
+  name, held = _info(row)
+  if not name:
+    return None
+  inner = _inner(held)
+  if not filled(inner) or isinstance(inner, (dict, list)) and not (isinstance(inner, list) and len(inner) == 1):
+    said = ', '.join(held) if isinstance(held, dict) else type(held).__name__
+    raise Unusable(f'nothing here can judge by its {name} ({said[:80]})')
+  return Found({'answer': answers.text(inner)}, (name,), 'PRIME and SYNTHETIC')
+
+
+def _inner(value: Any) -> Any:
+  """The answer in objects like {'answer': {'value': '7'}}; of what is no object itself."""
+  while isinstance(value, dict):
+    name = first(value, _VALUE)
+    value = decoded(value[name]) if name else None
+  return value
+
+
+def _turn_values(row: dict) -> tuple[str, list]:
+  """The name of the conversation, and what its turns say beside their text: ORZ's ground_truth, AM's info."""
+  name, messages = chat_layouts.conversation(row)
+  held = [turn['ground_truth'] for turn in messages or () if filled(turn.get('ground_truth'))]
+  for turn in messages or ():
+    info = decoded(turn.get('info'))
+    if isinstance(info, dict):
+      held += [info[key] for key in ('test_case', 'ground_truth', 'reference_answer') if filled(info.get(key))]
+  return name, held
+
+
+def _conversation(row: dict) -> Found | None:
+  name, held = _turn_values(row) if not any(filled(_at(row, path)) for path in ANSWERS) else ('', [])
+  for value in held:
+    inner = decoded(_inner(decoded(value)))
+    if filled(inner) and not isinstance(inner, dict):
+      return Found(_alternatives(inner) if isinstance(inner, list) else {'answer': answers.text(inner)}, (name,), 'ShareGPT')
+  return None
+
+
+def _ground_truth(row: dict) -> Found | None:
+  """Tests where others have an answer: Eurus-2, Skywork, GURU, AM's test_case."""
+  for path in ANSWERS:
+    value = _at(row, path)
+    if isinstance(value, (dict, list)) or isinstance(value, str) and len(value) > 8:
+      if found := code_layouts.read(value, row):
+        return Found({'tests': found}, (path,), 'verl' if '.' in path else '')
+  for value in _turn_values(row)[1]:
+    if found := code_layouts.read(value, row):
+      return Found({'tests': found}, ('info',))
+  return None
+
+
+def _at(row: dict, path: str) -> Any:
+  if '.' not in path:
+    return row.get(path)
+  value = row
+  for name in path.split('.'):
+    value = decoded(value) if isinstance(value, str) else value
+    value = value.get(name) if isinstance(value, dict) else None
+  return value
+
+
+def _answer(row: dict) -> Found | None:
+  """An answer that is not plain: text of a list (Skywork), of an object, or in a `reward_model` that is itself text."""
+  held = [path for path in ANSWERS if _at(row, path) is not None]
+  if len(held) > 1 and held[0] == 'answer' and len(text(row['answer'])) > _LONG and '####' not in row['answer']:
+    held = sorted(held[1:], key=lambda path: len(str(_at(row, path)))) + held[:1]  # MegaScience: the short one is judged by
+  path = held[0] if held else ''
+  value = _at(row, path) if path else None
+  if not path and (solved := decoded(row.get('solutions'))) and isinstance(solved, list) and all(
+      isinstance(one, str) and '\\boxed' in one for one in solved):  # AReaL
+    return Found(_alternatives(solved), ('solutions',))
+  inner = decoded(value)
+  if isinstance(inner, dict) and isinstance(value, str) or isinstance(inner, dict) and '.' in path:
+    if not filled(_inner(inner)) or isinstance(_inner(inner), (dict, list)):
+      raise Unusable(f'nothing here can judge by its {path}, an object with {", ".join(inner)[:80]}')
+    return Found({'answer': answers.text(_inner(inner))}, (path,))
+  texts = isinstance(inner, list) and inner and all(isinstance(one, str) for one in inner)
+  if texts and (path in _ALTERNATIVES or isinstance(value, str) and len(inner) == 1):
+    return Found(_alternatives(inner), (path,), 'verl' if '.' in path else '')
+  if path.startswith('reward_model') and isinstance(row['reward_model'], str) and not isinstance(inner, list):
+    return Found({'answer': answers.text(value)}, (path,), 'verl')
+  fields = {'answer': value} if path != next((name for name in ANSWERS if _at(row, name) is not None), '') else {}
+  return Found(fields, (path,), 'verl' if '.' in path else '') if path else None
+
+
+def _alternatives(values: list) -> dict:
+  """A list of several is of answers of which each is right (as its sets' own rewards take it)."""
+  different = {}
+  for value in map(answers.text, values):
+    different.setdefault(answers.spelling(value), value)
+  found = list(different.values())
+  return {'answer': found[0]} | ({'accepted_answers': found[1:]} if found[1:] else {})
+
+
+def one_name(domain: Any) -> str | None:
+  """A domain as one text: of a list (Big-Math) all of them, once each; None where there is none.
+
+  Raises:
+    ValueError: it is an object.
+  """
+  held = decoded(domain)
+  held = held if isinstance(held, list) else [held]
+  if any(isinstance(one, (dict, list)) for one in held):
+    raise ValueError(f'the domain must be text or a list of texts, it is {type(domain).__name__} {repr(domain)[:40]}')
+  return ', '.join(dict.fromkeys(str(one) for one in held if one is not None)) or None
+
+
+def _starter(row: dict, tests: dict) -> dict:
+  """A header of the function that tests call, where neither the question nor any code beside it names it."""
+  name = re.sub(r'^Solution(?:\(\))?\.', '', tests.get('function', ''))
+  if not name and isinstance(tests.get('asserts'), str):
+    called = _CALLED.search(tests['asserts'])
+    name = called[1] if called and called[1] not in ('candidate', *dir(builtins)) else ''
+  asked = row.get('problem') or row.get(first(row, chat_layouts.PLAIN + ('query', 'description', 'input'))) or ''
+  if not name or text(row.get('starter_code')) or re.search(rf'\b{re.escape(name)}\b', str(asked)):
+    return {}
+  held = decoded(row.get('test_info'))
+  for info in held if isinstance(held, list) else ():
+    if isinstance(info, dict) and text(info.get('function_declaration')) and info.get('function_name') == name:
+      return {'starter_code': info['function_declaration'].rstrip() + '\n    '}
+  count = len(tests['cases'][0]['args']) if tests.get('cases') else unittest_layouts.arguments(tests['asserts'], name)
+  return {'starter_code': f'def {name}({", ".join("abcdefghij"[:count]) if 0 < count <= 10 else "*args"}):\n    '}
