@@ -26,7 +26,7 @@ ROOMS = {
     'verify.shared': (2, 0), 'verify.maths': (2, 1), 'verify.code.sandbox': (2, 1), 'verify.code': (2, 2), 'verify': (2, 3),
     'train': (3, 0), 'sampler': (3, 0), 'eval': (4, 0), 'eval.pages': (4, 1), 'rl': (4, 0), 'programs': (5, 0),
     'aot.compilers': (6, 0), 'aot.programs': (6, 1), 'aot.estimates': (6, 1), 'aot': (6, 2), 'commands': (7, 0)}
-SHARED = ('verify.verdict', 'verify.frames')  # of the wing: every room of it may import them
+SHARED = ('verify.verdict', 'verify.frames', 'verify.parts')  # of the wing: every room of it may import them
 # `python -m` of a room: they stand above it, and nothing imports them
 DOORS = {'verify.maths.corpus': 'verify', 'verify.code.sandbox.__main__': 'verify'}
 

@@ -14,6 +14,7 @@ import time
 del sys.path[0]  # this folder: the workers would import this file instead of the library of its name
 
 from vibethinker_jax.verify.maths import extract
+from vibethinker_jax.verify.parts import parse
 from vibethinker_jax.verify.pool import Pool
 
 
@@ -37,7 +38,7 @@ def main():
     seconds = time.perf_counter() - start
     stats = pool.stats
   correct, theirs = [v.status == 'correct' for v in verdicts], [bool(row['score_qwen_eval']) for row in rows]
-  boxed = [extract.answer_text(row['output']) is not None for row in rows]  # theirs also takes a number from the text
+  boxed = [extract.answer_of(parse(row['output'])) is not None for row in rows]  # theirs also takes a number from the text
   if flags.show:
     for row, verdict, their in zip(rows, verdicts, theirs):
       if (verdict.status == 'correct') != their:

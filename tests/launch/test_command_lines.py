@@ -78,8 +78,8 @@ def flags_of(path: pathlib.Path) -> set[str]:
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
       if node.func.attr.startswith('DEFINE_') or node.func.attr == 'add_argument':
         found.add(node.args[0].value.lstrip('-'))
-    elif isinstance(node, ast.ImportFrom) and any(alias.name == 'math_corpus' for alias in node.names):
-      found |= flags_of(ROOT / 'vibethinker_jax' / 'verify' / 'math_corpus.py')
+    elif isinstance(node, ast.ImportFrom) and any(alias.name == 'corpus' for alias in node.names) and 'maths' in node.module:
+      found |= flags_of(ROOT / 'vibethinker_jax' / 'verify' / 'maths' / 'corpus.py')
   return found
 
 

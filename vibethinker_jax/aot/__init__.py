@@ -1,0 +1,1 @@
+"""What `plan` needs: compiling for machines that are not there."""

@@ -1,0 +1,1 @@
+"""Numbers: responses sampled, judged and scored."""

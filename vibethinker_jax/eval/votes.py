@@ -8,6 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Callable
 
 from vibethinker_jax.verify.maths import choice, extract
+from vibethinker_jax.verify.maths.normal import normalise
+from vibethinker_jax.verify.parts import parse
 from vibethinker_jax.verify.pool import Pool
 
 THREADS = 8  # problems at a time; each waits for one comparison after the other
@@ -15,7 +17,7 @@ THREADS = 8  # problems at a time; each waits for one comparison after the other
 
 def answer(response: str, row: dict) -> str | None:
   """What a response votes for: the content of its box, of a multiple choice the letter; None abstains."""
-  found = extract.answer_text(response)
+  found = extract.answer_of(parse(response))
   if found is not None and row.get('choices'):
     return choice.letter_of(found, row['choices'])
   return found
@@ -25,7 +27,7 @@ def groups(answers: list[str], same: Callable[[str, str], bool]) -> list[list[in
   """Indices of equal answers, a list each, in the order of the first of them."""
   kinds, by_text = [], {}
   for i, text in enumerate(answers):
-    spelling = extract.normalise(text)
+    spelling = normalise(text)
     if spelling not in by_text:
       known = next((kind for kind in kinds if same(text, answers[kind[0]])), None)
       if known is None:

@@ -1,0 +1,1 @@
+"""The stages of a recipe, one straight-line file a kind."""

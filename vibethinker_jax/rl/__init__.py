@@ -1,0 +1,1 @@
+"""The signal: advantages, the MGPO objective, selection of prompts and traces."""

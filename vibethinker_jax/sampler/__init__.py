@@ -1,0 +1,1 @@
+"""Group rollouts: token ids in, responses with their log-probabilities out."""

@@ -1,0 +1,1 @@
+"""Supervised training: state, optimizer, loss, step."""

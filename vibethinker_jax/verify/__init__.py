@@ -1,0 +1,1 @@
+"""Who is right: verdicts about responses, in worker processes that may be killed. No JAX."""

@@ -12,8 +12,8 @@ import json
 import re
 import unicodedata
 
-from vibethinker_jax.verify.maths import extract
-from vibethinker_jax.verify.verdict import Verdict
+from vibethinker_jax.verify.parts import parse
+from vibethinker_jax.verify.verdict import NO_ANSWER, Verdict
 
 _WORD = re.compile(r"\w+(?:['’-]\w+)*")
 _SENTENCE = re.compile(r'(?<![.!?。！？])[.!?。！？]+["\')\]”’]*(?=\s|$)|(?<![。！？])[。！？]+')
@@ -380,9 +380,13 @@ def verify(response: str, constraints: list[dict]) -> Verdict:
     ValueError: see check.
   """
   check(constraints)
-  text = extract.final_text(response)
+  return judge(parse(response).final, constraints)
+
+
+def judge(text: str | None, constraints: list[dict]) -> Verdict:
+  """`verify` of the part of a response that is judged; None where there is none."""
   if text is None or not text.strip():
-    return Verdict('wrong', 'no_answer')
+    return NO_ANSWER
   for constraint in constraints:
     arguments = {name: value for name, value in constraint.items() if name != 'kind'}
     if not KINDS[constraint['kind']](text, **arguments):

@@ -9,6 +9,7 @@ import sys
 # Tests may hold longer integers than the 4 300 digits that Python reads and writes by default. They are a data set's; what
 # a program gives is measured first (outcome.parse_value).
 sys.set_int_max_str_digits(0)
+IN_WORKER = 'VIBETHINKER_VERIFY_WORKER'  # in the environment of a pool's worker: its number
 MAX_FRAME = 1 << 28  # 256 MiB: the tests of a problem may be large, a broken length must not allocate 4 GiB
 
 

@@ -5,7 +5,7 @@
 
 Each worker has one thread here that starts it, feeds it, and replaces it. Workers are fresh processes (never
 forks of a JAX process) with a clean environment; what passes between is length-prefixed JSON. A maths answer that is
-not judged in math.QUICK seconds is given to the slow lane, workers of lowest priority, so that a few bombs do not hold
+not judged in answers.QUICK seconds is given to the slow lane, workers of lowest priority, so that a few bombs do not hold
 up everything else.
 """
 from __future__ import annotations
@@ -23,13 +23,12 @@ import sys
 import threading
 import time
 
-from vibethinker_jax.verify import frames, response as default
+from vibethinker_jax.verify import default, frames
 from vibethinker_jax.verify.code.sandbox import packages as packages_lib
 from vibethinker_jax.verify.code.sandbox.client import UNSAFE, SandboxUnavailable
-from vibethinker_jax.verify.maths import answers as math, extract
-from vibethinker_jax.verify.verdict import Verdict
+from vibethinker_jax.verify.maths.answers import QUICK, SLOW
+from vibethinker_jax.verify.verdict import FAULT, Verdict
 
-DEFAULT = 'vibethinker_jax.verify.response:verify'
 MEMORY = 2 << 30  # address space of a worker; sympy needs 0.3 GB
 PIPELINE = 4  # tasks a worker holds: hides the round trip of 0.1 ms; few, since they wait behind a slow one
 QUEUE = 4096  # tasks that may wait: submit blocks beyond, so that memory stays bounded
@@ -63,8 +62,7 @@ class _Task:
   frame: bytes = b''
 
   def __post_init__(self):
-    number, response, row = self.content
-    self.frame = frames.pack([number, response, row | {'quick': True} if self.quick else row])
+    self.frame = frames.pack([*self.content, QUICK if self.quick else SLOW])
 
 
 class Pool:
@@ -82,7 +80,7 @@ class Pool:
   of a worker.
   """
 
-  def __init__(self, workers: int = 2, verifier: str = DEFAULT, timeout: float = 10.0, packages: tuple | None = None):
+  def __init__(self, workers: int = 2, verifier: str = default.NAME, timeout: float = 10.0, packages: tuple | None = None):
     if workers < 1 or ':' not in verifier:
       raise ValueError(f'Pool needs workers >= 1 and a verifier "module:function": {workers}, {verifier!r}')
     self.stats = Stats()
@@ -95,7 +93,7 @@ class Pool:
     self._broken = None
     self._shown = False
     self._number = 0
-    lanes = [self._queue] * workers + [self._slow] * (-(-workers // 2) if verifier == DEFAULT else 0)
+    lanes = [self._queue] * workers + [self._slow] * (-(-workers // 2) if verifier == default.NAME else 0)
     self._threads = [threading.Thread(target=self._serve, args=(i, lane), name=f'verifier-{i}', daemon=True)
                      for i, lane in enumerate(lanes)]
     for thread in self._threads:
@@ -115,8 +113,10 @@ class Pool:
       RuntimeError: the pool is closed, or its workers cannot be started.
     """
     is_code, quick = row.get('tests') is not None, False
-    if self._verifier == DEFAULT:
-      verdict, response, row = _decide_here(response, row)
+    if self._verifier == default.NAME:
+      default.check(row)
+      response, row = default.needed(response, row)
+      verdict = default.at_once(response, row)
       if verdict is not None:
         with self._changed:
           self.stats.tasks += 1
@@ -154,7 +154,7 @@ class Pool:
     for thread in self._threads:
       thread.join()
     for task in self._slow:  # moved there while its workers were ending
-      self._resolve(task, Verdict('invalid', 'fault'))
+      self._resolve(task, FAULT)
 
   def __enter__(self) -> 'Pool':
     return self
@@ -224,7 +224,7 @@ class Pool:
       left = list(held) + list(lane)
       lane.clear()
     for task in left:
-      self._resolve(task, Verdict('invalid', 'fault'))
+      self._resolve(task, FAULT)
 
   def _take(self, lane: collections.deque, held: collections.deque) -> bool:
     """Fills held up to PIPELINE, fairly; waits if there is nothing at all. False when the pool is closed."""
@@ -270,7 +270,7 @@ class Pool:
       if show:
         print(f'verifier fault (shown once, counted in stats.faults):\n{answer[2]}', file=sys.stderr,
           flush=True)
-      self._resolve(task, Verdict('invalid', 'fault'))
+      self._resolve(task, FAULT)
 
   def _head_failed(self, held: collections.deque, timed_out: bool) -> None:
     """The first held task is to blame: a time-out ends it, a death is forgiven once."""
@@ -285,7 +285,7 @@ class Pool:
     elif task.deaths > 1:
       with self._changed:
         self.stats.faults += 1
-      self._resolve(held.popleft(), Verdict('invalid', 'fault'))
+      self._resolve(held.popleft(), FAULT)
 
   def _break(self, text: str, held: collections.deque) -> None:
     with self._changed:
@@ -314,27 +314,11 @@ def _done(verdict: Verdict) -> Future:
   return future
 
 
-def _decide_here(response: str, row: dict) -> tuple[Verdict | None, str, dict]:
-  """(verdict if it needs no worker, the part of the response that is judged, the part of the row that
-  judges)."""
-  default.check(row)
-  verdict = default.without_program(response, row)
-  if verdict is not None:
-    return verdict, '', {}
-  if row.get('constraints') is not None:
-    return None, response, {name: row[name] for name in (
-        'constraints', 'tests', 'answer', 'accepted_answers', 'choices') if name in row}
-  if row.get('tests') is None:
-    others = {'accepted_answers': row['accepted_answers']} if row.get('accepted_answers') else {}
-    return None, f'\\boxed{{{extract.answer_text(response)}}}', {'answer': str(row['answer'])} | others
-  return None, extract.final_text(response), {'tests': row['tests']}
-
-
 def _start(verifier: str, number: int, packages: tuple) -> subprocess.Popen:
   path = os.pathsep.join(os.path.abspath(p or '.') for p in sys.path)
   env = {'PATH': os.environ.get('PATH', '/usr/bin:/bin'), 'LANG': 'C.UTF-8', 'PYTHONPATH': path,
          'PYTHONHASHSEED': '0', 'PYTHONSAFEPATH': '1', 'SYMPY_GROUND_TYPES': 'python',
-         'OMP_NUM_THREADS': '1', 'OPENBLAS_NUM_THREADS': '1', 'JAX_PLATFORMS': 'cpu', math.IN_WORKER: str(number),
+         'OMP_NUM_THREADS': '1', 'OPENBLAS_NUM_THREADS': '1', 'JAX_PLATFORMS': 'cpu', frames.IN_WORKER: str(number),
          packages_lib.VARIABLE: ','.join(packages)}
   env.update((name, os.environ[name]) for name in (UNSAFE, 'LD_LIBRARY_PATH', 'TMPDIR') if name in os.environ)
   return subprocess.Popen(

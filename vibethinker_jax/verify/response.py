@@ -1,30 +1,16 @@
-"""The default verifier: constraints first, then code problems by their tests, all others by their answer."""
+"""Judges whole responses, from any process: the name of the default verifier in a config."""
 from __future__ import annotations
 
-from vibethinker_jax.verify import constraints
-from vibethinker_jax.verify.code import programs as code
-from vibethinker_jax.verify.maths import answers as math, choice, extract
+import atexit
+import functools
+import os
+import threading
+
+from vibethinker_jax.verify import default, frames
+from vibethinker_jax.verify.pool import Pool
 from vibethinker_jax.verify.verdict import Verdict
 
-
-def check(row: dict) -> None:
-  """Raises ValueError for a row that verify cannot judge."""
-  if row.get('constraints') is not None:
-    constraints.check(row['constraints'])
-  elif row.get('tests') is None and row.get('answer') is None:
-    raise ValueError(f'a row needs "tests", "answer" or "constraints" to be verified; it has {sorted(row)}')
-
-
-def without_program(response: str, row: dict) -> Verdict | None:
-  """What can be said at once, by text alone; None for what needs a worker. Takes microseconds, evaluates nothing."""
-  if row.get('constraints') is not None:
-    return None
-  if row.get('tests') is not None:
-    return math.NO_ANSWER if extract.code_text(response) is None else None
-  if row.get('choices') is not None:
-    return choice.verify(response, str(row['answer']), row['choices'])
-  verdict = math.fast_verdict(response, str(row['answer']))
-  return None if row.get('accepted_answers') and verdict != math.EQUAL and verdict != math.NO_ANSWER else verdict
+SECONDS = 5.0  # for an answer, when a program calls verify directly
 
 
 def verify(response: str, row: dict) -> Verdict:
@@ -32,30 +18,36 @@ def verify(response: str, row: dict) -> Verdict:
 
   Args:
     response: the model's whole text.
-    row: with `tests` (not None; see code.verify) or else `answer` (see math.verify; with `choices` see
-      choice.verify; `accepted_answers` are further answers, each right too), with `constraints` (see constraints.verify), or
-      with both: then both must hold.
+    row: with `tests` (not None; see code.verify) or else `answer` (see math.verify; with `choices` the letter of one, see
+      maths/choice.py; `accepted_answers` are further answers, each right too), with `constraints` (see constraints.verify),
+      or with both: then both must hold.
   Returns:
-    A Verdict; a response without a code block is ('wrong', 'no_answer').
+    A Verdict; a response without an answer, or without a code block, is ('wrong', 'no_answer').
   Raises:
     ValueError: the row has none of them, or one is malformed.
     SandboxUnavailable: this machine cannot run programs safely.
   """
-  check(row)
-  if row.get('constraints') is not None:
-    verdict = constraints.verify(response, row['constraints'])
-    judging = ('tests', 'answer', 'accepted_answers', 'choices')
-    rest = {name: row[name] for name in judging if row.get(name) not in (None, '')}
-    return verdict if verdict.status != 'correct' or not rest else verify(response, rest)
-  verdict = without_program(response, row)
+  default.check(row)
+  part, judging = default.needed(response, row)
+  verdict = default.at_once(part, judging)
   if verdict is not None:
     return verdict
-  if row.get('tests') is not None:
-    return code.verify(extract.code_text(response), row['tests'])
-  verdict = math.verify(response, str(row['answer']), row.get('quick', False))
-  for answer in row.get('accepted_answers') or ():
-    if verdict.status == 'correct':
-      break
-    other = math.verify(response, str(answer), row.get('quick', False))
-    verdict = other if other.status == 'correct' or other.reason == 'timeout' else verdict
-  return verdict
+  if 'answer' not in judging or os.environ.get(frames.IN_WORKER):
+    return default.judge(part, judging)
+  return _own_pool().verify([(response, row)])[0]
+
+
+_lock = threading.Lock()
+
+
+def _own_pool() -> Pool:
+  with _lock:
+    return _start_own()
+
+
+@functools.cache
+def _start_own() -> Pool:
+  """The one killable worker of this process, started by the first answer that needs it."""
+  pool = Pool(workers=1, timeout=SECONDS)
+  atexit.register(pool.close)
+  return pool

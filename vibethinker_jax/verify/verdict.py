@@ -3,8 +3,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-CODE_REASONS = ('accepted', 'wrong_answer', 'runtime_error', 'time_limit', 'memory_limit', 'output_limit',
-  'security')
+CODE_REASONS = ('accepted', 'wrong_answer', 'runtime_error', 'time_limit', 'memory_limit', 'output_limit', 'security')
 
 
 class Verdict(NamedTuple):
@@ -22,3 +21,12 @@ class Verdict(NamedTuple):
   """
   status: str
   reason: str
+
+
+EQUAL = Verdict('correct', 'equal')
+DIFFERENT = Verdict('wrong', 'different')
+NO_ANSWER = Verdict('wrong', 'no_answer')
+REFUSED = Verdict('wrong', 'refused')
+TIMEOUT = Verdict('wrong', 'timeout')
+NO_GOLD = Verdict('invalid', 'no_gold')
+FAULT = Verdict('invalid', 'fault')

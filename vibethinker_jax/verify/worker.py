@@ -1,6 +1,6 @@
 """A worker process of the pool: `python -m vibethinker_jax.verify.worker MODULE:FUNCTION PARENT MEMORY`.
 
-Reads frames [id, response, row] on its stdin and answers [id, status, reason] or [id, 'raise', kind, text] in
+Reads frames [id, what is judged, row, seconds] on its stdin (the whole response for a user's verifier) and answers [id, status, reason] or [id, 'raise', kind, text] in
 order; first it says [0, 'ready'], or [-1, 'raise', ...] if the verifier cannot be imported.
 """
 from __future__ import annotations
@@ -10,7 +10,8 @@ import os
 import sys
 import traceback
 
-from vibethinker_jax.verify import frames
+from vibethinker_jax.verify import default, frames
+from vibethinker_jax.verify.code.sandbox.client import SandboxUnavailable
 
 
 def die_with_parent(parent: int) -> None:
@@ -41,15 +42,14 @@ def load(name: str):
   return getattr(importlib.import_module(module), function)
 
 
-def judge(verify, response: str, row: dict) -> list[str]:
+def judge(verify, *task) -> list[str]:
   """The end of an answer frame for one task; whatever the verifier raises is reported, never a verdict."""
   try:
-    status, reason = verify(response, row)
+    status, reason = verify(*task)
     if status not in ('correct', 'wrong', 'invalid') or not isinstance(reason, str):
       raise TypeError(f'a verifier returns a Verdict(status, reason), not {(status, reason)!r}')
     return [status, reason]
   except Exception as e:  # pylint: disable=broad-except
-    from vibethinker_jax.verify.code.sandbox.client import SandboxUnavailable
     kind = 'SandboxUnavailable' if isinstance(e, SandboxUnavailable) else 'fault'
     return ['raise', kind, str(e) if kind != 'fault' else traceback.format_exc(limit=-3)[-2000:]]
 
@@ -63,8 +63,11 @@ def main() -> None:
   os.dup2(null, 0)
   os.dup2(2, 1)
   try:
-    verify = load(name)
-    if name == 'vibethinker_jax.verify.response:verify':
+    if name != default.NAME:
+      verify = load(name)
+      judge_one = lambda response, row, seconds: verify(response, row)
+    else:
+      judge_one = default.judge
       # now, so that no answer's time-out pays for importing sympy
       from vibethinker_jax.verify.maths import symbolic
       symbolic.warm()
@@ -74,8 +77,8 @@ def main() -> None:
   frames.write_all(replies, frames.pack([0, 'ready']))
   while True:
     try:
-      number, response, row = frames.read(tasks)
-      frames.write_all(replies, frames.pack([number] + judge(verify, response, row)))
+      number, *task = frames.read(tasks)
+      frames.write_all(replies, frames.pack([number] + judge(judge_one, *task)))
     except (EOFError, BrokenPipeError):
       os._exit(0)  # the trainer is gone; no exit handler of a verifier may delay that
 

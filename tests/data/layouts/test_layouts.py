@@ -6,7 +6,7 @@ import pytest
 
 from vibethinker_jax.data import presets, sources
 from vibethinker_jax.data.layouts import families
-from vibethinker_jax.verify.maths import extract
+from vibethinker_jax.verify.parts import parse
 from vibethinker_jax.verify.response import verify
 
 HUMANEVAL = {'task_id': 'HumanEval/0', 'prompt': 'def add(a, b):\n    """Sum."""\n', 'entry_point': 'add',
@@ -90,4 +90,4 @@ def test_mbpp_takes_its_test_part(tmp_path):
 
 
 def test_code_is_found_in_a_reference():
-  assert extract.code_text(families.reference(HUMANEVAL)).startswith('def add')
+  assert parse(families.reference(HUMANEVAL)).program.startswith('def add')

@@ -90,7 +90,7 @@ def test_nothing_is_said_twice(hub, name, prefix, response, said, learned):
 
 
 def test_what_the_prompt_opens_is_judged_with_the_response():
-  from vibethinker_jax.verify.maths import answers as math
+  from vibethinker_jax.verify import math
   text = 'One \\boxed{3}</think>\\boxed{2}'
   assert math.verify('<think>\n' + text, '2').status == 'correct' == math.verify(text, '2').status
   # Never closed: only with its opening is this seen.

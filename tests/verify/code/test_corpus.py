@@ -93,7 +93,7 @@ def test_what_is_left_behind_is_found():
 @linux
 def test_two_runs_do_not_meet():
   with corpus.machine() as changes:
-    other = subprocess.Popen([sys.executable, '-c', 'from vibethinker_jax.verify.code.sandbox import corpus\n'
+    other = subprocess.Popen([sys.executable, '-c', 'from vibethinker_jax.verify.code import corpus\n'
                               'with corpus.machine() as changes: print(changes([]), flush=True)'], cwd=ROOT,
                              stdout=subprocess.PIPE)
     time.sleep(1)

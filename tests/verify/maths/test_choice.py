@@ -5,12 +5,17 @@ import os
 import pytest
 
 from vibethinker_jax.verify import response
-from vibethinker_jax.verify.maths import answers as math, choice, extract
+from vibethinker_jax.verify.maths import answers, choice, extract
+from vibethinker_jax.verify.parts import parse
 from vibethinker_jax.verify.pool import Pool
-from vibethinker_jax.verify.verdict import Verdict
+from vibethinker_jax.verify.verdict import EQUAL, Verdict
 
 CHOICES = ['$3$ m', '$5$ m', '\\frac{1}{2}', 'the force is zero']
 DATA = os.environ.get('VIBETHINKER_DATA', '')
+
+
+def judged(response, gold, choices):
+  return choice.judge(extract.answer_of(parse(response)), gold, choices)
 
 
 @pytest.mark.parametrize('answer, letter', [
@@ -25,7 +30,7 @@ DATA = os.environ.get('VIBETHINKER_DATA', '')
 def test_letter(answer, letter):
   assert choice.letter_of(answer, CHOICES) == letter
   expected = 'equal' if letter == 'B' else 'different' if answer else 'no_answer'
-  assert choice.verify(f'<think>A</think>\\boxed{{{answer}}}', 'B', CHOICES).reason == expected
+  assert judged(f'<think>A</think>\\boxed{{{answer}}}', 'B', CHOICES).reason == expected
 
 
 def test_options_that_differ_in_their_unit():
@@ -41,13 +46,13 @@ def test_a_letter_that_is_an_options_text_names_two():
 @pytest.mark.parametrize('text', ['B', 'The answer is B', '\\boxed{A} \\boxed{B}', '<think>\\boxed{B}</think>',
     '\\boxed{B} </think> \\boxed{A}'])
 def test_no_or_another_box(text):
-  assert choice.verify(text, 'B', CHOICES).status == 'wrong'
+  assert judged(text, 'B', CHOICES).status == 'wrong'
 
 
 @pytest.mark.parametrize('gold', ['E', '', '5 m', 'AB', '1'])
 def test_gold_must_be_a_letter(gold):
   with pytest.raises(ValueError, match="'ABCD'"):
-    choice.verify('\\boxed{A}', gold, CHOICES)
+    judged('\\boxed{A}', gold, CHOICES)
 
 
 def test_rows_with_choices_and_without():
@@ -58,9 +63,9 @@ def test_rows_with_choices_and_without():
         Verdict('wrong', 'different')]
     assert pool.stats.fast == 2
   for answer in ('B', '(B)', '\\text{B}', '\\textbf{(B)}', 'B.'):
-    assert math.fast_answer(answer, 'B') == math.EQUAL and math.fast_answer(answer, '(B)') == math.EQUAL
+    assert answers.fast_answer(answer, 'B') == EQUAL and answers.fast_answer(answer, '(B)') == EQUAL
   for answer in ('A', 'AB', 'A,B', 'b', '\\text{A or B}'):
-    assert math.fast_answer(answer, 'B') != math.EQUAL, answer
+    assert answers.fast_answer(answer, 'B') != EQUAL, answer
 
 
 @pytest.mark.skipif(not DATA, reason='VIBETHINKER_DATA names no folder of data sets')
@@ -72,9 +77,9 @@ def test_each_option_of_a_data_set_is_recognised_by_letter_and_by_text():
     for i, text in enumerate(row['choices']):
       letter = 'ABCDEFGHIJ'[i]
       right = letter == row['answer']
-      assert (choice.verify(f'\\boxed{{{letter}}}', row['answer'], row['choices']).status == 'correct') == right, row
+      assert (judged(f'\\boxed{{{letter}}}', row['answer'], row['choices']).status == 'correct') == right, row
       if extract.usable(text) and text.count('{') == text.count('}'):
-        verdict = choice.verify(f'\\boxed{{{text}}}', row['answer'], row['choices'])
+        verdict = judged(f'\\boxed{{{text}}}', row['answer'], row['choices'])
         assert verdict.status == 'wrong' or right, (text, row)
         total, by_text = total + right, by_text + (right and verdict.status == 'correct')
   assert by_text > 0.97 * total

@@ -3,6 +3,8 @@ import time
 import pytest
 
 from vibethinker_jax.verify.maths import extract
+from vibethinker_jax.verify.maths.normal import normalise
+from vibethinker_jax.verify.parts import parse
 
 BLOCK = '```python\nprint(5)\n```'
 
@@ -20,7 +22,7 @@ BLOCK = '```python\nprint(5)\n```'
   ('I will put it in \\boxed{}. So \\boxed{42}', '42'),
 ])
 def test_answer_found(response, answer):
-  assert extract.answer_text(response) == answer
+  assert extract.answer_of(parse(response)) == answer
 
 
 @pytest.mark.parametrize('response', [
@@ -33,12 +35,12 @@ def test_answer_found(response, answer):
   '\\boxed{٥}', '\\boxed{1\u200b7}',
 ])
 def test_no_usable_answer(response):
-  assert extract.answer_text(response) is None
+  assert extract.answer_of(parse(response)) is None
 
 
 def test_caps_are_inclusive():
-  assert extract.answer_text('\\boxed{' + '1' * 400 + '}') == '1' * 400
-  assert extract.answer_text('\\boxed{' + '(' * 30 + '1' + ')' * 30 + '}') is not None
+  assert extract.answer_of(parse('\\boxed{' + '1' * 400 + '}')) == '1' * 400
+  assert extract.answer_of(parse('\\boxed{' + '(' * 30 + '1' + ')' * 30 + '}')) is not None
 
 
 @pytest.mark.parametrize('response, source', [
@@ -51,7 +53,7 @@ def test_caps_are_inclusive():
 def test_code_found(response, source):
   if response.startswith('<think>x</think>```'):
     response = response.replace('</think>', '</think>\n')
-  assert extract.code_text(response) == source
+  assert parse(response).program == source
 
 
 @pytest.mark.parametrize('response', [
@@ -60,7 +62,7 @@ def test_code_found(response, source):
   '```text\n5\n```',
 ])
 def test_no_code(response):
-  assert extract.code_text(response) is None
+  assert parse(response).program is None
 
 
 @pytest.mark.parametrize('a, b', [
@@ -73,7 +75,7 @@ def test_no_code(response):
   ('2\\sqrt3', '2\\sqrt{3}'), ('x^{2}', 'x^2'), ('2π', '2\\pi'), ('\\boxed{5}', '5'), ('50\\%', '50%'),
 ])
 def test_same_form(a, b):
-  assert extract.normalise(a) == extract.normalise(b)
+  assert normalise(a) == normalise(b)
 
 
 @pytest.mark.parametrize('a, b', [
@@ -84,7 +86,7 @@ def test_same_form(a, b):
   ('17th', '17'), ('5m', '5'),
 ])
 def test_other_form(a, b):
-  assert extract.normalise(a) != extract.normalise(b)
+  assert normalise(a) != normalise(b)
 
 
 def test_hostile_text_takes_linear_time():
@@ -92,6 +94,6 @@ def test_hostile_text_takes_linear_time():
   for text in ('\\boxed{' * 30_000, '\\boxed ' * 50_000, '```' * 50_000, '\n```python' * 30_000,
       ' \t' * 100_000 + '`',
                ''.join(f'\\boxed{{{i}}}' for i in range(20_000)), '\\boxed{' + '\\text{' + ' ' * 390 + '}'):
-    assert extract.answer_text(text) is None
-    assert extract.code_text(text) is None
+    assert extract.answer_of(parse(text)) is None
+    assert parse(text).program is None
   assert time.monotonic() - start < 3.0

@@ -5,7 +5,9 @@ import time
 
 import pytest
 
-from vibethinker_jax.verify.maths import answers as math
+from vibethinker_jax.verify import math
+from vibethinker_jax.verify.maths import answers, extract
+from vibethinker_jax.verify.parts import parse
 from vibethinker_jax.verify.pool import Pool
 from vibethinker_jax.verify.verdict import Verdict
 
@@ -61,17 +63,17 @@ FAST_DIFFERENT = [
 
 @pytest.mark.parametrize('answer, gold', FAST_EQUAL)
 def test_fast_equal(answer, gold):
-  assert math.fast_answer(answer, gold) == Verdict('correct', 'equal')
+  assert answers.fast_answer(answer, gold) == Verdict('correct', 'equal')
 
 
 @pytest.mark.parametrize('answer, gold', FAST_DIFFERENT)
 def test_fast_different(answer, gold):
-  assert math.fast_answer(answer, gold) == Verdict('wrong', 'different')
+  assert answers.fast_answer(answer, gold) == Verdict('wrong', 'different')
 
 
 @pytest.mark.parametrize('answer, gold', [('\\sqrt{12}', '2\\sqrt{3}'), ('(2,1)', '(1,2)'), ('x+1', '1+x')])
 def test_fast_path_leaves_the_rest_undecided(answer, gold):
-  assert math.fast_answer(answer, gold) is None
+  assert answers.fast_answer(answer, gold) is None
 
 
 @pytest.mark.parametrize('answer, gold', [
@@ -109,18 +111,18 @@ def test_symbolic_different(answer, gold):
 
 @pytest.mark.parametrize('gold', ['\\text{see below}', 'See the solution.', 'Answers may vary', 'proof', '', ' '])
 def test_a_gold_that_is_no_answer_leaves_the_row_out(gold):
-  assert not math.judgeable(gold)
+  assert not answers.judgeable(gold)
   assert math.verify('\\boxed{5}', gold) == math.verify(f'\\boxed{{{gold}}}', gold) == Verdict('invalid', 'no_gold')
 
 
 def test_usual_golds_are_judged():
   for gold in ('5', '\\text{Evelyn}', 'no solution', 'x', '\\text{even}', '(0,1)', 'undefined', '0', 'seven', 'vary'):
-    assert math.judgeable(gold), gold
+    assert answers.judgeable(gold), gold
 
 
 @pytest.mark.slow
 def test_eight_bombs_do_not_slow_the_others_to_below_half():
-  """They cost math.QUICK each, then the slow lane's time; what hangs in it is killed."""
+  """They cost answers.QUICK each, then the slow lane's time; what hangs in it is killed."""
   bombs = ['\\int_0^{\\infty} e^{-x^2}\\sin(x^{3})\\,dx', '\\int_0^1 \\sin(\\sin(\\sin(x^{5})))\\,dx']
   bombs = [(f'\\boxed{{{bomb}+{i}}}', {'answer': '1'}) for i in range(4) for bomb in bombs]
   honest = [(f'\\boxed{{\\sqrt{{{4 * i}}}+x}}', {'answer': f'x+2\\sqrt{{{i}}}'}) for i in range(2, 400)]
@@ -176,14 +178,14 @@ def test_cpu_seconds_end_what_catches_exceptions():
   '1e999999', '2^{(10^9)}', 'x^{10^{5}}',
 ])
 def test_refused_without_evaluation(answer):
-  assert math.refused(answer)
-  assert math.fast_verdict('\\boxed{' + answer + '}', 'y') == Verdict('wrong', 'refused')
+  assert answers.refused(answer)
+  assert answers.at_once(answer, 'y') == Verdict('wrong', 'refused')
 
 
 @pytest.mark.parametrize('answer',
   ['5!', '(n+1)!', '\\frac{100!}{98!}', '2^{2023}', '(x+1)^{300}', 'e^{-x^2}'])
 def test_honest_answers_are_not_refused(answer):
-  assert not math.refused(answer)
+  assert not answers.refused(answer)
 
 
 def test_hard_integral_ends_and_the_next_answer_is_judged():
@@ -213,5 +215,5 @@ def test_sympy_and_jax_stay_out_of_the_callers_process():
 def test_fast_path_takes_microseconds():
   start = time.process_time()
   for i in range(2000):
-    math.fast_verdict(f'<think>x</think>\\boxed{{\\frac{{{i}}}{{7}}}}', '3/7')
+    answers.at_once(extract.answer_of(parse(f'<think>x</think>\\boxed{{\\frac{{{i}}}{{7}}}}')), '3/7')
   assert (time.process_time() - start) / 2000 < 500e-6  # of the processor: 30-60 us measured, 160 on a busy EPYC

@@ -1,7 +1,9 @@
 """What people write for an answer: each pair is equal as the first, and different as the second."""
 import pytest
 
-from vibethinker_jax.verify.maths import answers as math, choice, extract, plain, words
+from vibethinker_jax.verify import math
+from vibethinker_jax.verify.maths import choice, extract, plain, words
+from vibethinker_jax.verify.parts import parse
 from vibethinker_jax.verify.pool import Pool
 
 # gold, a right answer, a wrong answer
@@ -80,7 +82,7 @@ def test_what_people_write():
   ('\\boxed{3}\n\\boxed{1}, \\boxed{2}', None), ('\\boxed{1}, \\boxed{2}, \\boxed{1}', None),
   ('\\boxed{1}\\boxed{}', None), ('\\boxed{1}, so not \\boxed{2}', None)])
 def test_boxes(response, answer):
-  assert extract.answer_text('<think>\\boxed{0}</think>' + response) == answer
+  assert extract.answer_of(parse('<think>\\boxed{0}</think>' + response)) == answer
 
 
 @pytest.mark.parametrize('response, gold, status', [
@@ -94,8 +96,8 @@ def test_an_answer_of_several_parts(response, gold, status):
 
 
 def test_choices_in_full_width():
-  assert choice.letter_of(extract.answer_text('\\boxed{（Ｂ）}'), ['3', '5']) == 'B'
-  assert choice.letter_of(extract.answer_text('\\boxed{５}'), ['3', '5']) == 'B'
+  assert choice.letter_of(extract.answer_of(parse('\\boxed{（Ｂ）}')), ['3', '5']) == 'B'
+  assert choice.letter_of(extract.answer_of(parse('\\boxed{５}')), ['3', '5']) == 'B'
   assert choice.letter_of('5', ['３', '５']) == 'B'
 
 

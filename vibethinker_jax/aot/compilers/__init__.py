@@ -1,0 +1,1 @@
+"""Compilers and the devices that they are told of."""

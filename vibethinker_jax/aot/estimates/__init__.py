@@ -1,0 +1,1 @@
+"""What is said of it: memory, seconds, hours, cost, and tables of them."""

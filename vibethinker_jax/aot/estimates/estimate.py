@@ -82,7 +82,7 @@ def kernel_flops(op: hlo.Executed) -> float:
       # More than queries with `context`. Their axis of one row may be gone: [K, keys, h].
       keys = max(a.shape[-2] for a in op.arrays if len(a.shape) >= 3 and a.shape[-1] == width)
       return products * 2.0 * math.prod(heads) * length * keys / 2 * width
-  raise ValueError(f'the kernel {op.name!r} has no entry in aot/estimate.py: how many operations does it make?')
+  raise ValueError(f'the kernel {op.name!r} has no entry in aot/estimates/estimate.py: how many operations does it make?')
 
 
 class DecodeStep(NamedTuple):

@@ -1,0 +1,1 @@
+"""What is compiled: the programs of each stage with abstract arguments."""

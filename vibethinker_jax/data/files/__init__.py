@@ -1,0 +1,1 @@
+"""Files of rows: JSON lines, parquet, ArrayRecord, compressed or not."""

@@ -1,0 +1,1 @@
+"""What people see of the numbers: tables in the terminal, pages, drawings."""

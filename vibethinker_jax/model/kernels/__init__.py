@@ -1,0 +1,1 @@
+"""Attention kernels for TPU and GPU, of packed rows and of pages."""

@@ -1,16 +1,16 @@
 r"""Judges an answer to a multiple-choice problem (GPQA, MMLU): the option's letter, or its text.
 
-  verify('<think>x</think>\\boxed{\\text{(B)}}', 'B', ['3 m', '5 m']) == Verdict('correct', 'equal')
-  verify('<think>x</think>\\boxed{5\\text{ m}}', 'B', ['3 m', '5 m']) == Verdict('correct', 'equal')
+  judge('\\text{(B)}', 'B', ['3 m', '5 m']) == Verdict('correct', 'equal')
+  judge('5\\text{ m}', 'B', ['3 m', '5 m']) == Verdict('correct', 'equal')
 """
 from __future__ import annotations
 
 import re
 import string
 
-from vibethinker_jax.verify.maths import extract, units
-from vibethinker_jax.verify.maths.answers import DIFFERENT, EQUAL, NO_ANSWER
-from vibethinker_jax.verify.verdict import Verdict
+from vibethinker_jax.verify.maths import units
+from vibethinker_jax.verify.maths.normal import normalise
+from vibethinker_jax.verify.verdict import DIFFERENT, EQUAL, NO_ANSWER, Verdict
 
 _WRAPPED = re.compile(r'\\(?:text|textbf|mathrm|mathbf|mathsf|mbox|boldsymbol)\s*\{([^{}]*)\}')
 _LETTER = re.compile(r'(?:(?:option|choice|answer)\s*:?\s*)?[(\[]?([A-Za-z])(?:[)\].:]+|\b)\s*(.*)',
@@ -28,16 +28,16 @@ def letter_of(answer: str, choices: list[str]) -> str | None:
   """
   letters = string.ascii_uppercase[:len(choices)]
   options = [str(choice).replace('$', '') for choice in choices]
-  texts = [extract.normalise(option) for option in options]
+  texts = [normalise(option) for option in options]
   plain = _WRAPPED.sub(r'\1', answer.strip().strip('$')).strip()
-  own, bare = extract.normalise(answer.replace('$', '')), extract.normalise(plain)
+  own, bare = normalise(answer.replace('$', '')), normalise(plain)
   same = [letter for letter, text in zip(letters, texts) if text in (own, bare)]
   if len(same) > 1:  # 3 m and 3 cm
     size = units.measure(answer)
     same = [letter for letter in same if units.measure(options[letters.index(letter)]) == size]
   match = _LETTER.fullmatch(plain)
   if match and match[1].upper() in letters:
-    letter, rest = match[1].upper(), extract.normalise(match[2]) if match[2].strip(' .') else ''
+    letter, rest = match[1].upper(), normalise(match[2]) if match[2].strip(' .') else ''
     if not rest and same in ([], [letter]):  # 'C' may itself be an option's text: then it names two
       return letter
     if rest and rest == texts[letters.index(letter)]:
@@ -45,11 +45,11 @@ def letter_of(answer: str, choices: list[str]) -> str | None:
   return same[0] if len(same) == 1 and not (match and not match[2] and match[1].upper() in letters) else None
 
 
-def verify(response: str, gold: str, choices: list[str]) -> Verdict:
-  """Judges a response to a multiple-choice problem.
+def judge(answer: str | None, gold: str, choices: list[str]) -> Verdict:
+  """Judges an answer to a multiple-choice problem.
 
   Args:
-    response: the model's whole text, its answer in the last box (see extract.answer_text).
+    answer: see extract.answer_of; None is no answer.
     gold: the right option's letter.
     choices: the options' texts, A first.
   Raises:
@@ -59,7 +59,6 @@ def verify(response: str, gold: str, choices: list[str]) -> Verdict:
   gold = gold.strip().strip('().').upper()
   if len(gold) != 1 or gold not in letters:
     raise ValueError(f'the answer of a row with {len(choices)} choices is a letter from {letters!r}, not {gold!r}')
-  answer = extract.answer_text(response)
   if answer is None:
     return NO_ANSWER
   return EQUAL if letter_of(answer, choices) == gold else DIFFERENT

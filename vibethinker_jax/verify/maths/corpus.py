@@ -4,7 +4,6 @@ from __future__ import annotations
 import argparse
 import collections
 import json
-import sys
 
 from vibethinker_jax.verify.pool import Pool
 
@@ -89,7 +88,3 @@ def main() -> int:
     parser.error('give --pairs=FILE or --hacks=FILE')
   status = pairs(options.pairs, options.workers) if options.pairs else 0
   return (hacks(options.hacks, options.workers) if options.hacks else 0) or status
-
-
-if __name__ == '__main__':
-  sys.exit(main())

@@ -12,8 +12,9 @@ import zlib
 from latex2sympy2_extended.latex2sympy2 import ConversionConfig, NormalizationConfig, _Latex2Sympy, normalize_latex
 import sympy
 
-from vibethinker_jax.verify.maths import closed, compare, exact, extract, plain, units
-from vibethinker_jax.verify.maths.answers import MIN_DIGITS, interval
+from vibethinker_jax.verify.maths import closed, compare, exact, plain, units
+from vibethinker_jax.verify.maths.normal import normalise, strip_quantifier, unphrased
+from vibethinker_jax.verify.maths.numbers import MIN_DIGITS, interval
 
 _NORMAL = NormalizationConfig(basic_latex=True, units=False, malformed_operators=True, nits=True, boxed='none')
 _CASE = ConversionConfig(lowercase_symbols=False)
@@ -84,8 +85,8 @@ _SAME_NAME = re.compile(r'(?:^|,)\s*([A-Za-z])(?:_\{?\d+\}?)?\s*=')
 def _clean(text: str) -> str:
   """What the parser is given: plain spellings as LaTeX, units off, degrees as numbers."""
   text = plain.fonts(plain.ascii_text(text)).strip().strip('$').rstrip('.,; ')
-  text = extract.unphrased(text)
-  text = units.strip_unit(extract.strip_quantifier(text))
+  text = unphrased(text)
+  text = units.strip_unit(strip_quantifier(text))
   text = plain.latex(text.replace('\\$', '').replace('$', ''))
   text = re.sub(r'\\left\s*\\langle|\\langle', '(', text).replace('\\right\\rangle', ')').replace('\\rangle', ')')
   text = re.sub(r'\\(max|min|gcd|lcm)\s*(?:\\left\s*)?\\\{(.*?)(?:\\right\s*)?\\\}', r'\\\1(\2)', text)
@@ -109,7 +110,7 @@ _SIGN = re.compile(r'\\pm(?![A-Za-z])\s*')
 
 def _opaque_divisor(match) -> str:
   """gcd(m,n) of variables as a name of its own: the parser takes it for a gcd of polynomials, which is 1."""
-  arguments = ','.join(sorted(extract.normalise(part) for part in match[2].split(',')))
+  arguments = ','.join(sorted(normalise(part) for part in match[2].split(',')))
   digits = str(zlib.crc32(arguments.encode()))
   return f'\\text{{{match[1]}{digits.translate(str.maketrans("0123456789", "ghijklmnop"))}}}'
 
@@ -206,8 +207,8 @@ def _approximations(answer: str, gold: str) -> str | None:
 def _intervals(text: str) -> str:
   r"""'x\le0 or 1/2<x\le1' -> '(-\infty,0]\cup(1/2,1]'."""
   parts = _UNION.split(text)
-  bounds = [interval(extract.normalise(part)) for part in parts]
-  if len(parts) > 1 and any(bound != extract.normalise(part) for bound, part in zip(bounds, parts)):
+  bounds = [interval(normalise(part)) for part in parts]
+  if len(parts) > 1 and any(bound != normalise(part) for bound, part in zip(bounds, parts)):
     return '\\cup '.join(bound.replace('@', ' ') for bound in bounds)
   return text
 
@@ -266,7 +267,7 @@ def equal(answer: str, gold: str) -> bool:
   """Whether an extracted answer is equal to the gold answer.
 
   Args:
-    answer: content of the box, already capped and checked by math.fast_verdict.
+    answer: content of the box, already capped and checked by answers.at_once.
     gold: the right answer.
   Returns:
     True if equal, see compare.py and exact.py. Whatever the libraries raise on odd text counts as not equal, also

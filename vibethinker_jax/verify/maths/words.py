@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from vibethinker_jax.verify.maths import extract, plain
+from vibethinker_jax.verify.maths import normal, plain
 
 _EMPTY = frozenset('''\\emptyset \\varnothing \\{\\} {} nosolution nosolutions norealsolution norealsolutions nosuchsolution
   none noroots norealroots nosuchvalue nosuchvalues nosuchnumber nosuchnumbers novalues novalue doesnotexist donotexist dne
@@ -80,7 +80,7 @@ def option(answer: str, gold: str) -> str | tuple[str, str] | None:
   if not re.search(r'[A-J][).:]|hoice|ption', answer + gold):
     return None
   answer, gold = plain.fonts(answer).strip('$ '), plain.fonts(gold).strip('$ ')
-  answer = extract.unphrased(answer)
+  answer = normal.unphrased(answer)
   mine, its = ((m[1] or m[2], m.end()) if (m := _OPTION.match(text)) else None for text in (answer, gold))
   letter = re.fullmatch(r'(?:\\text\s*\{)?\s*([A-J])\s*\}?', answer)
   if its and its[1] < len(gold):

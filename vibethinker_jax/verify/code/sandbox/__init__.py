@@ -1,0 +1,1 @@
+"""Runs model-written programs under seccomp and resource limits."""
