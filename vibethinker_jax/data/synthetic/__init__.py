@@ -8,7 +8,7 @@ import hashlib
 import random
 
 from vibethinker_jax.data.synthetic import algebra, calculus, code, geometry, statistics
-from vibethinker_jax.data.synthetic.problem import DOMAINS, LEVELS, MATHS, Draft
+from vibethinker_jax.data.synthetic.problem import DOMAINS as DOMAINS, LEVELS as LEVELS, MATHS as MATHS, Draft
 
 TEMPLATES = {'algebra': algebra.TEMPLATES, 'geometry': geometry.TEMPLATES, 'calculus': calculus.TEMPLATES,
              'statistics': statistics.TEMPLATES, 'code': code.TEMPLATES}
