@@ -74,10 +74,12 @@ def judge(part: str, row: dict, seconds: float = answers.SLOW) -> Verdict:
     return at_once(part, row) or judge(part, row, seconds)
   if 'tests' in row:
     return programs.verify(part, row['tests'])
-  verdict = answers.judge(part, row['answer'], seconds)
-  for answer in row.get('accepted_answers') or ():
+  if not row.get('accepted_answers'):
+    return answers.compared(part, row['answer'], seconds)
+  verdict = answers.at_once(part, row['answer']) or answers.compared(part, row['answer'], seconds)
+  for answer in map(str, row.get('accepted_answers') or ()):
     if verdict.status == 'correct':
       break
-    other = answers.judge(part, str(answer), seconds)
+    other = answers.at_once(part, answer) or answers.compared(part, answer, seconds)
     verdict = other if other.status == 'correct' or other.reason == 'timeout' else verdict
   return verdict

@@ -1,6 +1,6 @@
 r"""Whether an answer is the gold one.
 
-  judge('\\frac{84}{2}', '42') == Verdict('correct', 'equal')
+  at_once('\\frac{84}{2}', '42') == Verdict('correct', 'equal')
 
 Three steps, cheapest first: normalised strings and exact rationals (microseconds, decides ~90% of real
 outputs); rules that refuse what must never be evaluated; math-verify (symbolic.py), in a process that can be killed.
@@ -183,19 +183,15 @@ def at_once(answer: str | None, gold: str) -> Verdict | None:
   return verdict
 
 
-def judge(answer: str | None, gold: str, seconds: float = SLOW) -> Verdict:
-  """Judges an answer, symbolically where it must be: in the main thread of a process that may be killed.
+def compared(answer: str, gold: str, seconds: float = SLOW) -> Verdict:
+  """Judges symbolically what `at_once` left open: in the main thread of a process that may be killed.
 
   Args:
     answer, gold: see at_once.
     seconds: of CPU at most, then TIMEOUT.
   Returns:
-    Verdict('correct', 'equal') or Verdict('wrong', reason); Verdict('invalid', 'no_gold') for a gold that is no answer.
-    Source: reliability.md, Maths verification.
+    Verdict('correct', 'equal') or Verdict('wrong', reason). Source: reliability.md, Maths verification.
   """
-  verdict = at_once(answer, gold)
-  if verdict is not None:
-    return verdict
   from vibethinker_jax.verify.maths import symbolic  # sympy: 0.5 s of import, only workers pay it
   try:
     with symbolic.cpu_seconds(seconds):
