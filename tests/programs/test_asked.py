@@ -101,7 +101,7 @@ def respond(stage, data):
 def of_command(path: str, preset: str, stage, tokenizer) -> list:
   """What `evaluate` asks of the same file (that its flags lead here: test_doors)."""
   model = stage_lib.Model(None, None, tokenizer)
-  chosen = sets.read(sources.DataOptions(path), preset, *((-1,) * 4 if preset else (4, 1.0, 0.95, 256)))
+  chosen = sets.read(sources.DataOptions(path), preset, sets.OF_PRESET if preset else sets.Protocol(4, 1.0, 0.95, 256))
   return tokens_of(lambda: collect.sample(model, chosen.name, chosen.rows, 1, SAMPLER, key=None, mesh=stage.mesh,
                                           journal=Journal(stage.directory / f'with{preset}'), pool=None))
 
