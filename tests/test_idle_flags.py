@@ -104,7 +104,7 @@ def test_every_flag_in_every_mode(command):
   answer = json.loads(done.stdout.splitlines()[-1])
   assert answer['unlisted'] == answer['unknown'] == []  # a new flag needs an entry in READ
   assert answer['modes'] == sorted(MODES[command])  # and a new mode one in MODES
-  for mode, flag, now, read, text in answer['found']:
+  for mode, flag, _, read, text in answer['found']:
     if read and (command, flag) != ('evaluate', 'train_fields'):
       assert text == 'READ', (mode, flag, text)
     else:

@@ -5,6 +5,7 @@ Layout: `<stage>/checkpoints/<step>/{params,train,extra}`. `params` alone is eno
 
 import asyncio
 import base64
+import functools
 import logging
 import pathlib
 import shutil
@@ -132,7 +133,7 @@ class Checkpoints:
       if hosts.first():
         logging.getLogger('vibethinker_jax').warning('checkpoint %s/%d is damaged (%s): trying the one before',
                                                      self._directory, step, reasons[0])
-      hosts.agreed(lambda: self._set_aside(step))
+      hosts.agreed(functools.partial(self._set_aside, step))
       self._manager.close()
       self._manager = _manager(self._directory, self._keep)
     return None

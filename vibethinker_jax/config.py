@@ -298,6 +298,11 @@ def write_json(path: pathlib.Path, values: Any) -> None:
     temporary.write_text(json.dumps(values, indent=1))
 
 
+def read_json(path: pathlib.Path) -> Any:
+  """What a JSON file holds; None if there is no such file."""
+  return json.loads(path.read_text()) if path.exists() else None
+
+
 def parse_flags(argv: list[str]) -> list[str]:
   """absl's parsing; a wrong flag, field or config file ends the process with one line that names it."""
   try:

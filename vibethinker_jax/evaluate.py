@@ -209,12 +209,12 @@ def read_sets(data: str) -> list[sets_lib.Set]:
     ValueError: presets that do not fit the files, or bad files.
   """
   given = lambda flag, default: flag.value if flag.value is not None else -1 if PRESET.value else default
-  protocol = given(SAMPLES, 4), given(TEMPERATURE, 1.0), given(TOP_P, 0.95), given(MAX_TOKENS, 256)
+  protocol = sets_lib.Protocol(given(SAMPLES, 4), given(TEMPERATURE, 1.0), given(TOP_P, 0.95), given(MAX_TOKENS, 256))
   options = sources.DataOptions('', prompt=PROMPT_FIELD.value, answer=ANSWER_FIELD.value, domain=DOMAIN_FIELD.value,
                                 system=SYSTEM.value, prefix=turns.LINE_END.sub('\n', PREFIX.value), wording=WORDING.value)
   if data == 'synthetic':
     return [sets_lib.synthetic_set(DOMAINS.value, PROBLEMS.value, SEED.value, tuple(map(int, LEVELS.value)),
-                                   tuple(TEMPLATES.value), *protocol, options)]
+                                   tuple(TEMPLATES.value), protocol, options)]
   entries = rows_lib.entries(data)
   for name in PRESET.value:
     presets.find(name)
@@ -222,7 +222,7 @@ def read_sets(data: str) -> list[sets_lib.Set]:
   if PRESET.value and len(PRESET.value) != len(files):
     raise ValueError(f'--preset names {len(PRESET.value)} protocols for {len(entries)} entries of --data: give one for '
                      'all, or one for each')
-  found = [sets_lib.read(options._replace(files=entry), preset, *protocol, LIMIT.value)
+  found = [sets_lib.read(options._replace(files=entry), preset, protocol, LIMIT.value)
            for entry, preset in zip(files, PRESET.value or [''] * len(files))]
   return distinct(found)
 
@@ -279,7 +279,8 @@ def rescore(output: pathlib.Path, pool: Pool) -> None:
     name = preset or sets_lib.name_of(RESPONSES.value)
     rows = stored.problems(inside)
     rows = presets.select(rows, presets.find(preset)) if preset else rows
-    chosen = [sets_lib.make(name, preset, inside, rows, 1, *((-1,) * 3 if preset else (1.0, 1.0, 0)))]
+    protocol = sets_lib.OF_PRESET if preset else sets_lib.Protocol(1, 1.0, 1.0, 0)
+    chosen = [sets_lib.make(name, preset, inside, rows, protocol._replace(samples=1))]
   count = None
   if TOKENIZER.value:
     encode = tokenizer_lib.load(TOKENIZER.value).encode

@@ -172,19 +172,22 @@ def run(config: dict, workdir: pathlib.Path, only: tuple[str, ...] = ()) -> None
     read_data(Stage('', workdir, workdir, config, recipe, mesh, pool), options, hosts.agreed(lambda: left))
     with jax.set_mesh(mesh):
       for name in (n for n in recipe.stages if not only or n in only):
-        if hosts.agreed(lambda: finished(workdir, name) is not None):
-          LOG.info('stage %s: done before', name)
-          continue
-        start = time.time()
-        hosts.agreed(lambda: config_lib.check_unchanged(
-            workdir / name / 'config.json', config[name], f'stage {name!r}'))
-        timeline.record(workdir / name, 'start')
-        stage = Stage(name, workdir / name, workdir, config, recipe, mesh, pool)
-        PROGRAMS[config[name]['program']].run(stage, options[name])
-        timeline.record(workdir / name, 'end')
-        LOG.info('stage %s: done in %.0f s', name, time.time() - start)
-        hosts.agreed(lambda: report.write(workdir, config), 'the report')
+        run_stage(Stage(name, workdir / name, workdir, config, recipe, mesh, pool), options[name])
   hosts.say(f'report: {workdir / "report.html"}')
+
+
+def run_stage(stage: Stage, options) -> None:
+  """Runs a stage that is not done, and writes the report."""
+  if hosts.agreed(lambda: finished(stage.workdir, stage.name) is not None):
+    LOG.info('stage %s: done before', stage.name)
+    return
+  start, config = time.time(), stage.config[stage.name]
+  hosts.agreed(lambda: config_lib.check_unchanged(stage.directory / 'config.json', config, f'stage {stage.name!r}'))
+  timeline.record(stage.directory, 'start')
+  PROGRAMS[config['program']].run(stage, options)
+  timeline.record(stage.directory, 'end')
+  LOG.info('stage %s: done in %.0f s', stage.name, time.time() - start)
+  hosts.agreed(lambda: report.write(stage.workdir, stage.config), 'the report')
 
 
 if __name__ == '__main__':

@@ -81,11 +81,12 @@ def answer(model: stage.Model, prompt: str, mesh) -> None:
       print(text[len(printed):], end='', flush=True)
     printed = text
 
+  request = engine.Request([chat.encode_prompt(model.tokenizer, row)], group=1)
   options = engine.Options(MAX_TOKENS.value, TEMPERATURE.value, TOP_P.value, slots=1, steps_per_call=4)
   responses = engine.generate(
-      model.config, model.params, [chat.encode_prompt(model.tokenizer, row)], 1, options,
-      key=jax.random.key(SEED.value), mesh=mesh, stop_ids=model.tokenizer.stop_ids,
-      vocab_size=model.tokenizer.vocab_size, on_tokens=show)
+      model.config, model.params, request, options, key=jax.random.key(SEED.value), mesh=mesh,
+      vocabulary=engine.Vocabulary(model.tokenizer.vocab_size, model.tokenizer.stop_ids),
+      callbacks=engine.Callbacks(on_tokens=show))
   hosts.say('' if responses.stopped_PG[0, 0] else f'\n[cut off at --max_tokens={MAX_TOKENS.value}]')
 
 

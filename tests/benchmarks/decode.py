@@ -50,8 +50,8 @@ def main(_):
     params = transformer.init(config, jax.random.key(0))
     for _ in range(2):  # the first compiles
       contacts.clear()
-      engine.generate(config, params, prompts, GROUP, options, key=jax.random.key(0), mesh=mesh, stop_ids=(),
-                      vocab_size=config.vocab_size, on_tokens=contact)
+      engine.generate(config, params, engine.Request(prompts, GROUP), options, key=jax.random.key(0), mesh=mesh,
+                      vocabulary=engine.Vocabulary(config.vocab_size, ()), callbacks=engine.Callbacks(on_tokens=contact))
   times = contacts['times'][1:-1]
   step = statistics.median(b - a for a, b in zip(times, times[1:])) / STEPS
   size = compute_dtype().itemsize

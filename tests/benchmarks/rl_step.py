@@ -19,6 +19,7 @@ import numpy as np
 import shapes
 
 from vibethinker_jax import sharding
+from vibethinker_jax.model import transformer
 from vibethinker_jax.rl import batch as batch_lib
 from vibethinker_jax.rl.loss import LossOptions, mgpo_loss, spread, weighted_advantages
 from vibethinker_jax.sampler import engine
@@ -47,7 +48,8 @@ def main(_):
   with jax.set_mesh(mesh):
     optimizer = optimizer_lib.adamw(1e-4, beta2=0.999, weight_decay=0.01)
     state = [state_lib.init(config, optimizer, mesh, key=jax.random.key(0))]
-    loss = functools.partial(mgpo_loss, config, options=loss_options, unroll=UNROLL.value, remat=REMAT.value)
+    execution = transformer.Execution(remat=REMAT.value, unroll=UNROLL.value)
+    loss = functools.partial(mgpo_loss, config, options=loss_options, execution=execution)
     shardings = jax.tree.map(lambda x: x.sharding, state[0].params)
     accumulate, apply = step_lib.jit_accumulate(shardings, loss), step_lib.jit_apply(state[0], optimizer)
     advantages = jax.jit(functools.partial(weighted_advantages, options=loss_options))
@@ -56,14 +58,14 @@ def main(_):
     def run():
       calls[0] += 1
       start = time.perf_counter()
-      out = engine.generate(config, state[0].params, prompts, GROUP.value, options, key=jax.random.key(calls[0]), mesh=mesh,
-                            stop_ids=(1,), vocab_size=config.vocab_size)
+      out = engine.generate(config, state[0].params, engine.Request(prompts, GROUP.value), options,
+                            key=jax.random.key(calls[0]), mesh=mesh, vocabulary=engine.Vocabulary(config.vocab_size, (1,)))
       sampled = time.perf_counter()
       on = np.arange(new) < out.lengths_PG[..., None]
       rewards = (((out.tokens_PGL % 2 == 0) & on).sum(-1) / out.lengths_PG > 0.5).astype(np.float32)
       advantages_PG, _, _ = advantages(rewards, out.lengths_PG, np.ones(rewards.shape, bool))
-      batches = batch_lib.rl_batches(prompts, out.tokens_PGL, out.logps_PGL, out.lengths_PG, np.ones(rewards.shape, bool),
-                                     micro_batch=MICRO.value, **rows)
+      groups = batch_lib.Groups(prompts, out.tokens_PGL, out.logps_PGL, out.lengths_PG, np.ones(rewards.shape, bool))
+      batches = batch_lib.rl_batches(groups, micro_batch=MICRO.value, **rows)
       total = None
       for arrays, count in batches:
         micros = jax.device_put(arrays)

@@ -26,14 +26,15 @@ def main(_):
   prompts = shapes.random_ids(config, shapes.PROMPTS, shapes.PROMPT_LENGTH).tolist()
   options = engine.Options(shapes.MAX_NEW, top_p=TOP_P.value, slots=SLOTS.value, steps_per_call=STEPS.value,
                            columns=shapes.PROMPT_LENGTH + shapes.MAX_NEW, prompt_columns=shapes.PROMPT_LENGTH)
+  vocabulary = engine.Vocabulary(config.vocab_size, shapes.stop_ids(config))
   calls, out = [0], []
   with jax.set_mesh(mesh):
     params = transformer.init(config, jax.random.key(0))
 
     def run():
       calls[0] += 1
-      out.append(engine.generate(config, params, prompts, shapes.GROUP, options, key=jax.random.key(calls[0]), mesh=mesh,
-                                 stop_ids=shapes.stop_ids(config), vocab_size=config.vocab_size))
+      out.append(engine.generate(config, params, engine.Request(prompts, shapes.GROUP), options,
+                                 key=jax.random.key(calls[0]), mesh=mesh, vocabulary=vocabulary))
 
     median, times = shapes.seconds(run, REPEATS.value)
   out = out[-REPEATS.value:]

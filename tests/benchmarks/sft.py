@@ -16,6 +16,7 @@ import numpy as np
 import shapes
 
 from vibethinker_jax import sharding
+from vibethinker_jax.model import transformer
 from vibethinker_jax.train import loss, optimizer as optimizer_lib, state as state_lib, step as step_lib
 
 SHAPE = flags.DEFINE_enum('shape', 'tiny', list(shapes.SHAPES), 'Model shape.')
@@ -35,10 +36,11 @@ def main(_):
            'segment_ids': jnp.ones(size, jnp.int32),
            'positions': jnp.asarray(np.broadcast_to(np.arange(LENGTH.value, dtype=np.int32), size))}
   with jax.set_mesh(mesh):
+    execution = transformer.Execution(remat=REMAT.value, unroll=UNROLL.value)
     optimizer = optimizer_lib.adamw(1e-4, beta2=0.999, weight_decay=0.01)
     state = [state_lib.init(config, optimizer, mesh, key=jax.random.key(0))]
     step = step_lib.jit_train_step(state[0], optimizer=optimizer, micro_batches=MICRO.value,
-                                   loss=functools.partial(loss.sft, config, unroll=UNROLL.value, remat=REMAT.value))
+                                   loss=functools.partial(loss.sft, config, execution=execution))
 
     def run():
       state[0], metrics = step(state[0], batch)

@@ -13,7 +13,7 @@ ROW = {'prompt': 'Add 1 and 1.', 'answer': '2', 'response': 'It is \\boxed{2}.',
 USER = {'role': 'user', 'content': 'Add 1 and 1.'}
 DOORS = {'sft': lambda options: sources.FileExamples(options)[0], 'rl': lambda options: sources.read_problems(options)[0],
          'filter': lambda options: next(sources.read_traces(options)),
-         'evaluate': lambda options: sets.read(options, '', 1, 1.0, 1.0, 8).rows[0]}
+         'evaluate': lambda options: sets.read(options, '', sets.Protocol(1, 1.0, 1.0, 8)).rows[0]}
 
 
 def system(text):
@@ -73,7 +73,7 @@ def test_options_of_a_wrong_kind(values, part):
 
 def test_a_preset_words_the_question_below_a_system_turn(write):
   options = DataOptions(write(ROW), system='Be terse.')
-  found = sets.read(options, 'aime24', -1, -1, -1, -1)
+  found = sets.read(options, 'aime24', sets.OF_PRESET)
   asked, user = found.rows[0]['prompt']
   assert asked == system('Be terse.') and user['content'].startswith('Add 1 and 1. ') and 'boxed' in user['content']
   assert found.rows[0]['problem'] == 'Add 1 and 1.'
@@ -82,7 +82,7 @@ def test_a_preset_words_the_question_below_a_system_turn(write):
 def test_what_is_asked_is_in_the_settings(write):
   path, settings = write(ROW), []
   for options in ({}, {'system': 'Be terse.'}, {'prefix': '<think>\n'}):
-    settings.append(sets.read(DataOptions(path, **options), '', 1, 1.0, 1.0, 8).settings())
+    settings.append(sets.read(DataOptions(path, **options), '', sets.Protocol(1, 1.0, 1.0, 8)).settings())
   assert [set(s) - set(settings[0]) for s in settings] == [set(), {'system'}, {'prefix'}]
   assert settings[0]['digest'] != settings[1]['digest'] and settings[2]['prefix'] == '<think>\n'
 

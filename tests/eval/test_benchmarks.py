@@ -1,6 +1,7 @@
 from concurrent.futures import Future
 import threading
 import time
+import types
 
 import jax
 import numpy as np
@@ -36,11 +37,11 @@ def test_verdicts_come_while_others_are_decoded(monkeypatch):
       threading.Timer(0.1, lambda: (done.append(text), future.set_result(Verdict('correct', 'equal')))).start()
       return future
 
-  def generate(*_, on_finished, **__):
-    on_finished(0, 1, [7])
+  def generate(*_, callbacks, **__):
+    callbacks.on_finished(0, 1, [7])
     time.sleep(0.3)
     assert done == ['<[7]']
-    on_finished(0, 0, [8])
+    callbacks.on_finished(0, 0, [8])
     return engine.Responses(np.array([[[8], [7]]]), None, np.ones((1, 2), int), *[np.ones((1, 2), bool)] * 2, 0)
 
   class Tokenizer:
@@ -50,8 +51,9 @@ def test_verdicts_come_while_others_are_decoded(monkeypatch):
   monkeypatch.setattr(benchmarks.engine, 'generate', generate)
   monkeypatch.setattr(benchmarks.chat, 'encode_prompt', lambda tokenizer, row: [1])
   monkeypatch.setattr(benchmarks.chat, 'opening', lambda tokenizer, row: '<')
-  scored = benchmarks.sample_and_verify(None, None, Tokenizer, [{'id': 'a', 'prompt': 'x'}], 2, None,
-                                        key=jax.random.key(0), mesh=None, pool=Pool())
+  model = types.SimpleNamespace(config=None, params=None, tokenizer=Tokenizer)
+  scored = benchmarks.sample_and_verify(model, [{'id': 'a', 'prompt': 'x'}], 2, None, key=jax.random.key(0), mesh=None,
+                                        pool=Pool())
   assert scored.texts_PG == [['<[8]', '<[7]']] and np.all(scored.correct_PG)
   decoding, waiting, overlapped = scored.seconds
   assert decoding >= 0.3 and waiting > 0.05 and overlapped > 0.09  # lower bounds: a slow machine only adds

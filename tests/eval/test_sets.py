@@ -14,7 +14,7 @@ def write(path, rows) -> str:
 
 
 def read(files, preset='', *protocol, **options):
-  return sets.read(sources.DataOptions(files, **options), preset, *(protocol or (-1, -1, -1, -1)))
+  return sets.read(sources.DataOptions(files, **options), preset, sets.Protocol(*protocol) if protocol else sets.OF_PRESET)
 
 
 def test_a_preset_says_how(tmp_path):

@@ -8,6 +8,7 @@ from vibethinker_jax.data import sources
 from vibethinker_jax.eval import sets, stored
 
 ROWS = [{'problem': 'What is 2+3?', 'answer': '5'}, {'problem': 'What is 2*3?', 'answer': '6', 'id': 'own'}]
+PROTOCOL = sets.Protocol(4, 1.0, 0.95, 8)
 
 
 def write(path, rows) -> str:
@@ -17,7 +18,7 @@ def write(path, rows) -> str:
 
 @pytest.fixture
 def maths(tmp_path):
-  return sets.read(sources.DataOptions(write(tmp_path / 'maths.jsonl', ROWS)), '', 4, 1.0, 0.95, 8)
+  return sets.read(sources.DataOptions(write(tmp_path / 'maths.jsonl', ROWS)), '', PROTOCOL)
 
 
 def read(tmp_path, maths, rows, options=sources.DataOptions(), **more):
@@ -63,7 +64,7 @@ def test_problems_in_the_file_itself(tmp_path):
 
 def test_a_response_names_its_problem_as_it_was_asked_or_bare(tmp_path):
   chat = [{'role': 'system', 'content': 's'}, {'role': 'user', 'content': 'What is 2+3?'}]
-  maths = sets.read(sources.DataOptions(write(tmp_path / 'maths.jsonl', [{'prompt': chat, 'answer': '5'}])), '', 4, 1.0, 0.95, 8)
+  maths = sets.read(sources.DataOptions(write(tmp_path / 'maths.jsonl', [{'prompt': chat, 'answer': '5'}])), '', PROTOCOL)
   asked = maths.rows[0]['prompt']
   assert asked[1]['content'] != chat[1]['content']
   found = read(tmp_path, maths, [{'prompt': p, 'output': 'a'} for p in (chat, asked, chat[1]['content'])])

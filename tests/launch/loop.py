@@ -45,7 +45,7 @@ def main(host: int, kind: str, limit: float) -> None:
         hosts.reach(f'step {step}')
         assert float(total(x)) == 32
         if watch.preempted(step):
-          hosts.say(f'saved {hosts.agreed(lambda: step)}')
+          hosts.say(f'saved {hosts.agreed(lambda step=step: step)}')
           raise watch.Preempted('loop', step)
         time.sleep(0.5)
     hosts.say(f'reached {step}')

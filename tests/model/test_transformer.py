@@ -183,8 +183,9 @@ def test_parity_logits_and_cache(pair, tokens):
 def test_parity_greedy_decoding_with_our_cache(pair, tokens, mesh1):
   config, params, model = pair
   prompts = [list(map(int, row[:n])) for row, n in zip(tokens, (L, 1, 5))]
-  ours = engine.generate(config, params, prompts, 1, engine.Options(max_tokens=9, temperature=0.0, slots=4),
-                         key=jax.random.key(0), mesh=mesh1, stop_ids=(), vocab_size=config.vocab_size)
+  ours = engine.generate(
+      config, params, engine.Request(prompts, 1), engine.Options(max_tokens=9, temperature=0.0, slots=4),
+      key=jax.random.key(0), mesh=mesh1, vocabulary=engine.Vocabulary(config.vocab_size, ()))
   for i, prompt in enumerate(prompts):
     theirs = model.generate(
         torch.tensor([prompt]), attention_mask=torch.ones(1, len(prompt), dtype=torch.long), max_new_tokens=9,
@@ -243,7 +244,8 @@ def test_positions_are_used(tiny, params, tokens):
 
 
 def squared(config, tokens, **options):
-  return lambda params: jnp.sum(transformer.hidden(config, params, tokens, **options) ** 2)
+  execution = transformer.Execution(**options)
+  return lambda params: jnp.sum(transformer.hidden(config, params, tokens, execution=execution) ** 2)
 
 
 @pytest.fixture(scope='module')
@@ -283,7 +285,8 @@ def test_unroll_unrolls(tiny, params, tokens):
 
 
 def test_dtype_of_activations(tiny, params, tokens):
-  low = jax.jit(lambda t: transformer.hidden(tiny, params, t, dtype=jnp.bfloat16))(tokens)
+  table = params['embedding'].astype(jnp.bfloat16)
+  low = jax.jit(lambda t: transformer.hidden(tiny, params, t, table=table))(tokens)
   high = jax.jit(lambda t: transformer.hidden(tiny, params, t))(tokens)
   assert (low.dtype, high.dtype) == (jnp.bfloat16, jnp.float32)
   assert 1e-4 < np.abs(low.astype(jnp.float32) - high).max() < 0.3
@@ -291,6 +294,6 @@ def test_dtype_of_activations(tiny, params, tokens):
 
 def test_errors(tiny, params, tokens):
   with pytest.raises(ValueError, match='remat.*attention_qkv'):
-    transformer.hidden(tiny, params, tokens, remat='all')
+    transformer.hidden(tiny, params, tokens, execution=transformer.Execution(remat='all'))
   with pytest.raises(ValueError, match='auto, xla, splash'):
-    transformer.hidden(tiny, params, tokens, attention='flash')
+    transformer.hidden(tiny, params, tokens, execution=transformer.Execution(attention='flash'))

@@ -57,8 +57,8 @@ def tokenizer():
 @pytest.fixture
 def stage(tmp_path, tokenizer, monkeypatch):
   """A stage of no recipe in particular, whose model samples nothing."""
-  def generate(config, params, prompts, *_, **__):
-    raise Asked([list(map(int, ids)) for ids in prompts])
+  def generate(config, params, request, *_, **__):
+    raise Asked([list(map(int, ids)) for ids in request.prompts])
 
   model = stage_lib.Model(types.SimpleNamespace(max_position_embeddings=0), None, tokenizer)
   monkeypatch.setattr(engine, 'generate', generate)
@@ -101,8 +101,8 @@ def respond(stage, data):
 def of_command(path: str, preset: str, stage, tokenizer) -> list:
   """What `evaluate` asks of the same file (that its flags lead here: test_doors)."""
   model = stage_lib.Model(None, None, tokenizer)
-  chosen = sets.read(sources.DataOptions(path), preset, *((-1,) * 4 if preset else (4, 1.0, 0.95, 256)))
-  return tokens_of(lambda: collect.sample(model, chosen.name, chosen.rows, 1, SAMPLER, key=None, mesh=stage.mesh,
+  chosen = sets.read(sources.DataOptions(path), preset, sets.OF_PRESET if preset else sets.Protocol(4, 1.0, 0.95, 256))
+  return tokens_of(lambda: collect.sample(model, chosen._replace(samples=1), SAMPLER, key=None, mesh=stage.mesh,
                                           journal=Journal(stage.directory / f'with{preset}'), pool=None))
 
 

@@ -39,7 +39,7 @@ def config(toy, tmp_path_factory):
           if name not in ('probe', 'merge', 'rl_math_16k', 'rl_math_32k', 'rl_code', 'evaluate')}
 
 
-def canned(config, params, tokenizer, rows, samples, options, *, key, **_):
+def canned(model, rows, samples, options, *, key, **_):
   """sample_and_verify without decoding: texts drawn by key and problem; of six samples the first five are right, the
   fifth of those cut off; one problem in five has no verdict for its first."""
   texts, stopped = [], np.ones((len(rows), samples), bool)
@@ -147,9 +147,9 @@ def test_a_restart_goes_on_and_gives_the_same(
   monkeypatch.setattr(main, 'Pool', toy.CoinPool)
   asked, scoring, score_chunk = [], [], distill._score_chunk
 
-  def counted(config, params, tokenizer, rows, *arguments, **named):
+  def counted(model, rows, *arguments, **named):
     asked.append(len(rows))
-    return canned(config, params, tokenizer, rows, *arguments, **named)
+    return canned(model, rows, *arguments, **named)
 
   monkeypatch.setattr(distill.benchmarks, 'sample_and_verify', counted)
   monkeypatch.setattr(distill, '_score_chunk', lambda *a: scoring.append(len(a[3])) or score_chunk(*a))
@@ -205,9 +205,9 @@ def test_sampling_is_of_the_teacher(toy, config, finished, tmp_path, monkeypatch
   (tmp_path / 'sft').symlink_to(finished / 'sft')
   seen, real = [], benchmarks.sample_and_verify
 
-  def watched(config, params, tokenizer, rows, *arguments, **named):
-    found = real(config, params, tokenizer, rows, *arguments, **named)
-    seen.append((float(jnp.sum(params['embedding'])), rows[0]['prompt'], found.texts_PG[0]))
+  def watched(model, rows, *arguments, **named):
+    found = real(model, rows, *arguments, **named)
+    seen.append((float(jnp.sum(model.params['embedding'])), rows[0]['prompt'], found.texts_PG[0]))
     return found
 
   monkeypatch.setattr(distill.benchmarks, 'sample_and_verify', watched)

@@ -71,12 +71,12 @@ def config(toy, base):
 @pytest.fixture
 def enter(toy, config, tmp_path, monkeypatch):
   """name of a stage -> the token ids of the prompts that it asks."""
-  def ask(config, params, prompts, *rest, **more):
-    raise Asked(prompts)
+  def ask(config, params, request, *rest, **more):
+    raise Asked(request.prompts)
 
-  def examples(sources, tokenizer, **more):
+  def examples(mixture, tokenizer, **more):
     found = []
-    for source in sources:
+    for source in mixture.sources:
       for i in range(len(source)):
         document = loader.encode(tokenizer, source[i])
         found.append(document['tokens'][:int(document['mask'].argmax()) + 1].tolist())
@@ -115,8 +115,8 @@ import sys
 from absl import app
 import vibethinker_jax.{name} as command
 from vibethinker_jax.sampler import engine
-def ask(config, params, prompts, *rest, **more):
-  print('ASKED', prompts)
+def ask(config, params, request, *rest, **more):
+  print('ASKED', request.prompts)
   raise SystemExit(0)
 engine.generate = ask
 sys.argv = [{name!r}, *sys.argv[1:]]

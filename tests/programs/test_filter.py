@@ -99,9 +99,9 @@ def restarted(toy, config, finished, tmp_path, monkeypatch, lines_left):
   monkeypatch.setattr(main, 'Pool', toy.CoinPool)
   chunks, sample = [], benchmarks.sample_and_verify
 
-  def counted(config, params, tokenizer, rows, *arguments, **named):
+  def counted(model, rows, *arguments, **named):
     chunks.append(len(rows))
-    return sample(config, params, tokenizer, rows, *arguments, **named)
+    return sample(model, rows, *arguments, **named)
 
   monkeypatch.setattr(filter_lib.benchmarks, 'sample_and_verify', counted)
   (tmp_path / 'sft').symlink_to(finished / 'sft')

@@ -20,7 +20,7 @@ def collect(monkeypatch):
   def run(correct_of, prompts, max_rounds=3, cursor=0, long2short=0.0, rehearsal=False):
     picked = []
 
-    def sample_and_verify(config, params, tokenizer, rows, samples, options, **_):
+    def sample_and_verify(model, rows, samples, options, **_):
       picked.append([row['id'] for row in rows])
       correct = np.array([np.arange(samples) < correct_of[row['id']] for row in rows])
       shape = (len(rows), samples)
@@ -35,9 +35,8 @@ def collect(monkeypatch):
     stage = types.SimpleNamespace(recipe=recipe, name='rl', mesh=None, pool=None)
     options = types.SimpleNamespace(prompts=prompts, max_rounds=max_rounds, group=GROUP, sampler=Options(2),
                                     loss=LossOptions(long2short=long2short), oversample=1.0, carry=0)
-    model = types.SimpleNamespace(config=None, params=None, tokenizer=None)
     rows = [{'id': i} for i in range(len(correct_of))]
-    rollout, cursor, carried = rollouts.collect(stage, options, model, rows, cursor, 0, rollouts.nothing(options))
+    rollout, cursor, carried = rollouts.collect(stage, options, None, rows, cursor, 0, rollouts.nothing(options))
     assert not carried.indices_P.size
     return rollout, cursor, picked
   return run

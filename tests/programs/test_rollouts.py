@@ -34,6 +34,11 @@ def model():
   return Model(config, params, Letters())
 
 
+def params_of(model, step):
+  """The policy of a step."""
+  return jax.tree.map(lambda x: x * (1 + step / 50), model.params)
+
+
 @pytest.fixture
 def steps(toy, model, monkeypatch):
   """(number of steps, options) -> [(Rollout, cursor, Carried)] of each, every step with another policy."""
@@ -47,10 +52,10 @@ def steps(toy, model, monkeypatch):
     options = types.SimpleNamespace(**dict(
         prompts=PROMPTS, group=GROUP, max_rounds=3, oversample=2.0, carry=2, loss=LossOptions(),
         sampler=engine.Options(T, slots=6, steps_per_call=2, columns=64, prompt_columns=8)) | changes)
-    step, cursor, carried = start or (0, 0, rollouts.nothing(options))
+    first, cursor, carried = start or (0, 0, rollouts.nothing(options))
     out = []
-    for step in range(step, step + count):
-      policy = model._replace(params=jax.tree.map(lambda x: x * (1 + step / 50), model.params))
+    for step in range(first, first + count):
+      policy = model._replace(params=params_of(model, step))
       out.append(rollouts.collect(stage, options, policy, rows, cursor, step, carried))
       _, cursor, carried = out[-1]
     return out
@@ -59,7 +64,7 @@ def steps(toy, model, monkeypatch):
 
 def logps(model, step, prompts, tokens, lengths):
   """Log-probabilities of the responses under the policy of a step, by whole forward passes."""
-  params = jax.tree.map(lambda x: x * (1 + step / 50), model.params)
+  params = params_of(model, step)
   out = np.zeros(tokens.shape)
   for p, g in np.ndindex(lengths.shape):
     m, n = len(prompts[p]), int(lengths[p, g])

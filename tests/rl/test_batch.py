@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from vibethinker_jax.rl.batch import pack, plan, plan_shared, rl_batches, row_lengths
+from vibethinker_jax.rl.batch import Groups, pack, plan, plan_shared, rl_batches, row_lengths
 
 P, G, T, ROW, MICRO, STEM = 5, 4, 10, 24, 3, 8
 LAYOUTS = {'plain': dict(row_lengths=(ROW,)), 'kinds': dict(row_lengths=(6, 12, ROW)),
@@ -28,7 +28,7 @@ def layout(request):
 
 @pytest.fixture(scope='module')
 def batches(groups, layout):
-  return rl_batches(*groups, micro_batch=MICRO, **LAYOUTS[layout])
+  return rl_batches(Groups(*groups), micro_batch=MICRO, **LAYOUTS[layout])
 
 
 def total(batches, name):
@@ -165,18 +165,18 @@ def test_shapes_and_types(batches, layout):
 def test_shared_prompts_take_fewer_positions(groups):
   prompts = [list(range(1, 9))] * P  # the responses are hardly longer
   count = {name: sum((arrays['segment_ids'] > 0).sum() for arrays, _ in rl_batches(
-      prompts, *groups[1:], micro_batch=MICRO, **LAYOUTS[name])) for name in ('plain', 'shared')}
+      Groups(prompts, *groups[1:]), micro_batch=MICRO, **LAYOUTS[name])) for name in ('plain', 'shared')}
   assert count['shared'] < 0.75 * count['plain']
 
 
 def test_nothing_to_train_on(groups, layout):
-  assert rl_batches(*groups[:4], np.zeros((P, G), bool), micro_batch=MICRO, **LAYOUTS[layout]) == []
+  assert rl_batches(Groups(*groups[:4], np.zeros((P, G), bool)), micro_batch=MICRO, **LAYOUTS[layout]) == []
 
 
 def test_too_long(groups):
   with pytest.raises(ValueError, match='row_length'):
-    rl_batches(*groups, row_lengths=(12,), micro_batch=1)
+    rl_batches(Groups(*groups), row_lengths=(12,), micro_batch=1)
   with pytest.raises(ValueError, match='hold the 7 of the longest'):
-    rl_batches(*groups, row_lengths=(24,), micro_batch=4, stem=6)
+    rl_batches(Groups(*groups), row_lengths=(24,), micro_batch=4, stem=6)
   with pytest.raises(ValueError, match='divide the row length 24'):
-    rl_batches(*groups, row_lengths=(24,), micro_batch=4, stem=9)
+    rl_batches(Groups(*groups), row_lengths=(24,), micro_batch=4, stem=9)

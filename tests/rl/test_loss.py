@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from vibethinker_jax.rl.advantage import group_advantages
-from vibethinker_jax.rl.batch import rl_batches
+from vibethinker_jax.rl.batch import Groups, rl_batches
 from vibethinker_jax.rl.loss import LossOptions, mgpo_loss, spread, weighted_advantages
 from vibethinker_jax.train import step as step_lib
 from vibethinker_jax.train.loss import token_scores
@@ -40,8 +40,8 @@ def groups():
 def batch(tiny, params, groups):
   """On-policy but for noise in the behaviour log-probabilities, so that some ratios leave [0.8, 1.2]."""
   prompts, tokens, lengths = groups
-  (batch, _), = rl_batches(prompts, tokens, np.zeros(tokens.shape, np.float32), lengths, np.ones((P, G), bool),
-                           row_lengths=(ROW,), micro_batch=12)
+  all_ = Groups(prompts, tokens, np.zeros(tokens.shape, np.float32), lengths, np.ones((P, G), bool))
+  (batch, _), = rl_batches(all_, row_lengths=(ROW,), micro_batch=12)
   batch = {name: jnp.asarray(x[0]) for name, x in batch.items()}
   logps = jax.jit(lambda p, b: token_scores(tiny, p, b)[0])(params, batch)
   noise = 0.3 * np.random.default_rng(1).normal(size=logps.shape)
@@ -64,15 +64,15 @@ def by_hand(tiny, params, batch, aggregation='sequence_mean', low=0.2, high=0.2,
   logp = np.asarray(jax.jit(lambda p, b: token_scores(tiny, p, b)[0])(params, batch), np.float64)
   b = {name: np.asarray(x) for name, x in batch.items()}
   total, tokens = {}, {}
-  for r, l in np.argwhere(b['mask']):
-    behaviour = b['policy_logps'][r, l] if cap else b['behaviour_logps'][r, l]
-    ratio, a = np.exp(logp[r, l] - behaviour), b['advantages'][r, l]
+  for r, i in np.argwhere(b['mask']):
+    behaviour = b['policy_logps'][r, i] if cap else b['behaviour_logps'][r, i]
+    ratio, a = np.exp(logp[r, i] - behaviour), b['advantages'][r, i]
     value = min(ratio * a, np.clip(ratio, 1 - low, 1 + high) * a)
     if cap:
-      value *= min(np.exp(b['policy_logps'][r, l] - b['behaviour_logps'][r, l]), cap)
-    d = b['reference_logps'][r, l] - logp[r, l]
+      value *= min(np.exp(b['policy_logps'][r, i] - b['behaviour_logps'][r, i]), cap)
+    d = b['reference_logps'][r, i] - logp[r, i]
     value -= kl * (np.exp(d) - d - 1)
-    name = int(b['responses'][r, l])
+    name = int(b['responses'][r, i])
     total[name], tokens[name] = total.get(name, 0) + value, tokens.get(name, 0) + 1
   if aggregation == 'token_mean':
     return -sum(total.values()), sum(tokens.values())
@@ -158,8 +158,8 @@ def update(tiny, params, groups, row_lengths, micro_batch, stem=0):
   loss = functools.partial(mgpo_loss, tiny, options=LossOptions())
   accumulate = step_lib.jit_accumulate(None, loss)
   total = None
-  for micros, count in rl_batches(prompts, tokens, logps, lengths, use, row_lengths=row_lengths,
-                                  micro_batch=micro_batch, stem=stem):
+  groups = Groups(prompts, tokens, logps, lengths, use)
+  for micros, count in rl_batches(groups, row_lengths=row_lengths, micro_batch=micro_batch, stem=stem):
     micros['advantages'] = spread(advantages, micros['responses'], micros['mask'])
     total = accumulate(total, params, micros, count)
   return total

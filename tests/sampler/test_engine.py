@@ -24,13 +24,12 @@ def prompts(vocab_size):
 def generate(tiny, params, prompts, mesh1, vocab_size):
   """engine.generate with defaults of these tests."""
 
-  def run(prompts=prompts, group=GROUP, mesh=mesh1, params=params, stop_ids=STOPS, key=0,
-          vocab_size=vocab_size, prompt_ids=None, response_offset=0, on_finished=lambda *_: None, earlier=None, wanted=None,
-          **options):
-    return engine.generate(tiny, params, prompts, group, engine.Options(**{**OPTIONS, **options}), mesh=mesh,
-                           key=jax.random.key(key), stop_ids=stop_ids, vocab_size=vocab_size,
-                           prompt_ids=prompt_ids, response_offset=response_offset, on_finished=on_finished, earlier=earlier,
-                           wanted=wanted)
+  def run(prompts=prompts, group=GROUP, mesh=mesh1, params=params, stop_ids=STOPS, key=0, prompt_ids=None, earlier=None,
+          on_finished=lambda *_: None, wanted=None, **options):
+    request = engine.Request(prompts, group, prompt_ids, earlier)
+    return engine.generate(tiny, params, request, engine.Options(**{**OPTIONS, **options}), mesh=mesh,
+                           key=jax.random.key(key), vocabulary=engine.Vocabulary(vocab_size, stop_ids),
+                           callbacks=engine.Callbacks(on_finished, wanted=wanted))
   return run
 
 
@@ -159,9 +158,10 @@ def test_just_enough_columns_with_default_prompt_columns(generate, base):
 
 
 @pytest.mark.slow
-def test_split_group(generate, base):
-  first, rest = generate(group=1), generate(group=2, response_offset=1)
-  same(engine.Responses(*(np.concatenate([a, b], axis=1) for a, b in zip(first[:5], rest[:5])), 0), base)
+def test_more_samples_are_added_to_earlier_ones(generate, base):
+  first = generate(group=1)
+  room = lambda x: np.zeros((len(x), GROUP - 1, *x.shape[2:]), x.dtype)
+  same(generate(earlier=engine.Responses(*(np.concatenate([x, room(x)], axis=1) for x in first[:5]), 0)), base)
 
 
 @pytest.mark.parametrize('sizes', [(1, 8, 1, 1), (2, 2, 2, 1)], ids=str)
@@ -219,8 +219,8 @@ def long_tail(tiny, mesh1, vocab_size):
   fifth."""
   zeros = jax.tree.map(jnp.zeros_like, transformer.shapes(tiny))
   run = lambda key, **options: engine.generate(
-      tiny, zeros, [[1, 2, 3]] * 8, 16, engine.Options(300, slots=8, steps_per_call=32, **options), mesh=mesh1,
-      key=jax.random.key(key), stop_ids=(1,), vocab_size=vocab_size)
+      tiny, zeros, engine.Request([[1, 2, 3]] * 8, 16), engine.Options(300, slots=8, steps_per_call=32, **options),
+      mesh=mesh1, key=jax.random.key(key), vocabulary=engine.Vocabulary(vocab_size, (1,)))
   return run, run(0)
 
 

@@ -15,7 +15,7 @@ N = 20_000
 
 @functools.partial(jax.jit, static_argnames=('temperature', 'top_p', 'vocab_size'))
 def sample(logits, keys, **options):
-  return sampling.sample(logits, keys, **options)
+  return sampling.sample(logits, keys, sampling.Distribution(**options))
 
 
 def keys_of(rows, seed=0):

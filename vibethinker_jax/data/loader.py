@@ -1,7 +1,7 @@
 """Packed SFT batches through Grain: mix, tokenise, pack with segment ids and restarted positions, batch, resume."""
 
 import logging
-from typing import Any, Sequence
+from typing import Any, NamedTuple, Sequence
 
 import grain
 from grain import experimental
@@ -18,6 +18,16 @@ SEED_STRIDE = 0x10001  # Grain adds the epoch to a source's seed: sources get se
 MOST_IN_A_ROW = 10_000  # too long: then it is a mistake, and the loader would search for ever
 TOO_LONG = ('error', 'drop')
 LOG = logging.getLogger('vibethinker_jax')
+
+
+class Mixture(NamedTuple):
+  """sources: random access, items {'prompt', 'response'}; each has epochs of its own. weights: of each source, what share
+  of the examples comes from it; needed where there are several."""
+  sources: Sequence[Any]
+  weights: Sequence[float] = ()
+
+  def sizes(self) -> list[int]:
+    return [len(source) for source in self.sources]
 
 
 def encode(tokenizer: Tokenizer, example: dict) -> dict:
@@ -55,17 +65,13 @@ class Batches:
       stream.set_state(state[str(s)])
 
 
-def sft_batches(sources: Sequence[Any], tokenizer: Tokenizer, *, batch_size: int, length: int, seed: int,
-                weights: Sequence[float] = (), shuffle: bool = True, too_long: str = 'error', streams: int = 1,
-                rows: Sequence[int] | None = None) -> Batches:
-  """Packed batches.
+def sft_batches(mixture: Mixture, tokenizer: Tokenizer, *, batch_size: int, length: int, seed: int,
+                too_long: str = 'error', streams: int = 1, rows: Sequence[int] | None = None) -> Batches:
+  """Packed batches; each epoch of a source has a deterministic order of its own.
 
   Args:
-    sources: random access, items {'prompt', 'response'}; each has epochs of its own.
     batch_size: rows of a batch, over all hosts.
     length: positions of a row, L.
-    weights: of each source, what share of the examples comes from it; needed where there are several.
-    shuffle: a new deterministic order in each epoch.
     too_long: what to do with an example that does not fit a row: 'error', or 'drop' with warnings that count them.
     streams: see Batches; batch_size is a multiple of it.
     rows: those that this host needs; default all.
@@ -80,6 +86,7 @@ def sft_batches(sources: Sequence[Any], tokenizer: Tokenizer, *, batch_size: int
   """
   if too_long not in TOO_LONG:
     raise ValueError(f'too_long={too_long!r}: choose from {", ".join(TOO_LONG)}')
+  sources, weights = mixture
   if len(weights or sources) != len(sources) or (len(sources) > 1 and not weights):
     raise ValueError(f'{len(sources)} sources with weights={tuple(weights)}: one weight for each is needed')
   if streams < 1 or batch_size % streams:
@@ -87,31 +94,28 @@ def sft_batches(sources: Sequence[Any], tokenizer: Tokenizer, *, batch_size: int
   rows = range(batch_size) if rows is None else rows
   per_stream = batch_size // streams
   needed = sorted({row // per_stream for row in rows})
-  return Batches({s: _stream(sources, tokenizer, length, seed, weights, shuffle, too_long, s, streams) for s in needed},
-                 per_stream, rows)
+  encoder = lambda: _Encoder(tokenizer, length, too_long == 'drop', sum(mixture.sizes()))
+  return Batches({s: _stream(mixture, encoder(), length, seed, s, streams) for s in needed}, per_stream, rows)
 
 
-def _stream(sources, tokenizer, length, seed, weights, shuffle, too_long, index, count) -> grain.DatasetIterator:
+def _stream(mixture: Mixture, encoder, length: int, seed: int, index: int, count: int) -> grain.DatasetIterator:
   """Packed rows of one stream."""
-  parts = [_share(source, (seed + i * SEED_STRIDE) % 2**32 if shuffle else None, index, count)
-           for i, source in enumerate(sources)]
-  examples = parts[0] if len(parts) == 1 else grain.MapDataset.mix(parts, weights)
-  examples = examples.map(_Encoder(tokenizer, length, too_long == 'drop', sum(map(len, sources))))
+  parts = [_share(source, (seed + i * SEED_STRIDE) % 2**32, index, count) for i, source in enumerate(mixture.sources)]
+  examples = parts[0] if len(parts) == 1 else grain.MapDataset.mix(parts, mixture.weights)
+  examples = examples.map(encoder)
   # One reading thread: on a laptop's two cores more of them only take time from XLA.
-  bins = min(PACKING_BINS, max(FEWEST_BINS, BIN_POSITIONS // length), sum(map(len, sources)))
+  bins = min(PACKING_BINS, max(FEWEST_BINS, BIN_POSITIONS // length), sum(mixture.sizes()))
   rows = experimental.BestFitPackIterDataset(
       examples.to_iter_dataset(grain.ReadOptions(num_threads=1, prefetch_buffer_size=64)),
       length_struct={'tokens': length, 'targets': length, 'mask': length}, num_packing_bins=bins, seed=seed)
   return iter(rows.map(_rename))
 
 
-def _share(source, seed: int | None, index: int, count: int) -> grain.MapDataset:
+def _share(source, seed: int, index: int, count: int) -> grain.MapDataset:
   """One stream's share of a source, repeated without end, in a new order in each epoch."""
   if len(source) < count:
     raise ValueError(f'{source!r} has {len(source)} examples for {count} streams')
-  examples = grain.MapDataset.source(source)
-  examples = examples if seed is None else examples.shuffle(seed=seed)
-  return examples[index::count].repeat()
+  return grain.MapDataset.source(source).shuffle(seed=seed)[index::count].repeat()
 
 
 class _Encoder:

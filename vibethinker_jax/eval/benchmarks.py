@@ -9,8 +9,6 @@ import zlib
 import numpy as np
 
 from vibethinker_jax.data.tokens import chat
-from vibethinker_jax.data.tokens.tokenizer import Tokenizer
-from vibethinker_jax.model.config import ModelConfig
 from vibethinker_jax.runtime import hosts, timeline
 from vibethinker_jax.sampler import engine
 from vibethinker_jax.verify.pool import Pool
@@ -34,6 +32,19 @@ class Scored(NamedTuple):
   texts_PG: list
   prompts: list
   seconds: tuple
+
+
+class Partial(NamedTuple):
+  """Of rollouts that need not start from nothing, or need not end.
+
+  Attributes:
+    earlier: responses that were begun, see engine.Request; those that ended are verified too.
+    enough: (correct_PG, valid_PG, ended_P) -> whether the responses that are still being sampled may be given up. Asked
+      at every contact with the device, of the verdicts of what had finished at the contact before: which responses these
+      are depends on tokens alone, not on how fast the verifier is.
+  """
+  earlier: engine.Responses | None = None
+  enough: Callable | None = None
 
 
 class _Clock:
@@ -64,19 +75,16 @@ def prompt_id(row: dict) -> int:
   return zlib.crc32(row['id'].encode())
 
 
-def sample_and_verify(config: ModelConfig, params, tokenizer: Tokenizer, rows: list[dict], samples: int,
-                      options: engine.Options, *, key, mesh, pool: Pool, response_offset: int = 0,
-                      earlier: engine.Responses | None = None, enough: Callable | None = None) -> Scored:
+def sample_and_verify(model, rows: list[dict], samples: int, options: engine.Options, *, key, mesh, pool: Pool,
+                      partial: Partial = Partial()) -> Scored:
   """Samples `samples` responses to every row and verifies them in the pool as they finish.
 
   With several processes each verifies the responses of its own devices; all get all verdicts.
 
   Args:
-    earlier: responses that were begun, see engine.generate; those that ended are verified too.
-    enough: (correct_PG, valid_PG, ended_P) -> whether the responses that are still being sampled may be given up. Asked
-      at every contact with the device, of the verdicts of what had finished at the contact before: which responses these
-      are depends on tokens alone, not on how fast the verifier is.
+    model: config, params, tokenizer. rows: with id, prompt (and prefix), and what judges.
   """
+  tokenizer, earlier = model.tokenizer, partial.earlier
   prompts = [chat.encode_prompt(tokenizer, row) for row in rows]
   openings = [chat.opening(tokenizer, row) for row in rows]
   texts = [[''] * samples for _ in rows]
@@ -95,15 +103,15 @@ def sample_and_verify(config: ModelConfig, params, tokenizer: Tokenizer, rows: l
   def wanted():
     status_PG = verdicts.known()
     ended_P = (status_PG != '').all(axis=1)
-    stop = enough(status_PG == 'correct', (status_PG != '') & (status_PG != 'invalid'), ended_P)
+    stop = partial.enough(status_PG == 'correct', (status_PG != '') & (status_PG != 'invalid'), ended_P)
     return ended_P | (not stop)
 
   start = time.perf_counter()
+  request = engine.Request(prompts, samples, [prompt_id(row) for row in rows], earlier)
+  callbacks = engine.Callbacks(on_finished, lambda *_: hosts.beat(), wanted if partial.enough else None)
   with timeline.phase('rollout'):
-    responses = engine.generate(
-        config, params, prompts, samples, options, key=key, mesh=mesh, stop_ids=tokenizer.stop_ids,
-        vocab_size=tokenizer.vocab_size, prompt_ids=[prompt_id(row) for row in rows], response_offset=response_offset,
-        earlier=earlier, wanted=wanted if enough else None, on_finished=on_finished, on_tokens=lambda *_: hosts.beat())
+    responses = engine.generate(model.config, model.params, request, options, key=key, mesh=mesh, callbacks=callbacks,
+                                vocabulary=engine.Vocabulary(tokenizer.vocab_size, tokenizer.stop_ids))
   decoded, overlapped = time.perf_counter(), clock.seconds()
   verdicts.gather(list(verdicts.futures))
   for p, g in np.argwhere(responses.lengths_PG > 0):

@@ -11,15 +11,17 @@ import numpy as np
 from vibethinker_jax.data.tokens import chat
 from vibethinker_jax.eval import benchmarks
 from vibethinker_jax.eval.journal import Journal
+from vibethinker_jax.eval.sets import Set
 from vibethinker_jax.runtime import hosts, timeline
 from vibethinker_jax.sampler import engine
 from vibethinker_jax.verify.verdict import Verdict
 
 
-def missing(name: str, rows: list[dict], samples: int, journal: Journal) -> list[tuple[int, int]]:
+def missing(chosen: Set, journal: Journal) -> list[tuple[int, int]]:
   """(row, sample) pairs of a set that are not in the journal of host 0, in the order of the problems."""
   found = hosts.agreed(lambda: [
-      (p, g) for p, row in enumerate(rows) for g in range(samples) if (name, row['id'], g) not in journal.known])
+      (p, g) for p, row in enumerate(chosen.rows) for g in range(chosen.samples)
+      if (chosen.name, row['id'], g) not in journal.known])
   return [(p, g) for p, g in found]
 
 
@@ -36,26 +38,26 @@ def check_room(config, prompts: list[list[int]], max_tokens: int) -> None:
                      f'{max(1, config.max_position_embeddings - longest)} or less')
 
 
-def collect(model, chosen: list, directory: pathlib.Path, samplers: dict[str, engine.Options], *, key, mesh, pool,
+def collect(model, chosen: list[Set], directory: pathlib.Path, samplers: dict[str, engine.Options], *, key, mesh, pool,
             progress: Callable) -> tuple[Journal, dict]:
   """Samples what an evaluation lacks of its sets.
 
   Args:
-    model: config, params, tokenizer. chosen: sets (eval.sets.Set). directory: of the journal.
+    model: config, params, tokenizer. directory: of the journal.
     samplers: of each set by its name. progress: (all responses, those that are there) -> a progress bar.
 
   Returns:
     The journal (host 0's; others write to nowhere) and the verdicts under way, see `sample`.
   """
   journal = Journal(directory, writes=hosts.first())
-  lacking = sum(len(missing(s.name, s.rows, s.samples, journal)) for s in chosen)
+  lacking = sum(len(missing(s, journal)) for s in chosen)
   total = sum(s.samples * len(s.rows) for s in chosen)
   bar, futures = progress(total, total - lacking), {}
   if lacking:
     journal.start(devices=mesh.size, device=jax.devices()[0].device_kind, slots=samplers[chosen[0].name].slots)
   try:
     for s in chosen:
-      futures |= sample(model, s.name, s.rows, s.samples, samplers[s.name], key=key, mesh=mesh, journal=journal, pool=pool,
+      futures |= sample(model, s, samplers[s.name], key=key, mesh=mesh, journal=journal, pool=pool,
                         on_response=lambda tokens: bar.update(1))
   finally:
     bar.close()
@@ -65,52 +67,53 @@ def collect(model, chosen: list, directory: pathlib.Path, samplers: dict[str, en
   return journal, futures
 
 
-def sample(model, name: str, rows: list[dict], samples: int, options: engine.Options, *, key, mesh, journal: Journal,
-           pool, on_response=lambda tokens: None) -> dict:
+def sample(model, chosen: Set, options: engine.Options, *, key, mesh, journal: Journal, pool,
+           on_response=lambda tokens: None) -> dict:
   """Samples every missing response of a set in one call of the engine; each is in the journal as soon as it ends.
 
   A response depends on its problem's id and its number alone, so those that are sampled after a kill, or because more
   are wanted, are the ones that an undisturbed evaluation has.
 
   Args:
-    model: config, params, tokenizer. rows: with id, prompt (and prefix), and what judges.
+    model: config, params, tokenizer.
     on_response: told each one's tokens.
 
   Returns:
     {(set, id, sample): Future of the verdict}: verified while others are decoded, each by the host that sampled it.
   """
-  wanted, futures = set(missing(name, rows, samples, journal)), {}
+  wanted, futures = set(missing(chosen, journal)), {}
   if not wanted:
     return futures
   lacking = sorted({p for p, _ in wanted})
-  there_PG = np.array([[(p, g) not in wanted for g in range(samples)] for p in lacking])
+  there_PG = np.array([[(p, g) not in wanted for g in range(chosen.samples)] for p in lacking])
   nothing = np.zeros((*there_PG.shape, 0))  # the tokens of what is there are not needed
   earlier = engine.Responses(nothing, nothing, there_PG.astype(np.int32), there_PG, there_PG, 0)
   stops = set(model.tokenizer.stop_ids)
 
-  chosen = [rows[p] for p in lacking]
-  openings = [chat.opening(model.tokenizer, row) for row in chosen]
+  rows = [chosen.rows[p] for p in lacking]
+  openings = [chat.opening(model.tokenizer, row) for row in rows]
 
   def keep(i, g, tokens) -> str:
     text = openings[i] + model.tokenizer.decode(tokens)
-    journal.append({'set': name, 'id': rows[lacking[i]]['id'], 'sample': g, 'response': text, 'tokens': len(tokens),
+    journal.append({'set': chosen.name, 'id': rows[i]['id'], 'sample': g, 'response': text, 'tokens': len(tokens),
                     'cut_off': int(tokens[-1]) not in stops})
     on_response(len(tokens))
     return text
 
   def on_finished(i, g, tokens):
-    row, text = rows[lacking[i]], keep(i, g, tokens)
-    futures[name, row['id'], g] = pool.submit(text, row)
+    futures[chosen.name, rows[i]['id'], g] = pool.submit(keep(i, g, tokens), rows[i])
 
+  request = engine.Request(prompts(model.tokenizer, rows), chosen.samples, [benchmarks.prompt_id(row) for row in rows],
+                           earlier)
   with timeline.phase('rollout'):
     responses = engine.generate(
-        model.config, model.params, prompts(model.tokenizer, chosen), samples, options, key=key, mesh=mesh,
-        stop_ids=model.tokenizer.stop_ids, vocab_size=model.tokenizer.vocab_size, earlier=earlier,
-        prompt_ids=[benchmarks.prompt_id(row) for row in chosen], on_finished=on_finished, on_tokens=lambda *_: hosts.beat())
+        model.config, model.params, request, options, key=key, mesh=mesh,
+        vocabulary=engine.Vocabulary(model.tokenizer.vocab_size, model.tokenizer.stop_ids),
+        callbacks=engine.Callbacks(on_finished, lambda *_: hosts.beat()))
   if hosts.count() == 1:
     return futures
   for i, g in np.argwhere(~there_PG):
-    if (name, chosen[i]['id'], int(g)) not in futures:  # another host's
+    if (chosen.name, rows[i]['id'], int(g)) not in futures:  # another host's
       keep(int(i), int(g), responses.tokens_PGL[i, g, :responses.lengths_PG[i, g]])
   return told(futures)
 

@@ -17,6 +17,21 @@ from vibethinker_jax.data.files import rows as rows_lib
 SUBJECT = 'subject|type|subfield|category|difficulty'  # where a set has no domain
 
 
+class Protocol(NamedTuple):
+  """How a set is asked; what is negative is as its preset has it.
+
+  Attributes:
+    samples: responses to each problem. temperature, top_p, max_tokens: how they are sampled (sampler.engine.Options).
+  """
+  samples: int
+  temperature: float
+  top_p: float
+  max_tokens: int
+
+
+OF_PRESET = Protocol(-1, -1, -1, -1)
+
+
 class Set(NamedTuple):
   """A set to evaluate on.
 
@@ -72,9 +87,8 @@ def digest(values) -> str:
   return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def read(options: sources.DataOptions, preset: str, samples: int, temperature: float, top_p: float, max_tokens: int,
-         limit: int = 0) -> Set:
-  """A set of files; what is negative is the preset's.
+def read(options: sources.DataOptions, preset: str, protocol: Protocol, limit: int = 0) -> Set:
+  """A set of files.
 
   Args:
     options: which files and fields. limit: so many problems from the start of the set, 0 is all.
@@ -85,8 +99,7 @@ def read(options: sources.DataOptions, preset: str, samples: int, temperature: f
   rows = sources.read_problems(options)
   if preset:
     rows = presets.select(rows, presets.find(preset))
-  return make(preset or name_of(options.files), preset, options, rows[:limit or None], samples, temperature, top_p,
-              max_tokens)
+  return make(preset or name_of(options.files), preset, options, rows[:limit or None], protocol)
 
 
 def name_of(files: str) -> str:
@@ -95,8 +108,7 @@ def name_of(files: str) -> str:
   return re.sub(r'\.(gz|jsonl?|[ct]sv|parquet|array_?record)\b', '', name, flags=re.IGNORECASE) or 'set'
 
 
-def make(name: str, preset: str, options: sources.DataOptions, rows: list[dict], samples: int, temperature: float,
-         top_p: float, max_tokens: int) -> Set:
+def make(name: str, preset: str, options: sources.DataOptions, rows: list[dict], protocol: Protocol) -> Set:
   """A set of rows as sources.read_problems gives them."""
   wanted = presets.find(preset) if preset else None
   seen, prepared = collections.Counter(), []
@@ -105,17 +117,16 @@ def make(name: str, preset: str, options: sources.DataOptions, rows: list[dict],
     row = row | {'id': row['id'] if seen[row['id']] == 1 else f'{row["id"]}#{seen[row["id"]]}'}
     asked = presets.prompt(row, wanted.kind) if wanted and not options.prompt else row['prompt']
     prepared.append(row | {'problem': bare(row), 'prompt': asked, 'subject': subject(row, options)})
-  chosen = lambda given, name: given if given >= 0 else getattr(wanted, name)
-  return Set(name, preset, options.files, prepared, chosen(samples, 'samples'), chosen(temperature, 'temperature'),
-             chosen(top_p, 'top_p'), chosen(max_tokens, 'max_tokens'), options.system, options.prefix)
+  chosen = (given if given >= 0 else getattr(wanted, field) for field, given in protocol._asdict().items())
+  return Set(name, preset, options.files, prepared, *chosen, options.system, options.prefix)
 
 
-def synthetic_set(domains, count: int, seed: int, levels: tuple, templates: tuple, samples: int, temperature: float,
-                  top_p: float, max_tokens: int, options: sources.DataOptions = sources.DataOptions()) -> Set:
+def synthetic_set(domains, count: int, seed: int, levels: tuple, templates: tuple, protocol: Protocol,
+                  options: sources.DataOptions) -> Set:
   """Held-out synthetic problems; of the options, system and prefix count."""
   rows = [turns.asked(row, row, options) for domain in domains
           for row in synthetic.problems(domain, 'evaluate', count, seed, levels, templates)]
-  return make('synthetic', '', options._replace(files='synthetic'), rows, samples, temperature, top_p, max_tokens)
+  return make('synthetic', '', options._replace(files='synthetic'), rows, protocol)
 
 
 def bare(row: dict) -> str:

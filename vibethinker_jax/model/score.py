@@ -130,8 +130,7 @@ def _forward(x_BLD, head, targets_BL, chunk, tied):
       return None, (picked - lse, lse - mean, lse)
 
     _, out = jax.lax.scan(one, None, tuple(_chunks(chunk, V, x, targets)))
-    b, l = targets.shape
-    return tuple(o.reshape(-1)[:b * l].reshape(b, l) for o in out)
+    return tuple(o.reshape(-1)[:targets.size].reshape(targets.shape) for o in out)
 
   head_spec = _COPIES if own else _HEAD[tied]
   logp, entropy, lse = _map(local, (_ROWS, head_spec, _ROWS), (_ROWS,) * 3)(x_BLD, head, targets_BL)

@@ -6,7 +6,7 @@ plain nested dict:
   o [N, H, h, D]; gate, up [N, D, F]; down [N, F, D]; of Qwen3 also q_norm, k_norm [N, h] and no biases.
 """
 
-from typing import Any, Callable
+from typing import Callable, NamedTuple
 
 import flax.linen as nn
 import jax
@@ -25,6 +25,34 @@ REMAT_POLICIES = {
     'attention': jax.checkpoint_policies.save_only_these_names('attention'),
     'attention_qkv': jax.checkpoint_policies.save_only_these_names('attention', 'qkv'),
 }
+
+
+class Packing(NamedTuple):
+  """Which positions of a row belong together.
+
+  Attributes:
+    positions_BL: int32 rotary positions, restarting in each packed segment; default 0..L-1.
+    segment_ids_BL: int32, see attention.attention; default one segment a row.
+    prefix_BX: int32; all positions of row b also attend to the positions prefix_BX[b] of this batch, counted through
+      (row * L + column); -1 is none. They start at a multiple of X, which divides L. This is how responses share the
+      prompt that stands in another row.
+  """
+  positions_BL: jax.Array | None = None
+  segment_ids_BL: jax.Array | None = None
+  prefix_BX: jax.Array | None = None
+
+
+class Execution(NamedTuple):
+  """How the layers are computed; what they compute is the same.
+
+  Attributes:
+    attention: by name, see attention.attention.
+    remat: a name of REMAT_POLICIES.
+    unroll: the layers are unrolled instead of scanned (faster on CPU for few layers, slower to compile).
+  """
+  attention: str = 'auto'
+  remat: str = 'none'
+  unroll: bool = False
 
 
 def rms_norm(x, scale, eps: float):
@@ -133,24 +161,15 @@ def head_weight(config: ModelConfig, params: dict) -> jax.Array:
   return params['embedding'].T if config.tie_word_embeddings else params['head']
 
 
-def hidden(config: ModelConfig, params: dict, tokens_BL, positions_BL=None, segment_ids_BL=None, *,
-           attention: str = 'auto', remat: str = 'none', unroll: bool = False, dtype: Any = None,
-           keep_kv: bool = False, prefix_BX=None, table=None):
+def hidden(config: ModelConfig, params: dict, tokens_BL, packing: Packing = Packing(),
+           execution: Execution = Execution(), *, table=None, keep_kv: bool = False):
   """Final normalised hidden states.
 
   Args:
     tokens_BL: int32 token ids.
-    positions_BL: int32 rotary positions, restarting in each packed segment; default 0..L-1.
-    segment_ids_BL: int32, see attention.attention; default one segment a row.
-    attention: by name, see attention.attention.
-    remat: a name of REMAT_POLICIES.
-    unroll: unroll the layers instead of scanning them (faster on CPU for few layers, slower to compile).
-    dtype: of the activations; default `compute_dtype()`.
+    table: the embedding in the dtype of the activations, as sharding.lookup takes it; default that of `params` in
+      `compute_dtype()`.
     keep_kv: return the rotated keys and the values of each layer as well (prefill).
-    prefix_BX: int32; all positions of row b also attend to the positions prefix_BX[b] of this batch, counted through
-      (row * L + column); -1 is none. They start at a multiple of X, which divides L. This is how responses share the
-      prompt that stands in another row.
-    table: the embedding in the dtype of the activations, as sharding.lookup takes it; default that of `params`.
 
   Returns:
     x_BLD, or (x_BLD, (k_NBLKh, v_NBLKh)) with keep_kv.
@@ -158,20 +177,20 @@ def hidden(config: ModelConfig, params: dict, tokens_BL, positions_BL=None, segm
   Raises:
     ValueError: unknown remat policy or attention.
   """
-  if remat not in REMAT_POLICIES:
-    raise ValueError(f'unknown remat policy {remat!r}; choose from {", ".join(REMAT_POLICIES)}')
+  if execution.remat not in REMAT_POLICIES:
+    raise ValueError(f'unknown remat policy {execution.remat!r}; choose from {", ".join(REMAT_POLICIES)}')
   B, L = tokens_BL.shape
-  dtype = dtype or compute_dtype()
+  positions_BL, segment_ids_BL, prefix_BX = packing
   if positions_BL is None:
     positions_BL = jnp.broadcast_to(jnp.arange(L), (B, L))
   if segment_ids_BL is None:
     segment_ids_BL = jnp.ones((B, L), jnp.int32)
   rope = rope_angles(config, positions_BL)
-  x = lookup(params['embedding'].astype(dtype) if table is None else table, tokens_BL)
+  x = lookup(params['embedding'].astype(compute_dtype()) if table is None else table, tokens_BL)
 
   def attend(q, k, v):
     prefix = None if prefix_BX is None else attention_lib.Prefix(slots(k), slots(v), prefix_BX >= 0)
-    o = attention_lib.attention(q, k, v, segment_ids_BL, attention, prefix=prefix)
+    o = attention_lib.attention(q, k, v, segment_ids_BL, execution.attention, prefix=prefix)
     return o, (k, v) if keep_kv else None
 
   def slots(z_BLKh):
@@ -182,16 +201,17 @@ def hidden(config: ModelConfig, params: dict, tokens_BL, positions_BL=None, segm
   def layer(x, layer_params):
     return Block(config).apply({'params': layer_params}, x, rope, attend)
 
-  if REMAT_POLICIES[remat] is not None:
-    layer = jax.checkpoint(layer, policy=REMAT_POLICIES[remat], prevent_cse=unroll)
-  x, kv = jax.lax.scan(layer, x, params['layers'], unroll=config.num_hidden_layers if unroll else 1)
+  if (policy := REMAT_POLICIES[execution.remat]) is not None:
+    layer = jax.checkpoint(layer, policy=policy, prevent_cse=execution.unroll)
+  x, kv = jax.lax.scan(layer, x, params['layers'], unroll=config.num_hidden_layers if execution.unroll else 1)
   x = rms_norm(x, params['final_norm'], config.rms_norm_eps)
   return (x, kv) if keep_kv else x
 
 
 def logits(config: ModelConfig, params: dict, tokens_BL, positions_BL=None, segment_ids_BL=None):
   """Float32 logits_BLV of whole sequences, for small inputs and tests (training never makes this array)."""
-  x = hidden(config, params, tokens_BL, positions_BL, segment_ids_BL, dtype=jnp.float32)
+  x = hidden(config, params, tokens_BL, Packing(positions_BL, segment_ids_BL),
+             table=params['embedding'].astype(jnp.float32))
   return jnp.einsum('BLD,DV->BLV', x, head_weight(config, params), preferred_element_type=jnp.float32)
 
 

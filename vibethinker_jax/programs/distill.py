@@ -183,8 +183,8 @@ def sample(stage: Stage, options: Options, problems: dict[str, dict[str, dict]])
         shown = True
       for rows in _chunks(left[job], options.chunk):
         scored = benchmarks.sample_and_verify(
-            teacher.config, teacher.params, teacher.tokenizer, rows, options.samples, options.sampler,
-            key=jax.random.fold_in(stage_key(stage), job), mesh=stage.mesh, pool=stage.pool)
+            teacher, rows, options.samples, options.sampler, key=jax.random.fold_in(stage_key(stage), job),
+            mesh=stage.mesh, pool=stage.pool)
         stopped = scored.responses.stopped_PG
         for p, row in enumerate(rows):
           right = scored.valid_PG[p] & scored.correct_PG[p]
@@ -238,9 +238,9 @@ def _score_chunk(student: Model, logps, placed, chunk: list[Encoded], options: O
   tokens = np.zeros((len(chunk), 1, lengths.max()), np.int32)
   for i, trace in enumerate(chunk):
     tokens[i, 0, :len(trace.tokens)] = trace.tokens
-  batches = batch_lib.rl_batches([trace.prompt for trace in chunk], tokens, np.zeros(tokens.shape, np.float32), lengths,
-                                 np.ones(lengths.shape, bool), row_lengths=(options.row_length,),
-                                 micro_batch=options.micro_batch)
+  groups = batch_lib.Groups([trace.prompt for trace in chunk], tokens, np.zeros(tokens.shape, np.float32), lengths,
+                            np.ones(lengths.shape, bool))
+  batches = batch_lib.rl_batches(groups, row_lengths=(options.row_length,), micro_batch=options.micro_batch)
   total = np.zeros(len(chunk))
   for packed, i in ((packed, i) for packed, count in batches for i in range(count)):
     rows = {name: x[i] for name, x in packed.items()}

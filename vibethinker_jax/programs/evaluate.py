@@ -4,7 +4,7 @@ Each model has a directory: responses.jsonl, where every response is kept as soo
 `python -m vibethinker_jax.evaluate`. Stopped and started again, only what is missing is sampled.
 """
 
-import json
+import functools
 import pathlib
 import time
 from typing import Iterator, Literal, NamedTuple
@@ -58,11 +58,12 @@ def run(stage: Stage, options: Options) -> dict:
   chosen, models, shown = problems(stage, options), {}, False
   for name in options.models:
     path = stage.directory / f'scores_{name}.json'
-    models[name] = hosts.agreed(lambda: json.loads(path.read_text()) if path.exists() else None)
+    models[name] = hosts.agreed(functools.partial(config_lib.read_json, path))
     if models[name] is None:
       journal, futures = respond(stage, options, name, chosen, show=not shown)
       shown = True
-      models[name] = hosts.agreed(lambda: score(stage, options, chosen, journal, futures, path), 'the verdicts')
+      judged = functools.partial(score, stage, options, chosen, journal, futures, path)
+      models[name] = hosts.agreed(judged, 'the verdicts')
   result = {'models': {name: scores['domains'] for name, scores in models.items()},
             'lengths': {name: scores['lengths'] for name, scores in models.items()},
             'seconds': round(time.time() - started, 1)}
@@ -76,7 +77,8 @@ def problems(stage: Stage, options: Options) -> sets.Set:
   rows = inputs.problems(stage, options.data, 'evaluate', stage.recipe.domains, options.levels, options.problems)
   data = inputs.resolve(stage, options.data) if options.data.files else options.data._replace(files='synthetic')
   sampler = options.sampler
-  return sets.make(stage.name, '', data, rows, options.samples, sampler.temperature, sampler.top_p, sampler.max_tokens)
+  protocol = sets.Protocol(options.samples, sampler.temperature, sampler.top_p, sampler.max_tokens)
+  return sets.make(stage.name, '', data, rows, protocol)
 
 
 def respond(stage: Stage, options: Options, name: str, chosen: sets.Set, show: bool = False) -> tuple[Journal, dict]:

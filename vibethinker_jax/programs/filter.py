@@ -125,8 +125,8 @@ def error_rates(stage: Stage, options: Options, model: Model, problems: dict[str
     for start in range(0, len(todo), options.chunk):
       chunk = todo[start:start + options.chunk]
       scored = benchmarks.sample_and_verify(
-          model.config, model.params, model.tokenizer, chunk, options.samples, options.sampler,
-          key=jax.random.fold_in(stage_key(stage), 0), mesh=stage.mesh, pool=stage.pool)
+          model, chunk, options.samples, options.sampler, key=jax.random.fold_in(stage_key(stage), 0),
+          mesh=stage.mesh, pool=stage.pool)
       for row, correct, valid in zip(chunk, scored.correct_PG, scored.valid_PG):
         known[row['id']] = {'problem': row['id'], 'correct': int(correct.sum()), 'valid': int(valid.sum())}
         inputs.append(file, known[row['id']])

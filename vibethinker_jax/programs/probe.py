@@ -1,6 +1,7 @@
 """Domain-aware diversity probing: Pass@K of every checkpoint on every subdomain (VibeThinker-1.5B §3.3, step 1)."""
 
-import json
+import functools
+import pathlib
 import time
 from typing import Iterator, Literal, NamedTuple
 
@@ -53,11 +54,11 @@ def run(stage: Stage, options: Options) -> dict:
   scores, shown = {}, False
   for step in steps:
     path = stage.directory / f'scores_{step}.json'  # a checkpoint probed before a restart is not probed again
-    scores[step] = hosts.agreed(lambda: json.loads(path.read_text()) if path.exists() else None)
+    scores[step] = hosts.agreed(functools.partial(config_lib.read_json, path))
     if scores[step] is None:
       found = probe_model(stage, options, open_model(stage, f'{options.init_from}@{step}'), show=not shown)
       shown = True
-      scores[step] = hosts.agreed(lambda: config_lib.write_json(path, found) or found)
+      scores[step] = hosts.agreed(functools.partial(written, path, found))
     best = str(options.k)
     writer.write(step, {f'{domain}/pass_1': s['pass@1'] for domain, s in scores[step].items()} | {
         f'{domain}/pass_{best}': s['pass@k'][best] for domain, s in scores[step].items()})
@@ -75,6 +76,11 @@ def run(stage: Stage, options: Options) -> dict:
   return result
 
 
+def written(path: pathlib.Path, found: dict) -> dict:
+  config_lib.write_json(path, found)
+  return found
+
+
 def probe_model(stage: Stage, options: Options, model: Model, show: bool = False) -> dict:
   """{domain: passk.summary} on the probing sets; the same draws for every model.
 
@@ -84,8 +90,8 @@ def probe_model(stage: Stage, options: Options, model: Model, show: bool = False
   if show:
     asked.show(stage, model.tokenizer, asked.firsts(rows))
   key = jax.random.fold_in(jax.random.key(stage.recipe.seed), 10_000)
-  scored = benchmarks.sample_and_verify(model.config, model.params, model.tokenizer, rows, options.samples,
-                                        options.sampler, key=key, mesh=stage.mesh, pool=stage.pool)
+  scored = benchmarks.sample_and_verify(model, rows, options.samples, options.sampler, key=key, mesh=stage.mesh,
+                                        pool=stage.pool)
   domains = np.array([row['domain'] for row in rows])
   return {domain: passk.summary(scored.correct_PG[domains == domain], sorted({1, options.k}))
           for domain in dict.fromkeys(domains.tolist())}

@@ -143,7 +143,7 @@ def _table(config: dict, parts: list[reading.Part], read: list[Read], folder: pa
                   f'{result["seconds"]:.0f}'))
   widths = [max(map(len, column)) for column in zip(*lines)]
   left = (True, True, False, False, True, False)
-  cells = lambda line: (cell.ljust(w) if l else cell.rjust(w) for cell, w, l in zip(line, widths, left))
+  cells = lambda line: (cell.ljust(w) if to_left else cell.rjust(w) for cell, w, to_left in zip(line, widths, left))
   return '\n'.join('  '.join(cells(line)).rstrip() for line in lines)
 
 

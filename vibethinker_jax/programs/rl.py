@@ -9,7 +9,7 @@ import json
 import logging
 import os
 import time
-from typing import Annotated, Iterator, Literal, NamedTuple
+from typing import Annotated, Callable, Iterator, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -97,6 +97,9 @@ class Options(NamedTuple):
   unroll: bool = False
   max_skipped: Positive = 5
 
+  def execution(self) -> transformer.Execution:
+    return transformer.Execution(self.attention, self.remat, self.unroll)
+
   def conflicts(self) -> Iterator[str]:
     yield from inputs.lacking(self)
     sampler, prompt, response = self.sampler, self.sampler.prompt_columns, self.sampler.max_tokens
@@ -130,6 +133,54 @@ class Options(NamedTuple):
       yield f'share_prompts needs mesh.context=1, it is {mesh.shape["context"]}'
 
 
+class Functions(NamedTuple):
+  """What a step computes on the devices.
+
+  Attributes:
+    accumulate: step.jit_accumulate of the loss. score: step.jit_map, log-probabilities of the targets.
+    advantages: loss.weighted_advantages.
+  """
+  accumulate: Callable
+  score: Callable
+  advantages: Callable
+
+
+@functools.lru_cache
+def jitted(config, mesh, loss_options: LossOptions, execution: transformer.Execution) -> Functions:
+  """The functions that only depend on these: stages that share them compile once."""
+  shardings = sharding.tree_shardings(mesh, transformer.shapes(config))
+  loss = functools.partial(mgpo_loss, config, options=loss_options, execution=execution)
+  score = lambda params, batch: train_loss.token_scores(config, params, batch, execution)[0]
+  return Functions(step_lib.jit_accumulate(shardings, loss), step_lib.jit_map(score),
+                   jax.jit(functools.partial(weighted_advantages, options=loss_options)))
+
+
+class Position(NamedTuple):
+  """Where a stage stands; saved with every checkpoint.
+
+  Attributes:
+    step: rollout batches that were trained on.
+    cursor: prompts that were drawn of their endless sequence.
+    histogram: groups by the number of their correct responses, [G + 1].
+    idle: steps without a useful group since the last with one. made: updates made.
+  """
+  step: int
+  cursor: int
+  histogram: np.ndarray
+  idle: int
+  made: int
+
+  def after(self, cursor: int, sampled: dict, updated: bool) -> 'Position':
+    return Position(self.step + 1, cursor, self.histogram + sampled['histogram'],
+                    0 if sampled['useful'] else self.idle + 1, self.made + int(updated))
+
+  def tired(self) -> bool:
+    return self.idle > 0 and self.idle % IDLE_STEPS == 0
+
+  def saved(self) -> dict:
+    return {'cursor': self.cursor, 'histogram': self.histogram.tolist(), 'idle': self.idle, 'made': self.made}
+
+
 def run(stage: Stage, options: Options) -> dict:
   """Trains and returns the result: steps, prompts kept, histogram of group accuracies, first and last metrics."""
   started = time.time()
@@ -139,95 +190,96 @@ def run(stage: Stage, options: Options) -> dict:
   rows = starting_prompts(stage, options, model)
   reference = jax.tree.map(jnp.copy, model.params) if options.loss.kl else None
   model = model._replace(params=None)  # the state has a copy of its own
-
-  abstract = state_lib.abstract(model.config, optimizer, stage.mesh)
   directory = stage.directory / 'checkpoints'
   with checkpoint.Checkpoints(directory, keep=2, model=model.saved()) as checkpoints, watch.deferred():
-    restored = checkpoints.restore_newest(abstract.params, {'step': abstract.step, 'opt_state': abstract.opt_state,
-                                                            'skipped': abstract.skipped})
-    cursor, step, histogram, stop = 0, 0, np.zeros(options.group + 1, int), False
-    idle = made = 0  # steps without a useful group since the last with one; updates
-    carried = rollouts.nothing(options)
-    if restored:
-      step, params, train, position = restored
-      state, cursor = state_lib.TrainState(params=params, **train), position['cursor']
-      histogram = np.array(position['histogram'])
-      idle, made = position.get('idle', 0), position.get('made', step)
-      carried = rollouts.load(stage.directory, step, options) if options.carry else carried
-
-    accumulate, score, advantages = jitted(
-        model.config, stage.mesh, options.loss, options.remat, options.attention, options.unroll)
+    abstract = state_lib.abstract(model.config, optimizer, stage.mesh)
+    state, at, carried = _restored(stage, options, checkpoints, abstract) or (
+        state, Position(0, 0, np.zeros(options.group + 1, int), 0, 0), rollouts.nothing(options))
+    functions = jitted(model.config, stage.mesh, options.loss, options.execution())
     apply = step_lib.jit_apply(state, optimizer)
-    writer = metrics.Writer(stage.directory, step)
-    examples = _Examples(stage.directory / 'examples.jsonl', step)
+    writer = metrics.Writer(stage.directory, at.step)
+    examples = _Examples(stage.directory / 'examples.jsonl', at.step)
     profile = timeline.Profile(stage.directory / 'profile', stage.recipe.profile_steps)
-    bar = progress(options.steps, stage.name, step)
-
-    while step < options.steps:
-      profile.before(step + 1)
-      hosts.reach(f'{stage.name} step {step + 1}')
+    bar = progress(options.steps, stage.name, at.step)
+    stop = tired = False
+    while at.step < options.steps and not stop and not tired:
+      step = at.step + 1
+      profile.before(step)
+      hosts.reach(f'{stage.name} step {step}')
       clock = [time.perf_counter()]
-      rollout, cursor, carried = rollouts.collect(stage, options, model._replace(params=state.params), rows, cursor,
-                                                  step, carried)
+      rollout, cursor, carried = rollouts.collect(stage, options, model._replace(params=state.params), rows, at.cursor,
+                                                  at.step, carried)
       clock.append(time.perf_counter())
       with timeline.phase('train'):
-        advantages_PG, accuracy_P, weight_P = advantages(*_padded(rollout, options))
-        batches = _batches(stage, options, rollout, advantages_PG)
-        for micros, count in batches:
-          if options.recompute_logps or options.loss.importance_cap:
-            micros['policy_logps'] = score(state.params, micros, count)
-          if reference is not None:
-            micros['reference_logps'] = score(reference, micros, count)
-        trained = {'count': 0.0}
-        for _ in range(options.updates if batches else 0):
-          total = None
-          for micros, count in batches:
-            total = accumulate(total, state.params, micros, count)
-          state, trained = apply(state, total)
-        trained = jax.device_get(trained)
+        state, trained, weight_P = learn(stage, options, functions, apply, state, reference, rollout)
       clock.append(time.perf_counter())
-      step += 1
       check_finite(stage, step, int(state.skipped), min(options.max_skipped, options.steps))
-      made += bool(batches) and not int(state.skipped)
-      idle = _idle(stage, step, idle, rollout.sampled)
-      histogram += rollout.sampled['histogram']
-      tokens = rollout.sampled['tokens']
+      at = at.after(cursor, rollout.sampled, updated=trained['count'] > 0 and not int(state.skipped))
+      _warn_idle(stage, step, rollout.sampled)
       writer.write(step, {
-          **trained, 'accuracy': rollout.sampled['accuracy'], 'useful_groups': _trained(rollout, options),
-          'sampled_groups': rollout.sampled['groups'], 'given_up_groups': rollout.sampled['given_up'],
-          'carried_groups': len(carried.indices_P), 'stale_tokens': rollout.sampled['stale'], 'invalid': rollout.sampled['invalid'],
-          'response_tokens': rollout.sampled['mean_length'], 'truncated': rollout.sampled['truncated'],
-          'weight': np.mean(jax.device_get(weight_P)[:len(rollout.rows)]) if rollout.rows else None,
-          'seconds/rollout': rollout.sampled['seconds'][0], 'seconds/verify': rollout.sampled['seconds'][1],
-          'seconds/verify_overlapped': rollout.sampled['seconds'][2],  # while others were being decoded: part of rollout
-          'seconds/train': clock[2] - clock[1], 'seconds/step': clock[2] - clock[0],
-          'rollout_tokens_per_second': tokens / rollout.sampled['seconds'][0], 'learning_rate': schedule(step - 1)})
+          **trained, **scalars(rollout, options, weight_P), 'carried_groups': len(carried.indices_P),
+          'seconds/train': clock[2] - clock[1], 'seconds/step': clock[2] - clock[0], 'learning_rate': schedule(step - 1)})
       if step % options.examples_steps == 0 or step == 1:
-        examples.write(step, rollout, jax.device_get(weight_P))
-      bar.set_postfix_str(f'accuracy {rollout.sampled["accuracy"]:.2f}, {rollout.sampled["mean_length"]:.0f} tokens, '
-                          f'{tokens / rollout.sampled["seconds"][0]:,.0f} tok/s', refresh=False)
+        examples.write(step, rollout, weight_P)
+      bar.set_postfix_str(rollout.summary(), refresh=False)
       bar.update(1)
-      stop = watch.preempted(step)
+      stop, tired = watch.preempted(step), at.tired()
       checkpoints.check()
-      tired = idle > 0 and idle % IDLE_STEPS == 0
       if step % options.checkpoint_steps == 0 or step == options.steps or stop or tired:
         if options.carry:
           rollouts.save(stage.directory, step, carried)
-        checkpoints.save(step, state.params, {'step': state.step, 'opt_state': state.opt_state, 'skipped': state.skipped},
-                         {'cursor': cursor, 'histogram': histogram.tolist(), 'idle': idle, 'made': made})
-      if stop or tired:
-        break
+        state_lib.save(checkpoints, step, state, at.saved())
     profile.stop()
-    bar.close()
-    writer.close()
-    examples.close()
+    for opened in (bar, writer, examples):
+      opened.close()
     if stop:
-      raise watch.Preempted(stage.name, step)
-  refuse_idle(stage, options, step, idle, made)
-  result = {'steps': step, 'prompts': len(rows), 'group_accuracy_histogram': histogram.tolist(),
+      raise watch.Preempted(stage.name, at.step)
+  refuse_idle(stage, options, at.step, at.idle, at.made)
+  result = {'steps': at.step, 'prompts': len(rows), 'group_accuracy_histogram': at.histogram.tolist(),
             'strength': options.loss.strength, 'target': options.loss.target, 'seconds': round(time.time() - started, 1)}
   finish(stage, result)
   return result
+
+
+def _restored(stage: Stage, options: Options, checkpoints, abstract: state_lib.TrainState):
+  """(state, position, carried groups) of the newest checkpoint, None if there is none."""
+  found = state_lib.restore_newest(checkpoints, abstract)
+  if found is None:
+    return None
+  step, state, saved = found
+  at = Position(step, saved['cursor'], np.array(saved['histogram']), saved.get('idle', 0), saved.get('made', step))
+  return state, at, rollouts.load(stage.directory, step, options) if options.carry else rollouts.nothing(options)
+
+
+def learn(stage: Stage, options: Options, functions: Functions, apply, state, reference, rollout: rollouts.Rollout):
+  """The updates of one step, none where there is nothing to learn from: (state, metrics, weight_P)."""
+  advantages_PG, _, weight_P = functions.advantages(*_padded(rollout, options))
+  batches = _batches(stage, options, rollout, advantages_PG)
+  for micros, count in batches:
+    if options.recompute_logps or options.loss.importance_cap:
+      micros['policy_logps'] = functions.score(state.params, micros, count)
+    if reference is not None:
+      micros['reference_logps'] = functions.score(reference, micros, count)
+  trained = {'count': 0.0}
+  for _ in range(options.updates if batches else 0):
+    total = None
+    for micros, count in batches:
+      total = functions.accumulate(total, state.params, micros, count)
+    state, trained = apply(state, total)
+  return state, jax.device_get(trained), jax.device_get(weight_P)
+
+
+def scalars(rollout: rollouts.Rollout, options: Options, weight_P) -> dict:
+  """What metrics.jsonl says of the groups of one step."""
+  sampled, n = rollout.sampled, len(rollout.rows)
+  return {
+      'accuracy': sampled['accuracy'], 'useful_groups': _trained(rollout, options), 'sampled_groups': sampled['groups'],
+      'given_up_groups': sampled['given_up'], 'stale_tokens': sampled['stale'], 'invalid': sampled['invalid'],
+      'response_tokens': sampled['mean_length'], 'truncated': sampled['truncated'],
+      'weight': np.mean(weight_P[:n]) if n else None,
+      'seconds/rollout': sampled['seconds'][0], 'seconds/verify': sampled['seconds'][1],
+      'seconds/verify_overlapped': sampled['seconds'][2],  # while others were being decoded: part of rollout
+      'rollout_tokens_per_second': rollout.tokens_per_second()}
 
 
 def refuse_idle(stage: Stage, options: Options, step: int, idle: int, made: int) -> None:
@@ -256,17 +308,6 @@ def make_optimizer(options: Options):
                              clip_norm=options.clip_norm, moments_dtype=options.moments_dtype), schedule
 
 
-@functools.lru_cache
-def jitted(config, mesh, loss_options: LossOptions, remat: str, attention: str, unroll: bool):
-  """The functions that only depend on these: stages that share them compile once."""
-  shardings = sharding.tree_shardings(mesh, transformer.shapes(config))
-  model = dict(remat=remat, attention=attention, unroll=unroll)
-  loss = functools.partial(mgpo_loss, config, options=loss_options, **model)
-  score = lambda params, batch: train_loss.token_scores(config, params, batch, **model)[0]
-  return (step_lib.jit_accumulate(shardings, loss), step_lib.jit_map(score),
-          jax.jit(functools.partial(weighted_advantages, options=loss_options)))
-
-
 def starting_prompts(stage: Stage, options: Options, model: Model) -> list[dict]:
   """The phase's prompts: those whose accuracy under the starting checkpoint is exactly 0 or 1 are dropped."""
   rows = inputs.problems(stage, options.data, 'rl', options.domains, options.levels, options.problems)
@@ -274,14 +315,14 @@ def starting_prompts(stage: Stage, options: Options, model: Model) -> list[dict]
   if not options.filter_samples:
     return rows
   path = stage.directory / 'prompts.json'
-  accuracy = hosts.agreed(lambda: json.loads(path.read_text())['accuracy'] if path.exists() else None)
-  if accuracy is None:
+  known = hosts.agreed(lambda: config_lib.read_json(path))
+  if known is None:
     scored = benchmarks.sample_and_verify(
-        model.config, model.params, model.tokenizer, rows, options.filter_samples, options.sampler,
-        key=jax.random.fold_in(stage_key(stage), 0), mesh=stage.mesh, pool=stage.pool)
-    accuracy = rollouts.accuracy(scored.correct_PG, scored.valid_PG)
-    hosts.agreed(lambda: config_lib.write_json(path, {'accuracy': accuracy}))
-  kept = curriculum.keep_uncertain(accuracy)
+        model, rows, options.filter_samples, options.sampler, key=jax.random.fold_in(stage_key(stage), 0),
+        mesh=stage.mesh, pool=stage.pool)
+    known = {'accuracy': rollouts.accuracy(scored.correct_PG, scored.valid_PG)}
+    hosts.agreed(lambda: config_lib.write_json(path, known))
+  kept = curriculum.keep_uncertain(known['accuracy'])
   if len(kept) < options.prompts and stage.recipe.rehearsal:
     LOG.info('stage %s, rehearsal: all %d prompts are kept; %d of them have an accuracy between 0 and 1', stage.name,
              len(rows), len(kept))
@@ -293,12 +334,10 @@ def starting_prompts(stage: Stage, options: Options, model: Model) -> list[dict]
   return [rows[i] for i in kept]
 
 
-def _idle(stage: Stage, step: int, idle: int, sampled: dict) -> int:
-  """Steps in a row without a useful group; says of each what was seen instead."""
-  if sampled['useful']:
-    return 0
-  LOG.warning('stage %s, step %d: no group was useful; %s', stage.name, step, rollouts.described(sampled))
-  return idle + 1
+def _warn_idle(stage: Stage, step: int, sampled: dict) -> None:
+  """Says what was seen in a step without a useful group."""
+  if not sampled['useful']:
+    LOG.warning('stage %s, step %d: no group was useful; %s', stage.name, step, rollouts.described(sampled))
 
 
 def _trained(rollout: rollouts.Rollout, options: Options) -> int:
@@ -322,8 +361,8 @@ def _batches(stage: Stage, options: Options, rollout: rollouts.Rollout, advantag
   length = options.row_length
   lengths = (length,) if options.share_prompts else batch_lib.row_lengths(length, options.shortest_row)
   stem = length // (length // options.sampler.prompt_columns) if options.share_prompts else 0
-  batches = batch_lib.rl_batches(rollout.prompts, rollout.tokens, rollout.logps, rollout.lengths, rollout.valid,
-                                 row_lengths=lengths, micro_batch=options.micro_batch, stem=stem)
+  groups = batch_lib.Groups(rollout.prompts, rollout.tokens, rollout.logps, rollout.lengths, rollout.valid)
+  batches = batch_lib.rl_batches(groups, row_lengths=lengths, micro_batch=options.micro_batch, stem=stem)
   placed = NamedSharding(stage.mesh, PartitionSpec(None, *sharding.batch_sharding(stage.mesh).spec))
   batches = [({name: sharding.place(x, placed) for name, x in arrays.items()}, count) for arrays, count in batches]
   return [(micros | {'advantages': spread(advantages_PG, micros['responses'], micros['mask'])}, count)

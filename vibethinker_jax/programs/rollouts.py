@@ -33,6 +33,13 @@ class Rollout(NamedTuple):
   texts: list
   sampled: dict
 
+  def tokens_per_second(self) -> float:
+    return self.sampled['tokens'] / self.sampled['seconds'][0]
+
+  def summary(self) -> str:
+    return (f'accuracy {self.sampled["accuracy"]:.2f}, {self.sampled["mean_length"]:.0f} tokens, '
+            f'{self.tokens_per_second():,.0f} tok/s')
+
 
 class Carried(NamedTuple):
   """Groups that were not used, or not finished, in the step that began them.
@@ -54,6 +61,14 @@ def nothing(options) -> Carried:
                                                     flags, flags, 0), tokens)
 
 
+class _Group(NamedTuple):
+  """A group of a call of sample_and_verify: its place there, its prompt's among all, and who sampled its tokens."""
+  scored: benchmarks.Scored
+  place: int
+  index: int
+  versions_GL: np.ndarray
+
+
 def collect(stage: Stage, options, model: Model, rows: list[dict], cursor: int, step: int, carried: Carried):
   """Samples groups until `prompts` of them have unequal rewards (in a rehearsal: any), in at most max_rounds rounds.
 
@@ -64,52 +79,80 @@ def collect(stage: Stage, options, model: Model, rows: list[dict], cursor: int, 
   Returns:
     (Rollout of at most `prompts` useful groups, the cursor after the prompts used, Carried).
   """
-  useful, parts, late, seen = [], [], [], set(carried.indices_P.tolist())
+  useful, late, parts, seen = [], [], [], set(carried.indices_P.tolist())
   key = jax.random.fold_in(stage_key(stage), 1 + step)
+  good_P = lambda correct_PG, valid_PG, ended_P: (
+      ended_P if stage.recipe.rehearsal else _useful(correct_PG, valid_PG, ended_P, options))
   for round_ in range(options.max_rounds):
     missing = options.prompts - len(useful)
     begun = carried if round_ == 0 else nothing(options)
-    wanted = min(math.ceil(missing * options.oversample) - len(begun.indices_P), len(rows) - len(seen))
-    picked = begun.indices_P.tolist()
-    while wanted > 0:  # a prompt drawn twice in a step (two epochs meet) would give the same responses
-      index = curriculum.prompt_at(cursor, len(rows), stage.recipe.seed)
-      cursor += 1
-      if index not in seen:
-        seen.add(index)
-        picked.append(index)
-        wanted -= 1
+    count = min(math.ceil(missing * options.oversample) - len(begun.indices_P), len(rows) - len(seen))
+    drawn, cursor = _draw(count, cursor, seen, len(rows), stage.recipe.seed)
+    seen |= set(drawn)
+    picked = [*begun.indices_P.tolist(), *drawn]
     if not picked:
       break
-    wanted_of = lambda correct_PG, valid_PG, ended_P: (
-        ended_P if stage.recipe.rehearsal else _useful(correct_PG, valid_PG, ended_P, options))
-    enough = lambda *verdicts: wanted_of(*verdicts).sum() >= missing
     earlier = _filled(begun, len(picked))
+    enough = lambda *verdicts, missing=missing: good_P(*verdicts).sum() >= missing
     scored = benchmarks.sample_and_verify(
-        model.config, model.params, model.tokenizer, [rows[i] for i in picked], options.group, options.sampler,
-        key=jax.random.fold_in(key, round_), mesh=stage.mesh, pool=stage.pool, earlier=earlier.responses,
-        enough=enough if options.oversample > 1 else None)
-    on = np.arange(options.sampler.max_tokens) < scored.responses.lengths_PG[..., None]
-    old = np.arange(options.sampler.max_tokens) < earlier.responses.lengths_PG[..., None]
-    versions = np.where(old, earlier.versions_PGL, np.where(on, step, 0))
+        model, [rows[i] for i in picked], options.group, options.sampler, key=jax.random.fold_in(key, round_),
+        mesh=stage.mesh, pool=stage.pool,
+        partial=benchmarks.Partial(earlier.responses, enough if options.oversample > 1 else None))
     parts.append((scored, int(scored.responses.lengths_PG.sum() - earlier.responses.lengths_PG.sum())))
-    ended = scored.responses.ended_PG.all(axis=1)
-    good = np.flatnonzero(wanted_of(scored.correct_PG, scored.valid_PG, ended))
-    useful += [(scored, versions, i, picked[i]) for i in good[:missing]]
-    late += [(scored, versions, i, picked[i]) for i in sorted({*good[missing:], *np.flatnonzero(~ended)})]
+    ended_P = scored.responses.ended_PG.all(axis=1)
+    good = np.flatnonzero(good_P(scored.correct_PG, scored.valid_PG, ended_P))
+    groups = [_Group(scored, *of) for of in zip(range(len(picked)), picked, _versions(earlier, scored.responses, step))]
+    useful += [groups[i] for i in good[:missing]]
+    late += [groups[i] for i in sorted({*good[missing:], *np.flatnonzero(~ended_P)})]
     if len(useful) >= options.prompts:
       break
-  take = lambda name: np.array([getattr(s.responses, name)[i] for s, _, i, _ in useful])
-  lengths = take('lengths_PG')
-  sampled = _counts(parts, options)
-  if lengths.size:
-    on = np.arange(options.sampler.max_tokens) < lengths[..., None]
-    sampled['stale'] = float((np.array([v[i] for _, v, i, _ in useful]) < step)[on].mean())
-  carried, sampled['carried'] = _carry(late, options, step), len(late)
-  sampled['given_up'] = len(late) - len(carried.indices_P)
-  return Rollout([rows[index] for *_, index in useful], [s.prompts[i] for s, _, i, _ in useful], take('tokens_PGL'),
-                 take('logps_PGL'), lengths, np.array([s.correct_PG[i] for s, _, i, _ in useful]),
-                 np.array([s.valid_PG[i] for s, _, i, _ in useful]), [s.texts_PG[i] for s, _, i, _ in useful],
-                 sampled), cursor, carried
+  carried, sampled = _carry(late, options, step), _counts(parts, options)
+  sampled |= {'stale': _stale(useful, step), 'carried': len(late), 'given_up': len(late) - len(carried.indices_P)}
+  return _rollout(useful, rows, sampled), cursor, carried
+
+
+def _draw(count: int, cursor: int, seen: set[int], total: int, seed: int) -> tuple[list[int], int]:
+  """The next `count` prompts of the endless sequence but those `seen`, and the cursor after them.
+
+  A prompt drawn twice in a step (two epochs meet) would give the same responses.
+  """
+  drawn = []
+  while len(drawn) < count:
+    index = curriculum.prompt_at(cursor, total, seed)
+    cursor += 1
+    if index not in seen and index not in drawn:
+      drawn.append(index)
+  return drawn, cursor
+
+
+def _on(lengths_PG, T: int) -> np.ndarray:
+  """[P, G, T]: where responses have tokens."""
+  return np.arange(T) < lengths_PG[..., None]
+
+
+def _versions(earlier: Carried, responses: engine.Responses, step: int) -> np.ndarray:
+  """versions_PGL of what was sampled after `earlier`."""
+  T = earlier.versions_PGL.shape[2]
+  new = np.where(_on(responses.lengths_PG, T), step, 0)
+  return np.where(_on(earlier.responses.lengths_PG, T), earlier.versions_PGL, new)
+
+
+def _stale(groups: list[_Group], step: int) -> float:
+  """The share of tokens that an earlier policy sampled."""
+  if not groups:
+    return 0.0
+  versions_PGL = np.array([group.versions_GL for group in groups])
+  on = _on(np.array([group.scored.responses.lengths_PG[group.place] for group in groups]), versions_PGL.shape[2])
+  return float((versions_PGL < step)[on].mean())
+
+
+def _rollout(groups: list[_Group], rows: list[dict], sampled: dict) -> Rollout:
+  of = lambda get: [get(group.scored)[group.place] for group in groups]
+  array = lambda get: np.array(of(get))
+  return Rollout([rows[group.index] for group in groups], of(lambda s: s.prompts),
+                 array(lambda s: s.responses.tokens_PGL), array(lambda s: s.responses.logps_PGL),
+                 array(lambda s: s.responses.lengths_PG), array(lambda s: s.correct_PG), array(lambda s: s.valid_PG),
+                 of(lambda s: s.texts_PG), sampled)
 
 
 def accuracy(correct_PG, valid_PG) -> list[float]:
@@ -140,19 +183,19 @@ def _filled(begun: Carried, count: int) -> Carried:
   return Carried(begun.indices_P, engine.Responses(*(more(x) for x in begun.responses[:5]), 0), more(begun.versions_PGL))
 
 
-def _carry(late, options, step: int) -> Carried:
+def _carry(late: list[_Group], options, step: int) -> Carried:
   """Of the late groups those that the next step may still go on with: no token is older than `carry` updates."""
-  def young(scored, versions, i):
-    on = np.arange(versions.shape[2]) < scored.responses.lengths_PG[i][:, None]
-    return step + 1 - (versions[i][on].min() if on.any() else step) <= options.carry
+  def young(group):
+    on = _on(group.scored.responses.lengths_PG[group.place], group.versions_GL.shape[1])
+    return step + 1 - (group.versions_GL[on].min() if on.any() else step) <= options.carry
 
-  kept = [x for x in late if options.carry and young(*x[:3])]
+  kept = [group for group in late if options.carry and young(group)]
   if not kept:
     return nothing(options)
-  take = lambda field: np.array([getattr(s.responses, field)[i] for s, _, i, _ in kept])
-  return Carried(np.array([index for *_, index in kept]),
+  take = lambda field: np.array([getattr(group.scored.responses, field)[group.place] for group in kept])
+  return Carried(np.array([group.index for group in kept]),
                  engine.Responses(*(take(f) for f in engine.Responses._fields[:5]), 0),
-                 np.array([versions[i] for _, versions, i, _ in kept]))
+                 np.array([group.versions_GL for group in kept]))
 
 
 def _counts(parts, options) -> dict:
@@ -165,7 +208,7 @@ def _counts(parts, options) -> dict:
       'kinds': _kinds(correct, valid), 'useful': int(_useful(correct, valid, True, options).sum()),
       'groups': len(correct), 'accuracy': mean(correct[valid]), 'invalid': int((~valid).sum()),
       'tokens': sum(new for _, new in parts), 'mean_length': mean(lengths), 'truncated': 1 - mean(stopped) if stopped.size else 0.0,
-      'histogram': np.bincount(correct.sum(axis=1), minlength=options.group + 1), 'stale': 0.0,
+      'histogram': np.bincount(correct.sum(axis=1), minlength=options.group + 1),
       'seconds': np.sum([scored.seconds for scored, _ in parts], axis=0)}
 
 

@@ -66,6 +66,9 @@ class Options(NamedTuple):
   unroll: bool = False
   max_skipped: Positive = 10
 
+  def execution(self) -> transformer.Execution:
+    return transformer.Execution(self.attention, self.remat, self.unroll)
+
   def conflicts(self) -> Iterator[str]:
     yield from inputs.lacking(self)
     for name in ('micro_batches', 'streams'):
@@ -84,38 +87,27 @@ def run(stage: Stage, options: Options) -> dict:
   """Trains and returns the result: steps, tokens, final loss, seconds."""
   model = open_model(stage, options.init_from)
   optimizer, schedule = make_optimizer(options)
-  data = inputs.resolve(stage, options.data)
-  examples = sources.examples(data) if data.files else [sources.SyntheticExamples(
-      options.domains, options.levels, stage.recipe.seed, options.problems, stage.recipe.templates, data)]
-  hosts.agreed(lambda: chat.check_examples(model.tokenizer, examples, stage.name))
-  asked.show(stage, model.tokenizer, asked.first_examples(examples))
-  sizes = [len(source) for source in examples]
+  mixture = open_data(stage, options, model.tokenizer)
   placed = sharding.batch_sharding(stage.mesh)
   rows = sharding.rows_here(placed, options.batch_size)
   batches = loader.sft_batches(
-      examples, model.tokenizer, batch_size=options.batch_size, length=options.length, seed=stage.recipe.seed,
-      weights=data.weights, too_long=options.too_long, streams=options.streams, rows=rows)
+      mixture, model.tokenizer, batch_size=options.batch_size, length=options.length, seed=stage.recipe.seed,
+      too_long=options.too_long, streams=options.streams, rows=rows)
   state = state_lib.init(model.config, optimizer, stage.mesh, params=model.params)
   model = model._replace(params=None)  # the state has a copy of its own
-  abstract = state_lib.abstract(model.config, optimizer, stage.mesh)
   directory = stage.directory / 'checkpoints'
   with checkpoint.Checkpoints(directory, keep=None, model=model.saved()) as checkpoints, watch.deferred():
-    restored = checkpoints.restore_newest(abstract.params, _train(abstract))
-    if restored:
-      step, params, train, position = restored
-      state = state_lib.TrainState(params=params, **train)
-      if position.get('examples', sizes) != sizes:
-        raise ValueError(f'stage {stage.name}: its data has {sizes} examples now, {position["examples"]} when it was '
-                         'started: bring the old files back, or delete the stage to run it anew')
+    if found := state_lib.restore_newest(checkpoints, state_lib.abstract(model.config, optimizer, stage.mesh)):
+      _, state, position = found
+      check_sizes(stage, mixture.sizes(), position)
       batches.set_state(position['batches'])
     train_step = make_step(model.config, state, optimizer, options)
-
     first = step = int(state.step)
     writer = metrics.Writer(stage.directory, step)
     profile = timeline.Profile(stage.directory / 'profile', stage.recipe.profile_steps)
     bar = progress(options.steps, stage.name, step)
     started, since, since_step, fetched, tokens, stop = time.time(), time.time(), step, None, 0, False
-    while step < options.steps:
+    while step < options.steps and not stop:
       profile.before(step + 1)
       with timeline.phase('idle') as loading:
         batch = next(batches)
@@ -131,19 +123,16 @@ def run(stage: Stage, options: Options) -> dict:
           jax.block_until_ready(previous)
         values = jax.device_get(fetched) if step % options.log_steps == 0 or step == options.steps else None
       if values is not None:
+        check_finite(stage, step, int(state.skipped), min(options.max_skipped, options.steps))
         rate = (step - since_step) * options.batch_size * options.length / (time.time() - since)
         since, since_step = time.time(), step
-        check_finite(stage, step, int(state.skipped), min(options.max_skipped, options.steps))
         writer.write(step, {**values, 'learning_rate': schedule(step), 'tokens_per_second': rate})
         bar.set_postfix_str(f'loss {values["loss"]:.3f}, {rate:,.0f} tok/s', refresh=False)
       bar.update(1)
       stop = watch.preempted(step)
       checkpoints.check()
       if step % options.checkpoint_steps == 0 or step == options.steps or stop:
-        position = {name: state for part in hosts.gather(batches.get_state()) for name, state in part.items()}
-        checkpoints.save(step, state.params, _train(state), {'batches': position, 'examples': sizes})
-      if stop:
-        break
+        state_lib.save(checkpoints, step, state, {'batches': _everywhere(batches), 'examples': mixture.sizes()})
     profile.stop()
     bar.close()
     writer.close()
@@ -153,6 +142,23 @@ def run(stage: Stage, options: Options) -> dict:
             'tokens_this_process': tokens, 'seconds': round(time.time() - started, 1), 'resumed_at': first}
   finish(stage, result)
   return result
+
+
+def open_data(stage: Stage, options: Options, tokenizer) -> loader.Mixture:
+  """The examples to train on, checked; says what is asked (programs.asked)."""
+  data = inputs.resolve(stage, options.data)
+  examples = sources.examples(data) if data.files else [sources.SyntheticExamples(
+      options.domains, options.levels, stage.recipe.seed, options.problems, stage.recipe.templates, data)]
+  hosts.agreed(lambda: chat.check_examples(tokenizer, examples, stage.name))
+  asked.show(stage, tokenizer, asked.first_examples(examples))
+  return loader.Mixture(examples, data.weights)
+
+
+def check_sizes(stage: Stage, sizes: list[int], position: dict) -> None:
+  """Raises ValueError where the data is not what it was when a checkpoint was written."""
+  if position.get('examples', sizes) != sizes:
+    raise ValueError(f'stage {stage.name}: its data has {sizes} examples now, {position["examples"]} when it was '
+                     'started: bring the old files back, or delete the stage to run it anew')
 
 
 def make_optimizer(options: Options):
@@ -167,8 +173,9 @@ def make_step(config: ModelConfig, state: state_lib.TrainState, optimizer, optio
   """The jitted update (state, batch) -> (state, metrics); of `state` (it may be abstract) only the shardings count."""
   return step_lib.jit_train_step(
       state, optimizer=optimizer, micro_batches=options.micro_batches,
-      loss=functools.partial(loss.sft, config, remat=options.remat, attention=options.attention, unroll=options.unroll))
+      loss=functools.partial(loss.sft, config, execution=options.execution()))
 
 
-def _train(state: state_lib.TrainState) -> dict:
-  return {'step': state.step, 'opt_state': state.opt_state, 'skipped': state.skipped}
+def _everywhere(batches: loader.Batches) -> dict:
+  """The position of the data: the streams of all hosts."""
+  return {name: state for part in hosts.gather(batches.get_state()) for name, state in part.items()}

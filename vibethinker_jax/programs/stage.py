@@ -273,8 +273,7 @@ def finish(stage: Stage, result: dict) -> None:
 
 def finished(workdir: pathlib.Path, name: str) -> dict | None:
   """result.json of a stage, or None if it is not done."""
-  path = workdir / name / 'result.json'
-  return json.loads(path.read_text()) if path.exists() else None
+  return config_lib.read_json(workdir / name / 'result.json')
 
 
 def kept(workdir: pathlib.Path, stages: tuple) -> str:

@@ -1,9 +1,26 @@
 """From groups of responses to packed training rows: never padded to the cap, and short responses in short rows."""
 
+from typing import NamedTuple
+
 import numpy as np
 
 INTS = ('tokens', 'targets', 'positions', 'segment_ids', 'mask', 'responses')
 FLOATS = ('behaviour_logps', 'token_weights')
+
+
+class Groups(NamedTuple):
+  """P prompts with G responses each.
+
+  Attributes:
+    prompts: P lists of token ids.
+    tokens_PGL, logps_PGL, lengths_PG: as of sampler.engine.Responses.
+    use_PG: bool, which responses to train on.
+  """
+  prompts: list[list[int]]
+  tokens_PGL: np.ndarray
+  logps_PGL: np.ndarray
+  lengths_PG: np.ndarray
+  use_PG: np.ndarray
 
 
 def pack(lengths, row_length: int) -> list[list[int]]:
@@ -97,14 +114,10 @@ def plan_shared(lengths, owners, row_length: int, micro_batch: int, stems_per_ro
   return micros
 
 
-def rl_batches(prompts, tokens_PGL, logps_PGL, lengths_PG, use_PG, *, row_lengths: tuple[int, ...], micro_batch: int,
-               stem: int = 0) -> list[tuple[dict, int]]:
+def rl_batches(groups: Groups, *, row_lengths: tuple[int, ...], micro_batch: int, stem: int = 0) -> list[tuple[dict, int]]:
   """Packs the responses with use_PG into micro-batches.
 
   Args:
-    prompts: P lists of token ids.
-    tokens_PGL, logps_PGL, lengths_PG: as sampler.engine.Responses.
-    use_PG: bool, which responses to train on.
     row_lengths, micro_batch: see plan.
     stem: 0: each response stands behind its prompt. Otherwise the responses share their prompt, which goes through the
       model once in each micro-batch: see plan_shared. Then the number of positions for a prompt, a divisor of the one
@@ -120,28 +133,28 @@ def rl_batches(prompts, tokens_PGL, logps_PGL, lengths_PG, use_PG, *, row_length
   Raises:
     ValueError: a response with its prompt is longer than the longest row, or a shared prompt than its positions.
   """
-  documents = [(int(p), int(g)) for p, g in np.argwhere(use_PG)]
-  groups = prompts, tokens_PGL, logps_PGL, lengths_PG
+  documents = [(int(p), int(g)) for p, g in np.argwhere(groups.use_PG)]
   if stem:
-    return _shared(documents, *groups, row_lengths[-1], micro_batch, stem) if documents else []
-  found, lengths = [], [len(prompts[p]) + lengths_PG[p, g] - 1 for p, g in documents]
+    return _shared(documents, groups, row_lengths[-1], micro_batch, stem) if documents else []
+  found, lengths = [], [len(groups.prompts[p]) + groups.lengths_PG[p, g] - 1 for p, g in documents]
   for length, micros in plan(lengths, row_lengths, micro_batch):
     arrays = _zeros(len(micros), micro_batch * row_lengths[-1] // length, length)
     for i, micro in enumerate(micros):
       for r, members in enumerate(micro):
-        _fill({name: x[i, r] for name, x in arrays.items()}, [documents[d] for d in members], *groups)
+        _fill({name: x[i, r] for name, x in arrays.items()}, [documents[d] for d in members], groups)
     found.append((arrays, len(micros)))
   return found
 
 
-def _shared(documents, prompts, tokens_PGL, logps_PGL, lengths_PG, row_length, micro_batch, stem):
+def _shared(documents: list[tuple[int, int]], groups: Groups, row_length: int, micro_batch: int, stem: int):
   """rl_batches with shared prompts."""
+  prompts = groups.prompts
   longest = max(len(prompts[p]) for p, _ in documents) - 1
   if longest > stem or row_length % stem:
     raise ValueError(f'{stem} positions for a shared prompt: they must hold the {longest} of the longest without its '
                      f'last token, and divide the row length {row_length}')
   per_row = row_length // stem
-  lengths, owners = [lengths_PG[p, g] for p, g in documents], [p for p, _ in documents]
+  lengths, owners = [groups.lengths_PG[p, g] for p, g in documents], [p for p, _ in documents]
   micros = plan_shared(lengths, owners, row_length, micro_batch, per_row)
   arrays = _zeros(len(micros), micro_batch, row_length)
   prefix = np.full((*arrays['tokens'].shape[:2], stem), -1, np.int32)
@@ -153,8 +166,7 @@ def _shared(documents, prompts, tokens_PGL, logps_PGL, lengths_PG, row_length, m
       arrays['positions'][i, r, span], arrays['segment_ids'][i, r, span] = np.arange(n), slot + 1
     for r, members in enumerate(rows, -(-len(stems) // per_row)):
       found = [documents[d] for d in members]
-      _fill({name: x[i, r] for name, x in arrays.items()}, found, prompts, tokens_PGL, logps_PGL, lengths_PG,
-            shared=True)
+      _fill({name: x[i, r] for name, x in arrays.items()}, found, groups, shared=True)
       p = found[0][0]
       n = len(prompts[p]) - 1
       prefix[i, r, :n] = stems.index(p) * stem + np.arange(n)
@@ -166,9 +178,10 @@ def _zeros(count: int, rows: int, length: int) -> dict:
   return {name: np.zeros(shape, np.int32) for name in INTS} | {name: np.zeros(shape, np.float32) for name in FLOATS}
 
 
-def _fill(row: dict, documents, prompts, tokens_PGL, logps_PGL, lengths_PG, shared: bool = False) -> None:
+def _fill(row: dict, documents: list[tuple[int, int]], groups: Groups, shared: bool = False) -> None:
   """Writes documents (p, g) into the arrays [L] of one row, one after another; shared: of the prompt only its last
   token, which predicts the first of the response."""
+  prompts, tokens_PGL, logps_PGL, lengths_PG, _ = groups
   end, G = 0, lengths_PG.shape[1]
   for segment, (p, g) in enumerate(documents):
     n, m = int(lengths_PG[p, g]), len(prompts[p])

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 
 from vibethinker_jax.config import NotNegative, Range, Share
 from vibethinker_jax.model.config import ModelConfig
+from vibethinker_jax.model.transformer import Execution
 from vibethinker_jax.rl import advantage, mgpo
 from vibethinker_jax.train import loss as train_loss
 
@@ -54,7 +55,8 @@ def spread(advantages_PG, responses_BL, mask_BL):
   return advantages_PG.reshape(-1)[responses_BL] * mask_BL
 
 
-def mgpo_loss(config: ModelConfig, params, batch: dict, *, options: LossOptions, **model_options):
+def mgpo_loss(config: ModelConfig, params, batch: dict, *, options: LossOptions, execution: Execution = Execution(),
+              chunk: int = 0):
   """Minus the clipped objective of a packed batch (rl.batch.rl_batches) with its groups' rewards.
 
   Args:
@@ -71,7 +73,7 @@ def mgpo_loss(config: ModelConfig, params, batch: dict, *, options: LossOptions,
   """
   if options.aggregation not in AGGREGATIONS:
     raise ValueError(f"aggregation={options.aggregation!r}: choose 'sequence_mean' or 'token_mean'")
-  logp_BL, entropy_BL = train_loss.token_scores(config, params, batch, **model_options)
+  logp_BL, entropy_BL = train_loss.token_scores(config, params, batch, execution, chunk)
   mask_BL = batch['mask'].astype(jnp.float32)
   # The inputs are masked, not the results: off the responses exp may overflow, and inf * 0 is NaN in the gradient.
   on = lambda x: jnp.where(mask_BL > 0, x, 0.0)

@@ -11,7 +11,7 @@ from vibethinker_jax.model import transformer
 from vibethinker_jax.model.config import ModelConfig, compute_dtype
 from vibethinker_jax.model.rope import rope_angles
 from vibethinker_jax.sampler import pages, ring
-from vibethinker_jax.sampler.sampling import sample, token_keys
+from vibethinker_jax.sampler.sampling import Distribution, response_keys, sample, token_keys
 from vibethinker_jax.sharding import AXES
 
 
@@ -80,6 +80,19 @@ class Steps(NamedTuple):
   head_D: jax.Array
 
 
+class Bounds(NamedTuple):
+  """When a response ends, and when a run of steps: arrays, so that other numbers compile nothing again.
+
+  Attributes:
+    limit: int32, tokens a response may have.
+    floor: int32, a device stops early once it has that many live slots or fewer and nothing waits.
+    stop_ids: int32 [n], tokens that end a response (they belong to it).
+  """
+  limit: jax.Array
+  floor: jax.Array
+  stop_ids: jax.Array
+
+
 class Layout(NamedTuple):
   """Of the cache. page: tokens of a page; 0: a ring. int8: the pages hold int8. tokens: see pages.empty."""
   page: int = 0
@@ -99,8 +112,15 @@ def rollout_weights(config: ModelConfig, params, *, mesh) -> dict:
   matrices = lambda layer: layer | {n: layer[n].reshape(D, -1) for n in 'qkv'} | {'o': layer['o'].reshape(-1, D)}
   cast = lambda path, x: x if 'norm' in jax.tree_util.keystr(path) else x.astype(compute_dtype())
   weights = jax.tree_util.tree_map_with_path(cast, params)
-  layers = [matrices(jax.tree.map(lambda x: x[i], weights['layers'])) for i in range(config.num_hidden_layers)]
+  layer = lambda i: jax.tree.map(lambda x: x[i], weights['layers'])
+  layers = [matrices(layer(i)) for i in range(config.num_hidden_layers)]
   return jax.lax.with_sharding_constraint(weights | {'layers': layers}, whole)
+
+
+@functools.partial(jax.jit, static_argnames='mesh')
+def keys(key, prompt_ids_Q, response_ids_Q, *, mesh):
+  """keys_Q of a queue."""
+  return _split(mesh, response_keys(key, prompt_ids_Q, response_ids_Q))
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1), static_argnames='mesh')
@@ -115,7 +135,8 @@ def prefill(config: ModelConfig, layout: Layout, params, tokens_PL, lengths_P, *
   L = tokens_PL.shape[1]
   positions_PL = jnp.arange(L)[None, :] - (jnp.zeros_like(lengths_P) if layout.page else L - lengths_P)[:, None]
   segments_PL = ((positions_PL >= 0) & (positions_PL < lengths_P[:, None])).astype(jnp.int32)
-  _, (k, v) = transformer.hidden(config, params, tokens_PL, jnp.maximum(positions_PL, 0), segments_PL, keep_kv=True)
+  packing = transformer.Packing(jnp.maximum(positions_PL, 0), segments_PL)
+  _, (k, v) = transformer.hidden(config, params, tokens_PL, packing, keep_kv=True)
   return _split(mesh, pages.as_prompts(k, v, layout.page, layout.int8) if layout.page else ring.as_prompts(k, v))
 
 
@@ -174,19 +195,14 @@ def fill(slots: Slots, queue: Queue, limit, *, mesh) -> Slots:
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1), donate_argnums=3,
-                   static_argnames=('temperature', 'top_p', 'vocab_size', 'mesh'))
-def decode(config: ModelConfig, steps: int, weights, slots: Slots, queue: Queue, limit, floor, stop_ids, *,
-           temperature: float, top_p: float, vocab_size: int, mesh) -> tuple[Slots, Steps]:
+                   static_argnames=('distribution', 'mesh'))
+def decode(config: ModelConfig, steps: int, weights, slots: Slots, queue: Queue, bounds: Bounds, *,
+           distribution: Distribution, mesh) -> tuple[Slots, Steps]:
   """Runs up to `steps` decode steps; slots whose response ended take the next of the queue, inside the loop.
 
   Each device runs its own loop on its own slots and queue: no collective, no host contact.
-
-  Args:
-    limit: int32, tokens a response may have.
-    floor: int32, a device stops early once it has that many live slots or fewer and nothing waits.
-    stop_ids: int32 [n], tokens that end a response (they belong to it).
   """
-  def run(weights, slots, queue, limit, floor, stop_ids):
+  def run(weights, slots, queue, bounds):
     B = slots.tokens_B.shape[0]
     empty = functools.partial(jnp.zeros, (B, steps))
     out = (empty(jnp.int32), empty(jnp.float32), empty(jnp.int32) - 1, empty(jnp.int32) - 1, empty(jnp.int8))
@@ -194,22 +210,22 @@ def decode(config: ModelConfig, steps: int, weights, slots: Slots, queue: Queue,
     def go_on(carry):
       t, slots, _ = carry
       alive = jnp.sum(slots.alive_B)
-      return (t < steps) & (alive > 0) & ((alive > floor) | (slots.head_D[0] < queue.count_D[0]))
+      return (t < steps) & (alive > 0) & ((alive > bounds.floor) | (slots.head_D[0] < queue.count_D[0]))
 
     def step(carry):
       t, slots, out = carry
-      slots, new = _step(config, weights, slots, stop_ids, temperature, top_p, vocab_size)
+      slots, new = _step(config, weights, slots, bounds.stop_ids, distribution)
       out = tuple(jax.lax.dynamic_update_slice_in_dim(x, y[:, None].astype(x.dtype), t, 1) for x, y in zip(out, new))
-      return t + 1, _refill(slots, queue, limit), out
+      return t + 1, _refill(slots, queue, bounds.limit), out
 
-    t, slots, out = jax.lax.while_loop(go_on, step, (jnp.int32(0), _refill(slots, queue, limit), out))
+    t, slots, out = jax.lax.while_loop(go_on, step, (jnp.int32(0), _refill(slots, queue, bounds.limit), out))
     return slots, Steps(*out, t[None], slots.alive_B, slots.head_D)
 
-  into = (P(), P(AXES), P(AXES), P(), P(), P())
-  return _on_each_device(mesh, run, into, (P(AXES), P(AXES)))(weights, slots, queue, limit, floor, stop_ids)
+  into = (P(), P(AXES), P(AXES), P())
+  return _on_each_device(mesh, run, into, (P(AXES), P(AXES)))(weights, slots, queue, bounds)
 
 
-def _step(config, weights, slots: Slots, stop_ids, temperature, top_p, vocab_size):
+def _step(config, weights, slots: Slots, stop_ids, distribution: Distribution):
   """One token for every slot: (slots, (token, logp, owner, place, end))."""
   kv = _kv(slots.cache)
   cache, alive = kv.reserve(slots.cache, slots.lengths_B, slots.alive_B, slots.made_B)
@@ -218,7 +234,7 @@ def _step(config, weights, slots: Slots, stop_ids, temperature, top_p, vocab_siz
   x = weights['embedding'][slots.tokens_B]
   layers = []
   for layer, layer_cache in zip(weights['layers'], cache.layers):
-    attend = lambda q, k, v: kv.attend(q, k, v, layer_cache, cache, place)
+    attend = functools.partial(kv.attend, layer=layer_cache, cache=cache, place=place)
     heads = {name: layer[name].reshape(x.shape[1], -1, config.head_dim) for name in 'qkv'}
     heads['o'] = layer['o'].reshape(-1, config.head_dim, x.shape[1])
     x, updated = transformer.Block(config).apply({'params': layer | heads}, x, rope, attend)
@@ -226,8 +242,7 @@ def _step(config, weights, slots: Slots, stop_ids, temperature, top_p, vocab_siz
   x = transformer.rms_norm(x, weights['final_norm'], config.rms_norm_eps)
   head = transformer.head_weight(config, weights)
   logits_BV = jnp.einsum('BD,DV->BV', x, head, preferred_element_type=jnp.float32)
-  token, logp = sample(logits_BV, token_keys(slots.keys_B, slots.made_B), temperature=temperature, top_p=top_p,
-                       vocab_size=vocab_size)
+  token, logp = sample(logits_BV, token_keys(slots.keys_B, slots.made_B), distribution)
   made = slots.made_B + alive
   end = jnp.where(jnp.isin(token, stop_ids), STOPPED, jnp.where(made >= slots.limits_B, CUT_OFF, GOES_ON))
   end = jnp.where(alive, end, jnp.where(slots.alive_B, PUT_BACK, GOES_ON))

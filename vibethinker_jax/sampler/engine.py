@@ -9,7 +9,7 @@ With several processes each calls `generate` with all prompts and gets all respo
 
 import collections
 import functools
-from typing import Annotated, Callable, Literal, NamedTuple
+from typing import Annotated, Callable, Literal, NamedTuple, Sequence
 
 import jax
 from jax.experimental import multihost_utils
@@ -20,7 +20,7 @@ import numpy as np
 from vibethinker_jax.config import Count, NotNegative, Positive, Range
 from vibethinker_jax.model.config import ModelConfig, compute_dtype
 from vibethinker_jax.sampler import decode, pages, ring
-from vibethinker_jax.sampler.sampling import response_keys
+from vibethinker_jax.sampler.sampling import Distribution
 from vibethinker_jax.sharding import AXES, platform
 
 CACHES, CACHE_DTYPES = ('auto', 'ring', 'pages'), ('auto', 'int8')
@@ -35,7 +35,7 @@ class Responses(NamedTuple):
     logps_PGL: float32, log-probability of each token under the distribution it was drawn from.
     lengths_PG: int32, tokens of each response.
     stopped_PG: bool, True: ended by a stop token; False: cut off at max_tokens, or not ended.
-    ended_PG: bool, False: given up while it was being sampled, see `wanted` of generate.
+    ended_PG: bool, False: given up while it was being sampled, see Callbacks.wanted.
     row_steps: decode row-steps computed, useful or not.
   """
   tokens_PGL: np.ndarray
@@ -86,6 +86,42 @@ class Options(NamedTuple):
       yield "cache='ring' has no cache_dtype, cache_tokens or page: these are of cache='pages'"
 
 
+class Vocabulary(NamedTuple):
+  """Of the tokenizer: `size`, padded ids beyond it are never drawn; `stop_ids` end a response and belong to it."""
+  size: int
+  stop_ids: tuple[int, ...]
+
+
+class Request(NamedTuple):
+  """What to sample.
+
+  Attributes:
+    prompts: token ids of each of the P prompts. group: responses to each.
+    prompt_ids: integers that name the prompts for the random draws; default their indices.
+    earlier: responses of an earlier call to the same prompts: those that ended are returned as they are, the others go
+      on after their tokens (perhaps of another policy; those keep their log-probabilities).
+  """
+  prompts: list[list[int]]
+  group: int
+  prompt_ids: Sequence[int] | None = None
+  earlier: Responses | None = None
+
+
+class Callbacks(NamedTuple):
+  """What the host is told, and asked, while it samples.
+
+  Attributes:
+    on_finished: called as (prompt, response, tokens) as soon as a response is complete, in the order of completion; with
+      several processes in the one whose device sampled it.
+    on_tokens: called as (prompt, response, new tokens) after every steps_per_call steps, to stream.
+    wanted: called every steps_per_call steps, gives bool [P]; responses to prompts that are no longer wanted are given
+      up as they are. Must give the same in all processes.
+  """
+  on_finished: Callable[[int, int, np.ndarray], None] = lambda p, g, tokens: None
+  on_tokens: Callable[[int, int, np.ndarray], None] = lambda p, g, tokens: None
+  wanted: Callable[[], np.ndarray] | None = None
+
+
 class _Row(NamedTuple):
   """A prompt to prefill, of `responses` that wait for a slot; `made`: tokens of the one response that goes on."""
   prompt: int
@@ -97,10 +133,7 @@ class _Work(NamedTuple):
   """What a call of generate samples: its arguments, checked, and the sizes that follow from them."""
   config: ModelConfig
   params: dict
-  prompts: list
-  prompt_ids: np.ndarray
-  group: int
-  response_offset: int
+  request: Request  # with prompt_ids
   key: jax.Array
   mesh: jax.sharding.Mesh
   layout: decode.Layout
@@ -110,83 +143,73 @@ class _Work(NamedTuple):
   chunk: int  # prompts of each device prefilled at once: about one batch of slots
 
 
-def generate(config: ModelConfig, params, prompts: list[list[int]], group: int, options: Options, *, key, mesh,
-             stop_ids: tuple[int, ...], vocab_size: int, prompt_ids=None, response_offset: int = 0,
-             earlier: Responses | None = None, wanted: Callable[[], np.ndarray] | None = None,
-             on_finished: Callable[[int, int, np.ndarray], None] = lambda p, g, tokens: None,
-             on_tokens: Callable[[int, int, np.ndarray], None] = lambda p, g, tokens: None) -> Responses:
-  """Samples `group` responses to every prompt.
+class _Queued(NamedTuple):
+  """entries: the (prompt, response)s of each device, in `queue` (None before the first); head: how many found a slot."""
+  queue: decode.Queue | None
+  entries: list[list]
+  head: np.ndarray
+
+  def waiting(self) -> list[tuple[int, int]]:
+    return [entry for entries, head in zip(self.entries, self.head) for entry in entries[head:]]
+
+
+def generate(config: ModelConfig, params, request: Request, options: Options, *, key, mesh, vocabulary: Vocabulary,
+             callbacks: Callbacks = Callbacks()) -> Responses:
+  """Samples the responses of a request.
 
   Args:
-    prompts: token ids of each prompt, P of them.
     key: every token is a function of (key, prompt id, response index, position) and the model alone.
-    prompt_ids: integers that name the prompts for the random draws; default their indices.
-    response_offset: index of the first response, to add more samples to earlier ones.
-    vocab_size: the tokenizer's; padded ids beyond it are never drawn.
-    earlier: responses of an earlier call to the same prompts: those that ended are returned as they are, the others go
-      on after their tokens (perhaps of another policy; those keep their log-probabilities).
-    wanted: called every steps_per_call steps, gives bool [P]; responses to prompts that are no longer wanted are given
-      up as they are. Must give the same in all processes.
-    on_finished: called as (prompt, response, tokens) as soon as a response is complete, in the order of completion; with
-      several processes in the one whose device sampled it.
-    on_tokens: called as (prompt, response, new tokens) after every steps_per_call steps, to stream.
 
   Raises:
     ValueError: empty prompts, a prompt that does not fit, or options that contradict each other.
   """
-  work = _work(config, params, prompts, group, options, key, mesh, prompt_ids, response_offset)
-  P, T, devices, B = len(prompts), options.max_tokens, mesh.size, work.slots
-  out = _start(P, group, T, earlier)
+  work = _work(config, params, request, options, key, mesh)
+  devices, B = mesh.size, work.slots
+  out = _start(request, options.max_tokens)
   weights = decode.rollout_weights(config, params, mesh=mesh)
+  bounds = decode.Bounds(jnp.int32(options.max_tokens), jnp.int32(0), jnp.asarray(vocabulary.stop_ids, jnp.int32))
+  run = functools.partial(decode.decode, config, options.steps_per_call, weights, mesh=mesh,
+                          distribution=Distribution(options.temperature, options.top_p, vocabulary.size))
   widths = ring.widths(config, B, work.columns, compute_dtype()) if not work.layout.page else (work.columns,)
-  width = _fit(widths, work.prompt_columns + options.steps_per_call) if earlier is None else work.columns
+  width = _fit(widths, work.prompt_columns + options.steps_per_call) if request.earlier is None else work.columns
   slots = decode.empty_slots(config, work.layout, B * devices, width, mesh=mesh)
-  limit = jnp.int32(T)
-  run = functools.partial(decode.decode, config, options.steps_per_call, weights, limit=limit, vocab_size=vocab_size,
-                          stop_ids=jnp.asarray(stop_ids, jnp.int32), temperature=options.temperature,
-                          top_p=options.top_p, mesh=mesh)
-  here = [d.process_index == jax.process_index() for d in mesh.devices.flat]
-  rows = collections.deque(
-      _Row(p, fresh) for p in range(P)
-      if (fresh := [g for g in range(group) if not out.ended_PG[p, g] and not out.lengths_PG[p, g]]))
-  slots, alive, refused = _go_on(work, slots, out, limit)
+  here = np.array([d.process_index == jax.process_index() for d in mesh.devices.flat])
+  rows = _fresh(out)
+  slots, alive, refused = _go_on(work, slots, out, bounds.limit)
   rows.extendleft(reversed(refused))
-  queue, taken, head, row_steps = None, [[]] * devices, np.zeros(devices, int), 0
+  queued, row_steps = _Queued(None, [[]] * devices, np.zeros(devices, int)), 0
   while True:
-    if wanted is not None and not (keep := np.asarray(wanted())).all():
-      rows = collections.deque(row for row in rows if keep[row.prompt])
-      waiting = [entry for entries, h in zip(taken, head) for entry in entries[h:]]
-      if not all(keep[p] for p, _ in waiting):
-        rows.extendleft(_Row(p, [g]) for p, g in reversed(waiting) if keep[p])
-        queue, taken = queue._replace(count_D=_put(head.astype(np.int32), mesh)), [entries[:h] for entries, h in zip(taken, head)]
-      gone = alive & ~keep[host_array(slots.owner_B) // group].reshape(alive.shape)
-      slots, alive = decode.drop(slots, _put(gone.reshape(-1), mesh), mesh=mesh), alive & ~gone
-    waiting = sum(map(len, taken)) - head.sum()
+    if callbacks.wanted is not None and not (keep := np.asarray(callbacks.wanted())).all():
+      rows, queued, slots, alive = _give_up(work, keep, rows, queued, slots, alive)
+    waiting = bool(queued.waiting())
     if not rows and not waiting and not alive.any():
       return out._replace(row_steps=row_steps)
     size = alive.shape[1]
-    if queue is None or (rows and not waiting):
+    if queued.queue is None or (rows and not waiting):
       batch = [rows.popleft() for _ in range(min(len(rows), work.chunk * devices))]
-      queue, taken = _queue(work, batch, work.prompt_columns, work.chunk, group)
-      slots, head = slots._replace(head_D=_put(np.zeros(devices, np.int32), mesh)), np.zeros(devices, int)
+      queued = _queue(work, batch, work.prompt_columns, work.chunk, request.group)
+      slots = slots._replace(head_D=_put(np.zeros(devices, np.int32), mesh))
     elif not waiting:
       while alive.sum(axis=1).max() <= _smaller(size, B) < size:
         size = _smaller(size, B)
-    wider = max(width, _fit(widths, _longest(work, slots, alive) + options.steps_per_call)) if width < work.columns else width
+    wider = width
+    if width < work.columns:
+      longest = np.max(host_array(slots.lengths_B), where=alive.reshape(-1), initial=work.prompt_columns)
+      wider = max(width, _fit(widths, int(longest) + options.steps_per_call))
     if (size, wider) != (alive.shape[1], width):
       (slots, alive), width = _move(slots, alive, size, wider, mesh), wider
     smaller = _smaller(size, B)
     floor = size - 1 if rows else smaller if smaller < size else 0
-    slots, steps = run(slots=slots, queue=queue, floor=jnp.int32(floor))
+    slots, steps = run(slots=slots, queue=queued.queue, bounds=bounds._replace(floor=jnp.int32(floor)))
     steps = decode.Steps(*host_array(steps))
-    alive, head = steps.alive_B.reshape(devices, -1), steps.head_D
+    alive, queued = steps.alive_B.reshape(devices, -1), queued._replace(head=steps.head_D)
     row_steps += size * int(steps.steps_D.sum())
-    rows.extendleft(_collect(out, steps, group, np.repeat(here, size), on_finished, on_tokens))
+    rows.extendleft(_collect(out, steps, np.repeat(here, size), callbacks))
 
 
-def _work(config, params, prompts, group, options, key, mesh, prompt_ids, response_offset) -> _Work:
-  longest = max((len(p) for p in prompts), default=0)
-  if not prompts or min(len(p) for p in prompts) == 0:
+def _work(config, params, request: Request, options: Options, key, mesh) -> _Work:
+  longest = max((len(p) for p in request.prompts), default=0)
+  if not request.prompts or min(len(p) for p in request.prompts) == 0:
     raise ValueError('generate needs at least one prompt, and no empty ones')
   columns = options.columns or -(-(longest + options.max_tokens) // 128) * 128
   prompt_columns = min(columns, options.prompt_columns or -(-longest // 32) * 32)
@@ -194,9 +217,10 @@ def _work(config, params, prompts, group, options, key, mesh, prompt_ids, respon
     raise ValueError(f'a prompt of {longest} tokens with max_tokens={options.max_tokens} needs {columns=} and '
                      f'{prompt_columns=} to be larger: set them to 0 to fit, or shorten the prompts')
   slots = -(-options.slots // mesh.size)
-  prompt_ids = np.arange(len(prompts)) if prompt_ids is None else np.asarray(prompt_ids)
-  return _Work(config, params, prompts, prompt_ids, group, response_offset, key, mesh, layout(options, columns), columns,
-               prompt_columns, slots, max(1, slots // group))
+  if request.prompt_ids is None:
+    request = request._replace(prompt_ids=range(len(request.prompts)))
+  return _Work(config, params, request, key, mesh, layout(options, columns), columns, prompt_columns, slots,
+               max(1, slots // request.group))
 
 
 def layout(options: Options, columns: int) -> decode.Layout:
@@ -220,8 +244,9 @@ def layout(options: Options, columns: int) -> decode.Layout:
   return decode.Layout(pages.page_tokens(options.page), options.cache_dtype == 'int8', options.cache_tokens)
 
 
-def _start(P: int, group: int, T: int, earlier: Responses | None) -> Responses:
+def _start(request: Request, T: int) -> Responses:
   """Arrays to fill, with what an earlier call sampled."""
+  P, group, earlier = len(request.prompts), request.group, request.earlier
   out = Responses(np.zeros((P, group, T), np.int32), np.zeros((P, group, T), np.float32), np.zeros((P, group), np.int32),
                   np.zeros((P, group), bool), np.zeros((P, group), bool), 0)
   if earlier is not None:
@@ -238,20 +263,33 @@ def _start(P: int, group: int, T: int, earlier: Responses | None) -> Responses:
   return out
 
 
+def _fresh(out: Responses) -> collections.deque[_Row]:
+  """Of each prompt the responses that have not begun."""
+  begun_PG = out.ended_PG | (out.lengths_PG > 0)
+  return collections.deque(_Row(p, np.flatnonzero(~begun_G).tolist()) for p, begun_G in enumerate(begun_PG)
+                           if not begun_G.all())
+
+
+def _give_up(work: _Work, keep_P, rows, queued: _Queued, slots, alive):
+  """Ends the responses to prompts that are not in keep_P: (rows, queued, slots, alive)."""
+  rows = collections.deque(row for row in rows if keep_P[row.prompt])
+  waiting = queued.waiting()
+  if not all(keep_P[p] for p, _ in waiting):  # they leave the queue; those that are wanted are queued again
+    rows.extendleft(_Row(p, [g]) for p, g in reversed(waiting) if keep_P[p])
+    queue = queued.queue._replace(count_D=_put(queued.head.astype(np.int32), work.mesh))
+    queued = queued._replace(queue=queue, entries=[entries[:h] for entries, h in zip(queued.entries, queued.head)])
+  gone = alive & ~keep_P[host_array(slots.owner_B) // work.request.group].reshape(alive.shape)
+  return rows, queued, decode.drop(slots, _put(gone.reshape(-1), work.mesh), mesh=work.mesh), alive & ~gone
+
+
 def _smaller(size: int, slots: int) -> int:
-  """Slots of the next smaller batch; the same if there is none. Halves, and on CPU, where a large batch's time follows
-  its size, finer."""
+  """Slots of the next smaller batch, if there is one: half; on CPU, where a large batch's time follows its size, more."""
   if size <= -(-slots // SMALLEST):
     return size
   if platform() == 'cpu' and size >= 48:
     part = 16 if size <= 128 else 32
     return (size - 1) // part * part
   return -(-size // 2)
-
-
-def _longest(work: _Work, slots, alive) -> int:
-  """Columns in use, or soon of a prompt."""
-  return int(np.max(host_array(slots.lengths_B), where=alive.reshape(-1), initial=work.prompt_columns))
 
 
 def _fit(widths: tuple[int, ...], tokens: int) -> int:
@@ -277,28 +315,26 @@ def _go_on(work: _Work, slots, out: Responses, limit):
   begun, refused = begun[:work.slots * devices], begun[work.slots * devices:]
   for i in range(0, len(begun), devices):
     batch = [_Row(int(p), [int(g)], int(out.lengths_PG[p, g])) for p, g in begun[i:i + devices]]
-    longest = max(len(work.prompts[row.prompt]) + row.made for row in batch)
+    longest = max(len(work.request.prompts[row.prompt]) + row.made for row in batch)
     L = work.prompt_columns
     while L < longest:
       L = min(2 * L, work.columns)
-    queue, taken = _queue(work, batch, L, 1, 1, out)
+    queued = _queue(work, batch, L, 1, 1, out)
     slots = slots._replace(head_D=_put(np.zeros(devices, np.int32), work.mesh))
-    slots = decode.fill(slots, queue, limit, mesh=work.mesh)
-    refused += [pg for entries, h in zip(taken, host_array(slots.head_D)) for pg in entries[h:]]
-  rows = []
-  for p, g in refused:
-    _start_again(out, p, g)
-    rows.append(_Row(int(p), [int(g)]))
+    slots = decode.fill(slots, queued.queue, limit, mesh=work.mesh)
+    refused += queued._replace(head=host_array(slots.head_D)).waiting()
+  rows = [_start_again(out, int(p), int(g)) for p, g in refused]
   return slots, host_array(slots.alive_B).reshape(devices, -1), rows
 
 
-def _start_again(out: Responses, p: int, g: int) -> None:
+def _start_again(out: Responses, p: int, g: int) -> _Row:
   for x in (out.tokens_PGL, out.logps_PGL, out.lengths_PG):
     x[p, g] = 0
+  return _Row(p, [g])
 
 
-def _queue(work: _Work, rows: list[_Row], columns: int, chunk: int, group: int, out: Responses | None = None):
-  """Prefills up to `chunk` rows for each device and queues their responses: (queue, (prompt, response)s of each device).
+def _queue(work: _Work, rows: list[_Row], columns: int, chunk: int, group: int, out: Responses | None = None) -> _Queued:
+  """Prefills up to `chunk` rows for each device and queues their responses, up to `group` of each.
 
   Args:
     columns: positions of a row. out: where the tokens of responses that go on are.
@@ -310,29 +346,27 @@ def _queue(work: _Work, rows: list[_Row], columns: int, chunk: int, group: int, 
   taken = [[] for _ in range(devices)]
   for i, (p, responses, made) in enumerate(rows):
     row, d = divmod(i, devices)
-    ids = work.prompts[p] + (out.tokens_PGL[p, responses[0], :made].tolist() if made else [])
+    ids = work.request.prompts[p] + (out.tokens_PGL[p, responses[0], :made].tolist() if made else [])
     lengths[d, row] = n = len(ids) - 1
     at = slice(n) if work.layout.page else slice(columns - n, columns)
     tokens[d, row, at] = ids[:-1]
     for g in responses:
       entry = len(taken[d])
-      entries[:, d, entry] = p * work.group + g, row, ids[-1], len(ids), made
-      names[:, d, entry] = work.prompt_ids[p], work.response_offset + g
+      entries[:, d, entry] = p * work.request.group + g, row, ids[-1], len(ids), made
+      names[:, d, entry] = work.request.prompt_ids[p], g
       taken[d].append((p, g))
   prompts = decode.prefill(work.config, work.layout, work.params, tokens.reshape(-1, columns), lengths.reshape(-1),
                            mesh=work.mesh)
   count = _put(np.array([len(x) for x in taken], np.int32), work.mesh)
-  keys = _keys(work.key, *names.reshape(2, -1), mesh=work.mesh)
-  return decode.Queue(prompts, count, *(_put(x.reshape(-1), work.mesh) for x in entries), keys), taken
+  keys = decode.keys(work.key, *names.reshape(2, -1), mesh=work.mesh)
+  queue = decode.Queue(prompts, count, *(_put(x.reshape(-1), work.mesh) for x in entries), keys)
+  return _Queued(queue, taken, np.zeros(devices, int))
 
 
-def _collect(out: Responses, steps: decode.Steps, group: int, here_B, on_finished, on_tokens) -> list[_Row]:
-  """Moves the tokens of a run of steps to their responses and tells who finished, in the order in which they did.
-
-  Returns:
-    those that were put back, to start again.
-  """
-  lengths, T = out.lengths_PG.reshape(-1), out.tokens_PGL.shape[2]
+def _collect(out: Responses, steps: decode.Steps, here_B, callbacks: Callbacks) -> list[_Row]:
+  """Moves the tokens of a run of steps to their responses and tells who finished, in the order in which they did. Returns
+  those that were put back, to start again."""
+  lengths, (_, group, T) = out.lengths_PG.reshape(-1), out.tokens_PGL.shape
   real = steps.place_BT >= 0
   owner, place = steps.owner_BT[real], steps.place_BT[real]
   out.tokens_PGL.reshape(-1, T)[owner, place] = steps.tokens_BT[real]
@@ -341,17 +375,16 @@ def _collect(out: Responses, steps: decode.Steps, group: int, here_B, on_finishe
   np.maximum.at(lengths, owner, place + 1)
   for r in np.flatnonzero(lengths > starts):
     p, g = divmod(int(r), group)
-    on_tokens(p, g, out.tokens_PGL[p, g, starts[r]:lengths[r]])
+    callbacks.on_tokens(p, g, out.tokens_PGL[p, g, starts[r]:lengths[r]])
   again = []
   for t, slot in np.argwhere(steps.end_BT.T != decode.GOES_ON):
     p, g = divmod(int(steps.owner_BT[slot, t]), group)
     if steps.end_BT[slot, t] == decode.PUT_BACK:
-      _start_again(out, p, g)
-      again.append(_Row(p, [g]))
+      again.append(_start_again(out, p, g))
       continue
     out.ended_PG[p, g], out.stopped_PG[p, g] = True, steps.end_BT[slot, t] == decode.STOPPED
     if here_B[slot]:
-      on_finished(p, g, out.tokens_PGL[p, g, :out.lengths_PG[p, g]])
+      callbacks.on_finished(p, g, out.tokens_PGL[p, g, :out.lengths_PG[p, g]])
   return again
 
 
@@ -365,9 +398,3 @@ def host_array(tree):
 def _put(x: np.ndarray, mesh):
   """One part to each device, by the first axis."""
   return jax.make_array_from_callback(x.shape, NamedSharding(mesh, PartitionSpec(AXES)), lambda index: x[index])
-
-
-@functools.partial(jax.jit, static_argnames='mesh')
-def _keys(key, prompt_ids, response_ids, *, mesh):
-  split = NamedSharding(mesh, PartitionSpec(AXES))
-  return jax.lax.with_sharding_constraint(response_keys(key, prompt_ids, response_ids), split)

@@ -1,11 +1,26 @@
 """Drawing tokens: each draw depends on its own key only, never on its place in the batch."""
 
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 
 from vibethinker_jax.sharding import platform
 
 MASKED = -1e30
+
+
+class Distribution(NamedTuple):
+  """What tokens are drawn from, given a model's logits.
+
+  Attributes:
+    temperature: 0 is greedy.
+    top_p: nucleus; 1 keeps all.
+    vocab_size: ids from here on (the padding of the embedding table) are never drawn; None: there are none.
+  """
+  temperature: float = 1.0
+  top_p: float = 1.0
+  vocab_size: int | None = None
 
 
 def token_keys(keys_B, positions_B):
@@ -34,19 +49,17 @@ def top_p_threshold(probs_BV, top_p):
   return jax.lax.fori_loop(0, 24, halve, (jnp.zeros_like(top), top))[0]
 
 
-def sample(logits_BV, keys_B, *, temperature: float = 1.0, top_p: float = 1.0, vocab_size: int | None = None):
+def sample(logits_BV, keys_B, distribution: Distribution = Distribution()):
   """Draws one token a row.
 
   Args:
     logits_BV: float32.
     keys_B: one key per row and position, see `token_keys`.
-    temperature: 0 is greedy.
-    top_p: nucleus; 1 keeps all.
-    vocab_size: ids from here on (the padding of the embedding table) are never drawn.
 
   Returns:
     (tokens_B int32, logp_B float32): logp under the distribution that was sampled from (greedy: under the model's).
   """
+  temperature, top_p, vocab_size = distribution
   V = logits_BV.shape[-1]
   logits = logits_BV.astype(jnp.float32)
   if vocab_size is not None and vocab_size < V:

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from vibethinker_jax import sharding
+from vibethinker_jax import checkpoint, sharding
 from vibethinker_jax.model import transformer
 from vibethinker_jax.model.config import ModelConfig
 
@@ -17,6 +17,24 @@ class TrainState(NamedTuple):
   params: Any
   opt_state: Any
   skipped: jax.Array
+
+
+def save(checkpoints: checkpoint.Checkpoints, step: int, state: TrainState, position: dict) -> None:
+  """See Checkpoints.save; position: where the stage stands, besides the state."""
+  checkpoints.save(step, state.params, _without_params(state), position)
+
+
+def restore_newest(checkpoints: checkpoint.Checkpoints, abstract: TrainState) -> tuple[int, TrainState, dict] | None:
+  """(step, state, position) of the newest checkpoint that is whole; None if there is none."""
+  found = checkpoints.restore_newest(abstract.params, _without_params(abstract))
+  if found is None:
+    return None
+  step, params, rest, position = found
+  return step, TrainState(params=params, **rest), position
+
+
+def _without_params(state: TrainState) -> dict:
+  return {'step': state.step, 'opt_state': state.opt_state, 'skipped': state.skipped}
 
 
 def create(params, optimizer: optax.GradientTransformation) -> TrainState:

@@ -98,7 +98,8 @@ def test_answers_that_are_no_choice(tmp_path, choices, value, reason):
     answer(tmp_path, {'problem': 'x?', 'choices': choices, 'answer': value})
 
 
-DOORS = {'rl': sources.read_problems, 'evaluate': lambda path: sets.read(sources.DataOptions(path), '', 1, 1.0, 1.0, 8),
+PROTOCOL = sets.Protocol(1, 1.0, 1.0, 8)
+DOORS = {'rl': sources.read_problems, 'evaluate': lambda path: sets.read(sources.DataOptions(path), '', PROTOCOL),
          'responses': lambda path: stored.problems(sources.DataOptions(path))}
 
 

@@ -50,7 +50,7 @@ def test_methods(tmp_path):
 
 def test_the_score_says_what_it_is(tmp_path):
   found = read(tmp_path, row(STDIN), row(METHOD, question_id='3'), row(STDIN, question_id='4', contest_date='2024-01-01'),
-               reader=lambda path: sets.read(sources.DataOptions(path), 'livecodebench_v6', -1, -1, -1, -1))
+               reader=lambda path: sets.read(sources.DataOptions(path), 'livecodebench_v6', sets.OF_PRESET))
   assert [r['id'] for r in found.rows] == ['abc1_a', '3'] and found.rows[0]['prompt'] == STDIN
   assert found.score_name(8) == 'avg@8 (sample tests only)' and 'sample tests only' in found.notes()
   mixed = found._replace(rows=[found.rows[0], found.rows[1] | {'tests_are': 'public'}])

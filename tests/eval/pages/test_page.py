@@ -20,7 +20,7 @@ def chosen(tmp_path):
   rows = [{'problem': f'What is ${i}^2$?', 'answer': str(i * i), 'subject': f'kind{i % 2}'} for i in range(4)]
   path = tmp_path / 'squares.jsonl'
   path.write_text(''.join(json.dumps(row) + '\n' for row in rows))
-  return sets.read(sources.DataOptions(str(path)), '', 2, 1.0, 0.9, 64)
+  return sets.read(sources.DataOptions(str(path)), '', sets.Protocol(2, 1.0, 0.9, 64))
 
 
 def result_of(chosen, letters: list[str], text='so \\boxed{1}', **facts):

@@ -1,6 +1,7 @@
 """GGUF import: a file written here in llama.cpp's layout, and SmolLM2-135M-Instruct against transformers."""
 
 import copy
+import functools
 import json
 import os
 import pathlib
@@ -157,20 +158,21 @@ def test_smollm2(smollm2, tmp_path):
   with jax.set_mesh(mesh):
     for path in (smollm2, tmp_path / 'hf'):
       model = stage.load(path, mesh)
-      forward = jax.jit(lambda params, tokens: transformer.logits(model.config, params, tokens)[0, -1])
+      forward = jax.jit(functools.partial(transformer.logits, model.config))
       records = json.loads(recorded.read_text())['records'] if recorded.exists() else []
       records += [_record(reference, model.tokenizer, prompt) for prompt in PROMPTS]
       for record in records:
         if 'prompt' in record:  # one of them is a rendered chat
           assert model.tokenizer._encode_rendered(record['prompt'], []) == record['prompt_ids']
-        logits = np.asarray(forward(model.params, jnp.asarray([record['prompt_ids']])))
+        logits = np.asarray(forward(model.params, jnp.asarray([record['prompt_ids']])))[0, -1]
         ids = [t['id'] for t in record['top10']]
         assert logits[ids].min() > np.delete(logits, ids).max() - 1e-3  # two that are nearly equal may change places
         np.testing.assert_allclose(logits[ids], [t['logit'] for t in record['top10']], atol=1e-3, rtol=0)
         expected = record['greedy_ids']
         options = engine.Options(len(expected), temperature=0.0, slots=1)
-        found = engine.generate(model.config, model.params, [record['prompt_ids']], 1, options, key=jax.random.key(0),
-                                mesh=mesh, stop_ids=model.tokenizer.stop_ids, vocab_size=model.tokenizer.vocab_size)
+        found = engine.generate(
+            model.config, model.params, engine.Request([record['prompt_ids']], 1), options, key=jax.random.key(0), mesh=mesh,
+            vocabulary=engine.Vocabulary(model.tokenizer.vocab_size, model.tokenizer.stop_ids))
         assert found.tokens_PGL[0, 0, :found.lengths_PG[0, 0]].tolist() == expected
   said = subprocess.run([sys.executable, '-m', 'vibethinker_jax.sample', f'--checkpoint={smollm2}', '--temperature=0',
                          '--prompt=What is the capital of France?'], check=True, capture_output=True, text=True,

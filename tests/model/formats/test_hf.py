@@ -88,8 +88,9 @@ def test_scaled_cache_decodes_as_the_whole(tmp_path, mesh_of):
   prompt = tokens()[0, :9].tolist()
   mesh = mesh_of(1, 1, 1, 1)
   with jax.set_mesh(mesh):
-    found = engine.generate(config, params, [prompt], 1, engine.Options(16, temperature=0.0, slots=1, steps_per_call=4),
-                            key=jax.random.key(0), mesh=mesh, stop_ids=(), vocab_size=48).tokens_PGL[0, 0]
+    options = engine.Options(16, temperature=0.0, slots=1, steps_per_call=4)
+    found = engine.generate(config, params, engine.Request([prompt], 1), options, key=jax.random.key(0), mesh=mesh,
+                            vocabulary=engine.Vocabulary(48, ())).tokens_PGL[0, 0]
   ids = list(prompt)
   for _ in range(16):
     with torch.no_grad():
@@ -253,6 +254,7 @@ def test_full_1p5b_shape(tmp_path):
   from vibethinker_jax.sampler import engine
   mesh = sharding.make_mesh(devices=jax.devices()[:1])
   with jax.set_mesh(mesh):
-    found = engine.generate(config, params, [prompt[0].tolist()], 1, engine.Options(32, temperature=0.0, slots=1),
-                            key=jax.random.key(0), mesh=mesh, stop_ids=(), vocab_size=151936).tokens_PGL[0, 0]
+    request, options = engine.Request([prompt[0].tolist()], 1), engine.Options(32, temperature=0.0, slots=1)
+    found = engine.generate(config, params, request, options, key=jax.random.key(0), mesh=mesh,
+                            vocabulary=engine.Vocabulary(151936, ())).tokens_PGL[0, 0]
   assert found.tolist() == greedy

@@ -39,7 +39,9 @@ def test_equals_the_reference_with_gradients(length, heads, groups, width):
 def test_the_same_under_every_mesh(tiny, params, mesh_of):
   tokens = np.random.default_rng(0).integers(0, tiny.vocab_size, (8, 24))
   segments = np.repeat(np.arange(1, 5), 6)[None] * np.ones((8, 1), np.int32)
-  run = lambda name: jax.jit(lambda p: transformer.hidden(tiny, p, tokens, None, segments, attention=name))(params)
+  packing = transformer.Packing(segment_ids_BL=segments)
+  run = lambda name: jax.jit(
+      lambda p: transformer.hidden(tiny, p, tokens, packing, transformer.Execution(name)))(params)
   expected = run('xla')
   for sizes in ((1, 1, 1, 1), (2, 2, 2, 1), (1, 2, 4, 1)):  # 2 key/value heads on 4 tensor shards: replicated
     with jax.set_mesh(mesh_of(*sizes)):
@@ -52,7 +54,8 @@ def test_saved_for_the_backward_pass(tiny, params):
   """remat='attention' keeps the kernel's output and log-sum-exp of each layer."""
   tokens = np.zeros((1, 128), np.int32)
   def saved(remat):
-    loss = lambda p: transformer.hidden(tiny, p, tokens, attention='triton', remat=remat).sum()
+    execution = transformer.Execution('triton', remat)
+    loss = lambda p: transformer.hidden(tiny, p, tokens, execution=execution).sum()
     return {a.shape for a, source in saved_residuals(loss, params) if 'argument' not in source}
   assert saved('attention') - saved('full') == {(2, 1, 128, 4, 8), (2, 1, 4, 128)}  # [N, B, L, H, h], [N, B, H, L]
 

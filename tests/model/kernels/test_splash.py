@@ -38,7 +38,9 @@ def test_equals_the_reference_with_gradients(length, heads, groups, width):
 def test_the_same_under_every_mesh(tiny, params, mesh_of):
   tokens = np.random.default_rng(0).integers(0, tiny.vocab_size, (8, 24))
   segments = np.repeat(np.arange(1, 5), 6)[None] * np.ones((8, 1), np.int32)
-  run = lambda name: jax.jit(lambda p: transformer.hidden(tiny, p, tokens, None, segments, attention=name))(params)
+  packing = transformer.Packing(segment_ids_BL=segments)
+  run = lambda name: jax.jit(
+      lambda p: transformer.hidden(tiny, p, tokens, packing, transformer.Execution(name)))(params)
   expected = run('xla')
   for sizes in ((1, 1, 1, 1), (2, 2, 2, 1), (1, 2, 4, 1), (1, 2, 2, 2)):  # 2 key/value heads on 4 tensor shards: replicated
     with jax.set_mesh(mesh_of(*sizes)):
@@ -73,7 +75,8 @@ def test_saved_for_the_backward_pass(tiny, params):
   """remat='attention' keeps the kernel's output and log-sum-exp of each layer."""
   tokens = np.zeros((1, 128), np.int32)
   def saved(remat):
-    loss = lambda p: transformer.hidden(tiny, p, tokens, attention='splash', remat=remat).sum()
+    execution = transformer.Execution('splash', remat)
+    loss = lambda p: transformer.hidden(tiny, p, tokens, execution=execution).sum()
     return {a.shape for a, source in saved_residuals(loss, params) if 'argument' not in source}
   assert saved('attention') - saved('full') == {(2, 1, 2, 2, 128, 128), (2, 1, 2, 2, 128)}  # [N, B, K, H / K, L(, h)]
 
@@ -104,7 +107,8 @@ with jax.set_mesh(mesh):
                         sharding.tree_shardings(mesh, transformer.shapes(config)))
   tokens = jax.ShapeDtypeStruct((4, 2048), jnp.int32, sharding=sharding.batch_sharding(mesh))
   for remat in ('full', 'attention'):
-    loss = lambda p, t: transformer.hidden(config, p, t, remat=remat).astype(jnp.float32).sum()
+    execution = transformer.Execution(remat=remat)
+    loss = lambda p, t: transformer.hidden(config, p, t, execution=execution).astype(jnp.float32).sum()
     print(remat, jax.jit(jax.grad(loss)).lower(params, tokens).compile().as_text().count('custom_call_target="tpu_custom_call"'))
 print('kernels', text.count('tpu_custom_call'), 'MB', compiled.memory_analysis().temp_size_in_bytes >> 20)
 '''

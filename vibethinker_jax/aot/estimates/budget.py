@@ -136,10 +136,9 @@ def _sample(programs: dict, lengths: rollout.Lengths, responses: int, chip: Chip
   drawn = lengths.sample(min(responses, 20_000))
   mine = np.resize(drawn, math.ceil(responses / devices))
   mine[0] = drawn.max()  # the longest is on some device
-  seconds = []
-  for efficiency in estimate.BANDWIDTHS:
-    one = lambda slots, tokens: step.seconds(tokens, chip, efficiency)
-    seconds.append(rollout.seconds(mine, decode['rows_per_device'], decode['cache_tokens'], one))
+  one = lambda efficiency: lambda slots, tokens: step.seconds(tokens, chip, efficiency)
+  seconds = [rollout.seconds(mine, decode['rows_per_device'], decode['cache_tokens'], one(efficiency))
+             for efficiency in estimate.BANDWIDTHS]
   return {'seconds': seconds, 'tokens': float(responses * drawn.mean())}
 
 

@@ -11,6 +11,7 @@ from jax.sharding import NamedSharding, PartitionSpec as P
 from vibethinker_jax.aot.programs.shapes import Shape
 from vibethinker_jax.aot.programs.training import Program, device_bytes
 from vibethinker_jax.sampler import decode, engine
+from vibethinker_jax.sampler.sampling import Distribution
 from vibethinker_jax.sharding import AXES
 
 PROMPT = 256  # tokens of a prompt where the config leaves it open
@@ -57,13 +58,13 @@ def programs(shape: Shape, params, options: engine.Options, group: int, mesh, he
   keys = split(jax.eval_shape(lambda: jnp.broadcast_to(jax.random.key(0), (prompts * group,))))
   queue = decode.Queue(prefilled, split(jax.ShapeDtypeStruct((devices,), jnp.int32)), *ints, keys)
   number = jax.ShapeDtypeStruct((), jnp.int32)
-  stops = jax.ShapeDtypeStruct((STOP_IDS,), jnp.int32)
+  bounds = decode.Bounds(number, number, jax.ShapeDtypeStruct((STOP_IDS,), jnp.int32))
 
   parameters = {'parameters': device_bytes(params)}
   rollout, cache = {'rollout_weights': device_bytes(weights)}, {'kv_cache': device_bytes(slots)}
   lower_decode = lambda: decode.decode.lower(
-      config, options.steps_per_call, weights, slots, queue, number, number, stops, temperature=options.temperature,
-      top_p=options.top_p, vocab_size=shape.tokens, mesh=mesh)
+      config, options.steps_per_call, weights, slots, queue, bounds,
+      distribution=Distribution(options.temperature, options.top_p, shape.tokens), mesh=mesh)
   return [
       Program('weights', lambda: decode.rollout_weights.lower(config, params, mesh=mesh), parameters, held),
       Program('prefill', lambda: decode.prefill.lower(config, layout, params, *of_prompts, mesh=mesh), parameters,

@@ -104,7 +104,7 @@ def scoring(config: ModelConfig, score, params, rows: int, length: int, mesh) ->
 def rl_update(config: ModelConfig, options: rl.Options, state, optimizer, mesh) -> list[Program]:
   """The programs of an update: scoring where the options ask for it, gradients for each length of rows, application."""
   lengths = batch_lib.row_lengths(options.row_length, options.shortest_row)
-  accumulate, score, _ = rl.jitted(config, mesh, options.loss, options.remat, options.attention, options.unroll)
+  functions = rl.jitted(config, mesh, options.loss, options.execution())
   with_policy = bool(options.recompute_logps or options.loss.importance_cap)
   sizes = state_bytes(state)
   moments, reference = {'optimizer': sizes['optimizer']}, sizes['parameters'] if options.loss.kl else 0.0
@@ -119,23 +119,27 @@ def rl_update(config: ModelConfig, options: rl.Options, state, optimizer, mesh) 
     added = {'advantages': jnp.float32} | ({'policy_logps': jnp.float32} if with_policy else {})
     added |= {'reference_logps': jnp.float32} if options.loss.kl else {}
     micros = _micros(fields | added, MICROS, rows, length, mesh)
-    total = _total(accumulate, state.params, micros, count, mesh)
+    total = _total(functions.accumulate, state.params, micros, count, mesh)
     tokens = rows * length
     forward = forward_flops(config, tokens, length)
     parameters, batch = {'parameters': sizes['parameters']}, {'batch': device_bytes(micros)}
     name = '' if length == options.row_length else f'_{length}'
-    of = lambda program: {'longest': program, 'share': length / options.row_length} if name else {}
     if with_policy or options.loss.kl:
-      programs.append(Program(f'score{name}', functools.partial(score.lower, state.params, plain, count),
-                              parameters | batch, held, tokens, forward, per_device, **of('score')))
+      programs.append(Program(f'score{name}', functools.partial(functions.score.lower, state.params, plain, count),
+                              parameters | batch, held, tokens, forward, per_device, **_shorter('score', length, options)))
     programs.append(Program(
-        f'mgpo_step{name}', functools.partial(accumulate.lower, total, state.params, micros, count),
+        f'mgpo_step{name}', functools.partial(functions.accumulate.lower, total, state.params, micros, count),
         parameters | batch | {'gradients': device_bytes(total)}, held, tokens, 3 * forward, per_device, trains=True,
-        **of('mgpo_step')))
+        **_shorter('mgpo_step', length, options)))
   apply = step_lib.jit_apply(state, optimizer)
   programs.append(Program('apply', lambda: apply.lower(state, total), sizes | {'gradients': device_bytes(total)},
                           {'reference': reference} if reference else {}))
   return programs
+
+
+def _shorter(program: str, length: int, options: rl.Options) -> dict:
+  """Fields of a Program over rows of `length`, where `program` has the longest."""
+  return {'longest': program, 'share': length / options.row_length} if length < options.row_length else {}
 
 
 def _micros(fields: dict, count: int, rows: int, length: int, mesh) -> dict:

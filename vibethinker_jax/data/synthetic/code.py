@@ -28,6 +28,20 @@ class Collect(NamedTuple):
   apply: Callable
 
 
+class Items(NamedTuple):
+  """What a program goes through.
+
+  Attributes:
+    arguments: of solve. item: the name of one, 'x' or 'a, b'. every: all of them.
+    end: the test of the recursion for none. rest: the line that binds `rest`, the result for all but the first.
+  """
+  arguments: str
+  item: str
+  every: str
+  end: str
+  rest: str
+
+
 KEEPS = {
     'above': ('{{x}} > {k}', lambda k: lambda x: x > k),
     'below': ('{{x}} < {k}', lambda k: lambda x: x < k),
@@ -110,25 +124,21 @@ def value(changes: list[Step], x: str) -> str:
 def listed(keeps: list[Step], changes: list[Step], collect: Collect) -> dict[str, str]:
   """The three programs of a pipeline over the numbers of xs."""
   v, condition = value(changes, 'x'), ' and '.join(step.text.format(x='x') for step in keeps)
-  return programs('x', v, condition, collect, 'xs', 'xs', 'for x in xs:',
-                  ('if not xs:', 'x, rest = xs[0], solve(xs[1:])'), (v, condition))
+  items = Items('xs', 'x', 'xs', 'if not xs:', 'x, rest = xs[0], solve(xs[1:])')
+  return programs(items, collect, (v, condition), (v, condition))
 
 
-def programs(x: str, v: str, condition: str, collect: Collect, arguments: str, items: str,
-             head: str, recursion: tuple[str, str], first: tuple[str, str]) -> dict[str, str]:
-  """Short, loop and recursion for items `x` with value `v` where `condition` ('' for always).
-
-  `recursion` is the end test and the line that binds `rest`; `first` is the first item's value and condition.
-  """
+def programs(items: Items, collect: Collect, each: tuple[str, str], first: tuple[str, str]) -> dict[str, str]:
+  """Short, loop and recursion; `each` item's value and the condition for it ('' for always), and those of the first."""
+  arguments, (v, condition) = items.arguments, each
   test = f' if {condition}' if condition else ''
   line = collect.line.format(v=v)
   inner = [f'  if {condition}:', f'    {line}'] if condition else [f'  {line}']
   combined = collect.combine.format(v=first[0]) + (f' if {first[1]} else rest' if condition else '')
   return {
-      'short': fenced(arguments, 'return ' + collect.short.format(v=v, x=x, xs=items, if_=test)),
-      'loop': fenced(arguments, f'out = {collect.start}', head, *inner, 'return out'),
-      'recursion': fenced(arguments, recursion[0], f'  return {collect.start}', recursion[1],
-                          f'return {combined}')}
+      'short': fenced(arguments, 'return ' + collect.short.format(v=v, x=items.item, xs=items.every, if_=test)),
+      'loop': fenced(arguments, f'out = {collect.start}', f'for {items.item} in {items.every}:', *inner, 'return out'),
+      'recursion': fenced(arguments, items.end, f'  return {collect.start}', items.rest, f'return {combined}')}
 
 
 def described(collect: Collect, noun: str, keeps: list[Step], changes: list[Step]) -> str:
@@ -220,9 +230,9 @@ MEASURES = {'{b} - {a}': lambda a, b: b - a, '{a} + {b}': lambda a, b: a + b, '{
             'max({a}, {b})': max, 'min({a}, {b})': min}
 
 
-def paired(rng: random.Random, level: int, noun: str, arguments: str, items: str, head: str,
-           recursion: tuple[str, str], first: tuple[str, str], inputs: Callable, pairs: Callable) -> Draft:
-  """A pipeline over pairs a, b: measure, keep by the measure, collect."""
+def paired(rng: random.Random, level: int, noun: str, items: Items, first: tuple[str, str], inputs: Callable,
+           pairs: Callable) -> Draft:
+  """A pipeline over pairs a, b: measure, keep by the measure, collect. `first` names those of the first pair."""
   measure = rng.choice((*MEASURES,))
   kind, k, kept = keep(rng)
   changes, key = [], [measure.format(a='a', b='b'), kind, k]
@@ -241,17 +251,16 @@ def paired(rng: random.Random, level: int, noun: str, arguments: str, items: str
   cases = [(args, pipe([kept], changes, collect, [MEASURES[measure](a, b) for a, b in pairs(*args)]))
            for args in inputs(k)]
   noun = f'{measure.format(a="a", b="b")} for {noun}'
-  return draft((*key, collect.words), described(collect, noun, [kept], changes), arguments,
-               programs('a, b', v, condition, collect, arguments, items, head, recursion, written(*first)),
+  return draft((*key, collect.words), described(collect, noun, [kept], changes), items.arguments,
+               programs(items, collect, (v, condition), written(*first)),
                plans([kept], changes, collect), cases)
 
 
 def neighbours(rng: random.Random, level: int) -> Draft:
   """write solve(xs): the count of b - a for neighbours a, b in xs above 3."""
   return paired(
-      rng, level, 'neighbours a, b in xs', 'xs', 'zip(xs, xs[1:])',
-      'for a, b in zip(xs, xs[1:]):',
-      ('if len(xs) < 2:', 'rest = solve(xs[1:])'), ('xs[0]', 'xs[1]'),
+      rng, level, 'neighbours a, b in xs',
+      Items('xs', 'a, b', 'zip(xs, xs[1:])', 'if len(xs) < 2:', 'rest = solve(xs[1:])'), ('xs[0]', 'xs[1]'),
       lambda k: [[[]], [[0]], [[1, k + 1, 2 * k + 2, 0]], [[5, -2, 8, k, 1]], [[0, k, 1, k + 2]],
                  [[12, 7, 3, 3, 9, 30]]],
       lambda xs: zip(xs, xs[1:]))
@@ -260,9 +269,8 @@ def neighbours(rng: random.Random, level: int) -> Draft:
 def two_lists(rng: random.Random, level: int) -> Draft:
   """write solve(xs, ys): the sum of a * b for a in xs, b in ys above 9."""
   return paired(
-      rng, level, 'a in xs, b in ys', 'xs, ys', 'zip(xs, ys)',
-      'for a, b in zip(xs, ys):',
-      ('if not xs or not ys:', 'rest = solve(xs[1:], ys[1:])'), ('xs[0]', 'ys[0]'),
+      rng, level, 'a in xs, b in ys',
+      Items('xs, ys', 'a, b', 'zip(xs, ys)', 'if not xs or not ys:', 'rest = solve(xs[1:], ys[1:])'), ('xs[0]', 'ys[0]'),
       lambda k: [[[], []], [[0], [0]], [[1, 2], []], [[0, 1, k, 3], [k, k, 1, -4]], 
                  [[1, 5, k], [k + 1, 2, k + 1, 7]],
                  [[9, -6, 4, 12], [3, 8, 4, 30]]],
@@ -282,8 +290,8 @@ def ranges(rng: random.Random, level: int) -> Draft:
   collect = rng.choice((LIST, SUM, COUNT) if level == 1 else (LIST, SUM, LARGEST))
   condition = ' and '.join(step.text.format(x='x') for step in keeps)
   v = value(changes, 'x')
-  final = programs('x', v, condition, collect, 'n', 'range(1, n + 1)', 'for x in range(1, n + 1):',
-                   ('if n < 1:', 'x, rest = n, solve(n - 1)'), (v, condition))
+  items = Items('n', 'x', 'range(1, n + 1)', 'if n < 1:', 'x, rest = n, solve(n - 1)')
+  final = programs(items, collect, (v, condition), (v, condition))
   if collect is LIST:  # The last number comes first here, so it goes to the end.
     final['recursion'] = final['recursion'].replace(f'[{v}] + rest', f'rest + [{v}]')
   return draft((*key, collect.words), described(collect, 'numbers from 1 to n', keeps, changes), 'n', final,

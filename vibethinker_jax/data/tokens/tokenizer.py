@@ -84,10 +84,8 @@ class Tokenizer:
 
   def show(self, ids) -> str:
     """Text of token ids, control tokens shown."""
-    found = []
-    for control, run in itertools.groupby(map(int, ids), self._processor.is_control):
-      found.append(''.join(map(self._processor.id_to_piece, run)) if control else self._processor.decode(list(run)))
-    return ''.join(found)
+    text = {True: lambda run: ''.join(map(self._processor.id_to_piece, run)), False: self._processor.decode}
+    return ''.join(text[control](list(run)) for control, run in itertools.groupby(map(int, ids), self._processor.is_control))
 
   def generation_prompt(self, messages: list[dict]) -> str:
     """What stands behind the messages before the assistant speaks, without control tokens."""

@@ -121,7 +121,7 @@ def tpu(q_BHh, new, layer, table_BM, place, interpret: bool = False):
   new_scale = pl.BlockSpec((1, K, page), lambda t, slot, pages, m, lengths, last: (last[slot[t]], 0, 0))
   pools, prefetched = len(layer), 5
   o, *layer = pl.pallas_call(
-      functools.partial(_tpu_kernel, page=page, tile=tile, pools=pools), interpret=interpret, name='page_attention',
+      functools.partial(_tpu_kernel, pools=pools), interpret=interpret, name='page_attention',
       out_shape=[jax.ShapeDtypeStruct(q.shape, q.dtype)] + [jax.ShapeDtypeStruct(x.shape, x.dtype) for x in layer],
       grid_spec=pltpu.PrefetchScalarGridSpec(
           num_scalar_prefetch=prefetched, grid=(count,),
@@ -134,10 +134,11 @@ def tpu(q_BHh, new, layer, table_BM, place, interpret: bool = False):
   return o[:, :, :G].reshape(B, H, h), tuple(layer)
 
 
-def _tpu_kernel(slot, pages, ms, lengths, last, q, *refs, page: int, tile: int, pools: int):
+def _tpu_kernel(slot, pages, ms, lengths, last, q, *refs, pools: int):
   news, (k, v, *scales) = refs[:pools], refs[pools:2 * pools]
   o, k_out, v_out, *scales_out = refs[2 * pools:3 * pools + 1]
   top, total, acc = refs[-3:]
+  page, tile = k.shape[2], k_out.shape[2]
   t = pl.program_id(0)
   m, n = ms[t], lengths[slot[t]]
   at = n - 1 - m * page  # where the newest token is in this page; beyond it in all but the last
