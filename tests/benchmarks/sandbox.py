@@ -32,7 +32,7 @@ def rate(judge, sources: list[str], workers: int) -> float:
   shares = [sources[i::workers] for i in range(workers)]
   start = time.perf_counter()
   with ThreadPoolExecutor(workers) as pool:
-    done = list(pool.map(lambda i: all([judge(i, source) for source in shares[i]]), range(workers)))
+    done = list(pool.map(lambda i: all(judge(i, source) for source in shares[i]), range(workers)))
   assert all(done)
   return len(sources) / (time.perf_counter() - start)
 

@@ -5,37 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tests.sampler.setting import GROUP, LENGTHS, T, check_ends, same
 from vibethinker_jax import sharding
 from vibethinker_jax.model import transformer
 from vibethinker_jax.sampler import decode, engine, ring, sampling
-
-T, GROUP, STOPS = 12, 3, (3, 7)
-LENGTHS = (5, 1, 9, 2, 7)
-OPTIONS = dict(max_tokens=T, slots=16, steps_per_call=4)
-
-
-@pytest.fixture(scope='module')
-def prompts(vocab_size):
-  rng = np.random.default_rng(0)
-  return [rng.integers(0, vocab_size, n).tolist() for n in LENGTHS]
-
-
-@pytest.fixture(scope='module')
-def generate(tiny, params, prompts, mesh1, vocab_size):
-  """engine.generate with defaults of these tests."""
-
-  def run(prompts=prompts, group=GROUP, mesh=mesh1, params=params, stop_ids=STOPS, key=0, prompt_ids=None, earlier=None,
-          on_finished=lambda *_: None, wanted=None, **options):
-    request = engine.Request(prompts, group, prompt_ids, earlier)
-    return engine.generate(tiny, params, request, engine.Options(**{**OPTIONS, **options}), mesh=mesh,
-                           key=jax.random.key(key), vocabulary=engine.Vocabulary(vocab_size, stop_ids),
-                           callbacks=engine.Callbacks(on_finished, wanted=wanted))
-  return run
-
-
-@pytest.fixture(scope='module')
-def base(generate):
-  return generate()
 
 
 @pytest.fixture(scope='module')
@@ -58,27 +31,6 @@ def full_logps(tiny, params, vocab_size):
       out[p, g, :n] = logp[i, np.arange(m - 1, m + n - 1), rows[i, m:m + n]]
     return out
   return run
-
-
-def same(found, expected):
-  """Equal tokens, though other slots, steps or devices are other programs whose logits differ in the last bits:
-  test_no_draw_is_near_a_border says that none of these draws is so close that it would matter."""
-  assert (found.tokens_PGL == expected.tokens_PGL).all()
-  assert (found.lengths_PG == expected.lengths_PG).all() and (found.stopped_PG == expected.stopped_PG).all()
-  np.testing.assert_allclose(found.logps_PGL, expected.logps_PGL, atol=1e-5)
-
-
-def check_ends(responses, limit):
-  """Lengths, reasons and padding agree with the tokens."""
-  for p, g in np.ndindex(responses.lengths_PG.shape):
-    tokens, n = responses.tokens_PGL[p, g], responses.lengths_PG[p, g]
-    ends = np.flatnonzero(np.isin(tokens[:n], STOPS))
-    assert 1 <= n <= limit
-    assert (tokens[n:] == 0).all() and (responses.logps_PGL[p, g, n:] == 0).all()
-    if responses.stopped_PG[p, g]:
-      assert ends.tolist() == [n - 1]
-    else:
-      assert ends.size == 0 and n == limit
 
 
 def test_cached_decoding_equals_the_full_forward(prompts, base, full_logps):

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tests.sampler.test_engine import GROUP, LENGTHS, T, base, check_ends, generate, prompts, same  # noqa: F401 (fixtures)
+from tests.sampler.setting import GROUP, LENGTHS, T, check_ends, same
 from vibethinker_jax import sharding
 from vibethinker_jax.model import transformer
 from vibethinker_jax.sampler import decode, engine, pages

@@ -4,9 +4,9 @@ import time
 
 import pytest
 
+from vibethinker_jax.verify import verdict
 from vibethinker_jax.verify.maths import answers, closed, symbolic
 from vibethinker_jax.verify.pool import Pool
-from vibethinker_jax.verify.verdict import EQUAL
 
 
 @pytest.fixture(scope='module')
@@ -122,7 +122,7 @@ def test_a_task_is_no_answer(judged):
   ('\\frac12', '\\int_0^1 x\\,dx'), ('\\int_{0}^{1} e^{-t^{2}} \\, dt', '\\int_0^1 e^{-x^2}\\,dx'),
   ('\\sum_{k=0}^{\\infty}(k+1)x^k', '\\sum_{n=0}^{\\infty}(n+1) x^{n}')])
 def test_what_the_gold_has_an_answer_may_have(answer, gold):
-  assert answers.fast_answer(answer, gold) in (None, EQUAL)
+  assert answers.fast_answer(answer, gold) in (None, verdict.EQUAL)
   assert symbolic.equal(answer, gold)
   assert not symbolic.equal(answer + '+1', gold)
 

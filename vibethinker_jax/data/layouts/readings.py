@@ -60,7 +60,7 @@ class Readings:
   def lines(self, parts: tuple[str, ...]) -> list[str]:
     """What to say, a line for each way in which rows were read, the most frequent first."""
     ways = sorted(self._ways.items(), key=lambda way: -way[1][1])
-    found = [self._line(dict((part, rest) for part, *rest in how), *way, parts) for how, way in ways[:LINES]]
+    found = [self._line({part: rest for part, *rest in how}, *way, parts) for how, way in ways[:LINES]]
     found += [f'{len(ways) - LINES} more kinds of rows, {sum(way[1] for _, way in ways[LINES:])} rows'] * (len(ways) > LINES)
     left = sorted(self._left.items(), key=lambda way: -way[1][1])
     total = sum(count for _, (_, count) in left)

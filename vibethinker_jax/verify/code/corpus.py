@@ -118,7 +118,7 @@ def machine():
   with contextlib.suppress(OSError):  # nobody may have no home
     home_canary.write_text('home')
   os.environ['VT_CANARY_SECRET'] = secrets.token_hex(8)
-  sleeper = 'import ctypes, sys\nctypes.CDLL(None).prctl(15, b"%s", 0, 0, 0)\nsys.stdin.read()' % TITLE.decode()[:15]
+  sleeper = f'import ctypes, sys\nctypes.CDLL(None).prctl(15, b"{TITLE.decode()[:15]}", 0, 0, 0)\nsys.stdin.read()'
   sentinel = subprocess.Popen([sys.executable, '-c', sleeper, TITLE.decode()], stdin=subprocess.PIPE)
   try:
     abstract.bind('\0vt_canary')

@@ -129,7 +129,7 @@ def verify(source: str, tests: dict, limits: Limits | None = None, box: client.S
   if len(source.encode('utf-8', 'surrogatepass')) > limits.source_bytes:
     return Verdict('wrong', 'runtime_error')
   box = sandbox() if box is None else box
-  for attempt in range(2):
+  for _ in range(2):
     try:
       reason = judge(source, tests, limits, box)
       return Verdict('wrong', reason) if reason else Verdict('correct', 'accepted')

@@ -69,7 +69,7 @@ def _names(text: str) -> set[str]:
   """Commands and words of two letters or more in text, those of \\text{...} too."""
   bare = _GROUP.sub(lambda m: ' ' + m[1] + ' ', text)
   words = set(_WORD.findall(_COMMAND.sub(' ', bare)))
-  return {name for name in _COMMAND.findall(text)} | words
+  return {*_COMMAND.findall(text)} | words
 
 
 def operations(text: str) -> set[str]:

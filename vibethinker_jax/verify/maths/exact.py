@@ -204,9 +204,10 @@ def _points(names: list[str], scale: float, whole: bool):
   rng = random.Random(','.join(names))
   for trial in range(2 * POINTS if whole else POINTS):
     far = Fraction(1) if trial < 4 else Fraction(int(3 * scale) + 7)
-    sign = lambda: rng.choice((1, -1)) if trial % 4 > 1 or trial == 5 else 1
-    value = lambda: Fraction(rng.randrange(1, 40)) if whole else far * sign() * Fraction(rng.randrange(300, 3000), 997)
-    yield {name: value() for name in names} | {'i': mp.mpc(0, 1)}
+    signed = trial % 4 > 1 or trial == 5
+    values = [Fraction(rng.randrange(1, 40)) if whole else
+              far * (rng.choice((1, -1)) if signed else 1) * Fraction(rng.randrange(300, 3000), 997) for _ in names]
+    yield dict(zip(names, values)) | {'i': mp.mpc(0, 1)}
 
 
 def _between(names: list[str], g, a):

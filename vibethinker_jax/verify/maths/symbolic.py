@@ -122,7 +122,7 @@ def _plus_minus(text: str) -> str:
     return text
   values = [text]
   for _ in range(signs):
-    values = [_SIGN.sub(lambda _: sign, value, 1) for value in values for sign in '+-']
+    values = [_SIGN.sub(sign, value, 1) for value in values for sign in '+-']
   return ', '.join(values)
 
 

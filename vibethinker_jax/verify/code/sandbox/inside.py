@@ -4,6 +4,7 @@ Nothing here holds an expected output, and nothing here decides: the host compar
 """
 import atexit
 import builtins
+import functools
 import io
 import json
 import os
@@ -193,7 +194,7 @@ def function_program(task, write):
   for text in task['inputs']:
     case_limit(task['limits']['case'])
     if kind == 'k':
-      kind = guarded(lambda: (call_and_go_on if task.get('go_on') else call)(text), no_exit)
+      kind = guarded(functools.partial(call_and_go_on if task.get('go_on') else call, text), no_exit)
     if kind != 'k':
       write(RESULT_FD, b'!' + kind.encode() + b'\n')
       break
