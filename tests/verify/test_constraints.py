@@ -3,14 +3,14 @@ import time
 
 import pytest
 
-from vibethinker_jax.verify import constraints, response
+from vibethinker_jax.verify import constraint_kinds, constraints, response
 from vibethinker_jax.verify.pool import Pool
 from vibethinker_jax.verify.verdict import Verdict
 
 
-@pytest.mark.parametrize('name', [*constraints.KINDS, 'within', 'occurrences', 'split_paragraphs'])
+@pytest.mark.parametrize('name', [*constraint_kinds.KINDS, 'within', 'occurrences', 'split_paragraphs'])
 def test_example_of_each_kind(name):
-  found = doctest.DocTestFinder(recurse=False).find(getattr(constraints, name), name, globs=vars(constraints).copy())
+  found = doctest.DocTestFinder(recurse=False).find(getattr(constraint_kinds, name), name, globs=vars(constraint_kinds).copy())
   assert sum(len(test.examples) for test in found) >= 1
   for test in found:
     assert doctest.DocTestRunner().run(test).failed == 0
@@ -46,7 +46,7 @@ def test_example_of_each_kind(name):
 def test_kinds(text, constraint, follows):
   arguments = {k: v for k, v in constraint.items() if k != 'kind'}
   constraints.check([constraint])
-  assert constraints.KINDS[constraint['kind']](text, **arguments) is follows
+  assert constraint_kinds.KINDS[constraint['kind']](text, **arguments) is follows
 
 
 def test_several_hold_together_and_the_first_broken_is_named():
@@ -89,8 +89,8 @@ def test_hostile_text_takes_linear_time():
       'é', '!"'):
     text = unit * (100_000 // len(unit)) + 'x'
     for kind in ('sentences', 'highlights', 'placeholders', 'bullets', 'sections', 'paragraphs', 'words'):
-      constraints.KINDS[kind](text, at_least=1)
+      constraint_kinds.KINDS[kind](text, at_least=1)
     for kind in ('title', 'postscript', 'json_format', 'quoted', 'complete', 'unrepeated', 'responses'):
-      constraints.KINDS[kind](text)
-    constraints.keywords(text, ['a b', 'x'])
+      constraint_kinds.KINDS[kind](text)
+    constraint_kinds.keywords(text, ['a b', 'x'])
   assert time.monotonic() - start < 10  # 1.5 s measured; one quadratic pattern takes minutes

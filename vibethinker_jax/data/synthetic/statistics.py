@@ -6,7 +6,7 @@ different paths (a sum, a guess that is corrected, a list, the opposite case).
 
 import random
 
-from vibethinker_jax.data.synthetic.calculus import add, mul, sums
+from vibethinker_jax.data.synthetic.polynomials import add, mul, sums
 from vibethinker_jax.data.synthetic.problem import Draft
 from vibethinker_jax.data.synthetic.working import ratio, reduce, signed
 
