@@ -292,3 +292,9 @@ def test_messages_are_shown_as_text():
   turns = [{'role': 'system', 'content': 'Be terse.'}, {'role': 'user', 'content': 'What is 1 + 1?'}]
   shown = report.shown('rl', group(random.Random(0), 'algebra', 0.5, 2) | {'prompt': turns}, 10_000)
   assert shown['prompt'] == 'system: Be terse.\n\nuser: What is 1 + 1?'
+
+
+def test_two_merged_models_have_two_names():
+  run = [report.Stage(name, 'merge', {}, {}, [], []) for name in ('merge', 'merge_hard')]
+  assert [report.label(s.name, run[:1]) for s in run] == ['SFT merged', 'merge_hard']
+  assert [report.label(s.name, run) for s in run] == ['merge', 'merge_hard']

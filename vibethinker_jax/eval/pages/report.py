@@ -124,9 +124,9 @@ def of(run: list[Stage], program: str) -> list[Stage]:
 
 
 def label(model: str, run: list[Stage]) -> str:
-  """A model's name for a reader."""
-  merged = any(s.name == model and s.program == 'merge' for s in run)
-  return 'base' if model == 'init' else 'SFT merged' if merged else model
+  """A model's name for a reader; several merged ones of a run keep the names of their stages."""
+  merged = [s.name for s in run if s.program == 'merge']
+  return 'base' if model == 'init' else 'SFT merged' if [model] == merged else model
 
 
 def parameters(config: dict) -> str:
