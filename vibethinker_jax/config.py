@@ -75,8 +75,8 @@ class Recipe(NamedTuple):
       base: rope_theta, rope_scaling or max_position_embeddings that replace its own, for a longer context.
     tokenizer: of models from scratch, see programs.stage; an imported base brings its own.
     chat_template: a file whose chat template replaces that of every model (data.chat_template); '' keeps the model's.
-    chat_template_kwargs: what the template is to know besides, such as {'enable_thinking': False}. Both are kept with the
-      checkpoints, which ask in the same way ever after.
+    chat_template_kwargs: what the template is to know besides, such as {'enable_thinking': False}; also as text, such as
+      'enable_thinking=false,x=1' of a flag. Both are kept with the checkpoints, which ask in the same way ever after.
     domains: subdomains of the synthetic problems; templates: names of those to draw from, () is all.
     profile_steps: (first, last) step of each sft and rl stage to trace into its directory `profile`; () is none.
     compilation_cache: directory where compiled programs are kept; 'auto': the user's cache, with several hosts a directory

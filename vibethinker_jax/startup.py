@@ -180,6 +180,8 @@ def _wrong_field(argv: list[str], error: Exception) -> str:
     for part in path.split('.'):
       if not hasattr(at, 'keys') or part not in at:
         known = list(at) if hasattr(at, 'keys') else []
+        if path.startswith('chat_template_kwargs.'):
+          return f'{full}: all of them are one value, --config.chat_template_kwargs={part}={value or "true"}'
         return f'{full} is not a field of the config{config_lib.nearest(part, known)}; known: {", ".join(known) or "none"}'
       at = at[part]
     if str(error).startswith((f'flag --config.{path}={value}:', f'flag --noconfig.{path}')):

@@ -24,6 +24,12 @@ def bind(config: dict, only: tuple[str, ...] = ()):
       all at once, a line each.
   """
   config, errors = config_lib.plain(config), []
+  if isinstance(asked := config.get('chat_template_kwargs'), str):  # of a flag
+    try:
+      config['chat_template_kwargs'] = chat_template.parse(asked)
+    except ValueError as error:
+      config['chat_template_kwargs'] = {}
+      errors.append(f'config.{error}')
   top = {name: config[name] for name in config_lib.Recipe._fields if name in config}
   recipe = config_lib.read(config_lib.Recipe, top, 'config', errors)
   names = top.get('stages', ())
