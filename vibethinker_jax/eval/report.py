@@ -125,8 +125,8 @@ def of(run: list[Stage], program: str) -> list[Stage]:
 
 def label(model: str, run: list[Stage]) -> str:
   """A model's name for a reader."""
-  merged = any(s.name == model and s.program == 'merge' for s in run)
-  return 'base' if model == 'init' else 'SFT merged' if merged else model
+  merged = [s.name for s in run if s.program == 'merge']
+  return 'base' if model == 'init' else 'SFT merged' if merged == [model] else model  # of several each has its name
 
 
 def parameters(config: dict) -> str:

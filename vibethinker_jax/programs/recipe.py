@@ -1,5 +1,6 @@
 """Which programs there are, and a whole config as the typed options of its stages, everything in it checked."""
 
+import importlib.util
 import math
 from typing import Iterator
 
@@ -134,6 +135,18 @@ def models(values) -> Iterator[tuple[str, str]]:
       yield from ((f'teachers.{domain}.models', model) for model in teacher.models)
   if values.program == 'evaluate':
     yield from (('models', 'base' if model == 'init' else model) for model in values.models)
+
+
+def no_verifier(recipe: config_lib.Recipe) -> list[str]:
+  """A line if there is no module of config.verifier."""
+  module, _, function = recipe.verifier.partition(':')
+  try:
+    found = function and importlib.util.find_spec(module)
+  except (ModuleNotFoundError, ValueError):
+    found = None
+  return [] if found else [
+      f'config.verifier={recipe.verifier!r}: there is no module {module!r} with a function {function!r} to '
+      "import; it is 'module:function', and the module must be on PYTHONPATH or in this folder"]
 
 
 def _data(values) -> list:
