@@ -30,7 +30,7 @@ def get_config():
   config.profile_steps = ()  # (10, 12): traces of these steps of each sft and rl stage, for xprof
   config.compilation_cache = 'auto'  # a directory; '': none
   config.chat_template = ''  # a file with the one to take instead of the model's
-  config.chat_template_kwargs = config_dict.ConfigDict()  # what it is to know: dict(enable_thinking=False)
+  config.chat_template_kwargs = ''  # what it is to know: 'enable_thinking=false,x=1', or a dict
   config.hang_seconds = 0.0  # end a process that finishes nothing for so long; it is reported in any case
   maths = ('algebra', 'geometry', 'calculus', 'statistics')
 

@@ -89,8 +89,8 @@ class Recipe(NamedTuple):
       base: rope_theta, rope_scaling or max_position_embeddings that replace its own, for a longer context.
     tokenizer: of models from scratch, see programs.stage; an imported base brings its own.
     chat_template: a file whose chat template replaces that of every model (data.chat_template); '' keeps the model's.
-    chat_template_kwargs: what the template is to know besides, such as {'enable_thinking': False}. Both are kept with the
-      checkpoints, which ask in the same way ever after.
+    chat_template_kwargs: what the template is to know besides, such as {'enable_thinking': False}; also as text, such as
+      'enable_thinking=false,x=1' of a flag. Both are kept with the checkpoints, which ask in the same way ever after.
     domains: subdomains of the synthetic problems; templates: names of those to draw from, () is all.
     profile_steps: (first, last) step of each sft and rl stage to trace into its directory `profile`; () is none.
     compilation_cache: directory where compiled programs are kept; 'auto': the user's cache, with several hosts a directory
@@ -337,6 +337,8 @@ def _wrong_field(argv: list[str], error: Exception) -> str:
     for part in path.split('.'):
       if not hasattr(at, 'keys') or part not in at:
         known = list(at) if hasattr(at, 'keys') else []
+        if path.startswith('chat_template_kwargs.'):
+          return f'{full}: all of them are one value, --config.chat_template_kwargs={part}={value or "true"}'
         return f'{full} is not a field of the config{nearest(part, known)}; known: {", ".join(known) or "none"}'
       at = at[part]
     if str(error).startswith((f'flag --config.{path}={value}:', f'flag --noconfig.{path}')):

@@ -9,7 +9,6 @@ from vibethinker_jax.runtime import startup
 if __name__ == '__main__':
   startup.prepare()
 
-import importlib.util
 import logging
 import os
 import pathlib
@@ -23,7 +22,7 @@ from ml_collections import config_flags
 from vibethinker_jax import config as config_lib, sharding
 from vibethinker_jax.data.tokens import chat_template
 from vibethinker_jax.eval.pages import report
-from vibethinker_jax.programs import inputs, reading, rehearsal
+from vibethinker_jax.programs import inputs, reading, recipe as recipe_lib, rehearsal
 from vibethinker_jax.programs.recipe import NAMES, PROGRAMS, bind, check_mesh, models
 from vibethinker_jax.programs.stage import Stage, asking, finished, kept, tokenizer_of
 from vibethinker_jax.runtime import disk, given, hosts, timeline, watch
@@ -71,46 +70,34 @@ def check_early(recipe: config_lib.Recipe, options: dict) -> None:
   """What a later stage would trip over after hours: files, models, the verifier's module.
 
   Raises:
-    ValueError: one of them is not there, with the stage.
+    ValueError: some of them are not there, a line each, with the stage.
   """
+  errors = [f'stage {name!r}: {error}' for name, values in options.items()
+            for error in inputs.missing_files(recipe.stages, values)]
   for name, values in options.items():
-    try:
-      inputs.check_files(recipe.stages, values)
-    except ValueError as error:
-      raise ValueError(f'stage {name!r}: {error}') from None
     for field, source in models(values):
       path = source.partition('@')[0]
       if path not in (*recipe.stages, *NAMES) and not pathlib.Path(path).exists():
         hint = config_lib.nearest(path, recipe.stages)
-        raise ValueError(f'{name}.{field}: {source!r} is neither a stage of this recipe{hint} '
-                         'nor a file or directory of a model on this machine; nothing is downloaded')
+        errors.append(f'{name}.{field}: {source!r} is neither a stage of this recipe{hint} '
+                      'nor a file or directory of a model on this machine; nothing is downloaded')
   if recipe.base != 'scratch' and not pathlib.Path(recipe.base).exists():
-    raise ValueError(f'config.base={recipe.base!r}: there is no such file or directory. It is the path of a Hugging Face '
-                     'directory, a GGUF file or one of our checkpoints on this machine; nothing is downloaded')
-  check_template(recipe, options)
-  module, _, function = recipe.verifier.partition(':')
-  try:
-    found = function and importlib.util.find_spec(module)
-  except ModuleNotFoundError:
-    found = None
-  if not found:
-    raise ValueError(f'config.verifier={recipe.verifier!r}: there is no module {module!r} with a function {function!r} to '
-                     "import; it is 'module:function', and the module must be on PYTHONPATH or in this folder")
+    errors.append(f'config.base={recipe.base!r}: there is no such file or directory. It is the path of a Hugging Face '
+                  'directory, a GGUF file or one of our checkpoints on this machine; nothing is downloaded')
+  config_lib.refuse(errors + template_misfits(recipe, options) + recipe_lib.no_verifier(recipe))
 
 
-def check_template(recipe: config_lib.Recipe, options: dict) -> None:
-  """Looks whether config.chat_template and its kwargs fit every model that these stages take from elsewhere.
-
-  Raises:
-    ValueError: they do not, with the model.
-  """
+def template_misfits(recipe: config_lib.Recipe, options: dict) -> list[str]:
+  """Lines about models that these stages take from elsewhere and that config.chat_template and its kwargs do not fit."""
   paths = {recipe.base if source == 'base' else source.partition('@')[0] for values in options.values()
            for _, source in models(values)} - {*recipe.stages, *NAMES}
-  for path in sorted(paths):
+  errors = []
+  for path in sorted(filter(os.path.exists, paths)):
     try:
       asking(pathlib.Path(path), recipe.chat_template, recipe.chat_template_kwargs)
     except ValueError as error:
-      raise ValueError(f'config.{error}' if str(error).startswith('chat_template') else str(error)) from error
+      errors.append(f'config.{error}' if str(error).startswith('chat_template') else str(error))
+  return errors
 
 
 def pinned(recipe: config_lib.Recipe) -> dict:

@@ -107,6 +107,7 @@ def tokens(base):
 
 def test_every_stage_asks_the_same_tokens(enter, base, config):
   config['probe']['init_from'] = 'sft'
+  config['chat_template_kwargs'] = f'mood={MOOD}'  # as of a flag
   assert {name: enter(name) for name in KINDS} == {name: [tokens(base)] for name in KINDS}
 
 
@@ -170,7 +171,7 @@ def test_a_checkpoint_asks_as_it_was_trained(toy, base, config, tmp_path, monkey
 @pytest.mark.parametrize('changes, parts', [
     ({'chat_template': 'nowhere.jinja'}, ['config.chat_template=', 'nowhere.jinja', 'cannot be read']),
     ({'chat_template_kwargs': {'moood': 1}}, ['config.chat_template_kwargs', 'never reads moood', 'it reads mood']),
-    ({'chat_template_kwargs': 'mood'}, ["config.chat_template_kwargs='mood' must be a sub-config"]),
+    ({'chat_template_kwargs': 'mood'}, ["config.chat_template_kwargs='mood'", 'must be NAME=VALUE']),
     ({'base': 'scratch', 'tokenizer': {}, 'domains': ('algebra',)}, ['config.chat_template=', 'SentencePiece'])])
 def test_mistakes_are_found_before_anything_runs(toy, config, tmp_path, changes, parts):
   config['probe']['init_from'] = 'sft'

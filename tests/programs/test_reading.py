@@ -152,3 +152,34 @@ def test_a_sample_is_of_the_rows_as_they_stand(tmp_path):
   found = [[json.loads(line) for line in open(path)] for path in small]
   assert found[1] == rows[:1] and len(found[0]) == 6 and found[0][0] == rows[0] and all(row in rows for row in found[0])
   assert [path.rsplit('/', 1)[1] for path in small] == ['0_a.jsonl', '1_b.jsonl'] and max(r['n'] for r in found[0]) > 60
+
+
+def test_all_that_is_wrong_with_a_file_is_told_at_once(tokenizer, tmp_path):
+  """Each kind of wrong row, a prompt that is too long, and a question with two answers, with their lines."""
+  files = write(tmp_path / 'a.jsonl', {'problem': 'one', 'answer': 1}, {'answer': 2}, '{"problem": "cut', {'answer': 3},
+                {'problem': '7 apples and ' * 30, 'answer': 7}, {'problem': 'one', 'answer': 2})
+  found = reading.read(part(files), Lengths(tokenizer))
+  bare, cut, two = found.faults
+  assert bare.startswith(f'{files}, line 2: a problem needs') and bare.endswith('(so is 1 more: line 4)')
+  assert cut.startswith(f'{files}, line 3: not JSON') and f'line 1 and {files}, line 6: the same prompt with' in two
+  line, = found.long
+  assert line.startswith(f'{files}, line 5: this prompt has ')
+  # beside a file that cannot be read at all
+  found = reading.read(part(f'{files},{tmp_path}/nowhere.jsonl,{write(tmp_path / "empty.jsonl")}'), Lengths(tokenizer))
+  assert found.faults == [f'no such data file: {tmp_path}/nowhere.jsonl', bare, cut, two,
+                          f'{tmp_path}/empty.jsonl is empty: it has no rows'] and found.long == [line]
+
+
+@pytest.mark.parametrize('kind', ['examples', 'traces'])
+def test_all_wrong_rows_of_examples(tokenizer, tmp_path, kind):
+  good = {'prompt': 'one', 'response': '1', 'answer': '1'}
+  files = write(tmp_path / 'a.jsonl', good, {'prompt': 'two'}, good, {'response': '3'}, good)
+  found = reading.read(part(files, kind), Lengths(tokenizer))
+  assert [line.partition(': ')[0] for line in found.faults] == [f'{files}, line 2', f'{files}, line 4'] and found.rows == 3
+
+
+def test_many_wrong_rows_are_one_line(tokenizer, tmp_path):
+  files = write(tmp_path / 'a.jsonl', *[{'task': 'one'}] * 120, {'problem': 'one', 'answer': 1})
+  first, rest = reading.read(part(files), Lengths(tokenizer)).faults
+  assert 'line 1: ' in first and first.endswith('(so are 99 more: line 2, 3, 4, 5, 6, 7, ...)')
+  assert rest == f'{files}: what follows the first 100 wrong rows was not looked at'

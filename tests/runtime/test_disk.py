@@ -148,7 +148,8 @@ def limited(code, *arguments, size=0):
 SAVE = '''
 import pathlib, sys
 import jax, jax.numpy as jnp
-from vibethinker_jax import checkpoint, startup
+from vibethinker_jax import checkpoint
+from vibethinker_jax.runtime import startup
 startup.plain_logs()
 params = {name: jax.random.normal(jax.random.key(i), (300, 300)) for i, name in enumerate('abcd')}
 train = {'step': jnp.int32(1)}
@@ -183,7 +184,7 @@ def test_what_a_failed_save_left_goes_although_threads_still_write(tmp_path, mon
 def test_standard_output_that_is_full():
   if not os.path.exists('/dev/full'):
     pytest.skip('no /dev/full')
-  code = "from vibethinker_jax import startup\nwith startup.one_line(flag='--output'):\n  print('x')"
+  code = "from vibethinker_jax.runtime import startup\nwith startup.one_line(flag='--output'):\n  print('x')"
   with open('/dev/full', 'w') as nowhere:
     done = subprocess.run([sys.executable, '-c', code], stdout=nowhere, stderr=subprocess.PIPE, text=True, timeout=60)
   assert done.returncode == 1 and done.stderr.startswith('error: standard output') and done.stderr.count('\n') == 1

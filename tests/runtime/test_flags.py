@@ -9,6 +9,7 @@ from ml_collections import config_flags
 import pytest
 
 from vibethinker_jax import config as config_lib
+from vibethinker_jax.programs import recipe
 
 # ml_collections loads config files with it.
 pytestmark = pytest.mark.filterwarnings('ignore:the load_module:DeprecationWarning')
@@ -47,6 +48,9 @@ def parse(monkeypatch):
     ('--config.mesh.dta=1', 'config.mesh.dta is not a field of the config (did you mean data?); known: '),
     ('--noconfig.sft.unrol', 'sft.unrol is not a field of the config (did you mean unroll?); known: '),
     ('--config.stgaes=x', 'stgaes is not a field of the config (did you mean stages?); known: '),
+    ('--config.chat_template_kwargs.enable_thinking=False',
+     'config.chat_template_kwargs.enable_thinking: all of them are one value, '
+     '--config.chat_template_kwargs=enable_thinking=False'),
     ('--config.sft.steps.x=3', 'sft.steps.x is not a field of the config; known: none'),
     ('--confg=x', "command line: Unknown command line flag 'confg'")])
 def test_overrides_that_cannot_be_set(parse, argument, message):
@@ -66,6 +70,12 @@ def test_configs_that_cannot_be_read(parse, file, message):
 def test_good_overrides(parse):
   config, error = parse(TINY, '--config.sft.steps=3', '--config.sft.levels=(1,2)', '--noconfig.sft.unroll')
   assert not error and (config.sft.steps, config.sft.levels, config.sft.unroll) == (3, (1, 2), False)
+
+
+@pytest.mark.parametrize('text', ['enable_thinking=False,x=1', '{"enable_thinking": false, "x": 1}'])
+def test_names_of_a_template_can_be_set(parse, text):
+  config, error = parse(f'--config={CONFIGS}/gsm8k.py', f'--config.chat_template_kwargs={text}')
+  assert not error and recipe.bind(config.to_dict())[0].chat_template_kwargs == {'enable_thinking': False, 'x': 1}
 
 
 def run(name, *arguments):

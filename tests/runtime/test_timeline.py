@@ -86,7 +86,7 @@ def test_a_trace_is_written(tmp_path):
   """In a process of its own: JAX's profiler crashes where libtpu was loaded without a TPU, as other tests do."""
   code = f"""
 import jax.numpy as jnp, pathlib
-from vibethinker_jax import timeline
+from vibethinker_jax.runtime import timeline
 profile = timeline.Profile(pathlib.Path({str(tmp_path)!r}), (1, 1))
 profile.before(1)
 jnp.ones(3).block_until_ready()

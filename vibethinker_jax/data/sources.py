@@ -7,6 +7,8 @@ import pathlib
 import random
 from typing import Iterator, Literal, NamedTuple
 
+import numpy as np
+
 from vibethinker_jax.config import AboveZero
 from vibethinker_jax.data import fields as fields_lib, synthetic, templates, turns, wording
 from vibethinker_jax.data.fields import PROMPT, RESPONSE, parts
@@ -108,14 +110,21 @@ class FileExamples:
   Attributes:
     firsts: {kind of problem (data.wording): the index of its first example}.
 
+  Args:
+    wrong: lines about bad rows are added to it, and the other rows are kept.
+
   Raises:
-    ValueError: a bad row, with file and line number.
+    ValueError: bad rows, with file and line number; without `wrong`.
   """
 
-  def __init__(self, options: DataOptions):
+  def __init__(self, options: DataOptions, wrong: list[str] | None = None):
     self._options = options
     self._rows = rows_lib.Rows(rows_lib.paths(options.files))
-    kept = index.kept(self._rows.paths, repr(options._replace(weights=())), self._look)
+    try:
+      kept = index.kept(self._rows.paths, repr(options._replace(weights=())), self._look)
+    except readings.WrongRows as error:
+      readings.refuse(error.lines, wrong)
+      kept = error.rest
     self._ends = array.array('Q', kept['ends'].tobytes())  # examples up to and with each row
     self.firsts = dict(zip(kept['kinds'].tolist(), kept['firsts'].tolist()))
     readings.log(kept['said'].tolist())
@@ -124,17 +133,21 @@ class FileExamples:
     """Reads every row: where its examples end, which are the first of their kinds, and what to say about the files."""
     ends, told, firsts = array.array('Q'), readings.Readings(self._rows, self._options), {}
     for i in rows_lib.bar(len(self._rows), 'reading data'):
-      before = ends[-1] if i else 0
+      before, several = ends[-1] if i else 0, ()
       try:
-        _, several, kind, reading = self._read(i)
-        told.add(i, reading)
-        firsts.setdefault(kind, before)
-        ends.append(before + len(several))
+        if not told.full(i):
+          _, several, kind, reading = self._read(i)
+          told.add(i, reading)
+          firsts.setdefault(kind, before)
       except Unusable as error:
         told.leave_out(i, error)
-        ends.append(before)
+      except ValueError as error:
+        told.add_wrong(i, error)
+      ends.append(before + len(several))
     told.check(EXAMPLE)
-    return {'ends': ends, 'said': told.lines(('prompt', 'response')), 'kinds': list(firsts), 'firsts': list(firsts.values())}
+    found = {'ends': ends, 'said': told.lines(('prompt', 'response')), 'kinds': list(firsts), 'firsts': list(firsts.values())}
+    readings.refuse(told.wrong(), None, {name: np.asarray(value) for name, value in found.items()})  # not kept
+    return found
 
   def __len__(self) -> int:
     return self._ends[-1]
@@ -159,23 +172,26 @@ class FileExamples:
     return f'FileExamples({self._options.files}: {len(self._rows)} rows, {len(self)} examples)'
 
 
-def examples(options: DataOptions) -> list[FileExamples]:
+def examples(options: DataOptions, wrong: list[str] | None = None) -> list[FileExamples]:
   """The sources of a data option: one for each entry that has a weight, or one for all files.
+
+  Args:
+    wrong: as of FileExamples.
 
   Raises:
     ValueError: a bad file or row, or weights that do not fit the files.
   """
   if not options.weights:
-    return [FileExamples(options)]
+    return [FileExamples(options, wrong)]
   named = rows_lib.entries(options.files)
   if len(options.weights) != len(named) or not all(
       isinstance(w, (int, float)) and w > 0 for w in options.weights):
     raise ValueError(f'data.weights={options.weights} must be positive, one for each of the {len(named)} entries of '
                      f'data.files={options.files!r}')
-  return [FileExamples(options._replace(files=entry, weights=())) for entry in named]
+  return [FileExamples(options._replace(files=entry, weights=()), wrong) for entry in named]
 
 
-def read_problems(options: DataOptions | str) -> list[dict]:
+def read_problems(options: DataOptions | str, wrong: list[str] | None = None) -> list[dict]:
   """Problems to answer.
 
   Each row has a prompt, and an answer, or `tests` for code (see verify.code; also a list of cases, or lists `inputs`
@@ -183,14 +199,14 @@ def read_problems(options: DataOptions | str) -> list[dict]:
   `id` is optional, further fields are kept for your own verifier.
 
   Args:
-    options: or just their `files`.
+    options: or just their `files`. wrong: as of FileExamples.
 
   Returns:
     Rows with prompt (what a model is asked), problem (the bare question), answer, tests, id, domain, prefix where the
     options have one, and whatever else the row had.
 
   Raises:
-    ValueError: a bad row, with file and line number.
+    ValueError: bad rows, with file and line number.
   """
   options = DataOptions(options) if isinstance(options, str) else options
   if options.weights:
@@ -199,8 +215,10 @@ def read_problems(options: DataOptions | str) -> list[dict]:
   problems, numbers, untested, contradictions = [], [], [], answers.Contradictions()
   told = readings.Readings(rows, options)
   for i in rows_lib.bar(len(rows), 'reading data'):
-    row = rows[i]
+    if told.full(i):
+      continue
     try:
+      row = rows[i]
       with _at(rows, i, PROBLEM):
         reading = families.read(row, parts(options, 'prompt', 'answer'))
         found = _problem(row, options, rows, i, reading)
@@ -215,6 +233,9 @@ def read_problems(options: DataOptions | str) -> list[dict]:
     except Unusable as error:
       told.leave_out(i, error)
       continue
+    except ValueError as error:
+      told.add_wrong(i, error)
+      continue
     told.add(i, reading)
     problems.append(whole)
     numbers.append(i)
@@ -222,50 +243,58 @@ def read_problems(options: DataOptions | str) -> list[dict]:
       contradictions.add(found['problem'], whole.get('choices'))
     else:
       contradictions.skip()
-  _check_tested(rows, untested)
-  told.check(PROBLEM)
-  _check_contradictions(rows, problems, numbers, contradictions)
+  faults = told.wrong() + _untested(rows, untested) + _contradictory(rows, problems, numbers, contradictions)
+  readings.refuse(faults, wrong)
+  if not faults:
+    told.check(PROBLEM)
   readings.log(told.lines(('prompt', 'answer')))
   return problems
 
 
-def _check_tested(rows: rows_lib.Rows, untested: list[int]) -> None:
-  """Raises ValueError, with their places, where programming problems have neither tests nor samples."""
+def _untested(rows: rows_lib.Rows, untested: list[int]) -> list[str]:
+  """A line, with their places, if programming problems have neither tests nor samples."""
   if untested:
     places = ', '.join(map(rows.location, untested[:10])) + (', ...' if len(untested) > 10 else '')
-    raise ValueError(f'{len(untested)} of {len(rows)} rows have no tests, and no sample tests can be read from their '
-                     f'statement ({places}): {livecodebench.WHERE}')
+    return [f'{len(untested)} of {len(rows)} rows have no tests, and no sample tests can be read from their statement '
+            f'({places}): {livecodebench.WHERE}']
+  return []
 
 
-def _check_contradictions(rows: rows_lib.Rows, problems: list[dict], numbers: list[int],
-                          contradictions: answers.Contradictions) -> None:
-  """Raises ValueError, with both places, where the same is asked twice with different answers."""
+def _contradictory(rows: rows_lib.Rows, problems: list[dict], numbers: list[int],
+                   contradictions: answers.Contradictions) -> list[str]:
+  """A line, with both places, if the same is asked twice with different answers."""
   pairs = contradictions.pairs(lambda p: problems[p]['answer'])
   if pairs:
     first, second = pairs[0]
     told = ' and '.join(repr(problems[p]['answer'][:40]) for p in pairs[0])
     others = ', '.join(rows.location(numbers[later]) for _, later in pairs[1:6]) + (', ...' if len(pairs) > 6 else '')
     more = f' (and {len(pairs) - 1} more rows like it: {others})' if others else ''
-    raise ValueError(f'{rows.location(numbers[first])} and {rows.location(numbers[second])}: the same prompt with different '
-                     f'answers, {told}{more}; one is wrong: correct it or leave it out. It starts with '
-                     f'{str(problems[first]["prompt"])[:60]!r}')
+    return [f'{rows.location(numbers[first])} and {rows.location(numbers[second])}: the same prompt with different '
+            f'answers, {told}{more}; one is wrong: correct it or leave it out. It starts with '
+            f'{str(problems[first]["prompt"])[:60]!r}']
+  return []
 
 
-def read_traces(options: DataOptions) -> Iterator[dict]:
+def read_traces(options: DataOptions, wrong: list[str] | None = None) -> Iterator[dict]:
   """Every response of files with the problem that it answers: prompt, problem, response, answer, tests, domain, prefix where
   the options have one, and further fields of the row for a verifier of your own; answer '' and tests None where a row has
-  neither."""
+  neither. Bad rows are told at the end; `wrong`: as of FileExamples."""
   rows = rows_lib.Rows(rows_lib.paths(options.files))
   told = readings.Readings(rows, options)
   for i in rows_lib.bar(len(rows), 'reading data'):
-    row = rows[i]
+    if told.full(i):
+      continue
     try:
+      row = rows[i]
       with _at(rows, i, EXAMPLE):
         reading = families.read(row, parts(options, *families.PARTS))
         several = fields_lib.responses(row, options, reading)
         found = _problem(row, options, rows, i, reading, several)
     except Unusable as error:
       told.leave_out(i, error)
+      continue
+    except ValueError as error:
+      told.add_wrong(i, error)
       continue
     told.add(i, reading)
     read = {name for part in ('prompt', 'response') if part in reading.parts for name in reading.parts[part].used}
@@ -276,6 +305,7 @@ def read_traces(options: DataOptions) -> Iterator[dict]:
     for response in several:
       yield further | mine | {'response': response}
   told.check(EXAMPLE)
+  readings.refuse(told.wrong(), wrong)
   readings.log(told.lines(families.PARTS))
 
 

@@ -37,18 +37,17 @@ def resolve(stage: Stage, options: sources.DataOptions) -> sources.DataOptions:
   return options._replace(files=','.join(found))
 
 
-def check_files(recipe_stages: tuple, options) -> None:
-  """Looks for the files that a stage's options name, so that a missing one is found before anything runs.
-
-  Raises:
-    ValueError: files that do not exist.
-  """
+def missing_files(recipe_stages: tuple, options) -> Iterator[str]:
+  """Lines about files that a stage's options name and that do not exist."""
   if isinstance(options, sources.DataOptions):
-    if missing := [entry for entry in rows.entries(options.files) if entry not in recipe_stages]:
-      rows.paths(','.join(missing))
+    for entry in rows.entries(options.files):
+      try:
+        entry in recipe_stages or rows.paths(entry)
+      except ValueError as error:
+        yield str(error)
   elif isinstance(options, (tuple, dict)):
     for value in options.values() if isinstance(options, dict) else options:
-      check_files(recipe_stages, value)
+      yield from missing_files(recipe_stages, value)
 
 
 def lacking(options, domains: tuple | None = None) -> Iterator[str]:

@@ -5,7 +5,6 @@ Read by the very functions that the stages use. A prompt has at most as many tok
 that could be too long by that are tokenised.
 """
 
-import collections
 import hashlib
 import json
 import os
@@ -178,39 +177,45 @@ def read(part: Part, lengths: Lengths, longest: bool = False) -> Found:
   """
   try:
     return _measured(part, lengths, longest)
-  except ValueError as error:
-    return Found(0, 0, None, _faults(part, str(error)), [])
+  except ValueError as error:  # a file that cannot be read: the others are looked at one by one
+    return _apart(part, lengths) or Found(0, 0, None, [str(error)], [])
 
 
-def _rows(part: Part) -> Iterator[dict]:
-  """Rows with a prompt, of examples and traces with a response, one after the other; faults of files come first."""
+def _rows(part: Part, wrong: list[str] | None = None) -> Iterator[dict]:
+  """Rows with a prompt, of examples and traces with a response, one after the other; faults of files come first.
+
+  Args:
+    wrong: lines about bad rows are added to it instead of raised.
+  """
   if part.kind == 'traces':
-    return sources.read_traces(part.data)
-  found = sources.examples(part.data) if part.kind == 'examples' else [sources.read_problems(part.data)]
+    return sources.read_traces(part.data, wrong)
+  found = sources.examples(part.data, wrong) if part.kind == 'examples' else [sources.read_problems(part.data, wrong)]
   return (rows[i] for rows in found for i in _bar(len(rows)))
 
 
-def _faults(part: Part, error: str) -> list[str]:
-  """What is wrong with each of the files, or, if it is wrong only of all of them together, that."""
-  found, paths = [], []
+def _apart(part: Part, lengths: Lengths) -> Found | None:
+  """What is wrong with each of the files alone; None if it is wrong only of all of them together."""
+  faults, long, paths = [], [], []
   for entry in rows_lib.entries(part.data.files):
     try:
       paths += rows_lib.paths(entry)
-    except ValueError as fault:
-      found.append(str(fault))
-  for path in paths if found or len(paths) > 1 else ():
+    except ValueError as error:
+      faults.append(str(error))
+  for path in paths if faults or len(paths) > 1 else ():
     try:
-      collections.deque(_rows(part._replace(data=part.data._replace(files=path.replace(',', '?'), weights=()))), maxlen=0)
-    except ValueError as fault:
-      found.append(str(fault))
-  return found or [error]
+      alone = part._replace(data=part.data._replace(files=path.replace(',', '?'), weights=()))
+      found = _measured(alone, lengths, False)
+      faults, long = faults + found.faults, long + found.long
+    except ValueError as error:
+      faults.append(str(error))
+  return Found(0, 0, None, faults, long) if faults else None
 
 
 def _measured(part: Part, lengths: Lengths, longest: bool) -> Found:
   room = min((room for _, room in part.rooms), default=float('inf'))
   whole = part.kind == 'examples'  # then the response counts too
-  count, over, most, fits, first, head, worst, unjudged = 0, 0, 0, False, None, None, None, ()
-  for row in _rows(part):
+  count, over, most, fits, first, head, worst, unjudged, wrong = 0, 0, 0, False, None, None, None, (), []
+  for row in _rows(part, wrong):
     count, first = count + 1, first or row
     unjudged = unjudged or _unjudged(part, row, count)
     bound = lengths.most(row)
@@ -226,8 +231,8 @@ def _measured(part: Part, lengths: Lengths, longest: bool) -> Found:
       here = tokens, count, row
       over, head, worst = over + 1, head or here, max(worst or here, here, key=lambda x: x[0])
     fits = fits or tokens <= room
-  faults = [f'{_place(part, *unjudged[:2], count)}: {unjudged[2]}'] if unjudged else []
-  refused = over and not (part.drop and fits)
+  faults = wrong + ([f'{_place(part, *unjudged[:2], count)}: {unjudged[2]}'] if unjudged else [])
+  refused = over and not (part.drop and (fits or wrong))
   return Found(count, most, first, faults, [_too_long(part, head, worst, over, count)] if refused else [])
 
 
@@ -258,11 +263,16 @@ def _too_long(part: Part, head: tuple, worst: tuple, over: int, count: int) -> s
 
 
 def _place(part: Part, number: int, row: dict, count: int) -> str:
-  """File and line of the row of that number, from 1; where files have rows with several responses, what it begins with."""
+  """File and line of the row of that number, from 1. Where rows are left out or have several responses it is looked for by
+  its question; of several that ask the same it is said what they begin with."""
   rows = rows_lib.Rows(rows_lib.paths(part.data.files))
   if len(rows) == count:
     return rows.location(number - 1)
-  return f'{part.data.files}, the row that begins with {str(chat.messages(row)[-1]["content"])[:60]!r}'
+  problem = row.get('problem') or chat.messages(row)
+  asked = problem if isinstance(problem, str) else problem[-1]['content']
+  written = [json.dumps(asked[:200], ensure_ascii=ascii)[1:-1].encode() for ascii in (True, False)]
+  alike = [i for i in range(len(rows)) if any(text in rows.raw(i) for text in written)]
+  return rows.location(alike[0]) if len(alike) == 1 else f'{part.data.files}, the row that begins with {asked[:60]!r}'
 
 
 def _bar(count: int) -> Iterator[int]:

@@ -1,5 +1,6 @@
 """Which programs there are, and a whole config as the typed options of its stages, everything in it checked."""
 
+import importlib.util
 import math
 from typing import Iterator
 
@@ -26,6 +27,12 @@ def bind(config: dict, only: tuple[str, ...] = ()):
       all at once, a line each.
   """
   config, errors = config_lib.plain(config), []
+  if isinstance(asked := config.get('chat_template_kwargs'), str):  # of a flag
+    try:
+      config['chat_template_kwargs'] = chat_template.parse(asked)
+    except ValueError as error:
+      config['chat_template_kwargs'] = {}
+      errors.append(f'config.{error}')
   top = {name: config[name] for name in config_lib.Recipe._fields if name in config}
   recipe = config_lib.read(config_lib.Recipe, top, 'config', errors)
   names = top.get('stages', ())
@@ -130,6 +137,18 @@ def models(values) -> Iterator[tuple[str, str]]:
       yield from ((f'teachers.{domain}.models', model) for model in teacher.models)
   if values.program == 'evaluate':
     yield from (('models', 'base' if model == 'init' else model) for model in values.models)
+
+
+def no_verifier(recipe: config_lib.Recipe) -> list[str]:
+  """A line if there is no module of config.verifier."""
+  module, _, function = recipe.verifier.partition(':')
+  try:
+    found = function and importlib.util.find_spec(module)
+  except (ModuleNotFoundError, ValueError):
+    found = None
+  return [] if found else [
+      f'config.verifier={recipe.verifier!r}: there is no module {module!r} with a function {function!r} to '
+      "import; it is 'module:function', and the module must be on PYTHONPATH or in this folder"]
 
 
 def _data(values) -> list:

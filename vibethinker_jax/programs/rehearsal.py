@@ -13,7 +13,7 @@ from typing import Callable, NamedTuple
 
 from vibethinker_jax import config as config_lib
 from vibethinker_jax.data.files import rows as rows_lib
-from vibethinker_jax.data.tokens import chat
+from vibethinker_jax.data.tokens import chat, chat_template
 from vibethinker_jax.programs import reading, recipe as recipe_lib, smaller, stage as stage_lib
 from vibethinker_jax.runtime import disk
 
@@ -41,7 +41,9 @@ def rehearse(config: dict, workdir: pathlib.Path, run: Callable) -> str:
   parts = reading.parts(recipe, options, recipe.stages)
   tokenizers, path, exact = _tokenizers(recipe, config, parts, folder)
   read = _read(parts, tokenizers)
-  reading.refuse([f'{x.part.where}: {line}' for x in read for line in x.found.faults + (x.found.long if exact else [])])
+  reading.refuse(recipe_lib.no_verifier(recipe) + _no_template(recipe) + [
+      f'{x.part.where}: {line}' for x in read for line in x.found.faults + (x.found.long if exact else [])])
+  _say_elsewhere(recipe, options)
   for x in read if not exact else ():
     for line in x.found.long:
       LOG.warning('perhaps too long, by the small tokenizer: %s: %s', x.part.where, line)
@@ -51,6 +53,27 @@ def rehearse(config: dict, workdir: pathlib.Path, run: Callable) -> str:
   return _table(config, parts, read, folder) + (
       f'\nRehearsed: all {len(recipe.stages)} stages ran, in {time.time() - started:.0f} s. Nothing in {folder} is of use; the '
       'run itself was not touched: leave --rehearse out to start it')
+
+
+def _no_template(recipe: config_lib.Recipe) -> list[str]:
+  """A line if the file of config.chat_template has none: where the base is not on this machine nobody else reads it."""
+  try:
+    if recipe.chat_template:
+      chat_template.names(chat_template.read(recipe.chat_template))
+  except ValueError as error:
+    return [f'config.{error}' if str(error).startswith('chat_template') else
+            f'config.chat_template={recipe.chat_template!r}: {error}']
+  return []
+
+
+def _say_elsewhere(recipe: config_lib.Recipe, options: dict) -> None:
+  """Warns of models that are neither stages nor here: the tiny one stands for them, and for a name with a typo."""
+  for name, values in options.items():
+    for field, source in recipe_lib.models(values):
+      path = source.partition('@')[0]
+      if path not in (*recipe.stages, *recipe_lib.NAMES) and not pathlib.Path(path).exists():
+        LOG.warning('%s.%s: %r is no stage of this recipe%s and not on this machine: the tiny model stands for it', name,
+                    field, source, config_lib.nearest(path, recipe.stages))
 
 
 def _fresh(folder: pathlib.Path, stages: tuple) -> pathlib.Path:

@@ -89,3 +89,15 @@ def test_half_written_files_do_not_count(tmp_path, monkeypatch):
   monkeypatch.setattr(np, 'savez', fail)
   assert index.kept([path], 'x', lambda: {'a': [1]})['a'].tolist() == [1]
   assert list((tmp_path / 'cache' / 'vibethinker_jax' / 'index').iterdir()) == []
+
+
+def test_wrong_rows_are_told_at_every_start(tmp_path, monkeypatch):
+  monkeypatch.setattr(index, 'LARGE', 0)
+  monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
+  path = tmp_path / 'a.jsonl'
+  path.write_text('{"prompt": "one", "response": "1"}\n{"prompt": "two"}\n')
+  for _ in range(2):
+    wrong = []
+    assert len(sources.FileExamples(sources.DataOptions(str(path)), wrong)) == 1 and 'line 2' in wrong[0]
+    with pytest.raises(ValueError, match='line 2: an example needs prompt and response'):
+      sources.FileExamples(sources.DataOptions(str(path)))

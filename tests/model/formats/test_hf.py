@@ -205,7 +205,7 @@ MEASURE = '''
 import re, sys, time, jax
 jax.config.update('jax_platforms', 'cpu')
 import jax.numpy as jnp
-from vibethinker_jax.model import hf
+from vibethinker_jax.model.formats import hf
 def peak():  # of this process alone, in MB; ru_maxrss is inherited from the parent
   return int(re.search(r'VmHWM:\\s+(\\d+)', open('/proc/self/status').read()).group(1)) >> 10
 jax.block_until_ready(jnp.zeros(8) + 1)

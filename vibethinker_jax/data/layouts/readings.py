@@ -13,7 +13,8 @@ from vibethinker_jax.data.layouts.layout_fields import Unusable, filled
 
 LOG = logging.getLogger('vibethinker_jax')
 LEFT_OUT = 'left out'
-LINES, SHOWN = 6, 160  # ways of reading, of rows left out; characters of a text
+LINES, SHOWN = 6, 160  # ways of reading, of rows left out, of faults in a file; characters of a text
+WRONG = 100  # wrong rows of a file: what follows in it is not looked at
 _ASKS = PLAIN + ('problem_description', 'instruction', 'input') + OTHERS
 
 
@@ -28,11 +29,33 @@ def _say(line: str) -> None:
   LOG.log(logging.WARNING if line.startswith(LEFT_OUT) else logging.INFO, '%s', line)
 
 
+class WrongRows(ValueError):
+  """Rows that cannot be read.
+
+  Attributes:
+    lines: what is wrong, a line each. rest: what the other rows gave.
+  """
+
+  def __init__(self, lines: list[str], rest: Any = None):
+    super().__init__(lines[0] if len(lines) == 1 else f'{len(lines)} faults in the data:\n  ' + '\n  '.join(lines))
+    self.lines, self.rest = lines, rest
+
+
+def refuse(lines: list[str], wrong: list[str] | None, rest: Any = None) -> None:
+  """Adds lines about wrong rows to `wrong`; raises WrongRows where that is None and there are lines."""
+  if wrong is not None:
+    wrong += lines
+  elif lines:
+    raise WrongRows(lines, rest)
+
+
 class Readings:
   """Counts how the rows of some files were read."""
 
   def __init__(self, rows: rows_lib.Rows, options: Any):
     self._rows, self._options = rows, options
+    self._wrong = collections.defaultdict(dict)  # path -> {what is wrong: the rows}
+    self._full = set()  # files with WRONG wrong rows
     self._ways = {}  # how -> [first row, rows, files]
     self._left = collections.defaultdict(list)  # why -> [first row, rows]
 
@@ -49,9 +72,35 @@ class Readings:
     place = self._left[str(why)] = self._left[str(why)] or [i, 0]
     place[1] += 1
 
+  def add_wrong(self, i: int, error: ValueError) -> None:
+    """A row that cannot be read."""
+    path = self._rows.place(i)[0].path
+    self._wrong[path].setdefault(str(error).removeprefix(f'{self._rows.location(i)}: '), []).append(i)
+    if sum(map(len, self._wrong[path].values())) >= WRONG:
+      self._full.add(path)
+
+  def full(self, i: int) -> bool:
+    """Whether the row is in a file of which enough is known."""
+    return bool(self._full) and self._rows.place(i)[0].path in self._full
+
+  def wrong(self) -> list[str]:
+    """What is wrong with each file, a line for each kind of fault."""
+    lines = []
+    for path, faults in self._wrong.items():
+      for text, (first, *more) in list(faults.items())[:LINES]:
+        numbers = ', '.join(str(self._rows.number(i)) for i in more[:LINES]) + (', ...' if len(more) > LINES else '')
+        unit = self._rows.place(first)[0].unit
+        lines.append(f'{self._rows.location(first)}: {text}' + (
+            f' (so {"is" if len(more) == 1 else "are"} {len(more)} more: {unit} {numbers})' if more else ''))
+      if others := sum(map(len, list(faults.values())[LINES:])):
+        lines.append(f'{path}: {others} more wrong rows, of other kinds')
+      if path in self._full:
+        lines.append(f'{path}: what follows the first {WRONG} wrong rows was not looked at')
+    return lines
+
   def check(self, needs: str) -> None:
     """Raises ValueError where no row is of use."""
-    if self._left and not self._ways:
+    if self._left and not self._ways and not self._wrong:
       why, (i, _) = next(iter(self._left.items()))
       count = sum(count for _, count in self._left.values())
       more = f' (and {count - 1} more rows are of no use)' if count > 1 else ''
