@@ -5,6 +5,7 @@ r"""Test code of published sets, plain asserts or pytest's, as verify.asserts ru
 """
 
 import ast
+import builtins
 import re
 
 from vibethinker_jax.data.layout_fields import Unusable
@@ -111,7 +112,7 @@ def read(code: str, function: str = '', setup: str = '', starter: str = '') -> d
   named = _imported(body)
   if not function and len(used := [name for name in named if _uses(body, name)]) > 1:
     raise Unusable(f'its tests call several functions of the program: {", ".join(used)}')
-  function = function or next((name for name in named if _uses(body, name)), '')
+  function = function or next((name for name in named if _uses(body, name)), '') or _called(body)
   if not named and not any(_is_test(node) or _is_case(node) for node in body):
     return {'asserts': code, 'limits': LIMITS} | ({'function': function} if function else {}) | (
         {'setup': setup} if setup else {})
@@ -147,6 +148,15 @@ def _module(node) -> str:
 def _imported(body: list) -> list[str]:
   return [alias.name for node in body if isinstance(node, ast.ImportFrom) and node.module == 'solution'
           for alias in node.names if alias.name != '*']
+
+
+def _called(body: list) -> str:
+  """The first name that test methods call and the test code does not define; '' without such methods."""
+  defined = {node.name for node in body if isinstance(node, (ast.FunctionDef, ast.ClassDef))} | {
+      (alias.asname or alias.name).split('.')[0] for node in body if isinstance(node, (ast.Import, ast.ImportFrom))
+      for alias in node.names} | set(dir(builtins))
+  calls = (node.func for case in filter(_is_case, body) for node in ast.walk(case) if isinstance(node, ast.Call))
+  return next((call.id for call in calls if isinstance(call, ast.Name) and call.id not in defined), '')
 
 
 def _uses(body: list, name: str) -> bool:
