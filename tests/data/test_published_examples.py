@@ -202,3 +202,8 @@ def test_a_short_answer_is_no_response(tmp_path):
   for answer in ('12', 'x = 3 or x = 4'):
     with pytest.raises(ValueError, match='response'):
       examples(tmp_path, {'problem': Q, 'answer': answer})
+
+
+def test_what_others_call_data_or_text_is_no_conversation(tmp_path):
+  row = {'instruction': Q, 'output': R, 'data': ['a', 'b'], 'text': 'Human: a\n\nAssistant: b', 'label': 'c'}
+  assert examples(tmp_path, row) == [{'prompt': Q, 'response': R}]

@@ -186,7 +186,7 @@ def test_tests_that_cannot_be_run(tmp_path, test, reason, caplog):
         'programs in rust'),
     ({'prompt': 'q', 'verification_info': '{"rubric": "long"}'}, r'verification_info \(rubric\)'),
     ({'prompt': 'q', 'reward_model': {'ground_truth': {'target': 98, 'numbers': [44, 19]}}}, 'nothing here can judge'),
-    ({'messages': [USER], 'ground_truth': '{"func_name": "validate_x", "N": 3}'}, 'nothing here can judge'),
+    ({'messages': [USER], 'ground_truth': '{"func_name": "validate_x", "N": 3}'}, 'nothing here checks'),
     ({'prompt': 'q', 'reward_model': {'ground_truth': '{"inputs": ["1"], "outputs": []}'}}, '1 and 0'),
     ({'prompt': 'q', 'answer': '[{"a": 1}]'}, 'no answer but data'),
     ({'prompt': 'q', 'answer': '{"inputs": ["1 2'}, 'no answer but data'),
@@ -379,3 +379,34 @@ def test_cases_wherever_they_stand(tmp_path, row):
 def test_tests_that_replace_parts_of_the_program_are_left_out(tmp_path):
   with pytest.raises(ValueError, match='mock'):
     problem(tmp_path, {'question': 'q', 'unit_tests': CASE.replace('    self.assertTrue', '    mock.x\n    self.assertTrue')})
+
+
+@pytest.mark.parametrize('choices', ['', 'n/a', [], None])
+def test_choices_that_are_none(tmp_path, choices):
+  row = problem(tmp_path, {'problem': Q, 'answer': '12', 'choices': choices})
+  assert verify('\\boxed{12}', row).status == 'correct' and verify('\\boxed{13}', row).status == 'wrong'
+
+
+def test_options_without_marks(tmp_path):
+  row = problem(tmp_path, {'question': ASKED, 'options': 'kite\ntrout\nspoon', 'answer': 'trout'})
+  assert (row['choices'], row['answer']) == (OPTIONS, 'B')
+  with pytest.raises(ValueError, match='told apart'):
+    problem(tmp_path, {'question': ASKED, 'options': 'a kite or a trout', 'answer': 'B'})
+
+
+@pytest.mark.parametrize('row, said', [
+    ({'question': 'Does it?', 'context': {'contexts': ['A pond.']}, 'final_decision': 'maybe'}, 'C'),
+    ({'question': 'How many?', 'passage': 'A pond.', 'answers_spans': {'spans': ['12', '12.0']}}, '12'),
+    ({'question': 'Who?', 'context': 'A pond.', 'answers': {'text': ['Ann', 'Ann Lee'], 'answer_start': [1, 1]}}, 'Ann'),
+    ({'problem': Q, 'answers': '\\boxed{12}'}, '12'), ({'question': Q, 'solution': '12', 'attempt': 'Long.'}, '12')])
+def test_answers_about_passages(tmp_path, row, said):
+  row = problem(tmp_path, row)
+  assert row['answer'] == said
+
+
+@pytest.mark.parametrize('row', [
+    {'prompt': Q, 'label': '12', 'response': R}, {'problem': Q, 'answers': ['1', '2']},
+    {'question': Q, 'passage': 'A pond.', 'answers_spans': {'spans': ['12', '13']}}])
+def test_what_might_mean_something_else_is_no_answer(tmp_path, row):
+  with pytest.raises(ValueError, match='p.jsonl, line 1'):
+    problem(tmp_path, row)

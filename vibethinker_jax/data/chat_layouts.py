@@ -83,6 +83,8 @@ def conversation(row: dict) -> tuple[str, list[dict] | None]:
     if filled(row.get(name)) and not (name == 'turns' and _asked_in_turn(row[name])) and (found := turns(row[name])):
       return name, found
   for name, kind in (('data', list), ('text', str)):  # UltraChat, Guanaco: names that others give to anything else
+    if name in row and first(row, PLAIN + OTHERS + ('instruction', 'input')):
+      break
     if isinstance(row.get(name), kind) and (found := turns(row[name])):
       return name, found
   return '', None

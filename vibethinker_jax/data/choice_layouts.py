@@ -119,6 +119,21 @@ def _parted(value: str) -> list[str] | None:
   return [value[mark.end():end].strip(' \n\t,;]\'"') for mark, end in zip(marks, ends)]
 
 
+def _lines(value: str, row: dict) -> list[str] | None:
+  """Options without marks, a line each, or with a bar or a semicolon between.
+
+  Raises:
+    ValueError: they cannot be told apart, and the answer is the letter of one.
+  """
+  for separator in ('\n', '|', ';'):
+    found = [part.strip() for part in value.split(separator) if part.strip()]
+    if len(found) > 1:
+      return found
+  if any(re.fullmatch(r'\(?[A-J]\)?', text(row.get(name))) for name in _ANSWERS):
+    raise ValueError(f'the options cannot be told apart: {value[:60]!r}')
+  return None
+
+
 def _listed(row: dict) -> Found | None:
   held = decoded(row.get('question'))
   row = row | held if isinstance(held, dict) and 'choices' in held else row
@@ -126,7 +141,7 @@ def _listed(row: dict) -> Found | None:
   if not name and isinstance(row.get('answers'), list) and 'label' in row:  # ReClor
     name = 'answers'
   value = decoded(row[name]) if name else None
-  value = _parted(value) if isinstance(value, str) else value
+  value = _parted(value) or _lines(value, row) if isinstance(value, str) else value
   if isinstance(value, dict) and isinstance(value.get('text'), list):  # ARC, CommonsenseQA
     labels, options = [str(label) for label in value.get('label') or ()], value['text']
   elif isinstance(value, dict):

@@ -7,7 +7,7 @@ import builtins
 import re
 from typing import Any
 
-from vibethinker_jax.data import answers, chat_layouts, choice_layouts, code_layouts, unittest_layouts
+from vibethinker_jax.data import answers, chat_layouts, choice_layouts, code_layouts, constraint_layouts, unittest_layouts
 from vibethinker_jax.data.layout_fields import Found, Unusable, decoded, filled, first, text
 
 TESTS = ('tests', 'test_cases', 'input_output', 'test_case', 'testcases', 'unit_tests', 'unit_test')
@@ -20,19 +20,23 @@ _ALTERNATIVES = ('reward_model.ground_truth', 'reward_spec.ground_truth', 'groun
 _VALUE = ('value', 'ground_truth', 'answer', 'reference_answer', 'expected_answer')
 # Where sets put what they know of a row; an answer or tests in it count where the row itself has none.
 _BESIDE = ('info', 'extra_info', 'metadata', 'meta_data')
+_ANSWERED = {'response', 'responses', 'completion', 'output', 'chosen', 'messages', 'conversations'}  # a `label` judges these
 _UNIT = re.compile(r'([-+]?[\d.,/]+)\s*\(([^()\d]+)\)')  # ASDiv's '7 (apples)'
 _PUZZLE = re.compile(r'logic|puzzle', re.IGNORECASE)
 _NONE = {'proof', 'notfound', 'not found'}  # what NuminaMath has for an answer where there is none
 
 
 def read(row: dict) -> Found | None:
-  """`tests`, or `choices` and the letter as `answer`, or `answer`; None where the usual names say it by themselves.
+  """`tests`, `constraints`, `choices` and the letter as `answer`, or `answer`; None where the usual names say it by themselves.
 
   Raises:
     ValueError: malformed tests, an answer that is none of the options. Unusable: what nothing here can judge.
   """
-  return (programs_of(row) or choice_layouts.read(row) or _verification(row) or _conversation(row) or _answer(row)
-          or _beside(row))
+  for family in (programs_of, constraint_layouts.read, choice_layouts.read, _verification, _conversation, _passage, _answer,
+                 _beside):
+    if found := family(row):
+      return found
+  return None
 
 
 def programs_of(row: dict) -> Found | None:
@@ -190,7 +194,9 @@ def _beside(row: dict) -> Found | None:
     if inner and isinstance(held[inner], (str, int, float)) and not isinstance(held[inner], bool):
       return Found({'answer': answers.text(held[inner])}, (name,))
   label = text(row.get('label'))
-  return Found({'answer': answers.text(label)}, ('label',)) if label and row.keys() & {'prompt', 'input', 'messages'} else None
+  if not label or not row.keys() & {'prompt', 'input'} or row.keys() & _ANSWERED:
+    return None
+  return Found({'answer': answers.text(label)}, ('label',))
 
 
 def _at(row: dict, path: str) -> Any:
@@ -227,6 +233,28 @@ def _answer(row: dict) -> Found | None:
     raise Unusable(f'it has no answer ({path}={text(value)!r})')
   fields = {'answer': value} if path != next((name for name in ANSWERS if _at(row, name) is not None), '') else {}
   return Found(fields, (path,), layout) if path else None
+
+
+def _passage(row: dict) -> Found | None:
+  """Answers to questions about a passage: PubMedQA's decision, DROP's spans, `answers` of which each is right."""
+  if filled(row.get('final_decision')) and 'context' in row:
+    options = ['yes', 'no', 'maybe']
+    return Found({'choices': options, 'answer': answers.letter(row['final_decision'], options)}, ('final_decision',), 'PubMedQA')
+  if any(filled(_at(row, path)) for path in ANSWERS):
+    return None
+  held = decoded(row.get('answers_spans'))
+  spans = held.get('spans') if isinstance(held, dict) else None
+  if filled(spans):
+    if len({answers.spelling(one) for one in spans}) > 1:
+      raise Unusable("its answer is in several parts ('answers_spans')")
+    return Found({'answer': spans[0]}, ('answers_spans',), 'DROP')
+  held = decoded(row.get('answers'))
+  held = held['text'] if isinstance(held, dict) and isinstance(held.get('text'), list) else held  # SQuAD
+  held = [held] if isinstance(held, (str, int, float)) and not isinstance(held, bool) and filled(held) else held
+  if isinstance(held, list) and held and (len(held) == 1 or first(row, ('context', 'passage'))) and all(
+      isinstance(one, (str, int, float)) for one in held):
+    return Found(_alternatives(held), ('answers',))
+  return None
 
 
 def _kind(row: dict) -> str:

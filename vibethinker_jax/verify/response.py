@@ -19,7 +19,7 @@ def without_program(response: str, row: dict) -> Verdict | None:
     return None
   if row.get('tests') is not None:
     return math.NO_ANSWER if extract.code_text(response) is None else None
-  if row.get('choices') is not None:
+  if row.get('choices') and isinstance(row['choices'], (list, tuple)):  # sets that mix kinds have '' or [] in other rows
     return choice.verify(response, str(row['answer']), row['choices'])
   verdict = math.fast_verdict(response, str(row['answer']))
   return None if row.get('accepted_answers') and verdict != math.EQUAL and verdict != math.NO_ANSWER else verdict
