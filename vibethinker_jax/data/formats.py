@@ -26,8 +26,8 @@ WRAPPERS = ('data', 'rows', 'examples', 'problems', 'questions', 'items', 'recor
             'validation', 'dev')
 # An object with one of these is itself a row, whatever lists it has.
 OF_A_ROW = ('prompt', 'problem', 'question', 'messages', 'conversations', 'conversation', 'instruction', 'input', 'text',
-            'question_content', 'Question', 'Problem', 'description', 'response', 'output', 'completion', 'query', 'question_stem',
-            'question_text', 'problem_text', 'problem_statement', 'problem_description', 'instruct_prompt', 'ctx', 'goal',
+            'question_content', 'Question', 'Problem', 'description', 'response', 'output', 'completion', 'query',
+            'question_stem', 'question_text', 'problem_text', 'problem_statement', 'problem_description', 'instruct_prompt', 'ctx', 'goal',
             'sentence', 'chosen', 'generations', 'turns', 'dialogue', 'chat')
 _GZIP = b'\x1f\x8b'
 _OTHERS = ((b'PK\x03\x04', 'a zip archive (or an Excel file)'), (b'\x28\xb5\x2f\xfd', 'packed with zstd'),
