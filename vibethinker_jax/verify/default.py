@@ -36,7 +36,8 @@ def needed(response: str, row: dict) -> tuple[str | None, dict]:
     return parts.final, {name: row[name] for name in JUDGING if row.get(name) not in (None, '')}
   if row.get('tests') is not None:
     return parts.program, {'tests': row['tests']}
-  answer = {name: row[name] for name in ('accepted_answers', 'choices') if row.get(name) is not None}
+  # sets that mix kinds have '' or [] as choices in other rows
+  answer = {name: row[name] for name in ('accepted_answers', 'choices') if row.get(name) and not isinstance(row[name], str)}
   return extract.answer_of(parts), {'answer': str(row['answer'])} | answer
 
 

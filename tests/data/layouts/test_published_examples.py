@@ -171,3 +171,39 @@ def test_the_start_says_what_was_taken(tmp_path, caplog):
 def test_conversations_by_name(tmp_path):
   row = {'prompt': 'other', 'response': 'other', 'dialog': [{'from': 'human', 'value': Q}, {'from': 'gpt', 'value': R}]}
   assert examples(tmp_path, row, prompt='dialog', response='dialog') == [{'prompt': [USER], 'response': R}]
+
+
+SAID = 'Two a day for six days is a dozen.'
+
+
+@pytest.mark.parametrize('row, said', [
+    ({'question': Q, 'answer': SAID}, SAID), ({'question': Q, 'answer': SAID, 'reference_answer': '12'}, SAID),
+    ({'messages': [USER], 'answer': SAID}, SAID), ({'id': '1', 'data': [Q, SAID]}, SAID),
+    ({'chosen': f'\n\nHuman: {Q}\n\nAssistant: {SAID}', 'rejected': f'\n\nHuman: {Q}\n\nAssistant: No.'}, SAID),
+    ({'text': f'### Human: {Q}### Assistant: {SAID}'}, SAID),
+    ({'prompt': Q, 'response_0': 'No.', 'response_1': SAID, 'better_response_id': 1}, SAID),
+    ({'question': Q, 'reasoning_trace': 'Two.', 'final_response': SAID}, f'<think>\nTwo.\n</think>\n\n{SAID}'),
+    ({'question': Q, 'conversations': [USER, GOOD], 'r1_solution': 'def eggs(): pass'}, R),
+    ({'problem': Q, 'generations': [R, 'No.', None], 'correctness_math_verify': [True, False, False]}, R)])
+def test_responses_of_further_sets(tmp_path, row, said):
+  found, = examples(tmp_path, row)
+  assert found['response'] == said and Q in json.dumps(found['prompt'])
+
+
+@pytest.mark.parametrize('row', [
+    {'prompt': [USER], 'completion': [GOOD], 'label': False}, {'prompt': Q, 'completion': R, 'label': False},
+    {'conversations': [USER, GOOD], 'kto_tag': False}])
+def test_what_people_did_not_like_is_left_out(tmp_path, row):
+  right = {name: True if value is False else value for name, value in row.items()}
+  assert len(examples(tmp_path, row, right)) == 1
+
+
+def test_a_short_answer_is_no_response(tmp_path):
+  for answer in ('12', 'x = 3 or x = 4'):
+    with pytest.raises(ValueError, match='response'):
+      examples(tmp_path, {'problem': Q, 'answer': answer})
+
+
+def test_what_others_call_data_or_text_is_no_conversation(tmp_path):
+  row = {'instruction': Q, 'output': R, 'data': ['a', 'b'], 'text': 'Human: a\n\nAssistant: b', 'label': 'c'}
+  assert examples(tmp_path, row) == [{'prompt': Q, 'response': R}]

@@ -187,7 +187,7 @@ def test_tests_that_cannot_be_run(tmp_path, test, reason, caplog):
         'programs in rust'),
     ({'prompt': 'q', 'verification_info': '{"rubric": "long"}'}, r'verification_info \(rubric\)'),
     ({'prompt': 'q', 'reward_model': {'ground_truth': {'target': 98, 'numbers': [44, 19]}}}, 'nothing here can judge'),
-    ({'messages': [USER], 'ground_truth': '{"func_name": "validate_x", "N": 3}'}, 'nothing here can judge'),
+    ({'messages': [USER], 'ground_truth': '{"func_name": "validate_x", "N": 3}'}, 'nothing here checks'),
     ({'prompt': 'q', 'reward_model': {'ground_truth': '{"inputs": ["1"], "outputs": []}'}}, '1 and 0'),
     ({'prompt': 'q', 'answer': '[{"a": 1}]'}, 'no answer but data'),
     ({'prompt': 'q', 'answer': '{"inputs": ["1 2'}, 'no answer but data'),

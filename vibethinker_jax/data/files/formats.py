@@ -26,7 +26,9 @@ WRAPPERS = ('data', 'rows', 'examples', 'problems', 'questions', 'items', 'recor
             'validation', 'dev')
 # An object with one of these is itself a row, whatever lists it has.
 OF_A_ROW = ('prompt', 'problem', 'question', 'messages', 'conversations', 'conversation', 'instruction', 'input', 'text',
-            'question_content', 'Question', 'Problem', 'description', 'response', 'output', 'completion')
+            'question_content', 'Question', 'Problem', 'description', 'response', 'output', 'completion', 'query',
+            'question_stem', 'question_text', 'problem_text', 'problem_statement', 'problem_description', 'instruct_prompt', 'ctx', 'goal',
+            'sentence', 'chosen', 'generations', 'turns', 'dialogue', 'chat')
 _GZIP = b'\x1f\x8b'
 _OTHERS = ((b'PK\x03\x04', 'a zip archive (or an Excel file)'), (b'\x28\xb5\x2f\xfd', 'packed with zstd'),
            (b'\xfd7zXZ', 'packed with xz'), (b'BZh', 'packed with bzip2'), (b'ARROW1', 'an Arrow file'))
@@ -228,14 +230,15 @@ def _unwrapped(path: str, value) -> list | None:
   Raises:
     ValueError: it holds several lists of rows, or rows by name.
   """
-  if not isinstance(value, dict) or any(name in value for name in OF_A_ROW):
+  if not isinstance(value, dict) or any(name in value for name in OF_A_ROW) or value and all(map(_is_turn, value.values())):
     return None
   lists = [name for name, held in value.items() if isinstance(held, list)]
   held = [name for name in lists if value[name] and all(isinstance(row, dict) for row in value[name])
           and not {'role', 'from'} & value[name][0].keys()]
   if len(held) > 1:
     raise ValueError(f'{path} holds several lists of rows ({", ".join(held)}): put each into a file of its own')
-  if not held and len(lists) == 1 and lists[0] in WRAPPERS:
+  texts = len(lists) == 1 and bool(value[lists[0]]) and all(isinstance(one, str) for one in value[lists[0]])
+  if not held and len(lists) == 1 and lists[0] in WRAPPERS and not texts:  # UltraChat's `data` is a conversation
     held = lists
   if not held and len(value) > 1 and all(isinstance(row, dict) for row in value.values()):
     raise ValueError(f'{path} holds an object of {len(value)} objects: make a list of them, or a line of each')

@@ -22,6 +22,7 @@ _TOKEN = re.compile(r'[ \t]*((?:\\[a-zA-Z]+|[^\s$\\])+)')  # \boxed 7, \boxed\fr
 _BRACE = re.compile(r'\\.|[{}]', re.DOTALL)
 _BETWEEN = re.compile(r'(?:[\s$.,;]|and|or|\\\(|\\\)|\\text\{[^{}]*\})*')
 _BEGUN = re.compile(r'\s*\[?\s*\{\s*(["\'])\w+\1\s*:')  # an object, though it be cut off
+_NUMBER = re.compile(r'\$?[-+]?\d[\d,]*(?:\.\d+)?(?:/\d+)?\$?')
 _YES, _NO = ('yes', 'true', 'correct', 'right'), ('no', 'false', 'incorrect', 'wrong')
 
 
@@ -79,6 +80,8 @@ def of_solution(solution: str) -> str:
   if '\n####' in solution or solution.startswith('####'):
     return text(solution)
   found, _ = boxes(solution)
+  if not found and _NUMBER.fullmatch(solution.strip()):  # s1K: of some rows the number alone
+    return solution.strip().strip('$')
   if not found:
     raise ValueError('no \\boxed{...} is in the solution to take the answer from')
   if found[-1] is None:

@@ -4,6 +4,7 @@ r"""Questions: which field of a published row asks, and conversations in every f
       == [{'role': 'user', 'content': '3+4?'}, {'role': 'assistant', 'content': '7'}]
 """
 
+import re
 from typing import Any
 
 from vibethinker_jax.data.layouts.layout_fields import Found, Unusable, decoded, filled, first, text
@@ -12,7 +13,11 @@ PLAIN = ('prompt', 'problem', 'question', 'Problem', 'Question', 'question_text'
          'Open-ended Verifiable Question')
 CONVERSATIONS = ('messages', 'conversations', 'conversation', 'dialogue', 'turns', 'chat')
 # After conversations:
-OTHERS = ('query', 'user_prompt', 'user', 'description', 'inputs', 'question_content', 'ctx', 'sentence', 'goal')
+OTHERS = ('query', 'user_prompt', 'user', 'description', 'inputs', 'question_content', 'ctx', 'sentence', 'goal', 'sent1',
+          'instruct_prompt')
+# What a question is about, where that stands beside it: a passage, a story, a table, SVAMP's and ASDiv's first sentences.
+_ABOUT = ('article', 'passage', 'context', 'Body', 'body', 'narrative', 'story', 'premise', 'table')
+_MARKED = re.compile(r'(?:^|\n\n|\n?### ?)(Human|Assistant): ?')
 _ROLES = {'human': 'user', 'prompter': 'user', 'gpt': 'assistant', 'chatgpt': 'assistant', 'bot': 'assistant',
           'model': 'assistant', 'ai': 'assistant'}
 _USER = ('human', 'user', 'input', 'instruction', 'question')  # of a turn that is a pair
@@ -24,9 +29,11 @@ def turns(value: Any) -> list[dict] | None:
   """Chat messages of a conversation; each keeps its further fields. None for what is no conversation.
 
   Args:
-    value: ShareGPT's from and value, role and content, pairs of human and assistant, or texts in turn; or text of these.
+    value: ShareGPT's from and value, role and content, pairs of human and assistant, or texts in turn; or text of these,
+      also with 'Human:' and 'Assistant:' before what they say.
   """
   value, found = decoded(value), []
+  value = _marked(value) if isinstance(value, str) else value
   value = [value[key] for key in sorted(value)] if is_columns(value) else value
   if not isinstance(value, list) or not value:
     return None
@@ -49,6 +56,14 @@ def turns(value: Any) -> list[dict] | None:
   return found
 
 
+def _marked(value: str) -> list[dict]:
+  """The turns of HH-RLHF's and Guanaco's texts; [] of one that does not begin with such a mark and have an answer."""
+  if not _MARKED.match(value) or 'Assistant:' not in value:
+    return []
+  _, *parts = _MARKED.split(value)
+  return [{'from': speaker, 'value': said.strip()} for speaker, said in zip(parts[::2], parts[1::2])]
+
+
 def is_columns(value: Any) -> bool:
   """Whether turns stand in columns 0, 1, ..., as tables hold a list of lists."""
   return isinstance(value, dict) and '0' in value and all(
@@ -65,9 +80,19 @@ def split(messages: list[dict]) -> tuple[list[dict], dict | None]:
 def conversation(row: dict) -> tuple[str, list[dict] | None]:
   """(name, messages) of the first field with a conversation; ('', None) without."""
   for name in CONVERSATIONS:
-    if filled(row.get(name)) and (found := turns(row[name])):
+    if filled(row.get(name)) and not (name == 'turns' and _asked_in_turn(row[name])) and (found := turns(row[name])):
+      return name, found
+  for name, kind in (('data', list), ('text', str)):  # UltraChat, Guanaco: names that others give to anything else
+    if name in row and first(row, PLAIN + OTHERS + ('instruction', 'input')):
+      break
+    if isinstance(row.get(name), kind) and (found := turns(row[name])):
       return name, found
   return '', None
+
+
+def _asked_in_turn(value: Any) -> bool:
+  """Whether all turns are the user's: LiveBench's and MT-Bench's `turns` are texts."""
+  return isinstance(value, list) and bool(value) and all(isinstance(turn, str) for turn in value)
 
 
 def question(row: dict) -> Found:
@@ -147,6 +172,8 @@ def _input(row: dict) -> Found | None:
 
 def _others(row: dict) -> Found | None:
   name = first(row, OTHERS)
+  if not name and _asked_in_turn(row.get('turns')) and len(row['turns']) == 1:
+    return Found({'problem': row['turns'][0]}, ('turns',), 'LiveBench')
   return Found({'problem': row[name]}, (name,)) if name and text(row[name]) else None
 
 
@@ -181,16 +208,23 @@ def _stem(row: dict) -> Found | None:
   held = decoded(row.get('question'))
   stem = text(held.get('stem')) if isinstance(held, dict) else text(row.get('question_stem'))
   asked, used = (stem, ('question',) if isinstance(held, dict) else ('question_stem',)) if stem else ('', ())
-  about = first(row, ('article', 'passage', 'context') + ('text',) * ('options' in row))
-  name = first(row, ('question', 'query')) if not stem else ''
-  if about and text(row[about]) and not text(row.get('prompt')) and (stem or name and text(row[name])):
-    return Found({'problem': f'{row[about].strip()}\n\n{(stem or row[name]).strip()}'}, (about,) + (used or (name,)))
+  name = first(row, ('question', 'query', 'Question')) if not stem else ''
+  about = first(row, _ABOUT + ('text',) * ('options' in row) + ('hint',) * ('lecture' in row))  # LogiQA, ScienceQA
+  said = _said_of(row[about]) if about else ''
+  if said and not row.get('prompt') and (stem or name and text(row[name])) and said not in (stem or row[name]):
+    return Found({'problem': f'{said}\n\n{(stem or row[name]).strip()}'}, (about,) + (used or (name,)))
   return Found({'problem': asked}, used) if stem else None
+
+
+def _said_of(value: Any) -> str:
+  """A passage as text; PubMedQA's is an object with its parts."""
+  parts = value.get('contexts') if isinstance(value, dict) else value
+  return '\n'.join(parts) if isinstance(parts, list) and all(isinstance(one, str) for one in parts) else text(value)
 
 
 def paired(row: dict, name: str) -> Found | None:
   """The question of the very conversation whose last turn is trained on, unless the row's own question is all of it."""
-  messages = turns(row.get(name)) if name in CONVERSATIONS + ('chosen',) else None
+  messages = turns(row.get(name)) if name in CONVERSATIONS + ('chosen', 'data', 'text') else None
   before = split(messages)[0] if messages else []
   asked = row.get(first(row, PLAIN))
   if not before or [turn['content'] for turn in before] == [asked]:

@@ -13,8 +13,8 @@ from vibethinker_jax.data.layouts.layout_fields import Unusable, decoded, filled
 
 _GIVEN = ('input', 'inputs', 'stdin', 'in', 'args')
 _EXPECTED = ('output', 'outputs', 'expected_output', 'expected', 'stdout', 'out', 'answer')
-_NESTED = ('test_cases', 'tests', 'testcases', 'unit_tests', 'input_output', 'cases')
-_CODE = ('functional', 'test_code', 'test', 'asserts', 'assert', 'assert_case', 'check')
+_NESTED = ('test_cases', 'tests', 'testcases', 'unit_tests', 'input_output', 'cases', 'ground_truth')
+_CODE = ('functional', 'test_code', 'test', 'pytest', 'asserts', 'assert', 'assert_case', 'check')
 _NAMES = ('fn_name', 'func_name', 'function_name', 'function', 'entry_point')
 _CALLS = {'functional', 'function_call', 'function', 'call', 'call_based'}
 _RETURNS_LIST = re.compile(r'->\s*(?:typing\.)?(?:List|list|Sequence|Tuple|tuple|Iterable)\b')
@@ -46,6 +46,11 @@ def read(value: Any, row: dict | None = None) -> dict | None:
     return _cases(value, row)
   if len(value) == 1 and isinstance(value[0], dict):
     return _object(value[0], row)
+  if len(value) == 1 and isinstance(value[0], str):  # Dolci's list of one text that is the tests
+    return read(value[0], row)
+  if all(isinstance(part, list) and len(part) == 2 and all(isinstance(said, str) for said in part) for part in value) and (
+      row.get('tests') is not None or row.get('test_cases') is not None):
+    return _cases([{'input': given, 'output': output} for given, output in value], row)
   return None
 
 
@@ -76,7 +81,14 @@ def _object(value: dict, row: dict) -> dict | None:
     if key in value and (nested := decoded(value[key])):
       row = row | {'fn_name': name} if name else row
       return read([nested] if isinstance(nested, dict) and _is_case(nested) else nested, row)
-  return _cases([value], row) if _is_case(value) else None
+  return _cases([_columned(value)], row) if _is_case(value) else None
+
+
+def _columned(value: dict) -> dict:
+  """One object whose `input` and `output` are lists of as many holds that many cases; a call has a list of arguments."""
+  given, expected = decoded(value.get('input')), decoded(value.get('output'))
+  several = isinstance(given, list) and isinstance(expected, list) and len(given) == len(expected) and not _function(value)
+  return {'inputs': given, 'outputs': expected} if several else value
 
 
 def _is_case(value: dict) -> bool:
@@ -100,6 +112,8 @@ def _cases(cases: list[dict], row: dict) -> dict:
     given, expected = case[_key(case, _GIVEN)], case[_key(case, _EXPECTED)]
     if _key(case, _GIVEN) == 'inputs' or _key(case, _EXPECTED) == 'outputs':
       given, expected = decoded(given), decoded(expected)
+      if isinstance(given, str) and isinstance(expected, str):  # of a single case
+        given, expected = [given], [expected]
       if not isinstance(given, list) or not isinstance(expected, list) or len(given) != len(expected):
         raise ValueError(f'tests need as many "inputs" as "outputs", both lists; here {_size(given)} and {_size(expected)}')
       pairs += zip(given, expected)
@@ -181,7 +195,7 @@ def contests(row: dict) -> dict:
   if text(row.get('input_file')) or text(row.get('output_file')):
     raise Unusable('its programs read and write files, not standard input and output')
   pairs = []
-  for name in ('public_tests', 'private_tests', 'generated_tests'):
+  for name in ('public_tests', 'private_tests', 'hidden_tests', 'generated_tests'):
     held = decoded(row.get(name))
     if isinstance(held, list):
       held = {'input': [case['input'] for case in held], 'output': [case['output'] for case in held]}

@@ -7,31 +7,49 @@ import builtins
 import re
 from typing import Any
 
-from vibethinker_jax.data.layouts import answers, chat_layouts, choice_layouts, code_layouts, unittest_layouts
+from vibethinker_jax.data.layouts import (
+  answers,
+  chat_layouts,
+  choice_layouts,
+  code_layouts,
+  constraint_layouts,
+  unittest_layouts,
+)
 from vibethinker_jax.data.layouts.layout_fields import Found, Unusable, decoded, filled, first, text
 
 TESTS = ('tests', 'test_cases', 'input_output', 'test_case', 'testcases', 'unit_tests', 'unit_test')
 ANSWERS = ('answer', 'reward_model.ground_truth', 'final_answer', 'ground_truth', 'target', 'expected_answer', 'gold',
            'reference_answer', 'correct_answer', 'Answer', 'gold_answer', 'ground_truth_answer', 'answer_number',
-           'Ground-True Answer')
+           'Ground-True Answer', 'reward_spec.ground_truth', 'gt_answer', 'final_ans', 'Short Answer')
 _CALLED = re.compile(r'^assert\s+\(*(\w+)\(', re.MULTILINE)
 _LONG = 100  # characters: an `answer` that is the whole text of a response
-_ALTERNATIVES = ('reward_model.ground_truth', 'ground_truth')
+_ALTERNATIVES = ('reward_model.ground_truth', 'reward_spec.ground_truth', 'ground_truth')
 _VALUE = ('value', 'ground_truth', 'answer', 'reference_answer', 'expected_answer')
+# Where sets put what they know of a row; an answer or tests in it count where the row itself has none.
+_BESIDE = ('info', 'extra_info', 'metadata', 'meta_data')
+_ANSWERED = {'response', 'responses', 'completion', 'output', 'chosen', 'messages', 'conversations'}  # a `label` judges these
+_UNIT = re.compile(r'([-+]?[\d.,/]+)\s*\(([^()\d]+)\)')  # ASDiv's '7 (apples)'
+_PUZZLE = re.compile(r'logic|puzzle', re.IGNORECASE)
+_NONE = {'proof', 'notfound', 'not found'}  # what NuminaMath has for an answer where there is none
 
 
 def read(row: dict) -> Found | None:
-  """`tests`, or `choices` and the letter as `answer`, or `answer`; None where the usual names say it by themselves.
+  """`tests`, `constraints`, `choices` and the letter as `answer`, or `answer`; None where the usual names say it by themselves.
 
   Raises:
     ValueError: malformed tests, an answer that is none of the options. Unusable: what nothing here can judge.
   """
-  return programs_of(row) or choice_layouts.read(row) or _verification(row) or _conversation(row) or _answer(row)
+  for family in (programs_of, constraint_layouts.read, choice_layouts.read, _verification, _conversation, _passage, _answer,
+                 _beside):
+    if found := family(row):
+      return found
+  return None
 
 
 def programs_of(row: dict) -> Found | None:
   """The tests of a row of a programming problem, with a `starter_code` where else a model would not see what to call."""
-  for family in (_own, _contests, _codeforces, _unit_tests, _tests, _in_columns, _verification_tests, _ground_truth):
+  for family in (_own, _contests, _codeforces, _unit_tests, _tests, _in_columns, _verification_tests, _ground_truth,
+                 _tests_beside):
     if found := family(row):
       tests = found.fields.get('tests')
       return found if not tests else found._replace(fields=found.fields | _starter(row, tests))
@@ -47,12 +65,13 @@ def _own(row: dict) -> Found | None:
 
 
 def _in_columns(row: dict) -> Found | None:
-  """rStar-Coder's inputs and outputs."""
-  given, expected = decoded(row.get('inputs')), decoded(row.get('outputs'))
-  if not isinstance(given, list) or not isinstance(expected, list):
-    return None
-  named = {name: row[name] for name in ('fn_name', 'func_name') if row.get(name)}
-  return Found({'tests': code_layouts.read({'inputs': given, 'outputs': expected} | named, row)}, ('inputs', 'outputs'))
+  """rStar-Coder's inputs and outputs; a statement's samples."""
+  for names in (('inputs', 'outputs'), ('test_inputs', 'test_outputs'), ('sample_inputs', 'sample_outputs')):
+    given, expected = (decoded(row.get(name)) for name in names)
+    if isinstance(given, list) and isinstance(expected, list):
+      named = {name: row[name] for name in ('fn_name', 'func_name') if row.get(name)}
+      return Found({'tests': code_layouts.read({'inputs': given, 'outputs': expected} | named, row)}, names)
+  return None
 
 
 def _tests(row: dict) -> Found | None:
@@ -73,7 +92,7 @@ def _tests(row: dict) -> Found | None:
 
 
 def _contests(row: dict) -> Found | None:
-  names = [name for name in ('public_tests', 'private_tests', 'generated_tests') if name in row]
+  names = [name for name in ('public_tests', 'private_tests', 'hidden_tests', 'generated_tests') if name in row]
   if not {'public_tests', 'private_tests'} & set(names) or 'official_tests' in row:
     return None
   return Found({'tests': code_layouts.contests(row)}, tuple(names), 'CodeContests')
@@ -162,6 +181,31 @@ def _ground_truth(row: dict) -> Found | None:
   return None
 
 
+def _tests_beside(row: dict) -> Found | None:
+  """Tests in what is said about a row, where it has no answer itself."""
+  if any(filled(_at(row, path)) for path in ANSWERS):
+    return None
+  for name in _BESIDE:
+    held = decoded(row.get(name))
+    inner = first(held, TESTS) if isinstance(held, dict) else ''
+    if inner and (found := code_layouts.read(held[inner], row)):
+      return Found({'tests': found}, (name,))
+  return None
+
+
+def _beside(row: dict) -> Found | None:
+  """An answer in what is said about a row (Nemotron's `metadata`), or a `label` that is text (OpenRLHF, slime)."""
+  for name in _BESIDE:
+    held = decoded(row.get(name))
+    inner = first(held, [path for path in ANSWERS if '.' not in path]) if isinstance(held, dict) else ''
+    if inner and isinstance(held[inner], (str, int, float)) and not isinstance(held[inner], bool):
+      return Found({'answer': answers.text(held[inner])}, (name,))
+  label = text(row.get('label'))
+  if not label or not row.keys() & {'prompt', 'input'} or row.keys() & _ANSWERED:
+    return None
+  return Found({'answer': answers.text(label)}, ('label',))
+
+
 def _at(row: dict, path: str) -> Any:
   if '.' not in path:
     return row.get(path)
@@ -174,26 +218,79 @@ def _at(row: dict, path: str) -> Any:
 
 def _answer(row: dict) -> Found | None:
   """An answer that is not plain: text of a list (Skywork), of an object, or in a `reward_model` that is itself text."""
-  held = [path for path in ANSWERS if _at(row, path) is not None]
-  if len(held) > 1 and held[0] == 'answer' and len(text(row['answer'])) > _LONG and '####' not in row['answer']:
-    held = sorted(held[1:], key=lambda path: len(str(_at(row, path)))) + held[:1]  # MegaScience: the short one is judged by
-  path = held[0] if held else ''
+  path = _judged_by(row)
   value = _at(row, path) if path else None
   if not path and (solved := decoded(row.get('solutions'))) and isinstance(solved, list) and all(
       isinstance(one, str) and '\\boxed' in one for one in solved):  # AReaL
     return Found(_alternatives(solved), ('solutions',))
+  layout = 'verl' if '.' in path else ''
   inner = decoded(value)
-  if isinstance(inner, dict) and isinstance(value, str) or isinstance(inner, dict) and '.' in path:
-    if not filled(_inner(inner)) or isinstance(_inner(inner), (dict, list)):
-      raise Unusable(f'nothing here can judge by its {path}, an object with {", ".join(inner)[:80]}')
-    return Found({'answer': answers.text(_inner(inner))}, (path,))
+  if isinstance(inner, dict) and (isinstance(value, str) or '.' in path or 'value' in inner):
+    return Found(_of_object(inner, path), (path,), layout)
   texts = isinstance(inner, list) and inner and all(isinstance(one, str) for one in inner)
+  if '.' in path and isinstance(inner, list) and len(inner) > 1 and (not texts or _PUZZLE.search(_kind(row))):
+    raise Unusable(f'nothing here can judge by its {path}, a list of {len(inner)} that is one answer')
   if texts and (path in _ALTERNATIVES or isinstance(value, str) and len(inner) == 1):
-    return Found(_alternatives(inner), (path,), 'verl' if '.' in path else '')
+    return Found(_alternatives(inner), (path,), layout)
   if path.startswith('reward_model') and isinstance(row['reward_model'], str) and not isinstance(inner, list):
-    return Found({'answer': answers.text(value)}, (path,), 'verl')
+    return Found({'answer': answers.text(value)}, (path,), layout)
+  if 'formula' in row and (number := _UNIT.fullmatch(text(value))):  # ASDiv
+    return Found({'answer': number[1]}, (path,), 'ASDiv')
+  if text(value).lower() in _NONE and {'question_type', 'problem_is_valid'} & row.keys():
+    raise Unusable(f'it has no answer ({path}={text(value)!r})')
   fields = {'answer': value} if path != next((name for name in ANSWERS if _at(row, name) is not None), '') else {}
-  return Found(fields, (path,), 'verl' if '.' in path else '') if path else None
+  return Found(fields, (path,), layout) if path else None
+
+
+def _passage(row: dict) -> Found | None:
+  """Answers to questions about a passage: PubMedQA's decision, DROP's spans, `answers` of which each is right."""
+  if filled(row.get('final_decision')) and 'context' in row:
+    options = ['yes', 'no', 'maybe']
+    return Found({'choices': options, 'answer': answers.letter(row['final_decision'], options)}, ('final_decision',), 'PubMedQA')
+  if any(filled(_at(row, path)) for path in ANSWERS):
+    return None
+  held = decoded(row.get('answers_spans'))
+  spans = held.get('spans') if isinstance(held, dict) else None
+  if filled(spans):
+    if len({answers.spelling(one) for one in spans}) > 1:
+      raise Unusable("its answer is in several parts ('answers_spans')")
+    return Found({'answer': spans[0]}, ('answers_spans',), 'DROP')
+  held = decoded(row.get('answers'))
+  held = held['text'] if isinstance(held, dict) and isinstance(held.get('text'), list) else held  # SQuAD
+  held = [held] if isinstance(held, (str, int, float)) and not isinstance(held, bool) and filled(held) else held
+  if isinstance(held, list) and held and (len(held) == 1 or first(row, ('context', 'passage'))) and all(
+      isinstance(one, (str, int, float)) for one in held):
+    return Found(_alternatives(held), ('answers',))
+  return None
+
+
+def _kind(row: dict) -> str:
+  return f'{row.get("data_source", "")} {row.get("ability", "")}'
+
+
+def _judged_by(row: dict) -> str:
+  """The path of the answer that is judged by: the first, unless `answer` is the text of a whole response beside a short one."""
+  held = [path for path in ANSWERS if filled(_at(row, path))]
+  if len(held) > 1 and held[0] == 'answer':
+    said = text(row['answer'])
+    if len(said) > _LONG and '####' not in said:  # MegaScience
+      return min(held[1:], key=lambda path: len(str(_at(row, path))))
+    for path in ('gold_answer', 'reference_answer'):  # beside these `answer` is a model's or a teacher's
+      if path in held and len(text(row[path])) < len(said):
+        return path
+  return held[0] if held else ''
+
+
+def _of_object(held: dict, path: str) -> dict:
+  """An answer in an object: {'value': 'Paris', 'aliases': [...]} (TriviaQA), {'target': [...]} (Search-R1)."""
+  inner, aliases = _inner(held), decoded(held.get('aliases'))
+  if isinstance(aliases, list) and isinstance(inner, str):
+    return _alternatives([inner, *(one for one in aliases if isinstance(one, str))])
+  if isinstance(held.get('target'), list) and held['target'] and all(isinstance(one, str) for one in held['target']):
+    return _alternatives(held['target'])
+  if not filled(inner) or isinstance(inner, (dict, list)):
+    raise Unusable(f'nothing here can judge by its {path}, an object with {", ".join(held)[:80]}')
+  return {'answer': answers.text(inner)}
 
 
 def _alternatives(values: list) -> dict:

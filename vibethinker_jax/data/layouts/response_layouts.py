@@ -16,7 +16,8 @@ WHOLE = ('generations', 'responses', 'response', 'r1_generation', 'generation', 
          'r1_solution', 'r1_response', 'model_response', 'completions', 'completion', 'output', 'outputs', 'Response',
          'generated_text', 'assistant', 'reannotated_assistant_content', 'targets', 'chosen')
 SHORT = ('solution', 'solutions', 'Solution', 'rationale', 'gold_standard_solution')
-_THOUGHT = re.compile(r'(.*?)(reasoning_content|reasoning|thinking_trajector(?:y|ies)|thinking|think_content|think|'
+_WORD = re.compile(r'(?<![\\\w])[A-Za-z]{2,}')  # four of them, a box, a block or several lines are no short answer
+_THOUGHT = re.compile(r'(.*?)(reasoning_content|reasoning_trace|reasoning|thinking_trajector(?:y|ies)|thinking|think_content|think|'
                       r'complex_cot|chain_of_thought|cot|thoughts?)', re.IGNORECASE)
 _NUMBERED = re.compile(r'r1_solution_\d+')
 _SAID = ('content', 'response', 'answer_content', 'output', 'attempt', 'completion', 'final_response', 'answer', 'solution',
@@ -30,7 +31,7 @@ _MARKED = re.compile(r'\s*<\|begin_of_thought\|>(.*?)<\|end_of_thought\|>\s*<\|b
 # Verdicts on a generation, or lists of them. The first two judge the same in two ways: one that says right is enough.
 _EITHER = ('correctness_math_verify', 'correctness_llama')
 _VERDICTS = ('correctness', 'is_correct', 'correct', 'verified', 'is_verified', 'passed', 'accepted', 'r1_correctness',
-             'judgement', 'judgment', 'verdict', 'verifier_score', 'verify_score', 'average_test_score')
+             'judgement', 'judgment', 'verdict', 'verifier_score', 'verify_score', 'average_test_score', 'kto_tag')
 _SCORES = ('score', 'reward', 'scores', 'rewards')  # verdicts beside `llm_response` or `verification_info`, else ratings
 _WHOLE = ('is_reasoning_complete', 'is_complete')
 _ENDS = ('finish_reasons', 'finish_reason')
@@ -72,7 +73,7 @@ def responses(row: dict, code: bool = False) -> Found | None:
   Raises:
     Unusable: there are some, and none is right and whole. ValueError: verdicts that do not fit them.
   """
-  for family in (_apart, _numbered, _whole, _conversation, _short):
+  for family in (_apart, _numbered, _whole, _conversation, _preferred, _short, _spoken_answer):
     if found := family(row):
       texts = [value for value in found.fields['responses'] if value.strip()]
       if not texts:
@@ -147,17 +148,23 @@ def _whole(row: dict) -> Found | None:
   value = decoded(row[name]) if name in ('generations', 'responses', 'completions', 'outputs') else row.get(name)
   if not name or isinstance(value, (int, float, bool)):
     return None
-  messages = chat_layouts.turns(value) if isinstance(value, list) and isinstance(value[0], dict) and (
-      {'role', 'from'} & value[0].keys()) else None
+  if name == 'r1_solution' and '</think>' not in str(value) and (found := _conversation(row)) and any(
+      '</think>' in one for one in found.fields['responses']):  # KodCode: the program alone, beside all that R1 said
+    return found
+  listed = isinstance(value, list) and isinstance(value[0], dict) and {'role', 'from'} & value[0].keys()
+  messages = chat_layouts.turns(value) if listed or name == 'chosen' and isinstance(value, str) else None
   if messages:
     said = chat_layouts.split(messages)[1]
-    kept, used, told = _judged(row, [_spoken(said)] if said else [])
+    further = ('label',) if isinstance(row.get('label'), bool) else ()  # KTO
+    kept, used, told = _judged(row, [_spoken(said)] if said else [], further)
     return Found({'responses': kept}, (name,) + used, 'prompt and completion', told)
   many = value if isinstance(value, list) else [value]
-  told = [_of_object(one) for one in many]
+  told = ['' if one is None else _of_object(one) for one in many]
   if not all(isinstance(one, str) for one in told):
     return None
   further = ('pass_rate', 'judgement') if name == 'r1_generation' else ()
+  if name == 'completion' and isinstance(row.get('label'), bool):  # KTO
+    further = ('label',)
   kept, used, said = _judged(row, told, further, objects=many)
   layout = {'generations': 'OpenR1-Math', 'completion': 'prompt and completion', 'output': 'input and output'}.get(name, '')
   return Found({'responses': [one for one in kept if one.strip()]}, (name,) + used, layout, said)
@@ -212,6 +219,21 @@ def _short(row: dict) -> Found | None:
   if not all(isinstance(one, str) for one in many):
     return None
   return Found({'responses': [one for one in many if one.strip()]}, (name,))
+
+
+def _preferred(row: dict) -> Found | None:
+  """The better one of two in columns (PKU-SafeRLHF)."""
+  better = row.get('better_response_id')
+  name = f'response_{better}' if isinstance(better, int) and not isinstance(better, bool) else ''
+  return Found({'responses': [row[name]]}, (name, 'better_response_id')) if name and text(row.get(name)) else None
+
+
+def _spoken_answer(row: dict) -> Found | None:
+  """An `answer` that is a whole response: its length says so, or another answer beside it that is judged by."""
+  said = text(row.get('answer'))
+  whole = len(_WORD.findall(said)) >= 4 or any(mark in said for mark in ('\\boxed', '```', '\n')) or (
+      said and row.keys() & {'reference_answer', 'gold_answer'})
+  return Found({'responses': [row['answer']]}, ('answer',)) if whole and not first(row, ('choices', 'options')) else None
 
 
 def _judged(row: dict, texts: list[str], further: tuple = (), objects: list | None = None) -> tuple[list, tuple, str]:

@@ -5,6 +5,7 @@ r"""Test code of published sets, plain asserts or pytest's, as verify.asserts ru
 """
 
 import ast
+import builtins
 import re
 
 from vibethinker_jax.data.layouts.layout_fields import Unusable
@@ -44,6 +45,47 @@ class pytest:
   def fail(*a, **k):
     raise AssertionError
 '''
+# The same of unittest. An assert that cannot be told yet does not end the test here either.
+UNITTEST = '''
+class _Context:
+  def __enter__(self):
+    return self
+  def __exit__(self, *a):
+    return False
+class TestCase:
+  def setUp(self): pass
+  def tearDown(self): pass
+  def tried(self, name):
+    self.setUp()
+    getattr(self, name)()
+    self.tearDown()
+    return True
+  def subTest(self, *a, **k): return _Context()
+  def assertEqual(self, a, b, msg=None): assert a == b
+  def assertNotEqual(self, a, b, msg=None): assert a != b
+  def assertTrue(self, a, msg=None): assert a
+  def assertFalse(self, a, msg=None): assert not a
+  def assertIs(self, a, b, msg=None): assert a is b
+  def assertIsNone(self, a, msg=None): assert a is None
+  def assertIsNotNone(self, a, msg=None): assert a is not None
+  def assertIn(self, a, b, msg=None): assert a in b
+  def assertNotIn(self, a, b, msg=None): assert a not in b
+  def assertIsInstance(self, a, b, msg=None): assert isinstance(a, b)
+  def assertGreater(self, a, b, msg=None): assert a > b
+  def assertGreaterEqual(self, a, b, msg=None): assert a >= b
+  def assertLess(self, a, b, msg=None): assert a < b
+  def assertLessEqual(self, a, b, msg=None): assert a <= b
+  def assertCountEqual(self, a, b, msg=None): assert sorted(a, key=repr) == sorted(b, key=repr)
+  def assertAlmostEqual(self, a, b, places=7, msg=None, delta=None):
+    assert abs(a - b) <= delta if delta is not None else round(a - b, places) == 0
+  assertListEqual = assertDictEqual = assertSetEqual = assertTupleEqual = assertSequenceEqual = assertEqual
+  def assertRaises(self, kinds, call=None, *a, **k):
+    if call is None:
+      return _Raises(kinds)
+    with _Raises(kinds):
+      call(*a, **k)
+'''
+_OF_UNITTEST = set(re.findall(r'\b(?:assert\w+|subTest)', UNITTEST))
 
 
 def is_code(value: str) -> bool:
@@ -70,8 +112,8 @@ def read(code: str, function: str = '', setup: str = '', starter: str = '') -> d
   named = _imported(body)
   if not function and len(used := [name for name in named if _uses(body, name)]) > 1:
     raise Unusable(f'its tests call several functions of the program: {", ".join(used)}')
-  function = function or next((name for name in named if _uses(body, name)), '')
-  if not named and not any(_is_test(node) for node in body):
+  function = function or next((name for name in named if _uses(body, name)), '') or _called(body)
+  if not named and not any(_is_test(node) or _is_case(node) for node in body):
     return {'asserts': code, 'limits': LIMITS} | ({'function': function} if function else {}) | (
         {'setup': setup} if setup else {})
   if function and _is_class(function, starter, body):
@@ -80,12 +122,14 @@ def read(code: str, function: str = '', setup: str = '', starter: str = '') -> d
   for node in body:
     if isinstance(node, (ast.Import, ast.ImportFrom)) and _module(node) in ('solution', 'pytest', 'unittest'):
       continue
-    if isinstance(node, ast.ClassDef) and any(_is_test(inner) for inner in node.body):
-      raise Unusable('its tests are methods of a class')
+    if _is_case(node):
+      kept += _tried(node)
+      continue
     kept += _run(node) if _is_test(node) else [] if _is_main(node) else [node]
   text = '\n'.join(ast.unparse(ast.fix_missing_locations(node)) for node in kept)
-  if 'pytest.' in text or 'raises(' in text or 'approx(' in text:
-    shim = [PYTEST, *(f'{name} = pytest.{name}' for name in ('raises', 'approx'))]
+  cases = any(map(_is_case, body))
+  if cases or 'pytest.' in text or 'raises(' in text or 'approx(' in text:
+    shim = [PYTEST, *(f'{name} = pytest.{name}' for name in ('raises', 'approx'))] + [UNITTEST] * cases
     _check_pytest(text)
   return {'asserts': '\n'.join(shim + [text]), 'limits': LIMITS} | ({'function': function} if function else {}) | (
       {'setup': setup} if setup else {})
@@ -106,12 +150,42 @@ def _imported(body: list) -> list[str]:
           for alias in node.names if alias.name != '*']
 
 
+def _called(body: list) -> str:
+  """The first name that test methods call and the test code does not define; '' without such methods."""
+  defined = {node.name for node in body if isinstance(node, (ast.FunctionDef, ast.ClassDef))} | {
+      (alias.asname or alias.name).split('.')[0] for node in body if isinstance(node, (ast.Import, ast.ImportFrom))
+      for alias in node.names} | set(dir(builtins))
+  calls = (node.func for case in filter(_is_case, body) for node in ast.walk(case) if isinstance(node, ast.Call))
+  return next((call.id for call in calls if isinstance(call, ast.Name) and call.id not in defined), '')
+
+
 def _uses(body: list, name: str) -> bool:
   return any(isinstance(node, ast.Name) and node.id == name for part in body for node in ast.walk(part))
 
 
 def _is_test(node) -> bool:
   return isinstance(node, ast.FunctionDef) and node.name.startswith('test')
+
+
+def _is_case(node) -> bool:
+  return isinstance(node, ast.ClassDef) and any(map(_is_test, node.body))
+
+
+def _tried(case: ast.ClassDef) -> list:
+  """A class of test methods as statements that run them, each with its setUp.
+
+  Raises:
+    Unusable: it needs more of unittest than the calls and values of the program.
+  """
+  code, names = ast.unparse(case), [node.name for node in case.body if _is_test(node)]
+  if any(getattr(node, 'decorator_list', None) for node in [case, *case.body]) or re.search(r'\b(?:mock|patch)\b', code):
+    raise Unusable('its tests replace or skip parts of the program (decorators, mock)')
+  used = {node.attr for node in ast.walk(case) if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)
+          and node.value.id == 'self' and (node.attr.startswith('assert') or node.attr in ('fail', 'skipTest', 'subTest'))}
+  if missing := sorted(used - _OF_UNITTEST):
+    raise Unusable(f'its tests use {missing[0]} of unittest')
+  case.bases = [ast.Name('TestCase', ast.Load())]
+  return [case] + [ast.parse(f'assert {case.name}().tried({name!r})').body[0] for name in names]
 
 
 def _is_main(node) -> bool:
