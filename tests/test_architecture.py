@@ -187,7 +187,7 @@ def test_every_option_is_read():
   classes = list(option_classes())
   names = {f'{module.split(".")[-1]}.{name}' for module, name, _ in classes}
   assert names >= {'sft.Options', 'rl.Options', 'probe.Options', 'merge.Options', 'evaluate.Options',
-                   'stage.TokenizerOptions', 'loss.LossOptions', 'engine.Options'}
+                   'stage.TokenizerOptions', 'loss.LossOptions', 'request.Options'}
   dead = [f'{module}.{name}.{field}' for module, name, fields in classes for field in fields
           if field not in attributes | {'program'}]
   assert dead == []

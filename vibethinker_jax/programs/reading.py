@@ -20,10 +20,9 @@ from vibethinker_jax.data.files import rows as rows_lib
 from vibethinker_jax.data.tokens import chat
 from vibethinker_jax.programs import filter as filter_lib, recipe as recipe_lib
 from vibethinker_jax.runtime import hosts
-from vibethinker_jax.verify import response
+from vibethinker_jax.verify import default
 
 READ = 'read.json'  # of a workdir: what was found in order, by digests of the files and of what they were measured against
-VERIFIER = f'{response.__name__}:{response.verify.__name__}'
 
 
 class Part(NamedTuple):
@@ -69,7 +68,7 @@ def parts(recipe: config_lib.Recipe, options: dict, stages) -> list[Part]:
       data = _of_files(data, recipe.stages)
       if data.files:
         found.append(Part(name, where, kind, data, root(model, recipe, options), _rooms(name, values),
-                          getattr(values, 'too_long', 'error') == 'drop', recipe.verifier == VERIFIER))
+                          getattr(values, 'too_long', 'error') == 'drop', recipe.verifier == default.NAME))
   return found
 
 
