@@ -241,7 +241,7 @@ def _unjudged(part: Part, row: dict, number: int) -> tuple:
     if part.kind == 'traces' and part.rooms:
       filter_lib.check_judged(row, part.stage)
     elif part.kind == 'problems' and part.verified:
-      response.check(row)
+      default.check(row)
   except ValueError as error:
     return number, row, error
   return ()
