@@ -29,34 +29,117 @@ def get_config(arg=''):
   config.chat_template_kwargs = ''  # what it is to know: 'enable_thinking=false,x=1', or a dict
   config.hang_seconds = 0.0  # end a process that finishes nothing for so long; it is reported in any case
 
-  data = dict(files='gsm8k/train.jsonl', weights=(), prompt='', response='', answer='', domain='', wording='papers',
-              system='', prefix='')
-  config.sft = config_dict.ConfigDict(dict(
-      program='sft', init_from='base', data=data | dict(response='solution|answer'), domains=(), levels=(), problems=0,
-      steps=4 if local else 700, batch_size=2 if local else 16, length=512 if local else 1024, too_long='error',
+  data = dict(
+    files='gsm8k/train.jsonl',
+    weights=(),
+    prompt='',
+    response='',
+    answer='',
+    domain='',
+    wording='papers',
+    system='',
+    prefix='',
+  )
+  config.sft = config_dict.ConfigDict(
+    dict(
+      program='sft',
+      init_from='base',
+      data=data | dict(response='solution|answer'),
+      domains=(),
+      levels=(),
+      problems=0,
+      steps=4 if local else 700,
+      batch_size=2 if local else 16,
+      length=512 if local else 1024,
+      too_long='error',
       streams=1,
-      micro_batches=1, learning_rate=1e-4, final_learning_rate=1e-6, warmup_percent=5.0, beta2=0.95, weight_decay=0.0,
-      clip_norm=1.0, moments_dtype='float32', checkpoint_steps=2 if local else 175, log_steps=1 if local else 10,
-      remat='none', attention='auto', unroll=False,
-      max_skipped=10))
+      micro_batches=1,
+      learning_rate=1e-4,
+      final_learning_rate=1e-6,
+      warmup_percent=5.0,
+      beta2=0.95,
+      weight_decay=0.0,
+      clip_norm=1.0,
+      moments_dtype='float32',
+      checkpoint_steps=2 if local else 175,
+      log_steps=1 if local else 10,
+      remat='none',
+      attention='auto',
+      unroll=False,
+      max_skipped=10,
+    )
+  )
   sampler = dict(
-      max_tokens=48 if local else 320, temperature=1.0, top_p=1.0, slots=8 if local else 512, steps_per_call=32,
-      columns=0, prompt_columns=0, cache='auto', cache_dtype='auto', cache_tokens=0, page=0)
-  config.rl = config_dict.ConfigDict(dict(
-      program='rl', init_from='sft', data=data, domains=(), levels=(), problems=16 if local else 0,
-      steps=2 if local else 100, prompts=4 if local else 64, group=4 if local else 8, max_rounds=2, oversample=1.0,
+    max_tokens=48 if local else 320,
+    temperature=1.0,
+    top_p=1.0,
+    slots=8 if local else 512,
+    steps_per_call=32,
+    columns=0,
+    prompt_columns=0,
+    cache='auto',
+    cache_dtype='auto',
+    cache_tokens=0,
+    page=0,
+  )
+  config.rl = config_dict.ConfigDict(
+    dict(
+      program='rl',
+      init_from='sft',
+      data=data,
+      domains=(),
+      levels=(),
+      problems=16 if local else 0,
+      steps=2 if local else 100,
+      prompts=4 if local else 64,
+      group=4 if local else 8,
+      max_rounds=2,
+      oversample=1.0,
       carry=0,
-      filter_samples=0 if local else 4, updates=1, row_length=512 if local else 1024, shortest_row=1024,
-      share_prompts=False, micro_batch=2 if local else 8,
-      learning_rate=2e-6, warmup_steps=1 if local else 5, beta2=0.95, weight_decay=0.0, clip_norm=1.0, moments_dtype='float32',
+      filter_samples=0 if local else 4,
+      updates=1,
+      row_length=512 if local else 1024,
+      shortest_row=1024,
+      share_prompts=False,
+      micro_batch=2 if local else 8,
+      learning_rate=2e-6,
+      warmup_steps=1 if local else 5,
+      beta2=0.95,
+      weight_decay=0.0,
+      clip_norm=1.0,
+      moments_dtype='float32',
       recompute_logps=False,
-      checkpoint_steps=25, examples_steps=10, remat='none', attention='auto', unroll=False, max_skipped=5,
+      checkpoint_steps=25,
+      examples_steps=10,
+      remat='none',
+      attention='auto',
+      unroll=False,
+      max_skipped=5,
       sampler=sampler,
       loss=dict(
-          strength=2.0, target=0.5, normalise='std', aggregation='sequence_mean', clip_low=0.2, clip_high=0.28,
-          importance_cap=0.0, long2short=0.0, kl=0.0)))
-  config.evaluate = config_dict.ConfigDict(dict(
-      program='evaluate', models=('init', 'sft', 'rl'), data=data | dict(files='gsm8k/test.jsonl'), levels=(),
-      problems=4 if local else 0, samples=2 if local else 4, ks=(1, 2) if local else (1, 2, 4), examples=8,
-      sampler=sampler))
+        strength=2.0,
+        target=0.5,
+        normalise='std',
+        aggregation='sequence_mean',
+        clip_low=0.2,
+        clip_high=0.28,
+        importance_cap=0.0,
+        long2short=0.0,
+        kl=0.0,
+      ),
+    )
+  )
+  config.evaluate = config_dict.ConfigDict(
+    dict(
+      program='evaluate',
+      models=('init', 'sft', 'rl'),
+      data=data | dict(files='gsm8k/test.jsonl'),
+      levels=(),
+      problems=4 if local else 0,
+      samples=2 if local else 4,
+      ks=(1, 2) if local else (1, 2, 4),
+      examples=8,
+      sampler=sampler,
+    )
+  )
   return config

@@ -15,14 +15,37 @@ def get_config():
   config.stages = ('sft', 'probe', 'merge', 'rl_math_16k', 'rl_math_32k', 'rl_code', 'evaluate')
   # Two templates a maths domain are what this model can learn in four minutes; () is all of them.
   config.templates = (
-      'linear_equation', 'polynomial_value', 'l_shape', 'similar_side', 'power_rule', 'limit', 'mean', 'missing',
-      'filter_numbers', 'map_numbers', 'neighbours', 'two_lists', 'ranges')
+    'linear_equation',
+    'polynomial_value',
+    'l_shape',
+    'similar_side',
+    'power_rule',
+    'limit',
+    'mean',
+    'missing',
+    'filter_numbers',
+    'map_numbers',
+    'neighbours',
+    'two_lists',
+    'ranges',
+  )
   config.base = 'scratch'  # or a Hugging Face directory (configs/gsm8k.py)
-  config.model = config_dict.ConfigDict(dict(
+  config.model = config_dict.ConfigDict(
+    dict(
       vocab_size=0,  # the tokenizer's
-      hidden_size=96, num_hidden_layers=3, num_attention_heads=3, num_key_value_heads=1, head_dim=32,
-      intermediate_size=288, rope_theta=10_000.0, rms_norm_eps=1e-6, attention_bias=True, tie_word_embeddings=True,
-      initializer_range=0.02))
+      hidden_size=96,
+      num_hidden_layers=3,
+      num_attention_heads=3,
+      num_key_value_heads=1,
+      head_dim=32,
+      intermediate_size=288,
+      rope_theta=10_000.0,
+      rms_norm_eps=1e-6,
+      attention_bias=True,
+      tie_word_embeddings=True,
+      initializer_range=0.02,
+    )
+  )
   config.tokenizer = config_dict.ConfigDict(dict(path='', vocab_size=576, problems=8000, levels=(1,)))
   config.verifier = 'vibethinker_jax.verify.response:verify'  # maths answers and code tests
   config.sandbox = config_dict.ConfigDict(dict(packages=('numpy', 'sortedcontainers')))  # that programs may import
@@ -35,43 +58,121 @@ def get_config():
   maths = ('algebra', 'geometry', 'calculus', 'statistics')
 
   # Files of your own: data.files=traces.jsonl, and names of their fields where they are not found.
-  data = dict(files='', weights=(), prompt='', response='', answer='', domain='', wording='papers',
-              system='', prefix='')
+  data = dict(
+    files='', weights=(), prompt='', response='', answer='', domain='', wording='papers', system='', prefix=''
+  )
   # Spectrum: SFT on several worked styles of each problem, with checkpoints to choose specialists from.
-  config.sft = config_dict.ConfigDict(dict(
-      program='sft', init_from='scratch', data=data, domains=maths * 3 + ('code',), levels=(1,), problems=1_000_000,
-      steps=2000, batch_size=16, length=160, too_long='error', streams=1, micro_batches=1, learning_rate=4e-3,
-      final_learning_rate=2e-4, warmup_percent=5.0, beta2=0.95, weight_decay=0.01, clip_norm=1.0,
+  config.sft = config_dict.ConfigDict(
+    dict(
+      program='sft',
+      init_from='scratch',
+      data=data,
+      domains=maths * 3 + ('code',),
+      levels=(1,),
+      problems=1_000_000,
+      steps=2000,
+      batch_size=16,
+      length=160,
+      too_long='error',
+      streams=1,
+      micro_batches=1,
+      learning_rate=4e-3,
+      final_learning_rate=2e-4,
+      warmup_percent=5.0,
+      beta2=0.95,
+      weight_decay=0.01,
+      clip_norm=1.0,
       moments_dtype='float32',
-      checkpoint_steps=400, log_steps=10, remat='none', attention='auto', unroll=True, max_skipped=10))
+      checkpoint_steps=400,
+      log_steps=10,
+      remat='none',
+      attention='auto',
+      unroll=True,
+      max_skipped=10,
+    )
+  )
   # All stages sample with the same cache shape, so that decoding is compiled once.
   sampler = dict(
-      max_tokens=112, temperature=1.0, top_p=1.0, slots=32, steps_per_call=16, columns=160, prompt_columns=48,
-      cache='auto', cache_dtype='auto', cache_tokens=0, page=0)
-  config.probe = config_dict.ConfigDict(dict(
-      program='probe', init_from='sft', data=data, levels=(1,), problems=40, samples=8, k=8, sampler=sampler))
+    max_tokens=112,
+    temperature=1.0,
+    top_p=1.0,
+    slots=32,
+    steps_per_call=16,
+    columns=160,
+    prompt_columns=48,
+    cache='auto',
+    cache_dtype='auto',
+    cache_tokens=0,
+    page=0,
+  )
+  config.probe = config_dict.ConfigDict(
+    dict(program='probe', init_from='sft', data=data, levels=(1,), problems=40, samples=8, k=8, sampler=sampler)
+  )
   config.merge = config_dict.ConfigDict(dict(program='merge', init_from='sft', probe='probe', weights=()))
 
   # Signal: MGPO. The paper's 16K and 32K context windows are 56 and 112 response tokens here.
   rl = dict(
-      program='rl', data=data, domains=maths, levels=(1,), problems=200, steps=45, prompts=32, group=8,
-      max_rounds=3, oversample=1.0, carry=0, filter_samples=8, updates=1, row_length=160, shortest_row=1024,
-      share_prompts=False, micro_batch=16, learning_rate=2e-4, warmup_steps=5,
-      beta2=0.95, weight_decay=0.0, clip_norm=1.0, moments_dtype='float32', recompute_logps=False,
-      checkpoint_steps=20, examples_steps=10,
-      remat='none', attention='auto', unroll=True, max_skipped=5,
-      loss=dict(
-          strength=4.0, target=0.5, normalise='std', aggregation='sequence_mean', clip_low=0.2, clip_high=0.2,
-          importance_cap=0.0, long2short=0.0, kl=0.0))
-  config.rl_math_16k = config_dict.ConfigDict(rl | dict(
-      init_from='merge', sampler=sampler | dict(max_tokens=56)))
-  config.rl_math_32k = config_dict.ConfigDict(rl | dict(
-      init_from='rl_math_16k', steps=30, learning_rate=1e-4, sampler=sampler))
-  config.rl_code = config_dict.ConfigDict(rl | dict(
-      init_from='rl_math_32k', domains=('code',), prompts=24, steps=30, learning_rate=2e-4,
-      sampler=sampler))
+    program='rl',
+    data=data,
+    domains=maths,
+    levels=(1,),
+    problems=200,
+    steps=45,
+    prompts=32,
+    group=8,
+    max_rounds=3,
+    oversample=1.0,
+    carry=0,
+    filter_samples=8,
+    updates=1,
+    row_length=160,
+    shortest_row=1024,
+    share_prompts=False,
+    micro_batch=16,
+    learning_rate=2e-4,
+    warmup_steps=5,
+    beta2=0.95,
+    weight_decay=0.0,
+    clip_norm=1.0,
+    moments_dtype='float32',
+    recompute_logps=False,
+    checkpoint_steps=20,
+    examples_steps=10,
+    remat='none',
+    attention='auto',
+    unroll=True,
+    max_skipped=5,
+    loss=dict(
+      strength=4.0,
+      target=0.5,
+      normalise='std',
+      aggregation='sequence_mean',
+      clip_low=0.2,
+      clip_high=0.2,
+      importance_cap=0.0,
+      long2short=0.0,
+      kl=0.0,
+    ),
+  )
+  config.rl_math_16k = config_dict.ConfigDict(rl | dict(init_from='merge', sampler=sampler | dict(max_tokens=56)))
+  config.rl_math_32k = config_dict.ConfigDict(
+    rl | dict(init_from='rl_math_16k', steps=30, learning_rate=1e-4, sampler=sampler)
+  )
+  config.rl_code = config_dict.ConfigDict(
+    rl | dict(init_from='rl_math_32k', domains=('code',), prompts=24, steps=30, learning_rate=2e-4, sampler=sampler)
+  )
 
-  config.evaluate = config_dict.ConfigDict(dict(
-      program='evaluate', models=('init', 'merge', 'rl_math_16k', 'rl_math_32k', 'rl_code'), data=data, levels=(1,),
-      problems=250, samples=4, ks=(1, 2, 4), examples=4, sampler=sampler))
+  config.evaluate = config_dict.ConfigDict(
+    dict(
+      program='evaluate',
+      models=('init', 'merge', 'rl_math_16k', 'rl_math_32k', 'rl_code'),
+      data=data,
+      levels=(1,),
+      problems=250,
+      samples=4,
+      ks=(1, 2, 4),
+      examples=4,
+      sampler=sampler,
+    )
+  )
   return config

@@ -3,9 +3,9 @@
   python launch/local_multiprocess.py --processes=2 --devices=4 -- \
       python -m vibethinker_jax.main --config=configs/tiny.py --workdir=runs/tiny
 
-Each process gets that many fake devices. Its lines come out with the number of the process before them; process 0 writes
-the files. When one ends badly the others have some seconds to say what they know, then they are ended too, and the exit
-status is that of the first.
+Each process gets that many fake devices. Its lines come out with the number of the process before them; process 0
+writes the files. When one ends badly the others have some seconds to say what they know, then they are ended too, and
+the exit status is that of the first.
 """
 
 import ctypes
@@ -23,19 +23,28 @@ from absl import app, flags
 
 PROCESSES = flags.DEFINE_integer('processes', 2, 'JAX processes.', lower_bound=1)
 DEVICES = flags.DEFINE_integer('devices', 4, 'Fake devices of each process.', lower_bound=1)
-GRACE = flags.DEFINE_float('grace', 10.0, 'Seconds that the others have to end by themselves, then after SIGTERM.',
-                           lower_bound=0.0)
-# The CPU collectives print '[Gloo] Rank 0 is connected to 1 peer ranks. Expected number of connected peer ranks is : 1' at
-# every start, piece by piece and from several threads: the end of one may stand on a line of its own.
+GRACE = flags.DEFINE_float(
+  'grace', 10.0, 'Seconds that the others have to end by themselves, then after SIGTERM.', lower_bound=0.0
+)
+# The CPU collectives print '[Gloo] Rank 0 is connected to 1 peer ranks. Expected number of connected peer ranks is : 1'
+# at every start, piece by piece and from several threads: the end of one may stand on a line of its own.
 NOISE = '[Gloo] Rank '
-PIECES = re.compile(r'(?:\[Gloo\] Rank | is connected to | ?peer ranks\. |Expected number of connected peer ranks is : |\d+)*\s*')
+PIECES = re.compile(
+  r'(?:\[Gloo\] Rank | is connected to | ?peer ranks\. |Expected number of connected peer ranks is : |\d+)*\s*'
+)
 
 
 def environment(process: int, processes: int, devices: int, port: int) -> dict[str, str]:
   """The variables of one process, for hosts.connect and JAX."""
-  return {'JAX_PLATFORMS': 'cpu', 'JAX_NUM_CPU_DEVICES': str(devices), 'JAX_CPU_COLLECTIVES_IMPLEMENTATION': 'gloo',
-          'JAX_COORDINATOR_ADDRESS': f'localhost:{port}', 'JAX_NUM_PROCESSES': str(processes),
-          'JAX_PROCESS_ID': str(process), 'PYTHONUNBUFFERED': '1'}
+  return {
+    'JAX_PLATFORMS': 'cpu',
+    'JAX_NUM_CPU_DEVICES': str(devices),
+    'JAX_CPU_COLLECTIVES_IMPLEMENTATION': 'gloo',
+    'JAX_COORDINATOR_ADDRESS': f'localhost:{port}',
+    'JAX_NUM_PROCESSES': str(processes),
+    'JAX_PROCESS_ID': str(process),
+    'PYTHONUNBUFFERED': '1',
+  }
 
 
 def free_port() -> int:
@@ -46,8 +55,10 @@ def free_port() -> int:
 
 def start(command: list[str], process: int, processes: int, devices: int, port: int, **options) -> subprocess.Popen:
   """One of the processes; on Linux it ends with this one, however this one ends."""
+
   def die_with_parent():
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+
   options = {'preexec_fn': die_with_parent if sys.platform == 'linux' else None} | options
   return subprocess.Popen(command, env=os.environ | environment(process, processes, devices, port), **options)
 
@@ -55,10 +66,26 @@ def start(command: list[str], process: int, processes: int, devices: int, port: 
 def run(command: list[str], processes: int, devices: int, grace: float) -> int:
   """Runs all, copies their lines, and returns the exit status: of the first that ended badly, 0 if none did."""
   port, pipe = free_port(), subprocess.PIPE
-  running = [start(command, i, processes, devices, port, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, text=True,
-                   errors='replace') for i in range(processes)]
-  copies = [threading.Thread(target=copy, args=(i, *streams), daemon=True) for i, p in enumerate(running)
-            for streams in ((p.stdout, sys.stdout), (p.stderr, sys.stderr))]
+  running = [
+    start(
+      command,
+      i,
+      processes,
+      devices,
+      port,
+      stdin=subprocess.DEVNULL,
+      stdout=pipe,
+      stderr=pipe,
+      text=True,
+      errors='replace',
+    )
+    for i in range(processes)
+  ]
+  copies = [
+    threading.Thread(target=copy, args=(i, *streams), daemon=True)
+    for i, p in enumerate(running)
+    for streams in ((p.stdout, sys.stdout), (p.stderr, sys.stderr))
+  ]
   for thread in copies:
     thread.start()
   asked = []

@@ -10,8 +10,8 @@ os.environ['JAX_PLATFORMS'] = 'cpu'
 import jax
 import jaxlib
 
-# The suite mostly compiles: the older emitters take 40% off the time of that, the fewer optimizations a third. Commands that
-# tests start inherit the flag. XLA ends a process that has a flag it does not know: other versions go without.
+# The suite mostly compiles: the older emitters take 40% off the time of that, the fewer optimizations a third. Commands
+# that tests start inherit the flag. XLA ends a process that has a flag it does not know: other versions go without.
 if jaxlib.__version__.startswith('0.10.'):
   os.environ['XLA_FLAGS'] = f'{os.environ.get("XLA_FLAGS", "")} --xla_cpu_use_fusion_emitters=false'.strip()
 jax.config.update('jax_num_cpu_devices', 8)
@@ -45,9 +45,17 @@ def says_again():
 @pytest.fixture(scope='session')
 def tiny() -> ModelConfig:
   """Grouped heads, H h != D, a padded vocabulary, no number at its default."""
-  return ModelConfig(vocab_size=PADDED, hidden_size=16, num_hidden_layers=2, num_attention_heads=4,
-                     num_key_value_heads=2, head_dim=8, intermediate_size=24, rope_theta=500.0,
-                     rms_norm_eps=1e-3)
+  return ModelConfig(
+    vocab_size=PADDED,
+    hidden_size=16,
+    num_hidden_layers=2,
+    num_attention_heads=4,
+    num_key_value_heads=2,
+    head_dim=8,
+    intermediate_size=24,
+    rope_theta=500.0,
+    rms_norm_eps=1e-3,
+  )
 
 
 def random_params(config: ModelConfig, seed: int = 0, scale: float = 0.25):
@@ -56,8 +64,9 @@ def random_params(config: ModelConfig, seed: int = 0, scale: float = 0.25):
   Drawn by numpy: XLA takes seconds to compile jax.random.normal."""
   rng = np.random.default_rng(seed)
   one = lambda path, x: ('norm' in jax.tree_util.keystr(path)) + scale * rng.normal(size=x.shape)
-  return jax.tree.map(lambda x: jnp.asarray(x, jnp.float32),
-                      jax.tree_util.tree_map_with_path(one, transformer.shapes(config)))
+  return jax.tree.map(
+    lambda x: jnp.asarray(x, jnp.float32), jax.tree_util.tree_map_with_path(one, transformer.shapes(config))
+  )
 
 
 @pytest.fixture(scope='session')
@@ -78,11 +87,13 @@ def vocab_size() -> int:
 @pytest.fixture(scope='session')
 def mesh_of():
   """(data, fsdp, tensor, context) -> a mesh over the first devices."""
+
   def make(*sizes):
     count = 1
     for size in sizes:
       count *= size
     return sharding.make_mesh(*sizes, devices=jax.devices()[:count])
+
   return make
 
 
@@ -94,10 +105,12 @@ def mesh1(mesh_of):
 @pytest.fixture(scope='session')
 def packed_batch():
   """(rows, length, seed) -> an SFT batch of two or three documents a row with some padding."""
+
   def make(rows: int, length: int, seed: int = 0, vocab: int = VOCAB) -> dict:
     rng = np.random.default_rng(seed)
-    batch = {name: np.zeros((rows, length), np.int32)
-             for name in ('tokens', 'targets', 'positions', 'segment_ids', 'mask')}
+    batch = {
+      name: np.zeros((rows, length), np.int32) for name in ('tokens', 'targets', 'positions', 'segment_ids', 'mask')
+    }
     for r in range(rows):
       cuts = np.sort(rng.choice(np.arange(2, length), size=3, replace=False))
       start = 0
@@ -106,9 +119,10 @@ def packed_batch():
         ids = rng.integers(0, vocab, n + 1)
         batch['tokens'][r, start:end], batch['targets'][r, start:end] = ids[:-1], ids[1:]
         batch['positions'][r, start:end], batch['segment_ids'][r, start:end] = np.arange(n), segment + 1
-        batch['mask'][r, start + n // 3:end] = 1
+        batch['mask'][r, start + n // 3 : end] = 1
         start = end
     return {name: jnp.asarray(x) for name, x in batch.items()}
+
   return make
 
 

@@ -17,15 +17,36 @@ NAME = 'vibethinker_jax'
 FILES = sorted(PACKAGE.rglob('*.py'))
 
 BASE = ('config', 'sharding', 'checkpoint')  # files at top level that are no commands
-# room: (floor, step). A file imports its own room, rooms of lower floors, and of its own wing (the first part of the name)
-# those of lower steps.
+# room: (floor, step). A file imports its own room, rooms of lower floors, and of its own wing (the first part of the
+# name) those of lower steps.
 ROOMS = {
-    'runtime': (0, 0), '': (1, 0),
-    'model.kernels': (2, 0), 'model': (2, 1), 'model.formats': (2, 2),
-    'data.files': (2, 0), 'data.synthetic': (2, 0), 'data.tokens': (2, 0), 'data.layouts': (2, 1), 'data': (2, 2),
-    'verify.shared': (2, 0), 'verify.maths': (2, 1), 'verify.code.sandbox': (2, 1), 'verify.code': (2, 2), 'verify': (2, 3),
-    'train': (3, 0), 'sampler': (3, 0), 'eval': (4, 0), 'eval.pages': (4, 1), 'rl': (4, 0), 'programs': (5, 0),
-    'aot.compilers': (6, 0), 'aot.programs': (6, 1), 'aot.estimates': (6, 1), 'aot': (6, 2), 'commands': (7, 0)}
+  'runtime': (0, 0),
+  '': (1, 0),
+  'model.kernels': (2, 0),
+  'model': (2, 1),
+  'model.formats': (2, 2),
+  'data.files': (2, 0),
+  'data.synthetic': (2, 0),
+  'data.tokens': (2, 0),
+  'data.layouts': (2, 1),
+  'data': (2, 2),
+  'verify.shared': (2, 0),
+  'verify.maths': (2, 1),
+  'verify.code.sandbox': (2, 1),
+  'verify.code': (2, 2),
+  'verify': (2, 3),
+  'train': (3, 0),
+  'sampler': (3, 0),
+  'eval': (4, 0),
+  'eval.pages': (4, 1),
+  'rl': (4, 0),
+  'programs': (5, 0),
+  'aot.compilers': (6, 0),
+  'aot.programs': (6, 1),
+  'aot.estimates': (6, 1),
+  'aot': (6, 2),
+  'commands': (7, 0),
+}
 SHARED = ('verify.verdict', 'verify.frames', 'verify.parts')  # of the wing: every room of it may import them
 # Doors: names for users, which stand with the room that they open and not with the folder that they lie in.
 DOORS = {'model.hf': 'model.formats', 'verify.maths.corpus': 'verify', 'verify.code.sandbox.__main__': 'verify'}
@@ -57,8 +78,11 @@ def place(module: str) -> str:
 
 def may_import(room: str, other: str) -> bool:
   (floor, step), (its_floor, its_step) = ROOMS[room], ROOMS[other]
-  return room == other or its_floor < floor or (
-      its_floor == floor and room.split('.')[0] == other.split('.')[0] and its_step < step)
+  return (
+    room == other
+    or its_floor < floor
+    or (its_floor == floor and room.split('.')[0] == other.split('.')[0] and its_step < step)
+  )
 
 
 def imports(path: pathlib.Path) -> set[str]:
@@ -81,8 +105,11 @@ def own(names: set[str]) -> set[str]:
 
 def violations(importer: str, imported: set[str]) -> list[str]:
   room = place(importer)
-  return [f'{importer} ({room}) imports {name} ({place(name)})' for name in sorted(own(imported))
-          if not may_import(room, place(name))]
+  return [
+    f'{importer} ({room}) imports {name} ({place(name)})'
+    for name in sorted(own(imported))
+    if not may_import(room, place(name))
+  ]
 
 
 def test_files_import_their_own_folder_and_lower_levels_only():
@@ -90,20 +117,37 @@ def test_files_import_their_own_folder_and_lower_levels_only():
   assert [line for module, path in MODULES.items() for line in violations(module, imports(path))] == []
 
 
-@pytest.mark.parametrize('importer, imported, allowed', [
-    ('eval.passk', 'rl.mgpo', False), ('rl.loss', 'eval.passk', False),
-    ('data.loader', 'model.config', False), ('verify.pool', 'data.tokens.chat', False), ('sampler.engine', 'train.step', False),
-    ('sharding', 'model.config', False), ('programs.rl', 'main', False), ('main', 'programs.rl', True), ('programs.rl', 'aot.estimates.hlo', False),
-    ('plan', 'aot.estimates.hlo', True), ('data.files.rows', 'data.layouts.families', False),
-    ('model.kernels.splash', 'model.attention', False), ('runtime.disk', 'config', False), ('eval.scores', 'eval.pages.page', False),
-    ('rl.loss', 'train.loss', True), ('checkpoint', 'sharding', True), ('verify.pool', 'verify.maths.answers', True),
-    ('verify.maths.answers', 'verify.pool', False), ('verify.code.sandbox.client', 'verify.code.asserts', False)])
+@pytest.mark.parametrize(
+  'importer, imported, allowed',
+  [
+    ('eval.passk', 'rl.mgpo', False),
+    ('rl.loss', 'eval.passk', False),
+    ('data.loader', 'model.config', False),
+    ('verify.pool', 'data.tokens.chat', False),
+    ('sampler.engine', 'train.step', False),
+    ('sharding', 'model.config', False),
+    ('programs.rl', 'main', False),
+    ('main', 'programs.rl', True),
+    ('programs.rl', 'aot.estimates.hlo', False),
+    ('plan', 'aot.estimates.hlo', True),
+    ('data.files.rows', 'data.layouts.families', False),
+    ('model.kernels.splash', 'model.attention', False),
+    ('runtime.disk', 'config', False),
+    ('eval.scores', 'eval.pages.page', False),
+    ('rl.loss', 'train.loss', True),
+    ('checkpoint', 'sharding', True),
+    ('verify.pool', 'verify.maths.answers', True),
+    ('verify.maths.answers', 'verify.pool', False),
+    ('verify.code.sandbox.client', 'verify.code.asserts', False),
+  ],
+)
 def test_the_rule_itself(importer, imported, allowed):
   assert (violations(f'{NAME}.{importer}', {f'{NAME}.{imported}'}) == []) == allowed
 
 
 def test_no_import_cycles():
-  """Of files, imports inside functions counted (sympy's part is imported by the first answer that needs it), and of rooms."""
+  """Of files, imports inside functions counted (sympy's part is imported by the first answer that needs it), and of
+  rooms."""
   graph = {module: own(imports(path)) & MODULES.keys() for module, path in MODULES.items()}
   no_cycle(graph)
   rooms = {place(module): set() for module in MODULES}
@@ -182,14 +226,30 @@ def option_classes():
 
 def test_every_option_is_read():
   """A field that nothing reads is a dead flag. `program` is read by main, to choose the class."""
-  attributes = {node.attr for path in FILES for node in ast.walk(ast.parse(path.read_text()))
-                if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load)}
+  attributes = {
+    node.attr
+    for path in FILES
+    for node in ast.walk(ast.parse(path.read_text()))
+    if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load)
+  }
   classes = list(option_classes())
   names = {f'{module.split(".")[-1]}.{name}' for module, name, _ in classes}
-  assert names >= {'sft.Options', 'rl.Options', 'probe.Options', 'merge.Options', 'evaluate.Options',
-                   'stage.TokenizerOptions', 'loss.LossOptions', 'request.Options'}
-  dead = [f'{module}.{name}.{field}' for module, name, fields in classes for field in fields
-          if field not in attributes | {'program'}]
+  assert names >= {
+    'sft.Options',
+    'rl.Options',
+    'probe.Options',
+    'merge.Options',
+    'evaluate.Options',
+    'stage.TokenizerOptions',
+    'loss.LossOptions',
+    'request.Options',
+  }
+  dead = [
+    f'{module}.{name}.{field}'
+    for module, name, fields in classes
+    for field in fields
+    if field not in attributes | {'program'}
+  ]
   assert dead == []
 
 

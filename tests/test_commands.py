@@ -24,8 +24,15 @@ def stage(tmp_path_factory):
   """A stage directory with a random model of 400 pieces."""
   texts = [f'{i} apples and {i + 1} pears are {2 * i + 1} fruits' for i in range(300)]
   trained = tokenizer.train(texts, 300)
-  fields = dict(vocab_size=trained.vocab_size, hidden_size=16, num_hidden_layers=1, num_attention_heads=2,
-                num_key_value_heads=1, head_dim=8, intermediate_size=24)
+  fields = dict(
+    vocab_size=trained.vocab_size,
+    hidden_size=16,
+    num_hidden_layers=1,
+    num_attention_heads=2,
+    num_key_value_heads=1,
+    head_dim=8,
+    intermediate_size=24,
+  )
   model = config.from_dict(fields)
   directory = tmp_path_factory.mktemp('run') / 'sft'
   saved = {'config': fields, 'tokenizer': trained.files()}
@@ -35,8 +42,9 @@ def stage(tmp_path_factory):
 
 
 def command(name, *arguments):
-  return subprocess.run([sys.executable, '-m', f'vibethinker_jax.{name}', *arguments], capture_output=True, text=True,
-                        timeout=600)
+  return subprocess.run(
+    [sys.executable, '-m', f'vibethinker_jax.{name}', *arguments], capture_output=True, text=True, timeout=600
+  )
 
 
 def test_sample_is_reproducible_and_says_where_it_was_cut(stage):
@@ -51,8 +59,9 @@ def evaluate(stage, output, *arguments, rows=(('3 apples', '3'), ('4 apples', '4
   data = output.parent / 'mine.jsonl'
   data.write_text(''.join(json.dumps({'prompt': prompt, 'answer': answer}) + '\n' for prompt, answer in rows))
   given = () if any(a.startswith('--samples') for a in arguments) else ('--samples=2',)
-  done = command('evaluate', f'--checkpoint={stage}', f'--data={data}', *given, '--max_tokens=8', f'--output={output}',
-                 *arguments)
+  done = command(
+    'evaluate', f'--checkpoint={stage}', f'--data={data}', *given, '--max_tokens=8', f'--output={output}', *arguments
+  )
   return done, lambda name: json.loads((output / name).read_text())
 
 
@@ -98,8 +107,19 @@ def test_killed_five_times(stage, tmp_path):
   path, random_ = tmp_path / 'killed/responses.jsonl', random.Random(5)
   for kill in range(5):
     started = subprocess.Popen(
-        [sys.executable, '-m', 'vibethinker_jax.evaluate', f'--checkpoint={stage}', f'--data={tmp_path}/mine.jsonl',
-         '--samples=2', '--max_tokens=8', '--slots=8', f'--output={tmp_path}/killed'], start_new_session=True)
+      [
+        sys.executable,
+        '-m',
+        'vibethinker_jax.evaluate',
+        f'--checkpoint={stage}',
+        f'--data={tmp_path}/mine.jsonl',
+        '--samples=2',
+        '--max_tokens=8',
+        '--slots=8',
+        f'--output={tmp_path}/killed',
+      ],
+      start_new_session=True,
+    )
     goal = random_.randrange(40 * kill, 40 * kill + 40)
     while started.poll() is None and (path.read_bytes().count(b'\n') if path.exists() else 0) <= goal:
       time.sleep(0.005)
@@ -138,12 +158,27 @@ def test_several_models_and_a_comparison(stage, tmp_path):
 
 def test_stored_responses_are_scored_without_a_model(tmp_path):
   data, theirs = tmp_path / 'p.jsonl', tmp_path / 'r.jsonl'
-  data.write_text(''.join(json.dumps({'problem': f'What is {i} and {i} apples together, if one counts them by hand?',
-                                      'answer': str(2 * i)}) + '\n' for i in range(3)))
-  theirs.write_text(''.join(json.dumps({'id': str(i + 1), 'output': f'so \\boxed{{{answer}}}', 'ok': True}) + '\n'
-                            for i, answer in ((0, 0), (1, 2), (2, 5), (0, 0), (1, 3), (2, 5))))
-  arguments = [f'--responses={theirs}', f'--data={data}', '--preset=gsm8k', '--verdict_field=ok',
-               f'--trained_on={data}', '--train_fields=prompt']
+  data.write_text(
+    ''.join(
+      json.dumps({'problem': f'What is {i} and {i} apples together, if one counts them by hand?', 'answer': str(2 * i)})
+      + '\n'
+      for i in range(3)
+    )
+  )
+  theirs.write_text(
+    ''.join(
+      json.dumps({'id': str(i + 1), 'output': f'so \\boxed{{{answer}}}', 'ok': True}) + '\n'
+      for i, answer in ((0, 0), (1, 2), (2, 5), (0, 0), (1, 3), (2, 5))
+    )
+  )
+  arguments = [
+    f'--responses={theirs}',
+    f'--data={data}',
+    '--preset=gsm8k',
+    '--verdict_field=ok',
+    f'--trained_on={data}',
+    '--train_fields=prompt',
+  ]
   results = []
   for name in ('one', 'two'):
     done = command('evaluate', *arguments, f'--output={tmp_path / name}')
@@ -168,9 +203,17 @@ def test_scoring_stored_responses_does_not_import_jax():
 def test_evaluate_reads_parquet_with_fields_by_name(stage, tmp_path):
   rows = [{'q': f'{i} apples', 'gold': {'value': i}, 'kind': f'kind{i % 2}'} for i in range(4)]
   parquet.write_table(pyarrow.Table.from_pylist(rows), tmp_path / 'mine.parquet')
-  done = command('evaluate', f'--checkpoint={stage}', f'--data={tmp_path}/*.parquet', '--prompt_field={q}?',
-                 '--answer_field=gold.value', '--domain_field=kind', '--samples=1', '--max_tokens=4',
-                 f'--output={tmp_path}/out')
+  done = command(
+    'evaluate',
+    f'--checkpoint={stage}',
+    f'--data={tmp_path}/*.parquet',
+    '--prompt_field={q}?',
+    '--answer_field=gold.value',
+    '--domain_field=kind',
+    '--samples=1',
+    '--max_tokens=4',
+    f'--output={tmp_path}/out',
+  )
   assert done.returncode == 0, done.stderr
   score = json.loads((tmp_path / 'out/result.json').read_text())['sets']['set']
   assert score['subjects'].keys() == {'kind0', 'kind1'} and 'kind1' in done.stdout
@@ -178,11 +221,17 @@ def test_evaluate_reads_parquet_with_fields_by_name(stage, tmp_path):
   assert done.returncode == 1 and 'mine.parquet, row 1: a problem needs' in done.stderr.splitlines()[-1]
 
 
-@pytest.mark.parametrize('arguments, part', [
-    ((), 'give one of --checkpoint'), (('--responses=x', '--checkpoint=y'), 'give one of'),
+@pytest.mark.parametrize(
+  'arguments, part',
+  [
+    ((), 'give one of --checkpoint'),
+    (('--responses=x', '--checkpoint=y'), 'give one of'),
     (('--checkpoint=y', '--preset=aime24'), 'needs the files of the benchmark'),
     (('--checkpoint=y', '--preset=aime99', '--data=tests/test_commands.py'), 'aime99'),
-    (('--responses=nope.jsonl',), 'no such data file'), (('--compare=a,b',), 'no finished evaluation')])
+    (('--responses=nope.jsonl',), 'no such data file'),
+    (('--compare=a,b',), 'no finished evaluation'),
+  ],
+)
 def test_mistakes_of_evaluate(arguments, part, tmp_path):
   done = command('evaluate', *arguments, f'--output={tmp_path}/out')
   assert done.returncode == 1 and part in done.stderr and 'Traceback' not in done.stderr, done.stderr
@@ -195,32 +244,49 @@ def test_errors_are_one_line(stage, tmp_path):
 
 @pytest.mark.slow
 def test_convert_there_and_back(stage, tmp_path):
-  steps = [(stage, 'hf', ['--dtype=float32']), ('hf', 'ours', []), ('ours', 'hf2', ['--dtype=float32', '--shard_gb=0.001'])]
+  steps = [
+    (stage, 'hf', ['--dtype=float32']),
+    ('hf', 'ours', []),
+    ('ours', 'hf2', ['--dtype=float32', '--shard_gb=0.001']),
+  ]
   for source, target, more in steps:
     done = command('convert', f'--source={tmp_path / source}', f'--target={tmp_path / target}', *more)
     assert done.returncode == 0, done.stderr
     assert f'{tmp_path / source} -> {tmp_path / target}' in done.stdout and 'vocabulary 300 (300' in done.stdout
   names = {p.name for p in (tmp_path / 'hf').iterdir()}
-  assert names == {'config.json', 'model.safetensors', 'tokenizer.json', 'tokenizer_config.json', 'generation_config.json'}
+  assert names == {
+    'config.json',
+    'model.safetensors',
+    'tokenizer.json',
+    'tokenizer_config.json',
+    'generation_config.json',
+  }
   for name in names:
     assert (tmp_path / 'hf' / name).read_bytes() == (tmp_path / 'hf2' / name).read_bytes()
   refused = command('convert', f'--source={stage}', f'--target={tmp_path / "hf"}')
   assert refused.returncode != 0 and 'not an empty directory' in refused.stderr and 'Traceback' not in refused.stderr
   lost = command('convert', f'--source={tmp_path / "nowhere"}', f'--target={tmp_path / "x"}')
   assert lost.returncode != 0 and 'nowhere' in lost.stderr and 'Traceback' not in lost.stderr
-  # The converted directory is a --checkpoint like any other, and says the same. Greedy: the nearly uniform distribution of a
-  # random model has 300 borders, of which one may move by a bit over a draw.
-  said = [command('sample', f'--checkpoint={path}', '--prompt=3 apples', '--max_tokens=6', '--temperature=0').stdout
-          for path in (stage, tmp_path / 'hf')]
+  # The converted directory is a --checkpoint like any other, and says the same. Greedy: the nearly uniform distribution
+  # of a random model has 300 borders, of which one may move by a bit over a draw.
+  said = [
+    command('sample', f'--checkpoint={path}', '--prompt=3 apples', '--max_tokens=6', '--temperature=0').stdout
+    for path in (stage, tmp_path / 'hf')
+  ]
   assert said[0] == said[1] != ''
 
 
-@pytest.mark.parametrize('argument, parts', [
-    ('--config.sft.lr=1', ('lr',)), ('--config.sft.data.file=x', ('file', 'files')),
+@pytest.mark.parametrize(
+  'argument, parts',
+  [
+    ('--config.sft.lr=1', ('lr',)),
+    ('--config.sft.data.file=x', ('file', 'files')),
     ('--config.verifier=nope:judge', ('nope', 'module:function')),
     ('--config.rl_code.data.files=nope.jsonl', ('rl_code', 'nope.jsonl')),
     ('--config.base=Qwen2.5-Math-1.5B', ('Qwen2.5-Math-1.5B', 'only rope_theta')),  # tiny sets the sizes of its model
-    ('--config.rl_code.init_from=Qwen2.5-Math-1.5B', ('rl_code', 'Qwen2.5-Math-1.5B', 'nothing is downloaded'))])
+    ('--config.rl_code.init_from=Qwen2.5-Math-1.5B', ('rl_code', 'Qwen2.5-Math-1.5B', 'nothing is downloaded')),
+  ],
+)
 def test_mistakes_are_found_before_anything_runs(argument, parts, tmp_path):
   done = command('main', '--config=configs/tiny.py', f'--workdir={tmp_path}/run', argument)
   assert done.returncode != 0 and 'Traceback' not in done.stderr

@@ -42,7 +42,8 @@ def test_bind():
 
 def test_bind_several_of_a_kind():
   assert config.bind(Several, dict(parts=dict(a=dict(size=1), b=dict(size=2, name='y'))), 'x') == Several(
-      dict(a=Inner(1), b=Inner(2, 'y')))
+    dict(a=Inner(1), b=Inner(2, 'y'))
+  )
   message = r'(?s)x\.parts\.a\.sise is not.*x\.parts\.a\.size is missing.*x\.parts\.b=3 must'
   with pytest.raises(ValueError, match=message):
     config.bind(Several, dict(parts=dict(a=dict(sise=1), b=3)), 'x')
@@ -50,14 +51,23 @@ def test_bind_several_of_a_kind():
     config.bind(Several, dict(parts=()), 'x')
 
 
-@pytest.mark.parametrize('change, message', [
-    (dict(rat=1.0), r'x\.rat is not a field.*known: inner, rate'), (dict(steps=None), r'x\.steps=None'),
-    (dict(steps=2.0), r'x\.steps=2\.0 must be an integer'), (dict(steps=True), r'x\.steps=True'),
-    (dict(rate='0.1'), r"x\.rate='0\.1'"), (dict(flag=1), r'x\.flag=1'),
+@pytest.mark.parametrize(
+  'change, message',
+  [
+    (dict(rat=1.0), r'x\.rat is not a field.*known: inner, rate'),
+    (dict(steps=None), r'x\.steps=None'),
+    (dict(steps=2.0), r'x\.steps=2\.0 must be an integer'),
+    (dict(steps=True), r'x\.steps=True'),
+    (dict(rate='0.1'), r"x\.rate='0\.1'"),
+    (dict(flag=1), r'x\.flag=1'),
     (dict(names='ab'), r"x\.names='ab' must be a tuple"),
     (dict(inner={}), r'x\.inner\.size is missing'),
-    (dict(inner=3), r'x\.inner=3 must be a sub-config'), (dict(inner=dict(size='3')), r"x\.inner\.size='3'"),
-    (dict(inner=dict(size=3, sise=4)), r'x\.inner\.sise')], ids=str)
+    (dict(inner=3), r'x\.inner=3 must be a sub-config'),
+    (dict(inner=dict(size='3')), r"x\.inner\.size='3'"),
+    (dict(inner=dict(size=3, sise=4)), r'x\.inner\.sise'),
+  ],
+  ids=str,
+)
 def test_bind_errors(change, message):
   with pytest.raises(ValueError, match=message):
     config.bind(Outer, GOOD | change, 'x')
@@ -150,12 +160,19 @@ def changed(tiny_config, **changes):
   return values
 
 
-@pytest.mark.parametrize('changes, message', [
+@pytest.mark.parametrize(
+  'changes, message',
+  [
     (dict(sft__step=3), r'sft\.step is not a field'),
     (dict(rl_code__loss__strenght=1.0), r'rl_code\.loss\.strenght'),
     (dict(rl_code__sampler__slots='64'), r'rl_code\.sampler\.slots'),
-    (dict(sft__program='sgd'), r"'sgd'.*evaluate"), (dict(stages=('sft', 'merg')), r"\['evaluate', 'merge'"),
-    (dict(sede=1), r"\['sede'\].*neither"), (dict(seed='0'), r'config\.seed')], ids=str)
+    (dict(sft__program='sgd'), r"'sgd'.*evaluate"),
+    (dict(stages=('sft', 'merg')), r"\['evaluate', 'merge'"),
+    (dict(sede=1), r"\['sede'\].*neither"),
+    (dict(seed='0'), r'config\.seed'),
+  ],
+  ids=str,
+)
 def test_recipe_errors(tiny_config, changes, message):
   with pytest.raises(ValueError, match=message):
     main.bind(changed(tiny_config, **changes))

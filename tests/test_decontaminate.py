@@ -19,11 +19,12 @@ SYSTEM = 'You are a very helpful assistant who answers all questions well.'
 CHAT = [{'role': 'system', 'content': SYSTEM}, {'role': 'user', 'content': f'{PROBLEM} {SUFFIX}'}]
 EVALUATION = [{'prompt': CHAT, 'answer': '1'}, {'problem': f'What is 2 + 2? {SUFFIX}'}, {'problem': 'Compute cos 150.'}]
 TRAINING = [
-    '{"problem": "Something else entirely.",  "solution": "Yes.", "n": 1.0}',
-    json.dumps({'problem': PROBLEM.upper().replace(' ', '  '), 'solution': 'x'}),
-    json.dumps({'prompt': 'hi', 'response': f'The task says: {PROBLEM}'}),
-    json.dumps({'prompt': SYSTEM, 'responses': ['a', 'b']}),
-    json.dumps({'prompt': 'Compute: cos(150)?', 'response': 'c'})]
+  '{"problem": "Something else entirely.",  "solution": "Yes.", "n": 1.0}',
+  json.dumps({'problem': PROBLEM.upper().replace(' ', '  '), 'solution': 'x'}),
+  json.dumps({'prompt': 'hi', 'response': f'The task says: {PROBLEM}'}),
+  json.dumps({'prompt': SYSTEM, 'responses': ['a', 'b']}),
+  json.dumps({'prompt': 'Compute: cos(150)?', 'response': 'c'}),
+]
 
 
 def write(path, *rows):
@@ -48,15 +49,21 @@ def test_kept_rows_are_the_lines_that_were(tmp_path, output):
   assert json.loads((tmp_path / f'{output}.report.json').read_text()) == report
   assert (report['rows'], report['dropped'], report['kept'], report['evaluation_rows_hit']) == (5, 3, 2, 2)
   assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
-      ['train.jsonl', 'eval.jsonl', output, f'{output}.report.json'])
+    ['train.jsonl', 'eval.jsonl', output, f'{output}.report.json']
+  )
 
 
 def test_the_report_says_why(tmp_path):
   report = run(tmp_path, 'clean.jsonl')
   train, evaluation = f'{tmp_path}/train.jsonl', f'{tmp_path}/eval.jsonl'
   first, second, third = report['dropped_rows']
-  assert first == {'file': train, 'line': 2, 'ngrams_shared': 8, 'against': {'file': evaluation, 'line': 1},
-                   'ngram': 'how many positive integers less than 100 are divisible by'}
+  assert first == {
+    'file': train,
+    'line': 2,
+    'ngrams_shared': 8,
+    'against': {'file': evaluation, 'line': 1},
+    'ngram': 'how many positive integers less than 100 are divisible by',
+  }
   assert (second['line'], second['ngrams_shared']) == (3, 8)
   assert (third['line'], third['ngram'], third['against']['line']) == (5, 'compute cos 150', 3)
   assert report['dropped_by_evaluation_file'] == {evaluation: 3}
@@ -84,8 +91,10 @@ def test_boilerplate_can_be_ignored(tmp_path):
 
 
 def test_parquet_stays_parquet(tmp_path):
-  rows = [{'data_source': 's', 'prompt': [{'role': 'user', 'content': text}], 'extra_info': {'i': i}}
-          for i, text in enumerate(('a', PROBLEM, 'b'))]
+  rows = [
+    {'data_source': 's', 'prompt': [{'role': 'user', 'content': text}], 'extra_info': {'i': i}}
+    for i, text in enumerate(('a', PROBLEM, 'b'))
+  ]
   for name in ('x', 'y'):
     parquet.write_table(pyarrow.Table.from_pylist(rows), tmp_path / f'{name}.parquet')
   report = run(tmp_path, 'clean.parquet', f'{tmp_path}/*.parquet')
@@ -99,7 +108,7 @@ def test_fields(tmp_path):
   train = write(tmp_path / 't.jsonl', {'text': 'q', 'notes': {'a': [PROBLEM]}}, {'text': 'q', 'notes': {'a': []}})
   assert run(tmp_path, 'o.jsonl', train, train_fields=['text'])['dropped'] == 0
   assert run(tmp_path, 'o.jsonl', train, train_fields=['code|text', 'notes.a'])['dropped'] == 1
-  with pytest.raises(ValueError, match="t.jsonl, line 1: .*prompt.*--train_fields"):
+  with pytest.raises(ValueError, match='t.jsonl, line 1: .*prompt.*--train_fields'):
     run(tmp_path, 'o.jsonl', train)
   with pytest.raises(ValueError, match="t.jsonl, line 1: the field 'notes' must be text"):
     run(tmp_path, 'o.jsonl', train, train_fields=['notes'])
@@ -108,8 +117,9 @@ def test_fields(tmp_path):
 
 
 def command(*arguments):
-  return subprocess.run([sys.executable, '-m', 'vibethinker_jax.decontaminate', *arguments], capture_output=True,
-                        text=True, timeout=120)
+  return subprocess.run(
+    [sys.executable, '-m', 'vibethinker_jax.decontaminate', *arguments], capture_output=True, text=True, timeout=120
+  )
 
 
 def test_the_command(tmp_path):

@@ -49,7 +49,8 @@ def test_moments_are_sharded_like_their_parameters(untied, mesh_of):
 
 
 @pytest.mark.parametrize(
-    'name', ['params/layers/router', 'bias', 'params/layers/qk', 'lm_head', 'params/layers/q/lora'])
+  'name', ['params/layers/router', 'bias', 'params/layers/qk', 'lm_head', 'params/layers/q/lora']
+)
 def test_unknown_path_fails(name):
   with pytest.raises(ValueError, match='matches 0 sharding rules'):
     sharding.spec_for(name, (4, 4), ONES)
@@ -79,9 +80,19 @@ def test_make_mesh_fills():
   assert sharding.make_mesh(devices=jax.devices()[:1]).size == 1
 
 
-@pytest.mark.parametrize('sizes', [
-    dict(fsdp=3), dict(data=-1), dict(data=16), dict(data=3, fsdp=-1), dict(data=0, fsdp=-1), dict(fsdp=-2),
-    dict(data=2, fsdp=2)], ids=str)
+@pytest.mark.parametrize(
+  'sizes',
+  [
+    dict(fsdp=3),
+    dict(data=-1),
+    dict(data=16),
+    dict(data=3, fsdp=-1),
+    dict(data=0, fsdp=-1),
+    dict(fsdp=-2),
+    dict(data=2, fsdp=2),
+  ],
+  ids=str,
+)
 def test_make_mesh_errors(sizes):
   with pytest.raises(ValueError, match='8 devices'):
     sharding.make_mesh(**sizes)

@@ -29,6 +29,7 @@ def _digests(tree):
     bits = bits.astype(jnp.uint32).reshape(-1)
     # Odd multipliers: any single changed value changes the sum modulo 2^32; exact on any number of devices.
     return jnp.sum(bits * (2 * jnp.arange(bits.size, dtype=jnp.uint32) + 1), dtype=jnp.uint32)
+
   return jax.tree.map(digest, tree)
 
 
@@ -38,8 +39,9 @@ def digests(tree) -> dict[str, int]:
 
 
 class _Loop(asyncio.SelectorEventLoop):
-  """Where the first error of a read or write ends Orbax's event loop, TensorStore is still at the others, and would report
-  their end to a loop that is closed: one traceback each, from threads that nobody can catch. This loop waits for them."""
+  """Where the first error of a read or write ends Orbax's event loop, TensorStore is still at the others, and would
+  report their end to a loop that is closed: one traceback each, from threads that nobody can catch. This loop waits for
+  them."""
 
   def close(self) -> None:
     if not self.is_closed() and not self.is_running() and (left := asyncio.all_tasks(self)):
@@ -76,8 +78,10 @@ class Checkpoints:
     self._saving, self._size = None, 0  # the step of the newest save, and its bytes
     with disk.writing('checkpoints', directory):
       self._manager = _manager(directory, keep)
-    self._model = {'config': model['config'], 'tokenizer': {
-        name: base64.b64encode(content).decode() for name, content in model['tokenizer'].items()}}
+    self._model = {
+      'config': model['config'],
+      'tokenizer': {name: base64.b64encode(content).decode() for name, content in model['tokenizer'].items()},
+    }
 
   def save(self, step: int, params, train: dict, position: dict) -> None:
     """Starts an asynchronous save; the arrays may be donated as soon as this returns.
@@ -90,8 +94,14 @@ class Checkpoints:
     with hosts.busy('saving a checkpoint'), timeline.phase('checkpoint'):
       self._written(self._manager.wait_until_finished)  # the save before, if that is still being written
       self._saving, self._size = step, sum(x.nbytes for x in jax.tree.leaves((params, train)))
-      self._written(lambda: self._manager.save(step, args=ocp.args.Composite(
-          params=ocp.args.StandardSave(params), train=ocp.args.StandardSave(train), extra=ocp.args.JsonSave(extra))))
+      self._written(
+        lambda: self._manager.save(
+          step,
+          args=ocp.args.Composite(
+            params=ocp.args.StandardSave(params), train=ocp.args.StandardSave(train), extra=ocp.args.JsonSave(extra)
+          ),
+        )
+      )
 
   def check(self) -> None:
     """Raises what the save in the background has raised so far; call it at every step, or hours are trained in vain."""
@@ -118,9 +128,14 @@ class Checkpoints:
       found, reason = None, ''
       try:
         with hosts.busy('restoring a checkpoint'), timeline.phase('checkpoint'):
-          found = self._manager.restore(step, args=ocp.args.Composite(
-              params=ocp.args.StandardRestore(params), train=ocp.args.StandardRestore(train),
-              extra=ocp.args.JsonRestore()))
+          found = self._manager.restore(
+            step,
+            args=ocp.args.Composite(
+              params=ocp.args.StandardRestore(params),
+              train=ocp.args.StandardRestore(train),
+              extra=ocp.args.JsonRestore(),
+            ),
+          )
       # Orbax and TensorStore raise anything, a plain Exception too, for cut, lost or broken files.
       except Exception as error:  # pylint: disable=broad-except
         reason = f'{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ""}'
@@ -131,8 +146,9 @@ class Checkpoints:
           return step, found['params'], found['train'], found['extra']['position']
         reasons = [f'wrong digest of {", ".join(wrong[:3])}']
       if hosts.first():
-        logging.getLogger('vibethinker_jax').warning('checkpoint %s/%d is damaged (%s): trying the one before',
-                                                     self._directory, step, reasons[0])
+        logging.getLogger('vibethinker_jax').warning(
+          'checkpoint %s/%d is damaged (%s): trying the one before', self._directory, step, reasons[0]
+        )
       hosts.agreed(functools.partial(self._set_aside, step))
       self._manager.close()
       self._manager = _manager(self._directory, self._keep)
@@ -158,9 +174,9 @@ class Checkpoints:
       if failed and not known:
         raise failed
 
-
   def _remove_partial(self) -> None:
-    """Removes what a failed save has left, for the disk may be full. Threads of TensorStore may still be writing into it."""
+    """Removes what a failed save has left, for the disk may be full. Threads of TensorStore may still be writing into
+    it."""
     for _ in range(50):
       partial = list(self._directory.glob(f'{self._saving}.orbax-checkpoint-tmp*'))
       for path in partial:
@@ -195,8 +211,10 @@ def find(path: pathlib.Path) -> pathlib.Path:
     found = steps(directory)
     if found:
       return directory / str(found[-1])
-  raise ValueError(f'no finished checkpoint in {path}: give a stage directory (such as runs/tiny/merge), its '
-                   'checkpoints directory, or one step in it')
+  raise ValueError(
+    f'no finished checkpoint in {path}: give a stage directory (such as runs/tiny/merge), its '
+    'checkpoints directory, or one step in it'
+  )
 
 
 def read_model(step_directory: pathlib.Path) -> dict:
@@ -220,6 +238,8 @@ def read_params(step_directory: pathlib.Path, params, expected: dict):
     found = reader.restore((step_directory / 'params').absolute(), params)
   wrong = _wrong({k: v for k, v in expected.items() if k.startswith('params/')}, {'params': found})
   if wrong:
-    raise ValueError(f'checkpoint {step_directory} is damaged: wrong digest of {", ".join(wrong[:3])}. '
-                     'Use another step, or run the stage again')
+    raise ValueError(
+      f'checkpoint {step_directory} is damaged: wrong digest of {", ".join(wrong[:3])}. '
+      'Use another step, or run the stage again'
+    )
   return found

@@ -34,6 +34,7 @@ from vibethinker_jax.runtime import disk
 
 class Range(NamedTuple):
   """Numbers >= ge, > gt, <= le and < lt. NaN and infinity are in no range."""
+
   ge: float = -math.inf
   gt: float = -math.inf
   le: float = math.inf
@@ -59,18 +60,21 @@ Size = Literal[-1] | Positive
 
 class Mesh(TypedDict, total=False):
   """Sizes of the mesh axes, see sharding.make_mesh; one of them may be -1 and takes the devices that are left."""
+
   data: Size
   fsdp: Size
   tensor: Size
   context: Size
 
+
 class Sandbox(NamedTuple):
   """What programs find in the sandbox.
 
   Attributes:
-    packages: names of installed packages that they may import besides the standard library. numpy and sortedcontainers are
-      left out where they are not installed; any other must be.
+    packages: names of installed packages that they may import besides the standard library. numpy and sortedcontainers
+      are left out where they are not installed; any other must be.
   """
+
   packages: tuple[str, ...] = ('numpy', 'sortedcontainers')
 
 
@@ -83,23 +87,25 @@ class Recipe(NamedTuple):
     sandbox: where programs run that the verifier judges, see Sandbox.
     mesh: sizes of data, fsdp, tensor and context; one of them may be -1.
     stages: names of the stages, in order.
-    base: what init_from='base' and the model 'init' of an evaluate stage are: a Hugging Face directory, a GGUF file, one
-      of our checkpoints, or 'scratch'.
+    base: what init_from='base' and the model 'init' of an evaluate stage are: a Hugging Face directory, a GGUF file,
+      one of our checkpoints, or 'scratch'.
     model: from scratch: the fields of model.config.ModelConfig (vocab_size may be 0: the tokenizer's). Of an imported
       base: rope_theta, rope_scaling or max_position_embeddings that replace its own, for a longer context.
     tokenizer: of models from scratch, see programs.stage; an imported base brings its own.
     chat_template: a file whose chat template replaces that of every model (data.chat_template); '' keeps the model's.
-    chat_template_kwargs: what the template is to know besides, such as {'enable_thinking': False}; also as text, such as
-      'enable_thinking=false,x=1' of a flag. Both are kept with the checkpoints, which ask in the same way ever after.
+    chat_template_kwargs: what the template is to know besides, such as {'enable_thinking': False}; also as text, such
+      as 'enable_thinking=false,x=1' of a flag. Both are kept with the checkpoints, which ask in the same way ever
+      after.
     domains: subdomains of the synthetic problems; templates: names of those to draw from, () is all.
     profile_steps: (first, last) step of each sft and rl stage to trace into its directory `profile`; () is none.
-    compilation_cache: directory where compiled programs are kept; 'auto': the user's cache, with several hosts a directory
-      of the workdir; '': none.
+    compilation_cache: directory where compiled programs are kept; 'auto': the user's cache, with several hosts a
+      directory of the workdir; '': none.
     hang_seconds: a process that finishes nothing for so long is ended; 0: it is only reported.
-    rehearsal: the models are random, nothing that is made is of use: what only a trained model gives is not insisted on. RL
-      trains on groups of equal rewards too (their advantages are 0), distill keeps wrong responses, filters that would keep
-      nothing keep all; each says so. See vibethinker_jax.programs.smaller.
+    rehearsal: the models are random, nothing that is made is of use: what only a trained model gives is not insisted
+      on. RL trains on groups of equal rewards too (their advantages are 0), distill keeps wrong responses, filters that
+      would keep nothing keep all; each says so. See vibethinker_jax.programs.smaller.
   """
+
   seed: Annotated[int, Range(ge=0, lt=2**32)]
   verifier: str
   mesh: Mesh
@@ -141,8 +147,8 @@ def bind(options: type, values: dict, where: str) -> Any:
     where: name of the sub-config, for messages.
 
   Raises:
-    ValueError: unknown or missing fields, values that are not allowed, fields that contradict each other; all at once, a
-      line each.
+    ValueError: unknown or missing fields, values that are not allowed, fields that contradict each other; all at once,
+      a line each.
   """
   errors = []
   bound = read(options, plain(values), where, errors)
@@ -153,7 +159,9 @@ def bind(options: type, values: dict, where: str) -> Any:
 def refuse(errors: list[str]) -> None:
   """Raises ValueError with these lines, if there are any."""
   if errors:
-    raise ValueError(errors[0] if len(errors) == 1 else f'{len(errors)} errors in the config:\n  ' + '\n  '.join(errors))
+    raise ValueError(
+      errors[0] if len(errors) == 1 else f'{len(errors)} errors in the config:\n  ' + '\n  '.join(errors)
+    )
 
 
 def read(options: type, values: Any, where: str, errors: list[str], partly: bool = False) -> Any:
@@ -168,7 +176,9 @@ def read(options: type, values: Any, where: str, errors: list[str], partly: bool
     return None
   for name in values:
     if name not in hints:
-      errors.append(f'{where}.{name} is not a field that anything reads{nearest(name, hints)}; known: {", ".join(hints)}')
+      errors.append(
+        f'{where}.{name} is not a field that anything reads{nearest(name, hints)}; known: {", ".join(hints)}'
+      )
   missing = [] if partly else [name for name in hints if name not in values and not _optional(options, name)]
   errors += [f'{where}.{name} is missing' for name in missing]
   result, wrong = {}, []
@@ -255,11 +265,20 @@ def allowed(hint) -> str:
   if origin in (Union, types.UnionType):
     return ' or '.join(map(allowed, parts))
   if origin is tuple:
-    return f'a tuple, each element {allowed(parts[0])}' if parts[1:] == (...,) else f'({", ".join(map(allowed, parts))})'
+    return (
+      f'a tuple, each element {allowed(parts[0])}' if parts[1:] == (...,) else f'({", ".join(map(allowed, parts))})'
+    )
   if _is_class(hint):
     return f'a sub-config with the fields {", ".join(_hints(hint))}'
-  names = {int: 'an integer', float: 'a finite number', str: 'text', bool: 'True or False', dict: 'a sub-config',
-           tuple: 'a tuple', type(None): 'None'}
+  names = {
+    int: 'an integer',
+    float: 'a finite number',
+    str: 'text',
+    bool: 'True or False',
+    dict: 'a sub-config',
+    tuple: 'a tuple',
+    type(None): 'None',
+  }
   return names[origin or hint]
 
 
@@ -288,8 +307,11 @@ def check_unchanged(path: pathlib.Path, values: dict, what: str) -> None:
     return
   changed = differences(json.loads(path.read_text()), values)
   if changed:
-    raise ValueError(f'{what} was started with another config ({path}):\n  ' + '\n  '.join(changed) +
-                     '\nGive another --workdir, restore the old values, or delete that stage to run it anew.')
+    raise ValueError(
+      f'{what} was started with another config ({path}):\n  '
+      + '\n  '.join(changed)
+      + '\nGive another --workdir, restore the old values, or delete that stage to run it anew.'
+    )
 
 
 def write_json(path: pathlib.Path, values: Any) -> None:

@@ -26,18 +26,36 @@ from vibethinker_jax.model.formats import hf
 from vibethinker_jax.programs import stage
 from vibethinker_jax.runtime import disk, given, hosts, watch
 
-SOURCE = flags.DEFINE_string('source', None, 'Hugging Face directory, GGUF file, stage directory or one of our checkpoints.')
+SOURCE = flags.DEFINE_string(
+  'source', None, 'Hugging Face directory, GGUF file, stage directory or one of our checkpoints.'
+)
 TARGET = flags.DEFINE_string('target', None, 'Directory to write; it must not exist, or be empty.')
-TO = flags.DEFINE_enum('to', 'auto', ['auto', 'hf', 'checkpoint'], 'What to write: auto is a Hugging Face directory from '
-                       'our checkpoints and a checkpoint from all others.')
-DTYPE = flags.DEFINE_enum('dtype', 'bfloat16', list(hf.DTYPES), 'Of the tensors of a Hugging Face directory; our '
-                          'checkpoints are float32.')
-SHARD_GB = flags.DEFINE_float('shard_gb', 2.0, 'A safetensors file holds at most that many GB; so much host memory is '
-                              'used at once.', lower_bound=0.001)
-TOKENIZER = flags.DEFINE_string('tokenizer', '', "Directory, tokenizer.json or .model to carry along instead of the source's.")
+TO = flags.DEFINE_enum(
+  'to',
+  'auto',
+  ['auto', 'hf', 'checkpoint'],
+  'What to write: auto is a Hugging Face directory from our checkpoints and a checkpoint from all others.',
+)
+DTYPE = flags.DEFINE_enum(
+  'dtype', 'bfloat16', list(hf.DTYPES), 'Of the tensors of a Hugging Face directory; our checkpoints are float32.'
+)
+SHARD_GB = flags.DEFINE_float(
+  'shard_gb',
+  2.0,
+  'A safetensors file holds at most that many GB; so much host memory is used at once.',
+  lower_bound=0.001,
+)
+TOKENIZER = flags.DEFINE_string(
+  'tokenizer', '', "Directory, tokenizer.json or .model to carry along instead of the source's."
+)
 TO_HF, TO_OURS = 'where a Hugging Face directory is written', 'where one of our checkpoints is written'
-READ = {TO_HF: given.words('source target to tokenizer dtype shard_gb'), TO_OURS: given.words('source target to tokenizer')}
-MEANT = dict.fromkeys(('dtype', 'shard_gb'), 'ours are float32 in files of their own; --to=hf writes a Hugging Face directory')
+READ = {
+  TO_HF: given.words('source target to tokenizer dtype shard_gb'),
+  TO_OURS: given.words('source target to tokenizer'),
+}
+MEANT = dict.fromkeys(
+  ('dtype', 'shard_gb'), 'ours are float32 in files of their own; --to=hf writes a Hugging Face directory'
+)
 
 
 def mode() -> str:
@@ -45,6 +63,7 @@ def mode() -> str:
   source = pathlib.Path(SOURCE.value)
   ours = source.suffix != '.gguf' and not hf.is_model(source)
   return TO_HF if TO.value == 'hf' or (TO.value == 'auto' and ours) else TO_OURS
+
 
 startup.finite('shard_gb')
 
@@ -68,23 +87,36 @@ def run(source: pathlib.Path, target: pathlib.Path) -> None:
   with jax.set_mesh(mesh):
     model = stage.load(source, mesh, tokenizer=tokenizer, progress=True)
     if mode() == TO_HF:
-      hf.save(target, model.config, model.params, files=model.tokenizer.hub_files(), dtype=DTYPE.value,
-              shard_bytes=int(SHARD_GB.value * 2**30), progress=hosts.first())
+      hf.save(
+        target,
+        model.config,
+        model.params,
+        files=model.tokenizer.hub_files(),
+        dtype=DTYPE.value,
+        shard_bytes=int(SHARD_GB.value * 2**30),
+        progress=hosts.first(),
+      )
       kind = f'Hugging Face directory in {DTYPE.value}'
     else:
       try:
         with checkpoint.Checkpoints(target / 'checkpoints', keep=None, model=model.saved()) as checkpoints:
           checkpoints.save(0, model.params, {'step': jnp.int32(0)}, {})
       except disk.Unwritable:
-        shutil.rmtree(target / 'checkpoints', ignore_errors=True)  # the target was empty, and the same command wants it so
+        shutil.rmtree(
+          target / 'checkpoints', ignore_errors=True
+        )  # the target was empty, and the same command wants it so
         raise
       kind = 'checkpoint'
   count = transformer.num_params(model.params)
-  hosts.say(f'{source} -> {target}: {kind}, {count / 1e6:,.1f} M parameters, vocabulary {model.config.vocab_size} '
-        f'({model.tokenizer.vocab_size} in the tokenizer)')
+  hosts.say(
+    f'{source} -> {target}: {kind}, {count / 1e6:,.1f} M parameters, vocabulary {model.config.vocab_size} '
+    f'({model.tokenizer.vocab_size} in the tokenizer)'
+  )
   if kind.startswith('Hugging') and isinstance(model.tokenizer, tokenizer_lib.Tokenizer):
     # transformers 5 gives every qwen2 model Qwen2Tokenizer, whatever its files say.
-    hosts.say('its tokenizer is our own: load it with transformers.PreTrainedTokenizerFast.from_pretrained, not AutoTokenizer')
+    hosts.say(
+      'its tokenizer is our own: load it with transformers.PreTrainedTokenizerFast.from_pretrained, not AutoTokenizer'
+    )
 
 
 if __name__ == '__main__':

@@ -32,60 +32,104 @@ from vibethinker_jax.runtime import disk, given
 from vibethinker_jax.verify.code.sandbox.client import SandboxUnavailable
 from vibethinker_jax.verify.pool import Pool
 
-CHECKPOINT = flags.DEFINE_list('checkpoint', [], 'Stage directories of a workdir, our checkpoints, Hugging Face '
-                               'directories, or GGUF files; several are evaluated one after the other and compared.')
-PRESET = flags.DEFINE_list('preset', [], f'Protocols: {", ".join(presets.PRESETS)}. One for all of --data, or one for '
-                           'each of its entries.')
+CHECKPOINT = flags.DEFINE_list(
+  'checkpoint',
+  [],
+  'Stage directories of a workdir, our checkpoints, Hugging Face '
+  'directories, or GGUF files; several are evaluated one after the other and compared.',
+)
+PRESET = flags.DEFINE_list(
+  'preset', [], f'Protocols: {", ".join(presets.PRESETS)}. One for all of --data, or one for each of its entries.'
+)
 DATA = flags.DEFINE_string(
-    'data', '', 'Files of problems with answers or tests, paths and globs with commas between (JSON lines or arrays, '
-    "CSV, TSV, .gz too, parquet, ArrayRecord), or 'synthetic': held-out synthetic problems, the default with a checkpoint. "
-    'Without --preset every entry is a set of its own.')
-SYSTEM = flags.DEFINE_string('system', '', "What the system turn says: text, or a template over a row's fields; it "
-                             "replaces the row's own.")
-PREFIX = flags.DEFINE_string('prefix', '', 'How every response begins, such as "<think>\\n": part of what is asked; '
-                             '\\n is a line end.')
-CHAT_TEMPLATE = flags.DEFINE_string('chat_template', '', "File with a chat template instead of the model's: jinja, or "
-                                    'JSON with the field chat_template.')
-CHAT_KWARGS = flags.DEFINE_string('chat_template_kwargs', '', 'What the template is to know: enable_thinking=false,x=1; '
-                                  'values are JSON where they parse, else text.')
-LIMIT = flags.DEFINE_integer('limit', 0, 'Only so many problems from the start of each set of files; 0 is all.',
-                             lower_bound=0)
+  'data',
+  '',
+  'Files of problems with answers or tests, paths and globs with commas between (JSON lines or arrays, '
+  "CSV, TSV, .gz too, parquet, ArrayRecord), or 'synthetic': held-out synthetic problems, the default with a "
+  'checkpoint. '
+  'Without --preset every entry is a set of its own.',
+)
+SYSTEM = flags.DEFINE_string(
+  'system', '', "What the system turn says: text, or a template over a row's fields; it replaces the row's own."
+)
+PREFIX = flags.DEFINE_string(
+  'prefix', '', 'How every response begins, such as "<think>\\n": part of what is asked; \\n is a line end.'
+)
+CHAT_TEMPLATE = flags.DEFINE_string(
+  'chat_template', '', "File with a chat template instead of the model's: jinja, or JSON with the field chat_template."
+)
+CHAT_KWARGS = flags.DEFINE_string(
+  'chat_template_kwargs',
+  '',
+  'What the template is to know: enable_thinking=false,x=1; values are JSON where they parse, else text.',
+)
+LIMIT = flags.DEFINE_integer(
+  'limit', 0, 'Only so many problems from the start of each set of files; 0 is all.', lower_bound=0
+)
 PROMPT_FIELD = flags.DEFINE_string(
-    'prompt_field', '', "Field of the prompt in --data, or a template: '{problem} Put the answer in \\boxed{{}}.', to "
-    'which nothing is added; {options} are lettered lines in it. Default: found (prompt, problem, question).')
+  'prompt_field',
+  '',
+  "Field of the prompt in --data, or a template: '{problem} Put the answer in \\boxed{{}}.', to "
+  'which nothing is added; {options} are lettered lines in it. Default: found (prompt, problem, question).',
+)
 WORDING = flags.DEFINE_enum(
-    'wording', 'papers', sources.DataOptions.__annotations__['wording'].__args__, "'papers': as the papers' protocol asks "
-    'a problem of its kind, with what it does not say itself; none: as it stands in --data.')
+  'wording',
+  'papers',
+  sources.DataOptions.__annotations__['wording'].__args__,
+  "'papers': as the papers' protocol asks "
+  'a problem of its kind, with what it does not say itself; none: as it stands in --data.',
+)
 ANSWER_FIELD = flags.DEFINE_string(
-    'answer_field', '', 'Field of the answer in --data. Default: found (answer, reward_model.ground_truth, final_answer, '
-    'ground_truth, target, ...; else the last box of solution).')
+  'answer_field',
+  '',
+  'Field of the answer in --data. Default: found (answer, reward_model.ground_truth, final_answer, '
+  'ground_truth, target, ...; else the last box of solution).',
+)
 DOMAIN_FIELD = flags.DEFINE_string(
-    'domain_field', '', 'Field by which a set is divided in its table. Default: domain, subject, type, difficulty.')
+  'domain_field', '', 'Field by which a set is divided in its table. Default: domain, subject, type, difficulty.'
+)
 DOMAINS = flags.DEFINE_list('domains', list(synthetic.DOMAINS), 'Domains of the synthetic problems.')
 PROBLEMS = flags.DEFINE_integer('problems', 100, 'Problems per domain of the synthetic problems.', lower_bound=1)
 TEMPLATES = flags.DEFINE_list('templates', [], 'Only these templates of the synthetic problems; default: all.')
 LEVELS = flags.DEFINE_list('levels', ['1'], 'Difficulty levels of the synthetic problems: 1, 2, 3.')
-SAMPLES = flags.DEFINE_integer('samples', None, 'Responses per problem. Default: the preset\'s, else 4.', lower_bound=1)
-TEMPERATURE = flags.DEFINE_float('temperature', None, '0 is greedy. Default: the preset\'s, else 1.', lower_bound=0.0)
-TOP_P = flags.DEFINE_float('top_p', None, 'Nucleus; 1 keeps all tokens. Default: the preset\'s, else 0.95.',
-                           lower_bound=1e-6, upper_bound=1.0)
-MAX_TOKENS = flags.DEFINE_integer('max_tokens', None, 'Response tokens at most. Default: the preset\'s, else 256.',
-                                  lower_bound=1)
-SLOTS = flags.DEFINE_integer('slots', 64, 'Responses in flight, over all devices; changes the speed alone.',
-                             lower_bound=1)
-SEED = flags.DEFINE_integer('seed', 0, 'Of the draws, and of the synthetic problems.', lower_bound=0, upper_bound=2**32 - 1)
+SAMPLES = flags.DEFINE_integer('samples', None, "Responses per problem. Default: the preset's, else 4.", lower_bound=1)
+TEMPERATURE = flags.DEFINE_float('temperature', None, "0 is greedy. Default: the preset's, else 1.", lower_bound=0.0)
+TOP_P = flags.DEFINE_float(
+  'top_p', None, "Nucleus; 1 keeps all tokens. Default: the preset's, else 0.95.", lower_bound=1e-6, upper_bound=1.0
+)
+MAX_TOKENS = flags.DEFINE_integer(
+  'max_tokens', None, "Response tokens at most. Default: the preset's, else 256.", lower_bound=1
+)
+SLOTS = flags.DEFINE_integer(
+  'slots', 64, 'Responses in flight, over all devices; changes the speed alone.', lower_bound=1
+)
+SEED = flags.DEFINE_integer(
+  'seed', 0, 'Of the draws, and of the synthetic problems.', lower_bound=0, upper_bound=2**32 - 1
+)
 RESPONSES = flags.DEFINE_string(
-    'responses', '', 'Score these stored responses (JSON lines, of anybody) without a model. Their problems are those '
-    'of --data, found by id or prompt, or stand in the file itself.')
+  'responses',
+  '',
+  'Score these stored responses (JSON lines, of anybody) without a model. Their problems are those '
+  'of --data, found by id or prompt, or stand in the file itself.',
+)
 RESPONSE_FIELD = flags.DEFINE_string('response_field', '', 'Field of the response in --responses. Default: found.')
-VERDICT_FIELD = flags.DEFINE_string('verdict_field', '', 'Field of the verdict in --responses: the result says how far '
-                                    'it agrees with ours, and lists every disagreement.')
+VERDICT_FIELD = flags.DEFINE_string(
+  'verdict_field',
+  '',
+  'Field of the verdict in --responses: the result says how far it agrees with ours, and lists every disagreement.',
+)
 TOKENIZER = flags.DEFINE_string('tokenizer', '', 'Counts the tokens of --responses, where the file does not say.')
-TRAINED_ON = flags.DEFINE_string('trained_on', '', 'Training files: which problems share 10 words in a row with them, '
-                                 'and the scores with and without those problems.')
+TRAINED_ON = flags.DEFINE_string(
+  'trained_on',
+  '',
+  'Training files: which problems share 10 words in a row with them, and the scores with and without those problems.',
+)
 TRAIN_FIELDS = flags.DEFINE_list('train_fields', ['prompt', 'response'], 'Fields of --trained_on that are compared.')
-COMPARE = flags.DEFINE_list('compare', [], 'Directories of finished evaluations to compare on one page; the first is '
-                            'what the others are compared with.')
+COMPARE = flags.DEFINE_list(
+  'compare',
+  [],
+  'Directories of finished evaluations to compare on one page; the first is what the others are compared with.',
+)
 OUTPUT = flags.DEFINE_string('output', None, 'Directory for the results.')
 REMEDY = 'Give another --output, or the old values'
 
@@ -97,25 +141,36 @@ _SYNTHETIC, _FIELDS = 'domains problems templates levels seed', 'prompt_field an
 _ASKED = 'system prefix chat_template chat_template_kwargs'
 _STORED, _SAMPLED = 'responses response_field verdict_field tokenizer', f'checkpoint slots seed {_ASKED}'
 READ = {
-    COMPARED: given.words('compare output'),
-    STORED: given.words(_ALL, _STORED, _FIELDS), STORED_FILES: given.words(_ALL, _STORED, _FIELDS, 'limit'),
-    STORED_SYNTHETIC: given.words(_ALL, _STORED, _SYNTHETIC, 'prompt_field'),
-    SAMPLED_FILES: given.words(_ALL, _SAMPLED, _FIELDS, 'limit'), SAMPLED_SYNTHETIC: given.words(_ALL, _SAMPLED, _SYNTHETIC)}
+  COMPARED: given.words('compare output'),
+  STORED: given.words(_ALL, _STORED, _FIELDS),
+  STORED_FILES: given.words(_ALL, _STORED, _FIELDS, 'limit'),
+  STORED_SYNTHETIC: given.words(_ALL, _STORED, _SYNTHETIC, 'prompt_field'),
+  SAMPLED_FILES: given.words(_ALL, _SAMPLED, _FIELDS, 'limit'),
+  SAMPLED_SYNTHETIC: given.words(_ALL, _SAMPLED, _SYNTHETIC),
+}
 MEANT = {
-    'problems': '--limit=N takes the first N problems of each set of files',
-    'limit': '--problems=N is the number of synthetic problems of each domain',
-    'preset': 'it needs the files of the benchmark, --data=FILES',
-    'domains': 'it chooses synthetic problems; --domain_field names the field by which files are divided in the table',
-    'levels': 'it chooses synthetic problems; of files, --data=FILES names the ones to read',
-    'templates': 'it chooses synthetic problems; of files, --data=FILES names the ones to read',
-    'tokenizer': "it counts the tokens of --responses; a --checkpoint brings its own",
-    'verdict_field': 'it names a field of --responses=FILE', 'response_field': 'it names a field of --responses=FILE',
-    **dict.fromkeys(('slots', 'seed', *given.words(_ASKED)), 'nothing is sampled; --checkpoint=MODEL samples'),
-    **{f'{flag} {STORED}': 'the problems are all that stand in --responses; --data=FILES --limit=N names others'
-       for flag in ('problems', 'limit', 'domains', 'levels', 'templates')},
-    'seed ' + STORED_FILES: 'nothing is drawn; it chooses the problems of --data=synthetic',
-    **{f'{flag} {COMPARED}': 'finished evaluations are only compared; give it to the command that makes them, with '
-       '--checkpoint or --responses' for names in READ.values() for flag in names}}
+  'problems': '--limit=N takes the first N problems of each set of files',
+  'limit': '--problems=N is the number of synthetic problems of each domain',
+  'preset': 'it needs the files of the benchmark, --data=FILES',
+  'domains': 'it chooses synthetic problems; --domain_field names the field by which files are divided in the table',
+  'levels': 'it chooses synthetic problems; of files, --data=FILES names the ones to read',
+  'templates': 'it chooses synthetic problems; of files, --data=FILES names the ones to read',
+  'tokenizer': 'it counts the tokens of --responses; a --checkpoint brings its own',
+  'verdict_field': 'it names a field of --responses=FILE',
+  'response_field': 'it names a field of --responses=FILE',
+  **dict.fromkeys(('slots', 'seed', *given.words(_ASKED)), 'nothing is sampled; --checkpoint=MODEL samples'),
+  **{
+    f'{flag} {STORED}': 'the problems are all that stand in --responses; --data=FILES --limit=N names others'
+    for flag in ('problems', 'limit', 'domains', 'levels', 'templates')
+  },
+  'seed ' + STORED_FILES: 'nothing is drawn; it chooses the problems of --data=synthetic',
+  **{
+    f'{flag} {COMPARED}': 'finished evaluations are only compared; give it to the command that makes them, with '
+    '--checkpoint or --responses'
+    for names in READ.values()
+    for flag in names
+  },
+}
 
 
 def mode() -> str:
@@ -126,18 +181,26 @@ def mode() -> str:
   """
   named = [name for name in ('checkpoint', 'responses', 'compare') if flags.FLAGS[name].value]
   if len(named) != 1:
-    raise SystemExit('error: give one of --checkpoint (sample and score), --responses (score what is stored), --compare'
-                     + (f'; not {" and ".join(f"--{name}" for name in named)} at once' if named else ''))
+    raise SystemExit(
+      'error: give one of --checkpoint (sample and score), --responses (score what is stored), --compare'
+      + (f'; not {" and ".join(f"--{name}" for name in named)} at once' if named else '')
+    )
   if COMPARE.value:
     return COMPARED
   if RESPONSES.value:
     return STORED_SYNTHETIC if DATA.value == 'synthetic' else STORED_FILES if DATA.value else STORED
   return SAMPLED_SYNTHETIC if DATA.value in ('', 'synthetic') else SAMPLED_FILES
 
+
 startup.finite('temperature', 'top_p')
-for _flag, _known in (('levels', list(map(str, synthetic.LEVELS))), ('domains', list(synthetic.DOMAINS)),
-                      ('templates', [t.__name__ for found in synthetic.TEMPLATES.values() for t in found])):
-  flags.register_validator(_flag, lambda value, known=_known: set(value) <= set(known), f'choose from {", ".join(_known)}')
+for _flag, _known in (
+  ('levels', list(map(str, synthetic.LEVELS))),
+  ('domains', list(synthetic.DOMAINS)),
+  ('templates', [t.__name__ for found in synthetic.TEMPLATES.values() for t in found]),
+):
+  flags.register_validator(
+    _flag, lambda value, known=_known: set(value) <= set(known), f'choose from {", ".join(_known)}'
+  )
 
 
 def main(argv) -> None:
@@ -145,6 +208,7 @@ def main(argv) -> None:
   startup.plain_logs()
   if CHECKPOINT.value:
     from vibethinker_jax.runtime import hosts, watch  # with JAX: 2 s that stored responses do not need
+
     hosts.connect()
     startup.keep_compiled()
     with watch.guard():
@@ -189,6 +253,7 @@ def run(output: pathlib.Path) -> None:
       sample(path, directory, chosen, pool)
   if len(directories) > 1:
     from vibethinker_jax.runtime import hosts
+
     hosts.agreed(lambda: compared(directories, output), 'the comparison')
 
 
@@ -210,20 +275,40 @@ def read_sets(data: str) -> list[sets_lib.Set]:
   """
   given = lambda flag, default: flag.value if flag.value is not None else -1 if PRESET.value else default
   protocol = sets_lib.Protocol(given(SAMPLES, 4), given(TEMPERATURE, 1.0), given(TOP_P, 0.95), given(MAX_TOKENS, 256))
-  options = sources.DataOptions('', prompt=PROMPT_FIELD.value, answer=ANSWER_FIELD.value, domain=DOMAIN_FIELD.value,
-                                system=SYSTEM.value, prefix=turns.LINE_END.sub('\n', PREFIX.value), wording=WORDING.value)
+  options = sources.DataOptions(
+    '',
+    prompt=PROMPT_FIELD.value,
+    answer=ANSWER_FIELD.value,
+    domain=DOMAIN_FIELD.value,
+    system=SYSTEM.value,
+    prefix=turns.LINE_END.sub('\n', PREFIX.value),
+    wording=WORDING.value,
+  )
   if data == 'synthetic':
-    return [sets_lib.synthetic_set(DOMAINS.value, PROBLEMS.value, SEED.value, tuple(map(int, LEVELS.value)),
-                                   tuple(TEMPLATES.value), protocol, options)]
+    return [
+      sets_lib.synthetic_set(
+        DOMAINS.value,
+        PROBLEMS.value,
+        SEED.value,
+        tuple(map(int, LEVELS.value)),
+        tuple(TEMPLATES.value),
+        protocol,
+        options,
+      )
+    ]
   entries = rows_lib.entries(data)
   for name in PRESET.value:
     presets.find(name)
   files = [data] if len(PRESET.value) == 1 else entries
   if PRESET.value and len(PRESET.value) != len(files):
-    raise ValueError(f'--preset names {len(PRESET.value)} protocols for {len(entries)} entries of --data: give one for '
-                     'all, or one for each')
-  found = [sets_lib.read(options._replace(files=entry), preset, protocol, LIMIT.value)
-           for entry, preset in zip(files, PRESET.value or [''] * len(files))]
+    raise ValueError(
+      f'--preset names {len(PRESET.value)} protocols for {len(entries)} entries of --data: give one for '
+      'all, or one for each'
+    )
+  found = [
+    sets_lib.read(options._replace(files=entry), preset, protocol, LIMIT.value)
+    for entry, preset in zip(files, PRESET.value or [''] * len(files))
+  ]
   return distinct(found)
 
 
@@ -236,6 +321,7 @@ def distinct(found: list[sets_lib.Set]) -> list[sets_lib.Set]:
 def asking(path: str):
   """The tokenizer of a checkpoint with the chat template of the flags, None where its own stays."""
   from vibethinker_jax.programs import stage
+
   return stage.asking(pathlib.Path(path), CHAT_TEMPLATE.value, chat_template.parse(CHAT_KWARGS.value))
 
 
@@ -260,16 +346,29 @@ def sample(path: str, output: pathlib.Path, chosen: list[sets_lib.Set], pool: Po
     hosts.agreed(lambda: remember(output / 'config.json', identity, chosen, REMEDY))
     samplers = {s.name: engine.Options(s.max_tokens, s.temperature, s.top_p, slots=SLOTS.value) for s in chosen}
     journal, futures = collect.collect(
-        model, chosen, output, samplers, key=jax.random.key(SEED.value), mesh=mesh, pool=pool,
-        progress=lambda total, there: stage.progress(total, pathlib.Path(path).name, there, 'response'))
+      model,
+      chosen,
+      output,
+      samplers,
+      key=jax.random.key(SEED.value),
+      mesh=mesh,
+      pool=pool,
+      progress=lambda total, there: stage.progress(total, pathlib.Path(path).name, there, 'response'),
+    )
   facts = {'model': {'path': path} | identity['model'], 'jax': jax.__version__, 'seed': SEED.value}
   hosts.agreed(lambda: conclude(output, chosen, journal, pool, facts, futures=futures), 'the results')
 
 
 def rescore(output: pathlib.Path, pool: Pool) -> None:
   """Scores --responses."""
-  options = sources.DataOptions('', prompt=PROMPT_FIELD.value, answer=ANSWER_FIELD.value, response=RESPONSE_FIELD.value,
-                                domain=DOMAIN_FIELD.value, wording=WORDING.value)
+  options = sources.DataOptions(
+    '',
+    prompt=PROMPT_FIELD.value,
+    answer=ANSWER_FIELD.value,
+    response=RESPONSE_FIELD.value,
+    domain=DOMAIN_FIELD.value,
+    wording=WORDING.value,
+  )
   if DATA.value:
     chosen = read_sets(DATA.value)
   elif len(PRESET.value) > 1:
@@ -285,13 +384,21 @@ def rescore(output: pathlib.Path, pool: Pool) -> None:
   if TOKENIZER.value:
     encode = tokenizer_lib.load(TOKENIZER.value).encode
     count = lambda text: len(encode(text))
-  found = stored.read(RESPONSES.value, [s.name for s in chosen], {s.name: s.rows for s in chosen}, options,
-                      VERDICT_FIELD.value, count)
+  found = stored.read(
+    RESPONSES.value, [s.name for s in chosen], {s.name: s.rows for s in chosen}, options, VERDICT_FIELD.value, count
+  )
   most = {s.name: max((x['sample'] + 1 for x in found.lines if x['set'] == s.name), default=0) for s in chosen}
   if idle := [name for name, n in most.items() if not n]:
     raise ValueError(f'{RESPONSES.value} has no response to any problem of {", ".join(idle)}')
-  chosen = [s._replace(samples=min(SAMPLES.value or most[s.name], most[s.name]), temperature=TEMPERATURE.value,
-                       top_p=TOP_P.value, max_tokens=MAX_TOKENS.value) for s in chosen]  # known only if they are given
+  chosen = [
+    s._replace(
+      samples=min(SAMPLES.value or most[s.name], most[s.name]),
+      temperature=TEMPERATURE.value,
+      top_p=TOP_P.value,
+      max_tokens=MAX_TOKENS.value,
+    )
+    for s in chosen
+  ]  # known only if they are given
   own = (output / 'responses.jsonl').resolve()
   if own in [pathlib.Path(path).resolve() for path in rows_lib.paths(RESPONSES.value)]:
     raise ValueError(f'{own} is what --output would overwrite: give another --output')
@@ -302,8 +409,15 @@ def rescore(output: pathlib.Path, pool: Pool) -> None:
   conclude(output, chosen, journal, pool, {'responses': RESPONSES.value}, found)
 
 
-def conclude(output: pathlib.Path, chosen: list[sets_lib.Set], journal: Journal, pool: Pool, facts: dict,
-             found: stored.Stored | None = None, futures: dict | None = None) -> None:
+def conclude(
+  output: pathlib.Path,
+  chosen: list[sets_lib.Set],
+  journal: Journal,
+  pool: Pool,
+  facts: dict,
+  found: stored.Stored | None = None,
+  futures: dict | None = None,
+) -> None:
   """Verdicts, numbers, and all files."""
   results, lines = {}, []
   overlaps = trained_on(chosen) if TRAINED_ON.value else {}
@@ -329,14 +443,22 @@ def conclude(output: pathlib.Path, chosen: list[sets_lib.Set], journal: Journal,
 def trained_on(chosen: list[sets_lib.Set]) -> dict:
   """{set: {'trained_on', 'training_rows', 'ngram', 'shared': {id: [n-gram, place]}, 'boilerplate', 'too_short'}}."""
   rows = rows_lib.Rows(rows_lib.paths(TRAINED_ON.value))
-  texts = lambda: ((rows.location(i), text) for i in range(len(rows)) for text in sources.texts(
-      rows, i, TRAIN_FIELDS.value, '--train_fields names others'))
+  texts = lambda: (
+    (rows.location(i), text)
+    for i in range(len(rows))
+    for text in sources.texts(rows, i, TRAIN_FIELDS.value, '--train_fields names others')
+  )
   found = {}
   for s in chosen:
     hit = overlap.find([row['problem'] for row in s.rows], texts())
-    found[s.name] = {'trained_on': TRAINED_ON.value, 'training_rows': len(rows), 'ngram': overlap.WORDS,
-                     'shared': {s.rows[p]['id']: list(why) for p, why in hit.shared.items()},
-                     'boilerplate': hit.boilerplate, 'too_short': [s.rows[p]['id'] for p in hit.too_short]}
+    found[s.name] = {
+      'trained_on': TRAINED_ON.value,
+      'training_rows': len(rows),
+      'ngram': overlap.WORDS,
+      'shared': {s.rows[p]['id']: list(why) for p, why in hit.shared.items()},
+      'boilerplate': hit.boilerplate,
+      'too_short': [s.rows[p]['id'] for p in hit.too_short],
+    }
   return found
 
 

@@ -1,7 +1,7 @@
 """Runs a recipe, or some of its stages, and goes on where it stopped.
 
-  python -m vibethinker_jax.main --config=configs/tiny.py --workdir=runs/tiny
-  python -m vibethinker_jax.main --config=mine.py --workdir=runs/mine --rehearse   # before a machine is rented
+python -m vibethinker_jax.main --config=configs/tiny.py --workdir=runs/tiny
+python -m vibethinker_jax.main --config=mine.py --workdir=runs/mine --rehearse   # before a machine is rented
 """
 
 from vibethinker_jax.runtime import startup
@@ -34,13 +34,20 @@ LOG = logging.getLogger('vibethinker_jax')
 OF_A_START = ('stages', 'mesh', 'sandbox', 'profile_steps', 'compilation_cache', 'hang_seconds')
 
 CONFIG = config_flags.DEFINE_config_file(
-    'config', None, 'Config file of the recipe; fields can be set: --config.rl_code.steps=10')
+  'config', None, 'Config file of the recipe; fields can be set: --config.rl_code.steps=10'
+)
 WORKDIR = flags.DEFINE_string('workdir', None, 'Directory of the run. Started again, it continues where it stopped.')
 REHEARSE = flags.DEFINE_bool(
-    'rehearse', False, 'Read and measure every file, then try two steps of each stage with a tiny random model, in '
-    'WORKDIR/rehearsal; the run itself is not touched.')
+  'rehearse',
+  False,
+  'Read and measure every file, then try two steps of each stage with a tiny random model, in '
+  'WORKDIR/rehearsal; the run itself is not touched.',
+)
 STAGES = flags.DEFINE_list('stages', [], 'Only these stages, in the order of the recipe. Default: all.')
-READ = {'here': given.words('config workdir stages rehearse'), 'with --rehearse': given.words('config workdir rehearse')}
+READ = {
+  'here': given.words('config workdir stages rehearse'),
+  'with --rehearse': given.words('config workdir rehearse'),
+}
 MEANT = {'stages': 'a rehearsal runs all stages, for a later one starts from the earlier'}
 
 
@@ -58,8 +65,9 @@ def main(argv) -> None:
     hosts.connect()
   startup.keep_compiled(recipe.compilation_cache, workdir if hosts.count() > 1 else None)
   with watch.guard(recipe.hang_seconds):
-    with startup.one_line(ValueError, FloatingPointError, SandboxUnavailable, flag='--workdir',
-                          kept=lambda: kept(workdir, recipe.stages)):
+    with startup.one_line(
+      ValueError, FloatingPointError, SandboxUnavailable, flag='--workdir', kept=lambda: kept(workdir, recipe.stages)
+    ):
       if REHEARSE.value:
         print(rehearsal.rehearse(config, workdir, run))
       else:
@@ -72,25 +80,36 @@ def check_early(recipe: config_lib.Recipe, options: dict) -> None:
   Raises:
     ValueError: some of them are not there, a line each, with the stage.
   """
-  errors = [f'stage {name!r}: {error}' for name, values in options.items()
-            for error in inputs.missing_files(recipe.stages, values)]
+  errors = [
+    f'stage {name!r}: {error}'
+    for name, values in options.items()
+    for error in inputs.missing_files(recipe.stages, values)
+  ]
   for name, values in options.items():
     for field, source in models(values):
       path = source.partition('@')[0]
       if path not in (*recipe.stages, *NAMES) and not pathlib.Path(path).exists():
         hint = config_lib.nearest(path, recipe.stages)
-        errors.append(f'{name}.{field}: {source!r} is neither a stage of this recipe{hint} '
-                      'nor a file or directory of a model on this machine; nothing is downloaded')
+        errors.append(
+          f'{name}.{field}: {source!r} is neither a stage of this recipe{hint} '
+          'nor a file or directory of a model on this machine; nothing is downloaded'
+        )
   if recipe.base != 'scratch' and not pathlib.Path(recipe.base).exists():
-    errors.append(f'config.base={recipe.base!r}: there is no such file or directory. It is the path of a Hugging Face '
-                  'directory, a GGUF file or one of our checkpoints on this machine; nothing is downloaded')
+    errors.append(
+      f'config.base={recipe.base!r}: there is no such file or directory. It is the path of a Hugging Face '
+      'directory, a GGUF file or one of our checkpoints on this machine; nothing is downloaded'
+    )
   config_lib.refuse(errors + template_misfits(recipe, options) + recipe_lib.no_verifier(recipe))
 
 
 def template_misfits(recipe: config_lib.Recipe, options: dict) -> list[str]:
-  """Lines about models that these stages take from elsewhere and that config.chat_template and its kwargs do not fit."""
-  paths = {recipe.base if source == 'base' else source.partition('@')[0] for values in options.values()
-           for _, source in models(values)} - {*recipe.stages, *NAMES}
+  """Lines about models that these stages take from elsewhere and that config.chat_template and its kwargs do not
+  fit."""
+  paths = {
+    recipe.base if source == 'base' else source.partition('@')[0]
+    for values in options.values()
+    for _, source in models(values)
+  } - {*recipe.stages, *NAMES}
   errors = []
   for path in sorted(filter(os.path.exists, paths)):
     try:
@@ -149,8 +168,7 @@ def run(config: dict, workdir: pathlib.Path, only: tuple[str, ...] = ()) -> None
   recipe, options = bind(config, only)
   check_early(recipe, {name: options[name] for name in only or recipe.stages if not finished(workdir, name)})
   # The verifiers are started before JAX touches a device: they are fresh processes without it.
-  with Pool(workers=os.cpu_count() or 2, verifier=recipe.verifier,
-            packages=recipe.sandbox.packages) as pool:
+  with Pool(workers=os.cpu_count() or 2, verifier=recipe.verifier, packages=recipe.sandbox.packages) as pool:
     mesh = sharding.make_mesh(**recipe.mesh)
     check_mesh({name: options[name] for name in only or recipe.stages}, mesh)
     hosts.agreed(lambda: prepare(config, recipe, workdir, only))

@@ -1,4 +1,5 @@
-"""Compiles every program of a recipe for a TPU slice that is not there: does it fit, how fast would it be, what would it cost?
+"""Compiles every program of a recipe for a TPU slice that is not there: does it fit, how fast would it be, what would
+it cost?
 
   python -m vibethinker_jax.plan --config=configs/vibethinker_1p5b.py --topology=v5e:4x4 --dollars_per_chip_hour=1.2
 
@@ -23,24 +24,40 @@ from vibethinker_jax.aot.estimates import budget, table
 from vibethinker_jax.runtime import disk, given
 
 CONFIG = config_flags.DEFINE_config_file(
-    'config', None, 'Config file of the recipe; fields can be set: --config.sft.micro_batches=4')
-TOPOLOGY = flags.DEFINE_string('topology', None, 'TPU slice: v4, v5e, v5p, v6e or tpu7x with its shape: v5e:4x4, v5p:2x2x2.')
+  'config', None, 'Config file of the recipe; fields can be set: --config.sft.micro_batches=4'
+)
+TOPOLOGY = flags.DEFINE_string(
+  'topology', None, 'TPU slice: v4, v5e, v5p, v6e or tpu7x with its shape: v5e:4x4, v5p:2x2x2.'
+)
 STAGES = flags.DEFINE_list('stages', [], 'Only these stages of the recipe. Default: all.')
-SEARCH = flags.DEFINE_bool('search', False, 'Also try other remat policies, batches, meshes and cache sizes, and rank them: a '
-                           'dozen programs a stage.')
+SEARCH = flags.DEFINE_bool(
+  'search',
+  False,
+  'Also try other remat policies, batches, meshes and cache sizes, and rank them: a dozen programs a stage.',
+)
 EVERY_LENGTH = flags.DEFINE_bool(
-    'every_length', False, 'Also compile the RL updates of shorter rows. Without it their times follow from those of the '
-    'longest rows: the same products, an attention kernel as much shorter.')
+  'every_length',
+  False,
+  'Also compile the RL updates of shorter rows. Without it their times follow from those of the '
+  'longest rows: the same products, an attention kernel as much shorter.',
+)
 JSON = flags.DEFINE_bool('json', False, 'Print everything as JSON instead of the tables.')
-DOLLARS = flags.DEFINE_float('dollars_per_chip_hour', 0.0, 'Price of a chip, for the cost; 0 prints none.', lower_bound=0.0)
+DOLLARS = flags.DEFINE_float(
+  'dollars_per_chip_hour', 0.0, 'Price of a chip, for the cost; 0 prints none.', lower_bound=0.0
+)
 MEDIAN = flags.DEFINE_integer('median_tokens', 6000, 'Median length of a response if it had no limit.', lower_bound=1)
 ROUNDS = flags.DEFINE_float('rounds', 1.5, 'Rollout batches per RL step, on average.', lower_bound=1.0)
 PROBLEMS = flags.DEFINE_integer('problems', 5000, 'Size of problem sets that are not on this machine.', lower_bound=1)
-CACHE = flags.DEFINE_string('cache', '~/.cache/vibethinker_jax/plan', "Directory of what was compiled before; '' keeps nothing.")
+CACHE = flags.DEFINE_string(
+  'cache', '~/.cache/vibethinker_jax/plan', "Directory of what was compiled before; '' keeps nothing."
+)
 _ALWAYS = 'config topology stages search every_length json dollars_per_chip_hour cache'
 NO_SAMPLES, NO_RL, RL = 'where no stage samples', 'where no stage is of the program rl', 'with stages of the program rl'
-READ = {NO_SAMPLES: given.words(_ALWAYS), NO_RL: given.words(_ALWAYS, 'median_tokens problems'),
-        RL: given.words(_ALWAYS, 'median_tokens problems rounds')}
+READ = {
+  NO_SAMPLES: given.words(_ALWAYS),
+  NO_RL: given.words(_ALWAYS, 'median_tokens problems'),
+  RL: given.words(_ALWAYS, 'median_tokens problems rounds'),
+}
 
 
 def mode() -> str:
@@ -49,6 +66,7 @@ def mode() -> str:
   stages = [config.get(name, {}) for name in STAGES.value or config.get('stages', ())]
   programs = {stage.get('program') for stage in stages if isinstance(stage, dict)}
   return RL if 'rl' in programs else NO_RL if programs - {'sft', 'merge'} else NO_SAMPLES
+
 
 startup.finite('dollars_per_chip_hour', 'rounds')
 
@@ -63,9 +81,15 @@ def main(argv) -> None:
     with startup.one_line(ValueError, flag='--cache'):
       if cache:
         disk.check(pathlib.Path(cache))
-      plan = planning.run(config, TOPOLOGY.value, tuple(STAGES.value), cache,
-                          budget.Assumptions(DOLLARS.value, MEDIAN.value, PROBLEMS.value, ROUNDS.value), SEARCH.value,
-                          EVERY_LENGTH.value)
+      plan = planning.run(
+        config,
+        TOPOLOGY.value,
+        tuple(STAGES.value),
+        cache,
+        budget.Assumptions(DOLLARS.value, MEDIAN.value, PROBLEMS.value, ROUNDS.value),
+        SEARCH.value,
+        EVERY_LENGTH.value,
+      )
   except KeyboardInterrupt:
     raise SystemExit(130) from None
   print(json.dumps(plan, indent=1) if JSON.value else table.plan(plan))

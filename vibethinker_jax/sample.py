@@ -1,6 +1,6 @@
 """Streams a model's answer in the terminal.
 
-  python -m vibethinker_jax.sample --checkpoint=runs/tiny/rl_code --prompt='Solve 4x+2=10.'
+python -m vibethinker_jax.sample --checkpoint=runs/tiny/rl_code --prompt='Solve 4x+2=10.'
 """
 
 from vibethinker_jax.runtime import startup
@@ -8,9 +8,9 @@ from vibethinker_jax.runtime import startup
 if __name__ == '__main__':
   startup.prepare()
 
+from collections.abc import Iterator
 import pathlib
 import sys
-from typing import Iterator
 
 from absl import app, flags
 import jax
@@ -22,8 +22,9 @@ from vibethinker_jax.programs import stage
 from vibethinker_jax.runtime import given, hosts, watch
 from vibethinker_jax.sampler import engine
 
-CHECKPOINT = flags.DEFINE_string('checkpoint', None, 'Stage directory of a workdir, one of our checkpoints, a '
-                                 'Hugging Face directory, or a GGUF file.')
+CHECKPOINT = flags.DEFINE_string(
+  'checkpoint', None, 'Stage directory of a workdir, one of our checkpoints, a Hugging Face directory, or a GGUF file.'
+)
 PROMPT = flags.DEFINE_string('prompt', '', 'What to ask; empty reads prompts from standard input, one a line.')
 MAX_TOKENS = flags.DEFINE_integer('max_tokens', 256, 'Response tokens at most.', lower_bound=1)
 TEMPERATURE = flags.DEFINE_float('temperature', 1.0, '0 is greedy.', lower_bound=0.0)
@@ -31,13 +32,20 @@ TOP_P = flags.DEFINE_float('top_p', 0.95, 'Nucleus; 1 keeps all tokens.', lower_
 SEED = flags.DEFINE_integer('seed', 0, 'The same seed gives the same answer.', lower_bound=0, upper_bound=2**32 - 1)
 SYSTEM = flags.DEFINE_string('system', '', 'What the system turn says.')
 PREFIX = flags.DEFINE_string('prefix', '', 'How the response begins, such as "<think>\\n"; \\n is a line end.')
-CHAT_TEMPLATE = flags.DEFINE_string('chat_template', '', "File with a chat template instead of the model's: jinja, or "
-                                    'JSON with the field chat_template.')
-CHAT_KWARGS = flags.DEFINE_string('chat_template_kwargs', '', 'What the template is to know: enable_thinking=false,x=1; '
-                                  'values are JSON where they parse, else text.')
+CHAT_TEMPLATE = flags.DEFINE_string(
+  'chat_template', '', "File with a chat template instead of the model's: jinja, or JSON with the field chat_template."
+)
+CHAT_KWARGS = flags.DEFINE_string(
+  'chat_template_kwargs',
+  '',
+  'What the template is to know: enable_thinking=false,x=1; values are JSON where they parse, else text.',
+)
 startup.finite('temperature', 'top_p')
-READ = {'here': given.words('checkpoint prompt max_tokens temperature top_p seed system prefix chat_template '
-                            'chat_template_kwargs')}
+READ = {
+  'here': given.words(
+    'checkpoint prompt max_tokens temperature top_p seed system prefix chat_template chat_template_kwargs'
+  )
+}
 
 
 def main(argv) -> None:
@@ -66,7 +74,8 @@ def prompts() -> Iterator[str]:
 
 
 def answer(model: stage.Model, prompt: str, mesh) -> None:
-  """Prints the response as it is decoded, with what the prompt has begun it with, and how it ended if it was cut off."""
+  """Prints the response as it is decoded, with what the prompt has begun it with, and how it ended if it was cut
+  off."""
   options = sources.DataOptions(system=SYSTEM.value, prefix=turns.LINE_END.sub('\n', PREFIX.value))
   row = turns.asked({'prompt': prompt}, {}, options)
   ids, begun, printed = [], chat.opening(model.tokenizer, row), ''
@@ -78,15 +87,21 @@ def answer(model: stage.Model, prompt: str, mesh) -> None:
     if text.endswith('\N{REPLACEMENT CHARACTER}'):  # the bytes of a character that is not complete yet
       return
     if hosts.first():
-      print(text[len(printed):], end='', flush=True)
+      print(text[len(printed) :], end='', flush=True)
     printed = text
 
   request = engine.Request([chat.encode_prompt(model.tokenizer, row)], group=1)
   options = engine.Options(MAX_TOKENS.value, TEMPERATURE.value, TOP_P.value, slots=1, steps_per_call=4)
   responses = engine.generate(
-      model.config, model.params, request, options, key=jax.random.key(SEED.value), mesh=mesh,
-      vocabulary=engine.Vocabulary(model.tokenizer.vocab_size, model.tokenizer.stop_ids),
-      callbacks=engine.Callbacks(on_tokens=show))
+    model.config,
+    model.params,
+    request,
+    options,
+    key=jax.random.key(SEED.value),
+    mesh=mesh,
+    vocabulary=engine.Vocabulary(model.tokenizer.vocab_size, model.tokenizer.stop_ids),
+    callbacks=engine.Callbacks(on_tokens=show),
+  )
   hosts.say('' if responses.stopped_PG[0, 0] else f'\n[cut off at --max_tokens={MAX_TOKENS.value}]')
 
 

@@ -1,10 +1,10 @@
 """Gates on what the TPU compiler makes of the 1.5B's programs: memory, collectives and the schedule's matrix time.
 
 The limits of MFU, matrix time and memory are the best of a plain one-file JAX program of the same shapes and the same
-compiler (a 32 768-token row per chip, FSDP, splash attention, libtpu 0.0.52); ours must not be worse. That program moves
-9.0 GB a step between chips, 11.3 GB on v5e. Ours: the layers' weights for the forward and again for the backward pass
-(5.24 GB), their gradients (2.62 GB), the embedding (0.47 GB), and once in a step of 8 micro-batches the gradient of the
-embedding (0.93 GB); on v5e, to save memory, the compiler gathers one weight of a layer a third time (0.77 GB).
+compiler (a 32 768-token row per chip, FSDP, splash attention, libtpu 0.0.52); ours must not be worse. That program
+moves 9.0 GB a step between chips, 11.3 GB on v5e. Ours: the layers' weights for the forward and again for the backward
+pass (5.24 GB), their gradients (2.62 GB), the embedding (0.47 GB), and once in a step of 8 micro-batches the gradient
+of the embedding (0.93 GB); on v5e, to save memory, the compiler gathers one weight of a layer a third time (0.77 GB).
 """
 
 import importlib.util
@@ -19,8 +19,10 @@ CONFIG = pathlib.Path(__file__).parents[2] / 'configs' / 'vibethinker_1p5b.py'
 SFT, DECODE = ('sft', 'sft_step'), ('rl_math_16k', 'decode')
 LOOPS = ('v5e:4x4', 'v6e:4x4')
 STEPS = {  # MFU at least (the attention kernel at 40%, at 60%); ms of matrix products, GiB and bytes moved at most
-    'v5e:4x4': ((0.42, 0.521), 2419, 15.42, 9.3e9), 'v6e:4x4': ((0.355, 0.425), 625, 17.26, 8.6e9),
-    'v5p:2x2x2': ((0.437, 0.549), 1986, 95, 8.6e9)}
+  'v5e:4x4': ((0.42, 0.521), 2419, 15.42, 9.3e9),
+  'v6e:4x4': ((0.355, 0.425), 625, 17.26, 8.6e9),
+  'v5p:2x2x2': ((0.437, 0.549), 1986, 95, 8.6e9),
+}
 
 
 @pytest.fixture(scope='module')
@@ -33,8 +35,11 @@ def compiled(tmp_path_factory):
   config = module.get_config().to_dict()
   cache = str(tmp_path_factory.mktemp('compiled'))
   with jobs.Compiler(jobs.processes()) as compiler:
-    asked = {(topology, *program): compiler.submit(worker.run, config, topology, *program, cache)
-             for topologies, program in ((STEPS, SFT), (LOOPS, DECODE)) for topology in topologies}
+    asked = {
+      (topology, *program): compiler.submit(worker.run, config, topology, *program, cache)
+      for topologies, program in ((STEPS, SFT), (LOOPS, DECODE))
+      for topology in topologies
+    }
     yield lambda *names: compiler.result(asked[names])
 
 

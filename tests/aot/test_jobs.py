@@ -13,8 +13,9 @@ import pytest
 from vibethinker_jax.aot import jobs, planning
 from vibethinker_jax.aot.compilers import topology
 
-# A compilation stands still in C: while it holds the interpreter's lock neither a signal handler nor a thread of Python runs.
-SCRIPT = '''
+# A compilation stands still in C: while it holds the interpreter's lock neither a signal handler nor a thread of Python
+# runs.
+SCRIPT = """
 import ctypes, os, signal, sys, time
 from vibethinker_jax.aot import jobs
 
@@ -30,7 +31,7 @@ if __name__ == '__main__':
   signal.signal(signal.SIGINT, signal.default_int_handler)  # and a shell's & this
   with jobs.Compiler(2) as compiler:
     compiler.result([compiler.submit(compile_for_long) for _ in range(2)][0])
-'''
+"""
 
 
 def alive(pid: int) -> bool:
@@ -42,14 +43,27 @@ def alive(pid: int) -> bool:
 
 
 @pytest.mark.skipif(sys.platform != 'linux', reason='reads /proc')
-@pytest.mark.parametrize('how, sent', [('kernel', signal.SIGKILL), ('kernel', signal.SIGTERM), ('kernel', signal.SIGHUP),
-                                       ('kernel', signal.SIGINT), ('watch', signal.SIGKILL)])
+@pytest.mark.parametrize(
+  'how, sent',
+  [
+    ('kernel', signal.SIGKILL),
+    ('kernel', signal.SIGTERM),
+    ('kernel', signal.SIGHUP),
+    ('kernel', signal.SIGINT),
+    ('watch', signal.SIGKILL),
+  ],
+)
 def test_processes_end_with_the_command(tmp_path, how, sent):
   pytest.importorskip('libtpu', reason='the TPU compiler is not installed: pip install -e .[plan]')
   (tmp_path / 'command.py').write_text(SCRIPT)
   env = os.environ | {'PYTHONPATH': str(pathlib.Path(__file__).parents[2]), 'JAX_PLATFORMS': 'cpu'}
-  with subprocess.Popen([sys.executable, str(tmp_path / 'command.py'), how], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                        text=True, env=env) as command:
+  with subprocess.Popen(
+    [sys.executable, str(tmp_path / 'command.py'), how],
+    stdout=subprocess.PIPE,
+    stderr=subprocess.PIPE,
+    text=True,
+    env=env,
+  ) as command:
     children = [int(command.stdout.readline()) for _ in range(2)]
     try:
       assert len(set(children)) == 2 and all(map(alive, children))
@@ -79,32 +93,62 @@ def test_one_process_per_core_that_memory_allows(monkeypatch):
 def test_what_is_said_beforehand():
   new = [{'seconds': 150}] * 5 + [{'seconds': 40}] * 3
   assert planning.announcement(34, 20, new, 2).startswith(
-      '34 programs, 20 of them distinct, 12 compiled before; 8 to compile, 2 at a time: about 8 minutes')
+    '34 programs, 20 of them distinct, 12 compiled before; 8 to compile, 2 at a time: about 8 minutes'
+  )
   assert planning.announcement(34, 20, [], 2) == '34 programs, 20 of them distinct, 20 compiled before'
   assert 'about 40 seconds' in planning.announcement(1, 1, new[-1:], 2)
 
 
-@pytest.mark.parametrize('short, every', [(False, False), (True, False), (True, True)], ids=['', 'follow', 'every_length'])
+@pytest.mark.parametrize(
+  'short, every', [(False, False), (True, False), (True, True)], ids=['', 'follow', 'every_length']
+)
 def test_equal_programs_are_compiled_once(monkeypatch, tmp_path, capsys, short, every):
-  """Two stages share their decode loop. A made-up compiler notes what it compiles: updates of shorter rows when asked to."""
-  stages = {'rl': [('decode', 'a', 40), ('step', 'b', 150)], 'code': [('decode', 'a', 40), ('step', 'c', 150)],
-            'old': [('weights', 'd', 10)]}
+  """Two stages share their decode loop. A made-up compiler notes what it compiles: updates of shorter rows when asked
+  to."""
+  stages = {
+    'rl': [('decode', 'a', 40), ('step', 'b', 150)],
+    'code': [('decode', 'a', 40), ('step', 'c', 150)],
+    'old': [('weights', 'd', 10)],
+  }
   stored, compiled, order = {'d'}, [], []
   stages['rl'] += [('step_64', 'e', 150)] * short
   stages['code'] += [('step_64', 'e', 150)] * short
 
   def survey(config, topology, stage, cache):
-    return [{'program': name, 'key': key, 'cached': key in stored, 'seconds': seconds, 'rows': 8, 'flops': 1e12,
-             'longest': 'step' if name == 'step_64' else '', 'share': 0.25} for name, key, seconds in stages[stage]]
+    return [
+      {
+        'program': name,
+        'key': key,
+        'cached': key in stored,
+        'seconds': seconds,
+        'rows': 8,
+        'flops': 1e12,
+        'longest': 'step' if name == 'step_64' else '',
+        'share': 0.25,
+      }
+      for name, key, seconds in stages[stage]
+    ]
 
   def run(config, topology, stage, name, cache, key):
     order.append((stage, name))
     if key not in stored:
       compiled.append(key)
     stored.add(key)
-    return {'stage': stage, 'program': name, 'fits': True, 'hbm': {'total': 1.0}, 'estimate': {
-        'seconds': [12.0, 9.0], 'mxu_seconds': 4.0, 'other_seconds': 1.0, 'kernel_seconds_at_peak': 2.4,
-        'exposed_collective_seconds': 1.0, 'hidden_collective_seconds': 0.5, 'unknown_loops': []}}
+    return {
+      'stage': stage,
+      'program': name,
+      'fits': True,
+      'hbm': {'total': 1.0},
+      'estimate': {
+        'seconds': [12.0, 9.0],
+        'mxu_seconds': 4.0,
+        'other_seconds': 1.0,
+        'kernel_seconds_at_peak': 2.4,
+        'exposed_collective_seconds': 1.0,
+        'hidden_collective_seconds': 0.5,
+        'unknown_loops': [],
+      },
+    }
 
   class Threads(concurrent.futures.ThreadPoolExecutor):
     def result(self, future):
@@ -114,15 +158,19 @@ def test_equal_programs_are_compiled_once(monkeypatch, tmp_path, capsys, short, 
   monkeypatch.setattr(planning.worker, 'run', run)
   with Threads(1) as compiler:
     found = planning._compile_all(compiler, 1, {}, 'v5e:2x2', list(stages), str(tmp_path), every)
-  assert [(one['stage'], one['program']) for one in found] == [(stage, name) for stage in stages for name, *_ in stages[stage]]
+  assert [(one['stage'], one['program']) for one in found] == [
+    (stage, name) for stage in stages for name, *_ in stages[stage]
+  ]
   assert compiled == (['b', 'e', 'c', 'a'] if every else ['b', 'c', 'a'])  # the longest first
-  assert ('code', 'decode') in order[len(compiled) + 1:]  # read when its equal is there
+  assert ('code', 'decode') in order[len(compiled) + 1 :]  # read when its equal is there
   said = capsys.readouterr().err
   if not short:
     assert '5 programs, 4 of them distinct, 1 compiled before; 3 to compile, 1 at a time' in said
   elif not every:
-    assert ('7 programs, 2 of them for shorter rows, whose times follow from those of the longest (--every_length compiles '
-            'them too); of the others 4 are distinct, 1 compiled before; 3 to compile') in said
+    assert (
+      '7 programs, 2 of them for shorter rows, whose times follow from those of the longest (--every_length compiles '
+      'them too); of the others 4 are distinct, 1 compiled before; 3 to compile'
+    ) in said
     follows = [one for one in found if one['program'] == 'step_64']
     assert [one['follows_from'] for one in follows] == ['step', 'step'] and follows[0]['rows_per_device'] == 8
     assert follows[1]['estimate']['seconds'] == [4 + 1 + 0.6 / 0.4 + 1, 4 + 1 + 0.6 / 0.6 + 1]

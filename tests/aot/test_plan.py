@@ -1,4 +1,5 @@
-"""The command as a user calls it, on a model of one layer compiled for real chips, and what it says when something is wrong."""
+"""The command as a user calls it, on a model of one layer compiled for real chips, and what it says when something is
+wrong."""
 
 import json
 import os
@@ -11,21 +12,36 @@ import pytest
 from vibethinker_jax.aot.estimates import search
 
 ROOT = pathlib.Path(__file__).parents[2]
-MODEL = ['--config.model.hidden_size=256', '--config.model.num_hidden_layers=1', '--config.model.num_attention_heads=2',
-         '--config.model.head_dim=128', '--config.model.intermediate_size=512']
+MODEL = [
+  '--config.model.hidden_size=256',
+  '--config.model.num_hidden_layers=1',
+  '--config.model.num_attention_heads=2',
+  '--config.model.head_dim=128',
+  '--config.model.intermediate_size=512',
+]
 
 
 def plan(*arguments, config='configs/tiny.py'):
   env = os.environ | {'JAX_PLATFORMS': 'cpu'}
-  return subprocess.run([sys.executable, '-m', 'vibethinker_jax.plan', f'--config={config}', *arguments], cwd=ROOT,
-                        capture_output=True, text=True, timeout=600, env=env)
+  return subprocess.run(
+    [sys.executable, '-m', 'vibethinker_jax.plan', f'--config={config}', *arguments],
+    cwd=ROOT,
+    capture_output=True,
+    text=True,
+    timeout=600,
+    env=env,
+  )
 
 
-@pytest.mark.parametrize('arguments, match', [
+@pytest.mark.parametrize(
+  'arguments, match',
+  [
     (['--topology=v5e:banana'], 'slices of v5e have 2 dimensions, as in v5e:4x4'),
     (['--topology=a100:8'], "there is no chip 'a100'; choose from v4, v5e, v5p, v6e, tpu7x"),
     (['--topology=v5e:2x2', '--stages=sfd'], "['sfd'] are not stages of this recipe"),
-    (['--topology=v5e:2x2', '--config.sft.lenght=3'], 'lenght')])
+    (['--topology=v5e:2x2', '--config.sft.lenght=3'], 'lenght'),
+  ],
+)
 def test_mistakes_are_one_line(arguments, match):
   done = plan(*arguments)
   assert done.returncode == 1 and match in done.stderr and 'Traceback' not in done.stderr, done.stderr
@@ -42,7 +58,14 @@ def test_rows_that_do_not_divide():
 @pytest.mark.slow
 def test_a_stage_compiles_and_the_second_time_is_read_from_the_cache(tmp_path):
   pytest.importorskip('libtpu', reason='the TPU compiler is not installed: pip install -e .[plan]')
-  arguments = ['--topology=v5e:2x2', '--stages=sft', '--json', f'--cache={tmp_path}', '--dollars_per_chip_hour=2', *MODEL]
+  arguments = [
+    '--topology=v5e:2x2',
+    '--stages=sft',
+    '--json',
+    f'--cache={tmp_path}',
+    '--dollars_per_chip_hour=2',
+    *MODEL,
+  ]
   first, second = (plan(*arguments) for _ in range(2))
   assert first.returncode == 0, first.stderr
   one, two = (json.loads(done.stdout) for done in (first, second))
@@ -72,21 +95,31 @@ def test_the_search_finds_what_is_fastest_and_fits():
     if config['mesh']['data'] == 2:
       raise ValueError('no such mesh')
     seconds = 16 * (1 + 1 / rows + 1 / saved[config['sft']['remat']])
-    return {'fits': total <= 4, 'hbm': {'total': total, 'capacity': 4}, 'tokens': 16,
-            'estimate': {'seconds': [seconds, seconds], 'mfu': [0.1, 0.1]}}
+    return {
+      'fits': total <= 4,
+      'hbm': {'total': total, 'capacity': 4},
+      'tokens': 16,
+      'estimate': {'seconds': [seconds, seconds], 'mfu': [0.1, 0.1]},
+    }
 
   config = {'mesh': {'data': 1, 'fsdp': -1}, 'sft': dict(program='sft', remat='full', batch_size=16, micro_batches=4)}
   trials = search.stage(config, 'sft', 4, compile_one)
   assert trials[0].fields == {'sft.remat': 'attention_qkv'} and trials[0].result['fits']
-  assert {'sft.remat': 'attention_qkv', 'sft.micro_batches': 2} in [t.fields for t in trials if not t.result.get('fits', 1)]
+  assert {'sft.remat': 'attention_qkv', 'sft.micro_batches': 2} in [
+    t.fields for t in trials if not t.result.get('fits', 1)
+  ]
   assert trials[-1].error == 'no such mesh' and config['sft']['remat'] == 'full'
 
 
 def test_the_largest_cache_that_fits():
   def compile_one(config, program):
     tokens = config['rl']['sampler']['cache_tokens']
-    return {'fits': 100 + tokens <= 5000, 'hbm': {'total': 100 + tokens, 'capacity': 5000, 'kv_cache': tokens}, 'tokens': 0,
-            'cache_tokens': tokens}
+    return {
+      'fits': 100 + tokens <= 5000,
+      'hbm': {'total': 100 + tokens, 'capacity': 5000, 'kv_cache': tokens},
+      'tokens': 0,
+      'cache_tokens': tokens,
+    }
 
   sampler = dict(cache_tokens=9000, columns=1000, max_tokens=900)
   trials = search.stage({'rl': dict(program='probe', sampler=sampler)}, 'rl', 4, compile_one)

@@ -32,7 +32,9 @@ GROUP = flags.DEFINE_integer('group', 8, 'Responses to a prompt.')
 NEW = flags.DEFINE_integer('new', 64, 'Tokens of a response at most.')
 SLOTS = flags.DEFINE_integer('slots', 64, 'Sequences in flight.')
 MICRO = flags.DEFINE_integer('micro', 17, 'Rows of a micro-batch; 17: two groups and a row of their two prompts.')
-SHARE = flags.DEFINE_bool('share_prompts', True, 'As config.rl.share_prompts; false: each response after its own prompt.')
+SHARE = flags.DEFINE_bool(
+  'share_prompts', True, 'As config.rl.share_prompts; false: each response after its own prompt.'
+)
 REMAT = flags.DEFINE_string('remat', 'none', 'What the backward pass computes again, as in config.rl.remat.')
 UNROLL = flags.DEFINE_bool('unroll', True, 'Layers one after another in the program; false: a loop over them.')
 
@@ -40,8 +42,11 @@ UNROLL = flags.DEFINE_bool('unroll', True, 'Layers one after another in the prog
 def main(_):
   config, mesh, new = shapes.SHAPES[SHAPE.value], sharding.make_mesh(), NEW.value
   columns = shapes.PROMPT_LENGTH + new
-  rows = (dict(row_lengths=(new,), stem=shapes.PROMPT_LENGTH) if SHARE.value else
-          dict(row_lengths=batch_lib.row_lengths(columns, 1024), stem=0))
+  rows = (
+    dict(row_lengths=(new,), stem=shapes.PROMPT_LENGTH)
+    if SHARE.value
+    else dict(row_lengths=batch_lib.row_lengths(columns, 1024), stem=0)
+  )
   prompts = shapes.random_ids(config, PROMPTS.value, shapes.PROMPT_LENGTH).tolist()
   options = engine.Options(new, slots=SLOTS.value, columns=columns, prompt_columns=shapes.PROMPT_LENGTH)
   loss_options = LossOptions(strength=4.0)
@@ -58,8 +63,15 @@ def main(_):
     def run():
       calls[0] += 1
       start = time.perf_counter()
-      out = engine.generate(config, state[0].params, engine.Request(prompts, GROUP.value), options,
-                            key=jax.random.key(calls[0]), mesh=mesh, vocabulary=engine.Vocabulary(config.vocab_size, (1,)))
+      out = engine.generate(
+        config,
+        state[0].params,
+        engine.Request(prompts, GROUP.value),
+        options,
+        key=jax.random.key(calls[0]),
+        mesh=mesh,
+        vocabulary=engine.Vocabulary(config.vocab_size, (1,)),
+      )
       sampled = time.perf_counter()
       on = np.arange(new) < out.lengths_PG[..., None]
       rewards = (((out.tokens_PGL % 2 == 0) & on).sum(-1) / out.lengths_PG > 0.5).astype(np.float32)
@@ -77,8 +89,15 @@ def main(_):
 
     median, times = shapes.seconds(run, REPEATS.value)
   rollout, train, tokens = np.median(spans[2:], axis=0)
-  shapes.emit(bench='grpo', shape=SHAPE.value, tokens=int(tokens), step_s=round(median, 4), times=times, rollout_s=round(float(rollout), 4),
-              train_s=round(float(train), 4))
+  shapes.emit(
+    bench='grpo',
+    shape=SHAPE.value,
+    tokens=int(tokens),
+    step_s=round(median, 4),
+    times=times,
+    rollout_s=round(float(rollout), 4),
+    train_s=round(float(train), 4),
+  )
 
 
 if __name__ == '__main__':

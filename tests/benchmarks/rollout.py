@@ -24,8 +24,14 @@ REPEATS = flags.DEFINE_integer('repeats', 5, 'Measured calls.')
 def main(_):
   config, mesh = shapes.SHAPES[SHAPE.value], sharding.make_mesh()
   prompts = shapes.random_ids(config, shapes.PROMPTS, shapes.PROMPT_LENGTH).tolist()
-  options = engine.Options(shapes.MAX_NEW, top_p=TOP_P.value, slots=SLOTS.value, steps_per_call=STEPS.value,
-                           columns=shapes.PROMPT_LENGTH + shapes.MAX_NEW, prompt_columns=shapes.PROMPT_LENGTH)
+  options = engine.Options(
+    shapes.MAX_NEW,
+    top_p=TOP_P.value,
+    slots=SLOTS.value,
+    steps_per_call=STEPS.value,
+    columns=shapes.PROMPT_LENGTH + shapes.MAX_NEW,
+    prompt_columns=shapes.PROMPT_LENGTH,
+  )
   vocabulary = engine.Vocabulary(config.vocab_size, shapes.stop_ids(config))
   calls, out = [0], []
   with jax.set_mesh(mesh):
@@ -33,16 +39,32 @@ def main(_):
 
     def run():
       calls[0] += 1
-      out.append(engine.generate(config, params, engine.Request(prompts, shapes.GROUP), options,
-                                 key=jax.random.key(calls[0]), mesh=mesh, vocabulary=vocabulary))
+      out.append(
+        engine.generate(
+          config,
+          params,
+          engine.Request(prompts, shapes.GROUP),
+          options,
+          key=jax.random.key(calls[0]),
+          mesh=mesh,
+          vocabulary=vocabulary,
+        )
+      )
 
     median, times = shapes.seconds(run, REPEATS.value)
-  out = out[-REPEATS.value:]
+  out = out[-REPEATS.value :]
   tokens = [int(x.lengths_PG.sum()) for x in out]  # each call draws other lengths
   rate = statistics.median(n / t for n, t in zip(tokens, times))
-  shapes.emit(bench='rollout', shape=SHAPE.value, top_p=TOP_P.value, sec=round(median, 4), times=times,
-              useful_tok_per_s=round(rate), mean_len=round(statistics.mean(tokens) / out[0].lengths_PG.size, 1),
-              utilisation=round(sum(tokens) / sum(x.row_steps for x in out), 3))
+  shapes.emit(
+    bench='rollout',
+    shape=SHAPE.value,
+    top_p=TOP_P.value,
+    sec=round(median, 4),
+    times=times,
+    useful_tok_per_s=round(rate),
+    mean_len=round(statistics.mean(tokens) / out[0].lengths_PG.size, 1),
+    utilisation=round(sum(tokens) / sum(x.row_steps for x in out), 3),
+  )
 
 
 if __name__ == '__main__':

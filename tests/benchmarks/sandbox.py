@@ -5,6 +5,7 @@ python tests/benchmarks/sandbox.py --workers=2
 The programs are HumanEval-like: short, with one input. The bare rate is of as many processes at once, with the same
 input and output and no isolation at all. Both are measured alternately, since the machine may be shared.
 """
+
 import argparse
 from concurrent.futures import ThreadPoolExecutor
 import json
@@ -17,13 +18,16 @@ from vibethinker_jax.verify.code import outcome, programs as code
 from vibethinker_jax.verify.code.sandbox import client
 
 TESTS = {'cases': [{'input': '2 3\n', 'output': '5\n'}]}
-PROGRAM = ('import sys, math, collections\ndef main():\n  a, b = map(int, sys.stdin.read().split())\n  print(a + b)\n'
-           '# {}\nmain()\n')
+PROGRAM = (
+  'import sys, math, collections\ndef main():\n  a, b = map(int, sys.stdin.read().split())\n  print(a + b)\n'
+  '# {}\nmain()\n'
+)
 
 
 def bare(source: str) -> bool:
-  done = subprocess.run([sys.executable, '-I', '-S', '-c', source], input='2 3\n', capture_output=True, text=True,
-                        timeout=10, check=False)
+  done = subprocess.run(
+    [sys.executable, '-I', '-S', '-c', source], input='2 3\n', capture_output=True, text=True, timeout=10, check=False
+  )
   return done.stdout == '5\n'
 
 
@@ -51,7 +55,7 @@ def main():
   rate(judge, sources[:50], flags.workers)
   rates, bares = [], []
   for _ in range(flags.repeats):
-    bares.append(rate(lambda i, source: bare(source), sources[:flags.programs // 2], flags.workers))
+    bares.append(rate(lambda i, source: bare(source), sources[: flags.programs // 2], flags.workers))
     rates.append(rate(judge, sources, flags.workers))
   alone = []
   for source in sources[:200]:
@@ -60,12 +64,19 @@ def main():
     alone.append(time.perf_counter() - start)
   for box in boxes:
     box.close()
-  print(json.dumps({
-    'benchmark': 'sandbox', 'workers': flags.workers, 'programs_per_second': round(statistics.median(rates)),
-    'bare_python_per_second': round(statistics.median(bares)),
-    'ratio': round(statistics.median(r / b for r, b in zip(rates, bares)), 2),
-    'milliseconds_alone': round(statistics.median(alone) * 1e3, 2),
-    'layers': [name for name, state in layers.items() if state.startswith('yes')]}))
+  print(
+    json.dumps(
+      {
+        'benchmark': 'sandbox',
+        'workers': flags.workers,
+        'programs_per_second': round(statistics.median(rates)),
+        'bare_python_per_second': round(statistics.median(bares)),
+        'ratio': round(statistics.median(r / b for r, b in zip(rates, bares)), 2),
+        'milliseconds_alone': round(statistics.median(alone) * 1e3, 2),
+        'layers': [name for name, state in layers.items() if state.startswith('yes')],
+      }
+    )
+  )
 
 
 if __name__ == '__main__':

@@ -32,15 +32,23 @@ def main(_):
   config, mesh = shapes.SHAPES[SHAPE.value], sharding.make_mesh()
   size = (ROWS.value, LENGTH.value)
   tokens = jnp.asarray(shapes.random_ids(config, *size, seed=2))
-  batch = {'tokens': tokens, 'targets': jnp.roll(tokens, -1, axis=1), 'mask': jnp.ones(size, jnp.int32),
-           'segment_ids': jnp.ones(size, jnp.int32),
-           'positions': jnp.asarray(np.broadcast_to(np.arange(LENGTH.value, dtype=np.int32), size))}
+  batch = {
+    'tokens': tokens,
+    'targets': jnp.roll(tokens, -1, axis=1),
+    'mask': jnp.ones(size, jnp.int32),
+    'segment_ids': jnp.ones(size, jnp.int32),
+    'positions': jnp.asarray(np.broadcast_to(np.arange(LENGTH.value, dtype=np.int32), size)),
+  }
   with jax.set_mesh(mesh):
     execution = transformer.Execution(remat=REMAT.value, unroll=UNROLL.value)
     optimizer = optimizer_lib.adamw(1e-4, beta2=0.999, weight_decay=0.01)
     state = [state_lib.init(config, optimizer, mesh, key=jax.random.key(0))]
-    step = step_lib.jit_train_step(state[0], optimizer=optimizer, micro_batches=MICRO.value,
-                                   loss=functools.partial(loss.sft, config, execution=execution))
+    step = step_lib.jit_train_step(
+      state[0],
+      optimizer=optimizer,
+      micro_batches=MICRO.value,
+      loss=functools.partial(loss.sft, config, execution=execution),
+    )
 
     def run():
       state[0], metrics = step(state[0], batch)
@@ -49,10 +57,20 @@ def main(_):
     median, times = shapes.seconds(run, REPEATS.value)
   count, flops = ROWS.value * LENGTH.value, shapes.training_flops(config, *size)
   peak, _, source = shapes.peaks()
-  shapes.emit(bench='sft', shape=SHAPE.value, rows=ROWS.value, length=LENGTH.value, step_s=round(median, 4), times=times,
-              tok_per_s=round(count / median), gflops_6N=round(6 * shapes.matmul_weights(config) * count / median / 1e9, 1),
-              gflops=round(flops / median / 1e9, 1), mfu=round(flops / median / peak, 3), peak_gflops=round(peak / 1e9),
-              peak_from=source)
+  shapes.emit(
+    bench='sft',
+    shape=SHAPE.value,
+    rows=ROWS.value,
+    length=LENGTH.value,
+    step_s=round(median, 4),
+    times=times,
+    tok_per_s=round(count / median),
+    gflops_6N=round(6 * shapes.matmul_weights(config) * count / median / 1e9, 1),
+    gflops=round(flops / median / 1e9, 1),
+    mfu=round(flops / median / peak, 3),
+    peak_gflops=round(peak / 1e9),
+    peak_from=source,
+  )
 
 
 if __name__ == '__main__':

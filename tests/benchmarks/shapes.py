@@ -13,12 +13,20 @@ import numpy as np
 from vibethinker_jax.model.config import ModelConfig
 
 SHAPES = {
-    'tiny': ModelConfig(512, 128, 4, 4, 2, 32, 512, rope_theta=1e6),
-    'small': ModelConfig(8192, 512, 8, 8, 2, 64, 1536, rope_theta=1e6),
-    '1p5b': ModelConfig(151_936, 1536, 28, 12, 2, 128, 8960, rope_theta=1e6)}
+  'tiny': ModelConfig(512, 128, 4, 4, 2, 32, 512, rope_theta=1e6),
+  'small': ModelConfig(8192, 512, 8, 8, 2, 64, 1536, rope_theta=1e6),
+  '1p5b': ModelConfig(151_936, 1536, 28, 12, 2, 128, 8960, rope_theta=1e6),
+}
 # bfloat16 operations (dense) and bytes a second of the data sheets, by what JAX calls the device.
-SHEETS = {'A100': (312e12, 2.04e12), 'H100': (989e12, 3.35e12), 'H200': (989e12, 4.8e12), 'B200': (2250e12, 8e12),
-          'v5 lite': (197e12, 819e9), 'v5p': (459e12, 2765e9), 'v6 lite': (918e12, 1640e9)}
+SHEETS = {
+  'A100': (312e12, 2.04e12),
+  'H100': (989e12, 3.35e12),
+  'H200': (989e12, 4.8e12),
+  'B200': (2250e12, 8e12),
+  'v5 lite': (197e12, 819e9),
+  'v5p': (459e12, 2765e9),
+  'v6 lite': (918e12, 1640e9),
+}
 PROMPTS, PROMPT_LENGTH, GROUP, MAX_NEW = 32, 32, 8, 128
 BATCH, LENGTH = 32, 256
 
@@ -52,6 +60,7 @@ def peaks() -> tuple[float, float, str]:
   import jax.numpy as jnp
 
   from vibethinker_jax.model.config import compute_dtype
+
   for name, (flops, moved) in SHEETS.items():
     if name in jax.devices()[0].device_kind:
       return flops, moved, 'data sheet'
@@ -84,4 +93,5 @@ def seconds(function, repeats: int) -> tuple[float, list[float]]:
 
 def emit(**values) -> None:
   import jax
+
   print(json.dumps(values | {'jax': jax.__version__, 'device': jax.devices()[0].device_kind}))

@@ -39,7 +39,9 @@ def tokenizer():
 def batches(tokenizer, source=None, seed=0, weights=(), **options):
   options = {'batch_size': ROWS, 'length': LENGTH, 'seed': seed, **options}
   found = source or Source()
-  return loader.sft_batches(loader.Mixture(found if isinstance(found, list) else [found], weights), tokenizer, **options)
+  return loader.sft_batches(
+    loader.Mixture(found if isinstance(found, list) else [found], weights), tokenizer, **options
+  )
 
 
 def take(iterator, count):
@@ -107,9 +109,15 @@ REAL = pathlib.Path(os.environ.get('VIBETHINKER_DATA', ''))
 
 
 @pytest.mark.skipif('VIBETHINKER_DATA' not in os.environ, reason='VIBETHINKER_DATA names no folder of public data sets')
-@pytest.mark.parametrize('name, response, length', [
-    ('math_train', 'solution', 1024), ('math_train', 'solution', 2048), ('outputs_sky27b_math500_longcot', 'output', 8192),
-    ('outputs_sky27b_math500_longcot', 'output', 32768)])
+@pytest.mark.parametrize(
+  'name, response, length',
+  [
+    ('math_train', 'solution', 1024),
+    ('math_train', 'solution', 2048),
+    ('outputs_sky27b_math500_longcot', 'output', 8192),
+    ('outputs_sky27b_math500_longcot', 'output', 32768),
+  ],
+)
 def test_packing_of_public_traces_wastes_little(name, response, length):
   with gzip.open(REAL / f'{name}.jsonl.gz', 'rt') as file:
     rows = [json.loads(line) for line in file]
@@ -129,8 +137,10 @@ def test_an_epoch_has_every_example_once_and_the_next_another_order(tokenizer, m
 
 def test_the_order_of_the_examples_is_that_of_earlier_versions(tokenizer, monkeypatch):
   monkeypatch.setattr(loader, 'PACKING_BINS', 1)  # rows in the order of the examples
-  found = [int(tokenizer.decode(np.array(ids[1:])[mask == 1]).split()[0])
-           for ids, mask in documents(take(batches(tokenizer), 2))]
+  found = [
+    int(tokenizer.decode(np.array(ids[1:])[mask == 1]).split()[0])
+    for ids, mask in documents(take(batches(tokenizer), 2))
+  ]
   assert found[:12] == [37, 4, 10, 32, 39, 22, 27, 9, 5, 20, 29, 7]
 
 
@@ -173,9 +183,17 @@ def test_streams_are_disjoint_and_complete(tokenizer, monkeypatch):
   assert len(set.union(*streams)) == 42
 
 
-@pytest.mark.parametrize('streams, hosts', [
-    (1, [range(4)]), (4, [range(2), range(2, 4)]), (2, [[0], [1], [2], [3]]), (2, [[0, 2], [1, 3]]), (1, [[3], [0, 1, 2]])],
-                         ids=str)
+@pytest.mark.parametrize(
+  'streams, hosts',
+  [
+    (1, [range(4)]),
+    (4, [range(2), range(2, 4)]),
+    (2, [[0], [1], [2], [3]]),
+    (2, [[0, 2], [1, 3]]),
+    (1, [[3], [0, 1, 2]]),
+  ],
+  ids=str,
+)
 def test_hosts_read_the_rows_of_one_batch(tokenizer, streams, hosts):
   """The same batches for any number of hosts, and a host reads only the streams of its rows."""
   expected = take(batches(tokenizer, streams=streams), 4)

@@ -5,12 +5,29 @@ import pytest
 from vibethinker_jax.data import ngrams
 
 
-@pytest.mark.parametrize('text, words', [
-    ('Find $x+2$.', 'find x 2'), ('find X + 2', 'find x 2'), ('\\(x+2\\)', 'x 2'), ('', ''), ('$ + !?', ''),
-    ('ﬁnd １２ x²', 'find 12 x2'), ('STRASSE straße', 'strasse strasse'), ('snake_case', 'snake case'),
+@pytest.mark.parametrize(
+  'text, words',
+  [
+    ('Find $x+2$.', 'find x 2'),
+    ('find X + 2', 'find x 2'),
+    ('\\(x+2\\)', 'x 2'),
+    ('', ''),
+    ('$ + !?', ''),
+    ('ﬁnd １２ x²', 'find 12 x2'),
+    ('STRASSE straße', 'strasse strasse'),
+    ('snake_case', 'snake case'),
     ("don't", 'don t'),
-    ('a\u00a0b\tc\n\nd', 'a b c d'), ('\\frac{1}{2}', 'frac 1 2'), ('é e\u0301', 'é é'), ('1,000.5', '1 000 5'),
-    ('求x的值', '求 x 的 值'), ('カナ kana', 'カ ナ kana'), ('한국어 문제', '한국어 문제'), ('Ответ: 5', 'ответ 5')], ids=repr)
+    ('a\u00a0b\tc\n\nd', 'a b c d'),
+    ('\\frac{1}{2}', 'frac 1 2'),
+    ('é e\u0301', 'é é'),
+    ('1,000.5', '1 000 5'),
+    ('求x的值', '求 x 的 值'),
+    ('カナ kana', 'カ ナ kana'),
+    ('한국어 문제', '한국어 문제'),
+    ('Ответ: 5', 'ответ 5'),
+  ],
+  ids=repr,
+)
 def test_words(text, words):
   assert ngrams.words(text) == words.split()
 
@@ -20,9 +37,13 @@ def test_grams():
   assert list(ngrams.grams(['a'], 2)) == []
 
 
-EVALUATION = ['How many positive integers less than 100 are divisible by 7 or 11?',
-              'Let $ABCD$ be a square of side one. Find the area of the circle in it.', 'Compute $\\cos 150^\\circ$.',
-              'Go on.', '']
+EVALUATION = [
+  'How many positive integers less than 100 are divisible by 7 or 11?',
+  'Let $ABCD$ be a square of side one. Find the area of the circle in it.',
+  'Compute $\\cos 150^\\circ$.',
+  'Go on.',
+  '',
+]
 
 
 @pytest.fixture(scope='module')
@@ -38,8 +59,9 @@ def test_ten_words_are_shared_and_nine_are_not(index):
   ten = 'Many POSITIVE integers, less than 100, are divisible by 7'
   nine = 'positive integers less than 100 are divisible by 7'
   assert shared(index, f'He asks how {ten}!') == [
-      (0, 'how many positive integers less than 100 are divisible by'),
-      (0, 'many positive integers less than 100 are divisible by 7')]
+    (0, 'how many positive integers less than 100 are divisible by'),
+    (0, 'many positive integers less than 100 are divisible by 7'),
+  ]
   assert shared(index, f'- {nine} -') == []
   assert shared(index, EVALUATION[0].replace('less', 'smaller')) == []
 
@@ -74,10 +96,20 @@ def test_repetition_is_the_share_of_grams_that_stood_before():
   assert ngrams.repetition(text(10)) == ngrams.repetition('') == 0.0
 
 
-@pytest.mark.parametrize('loop, times, looping', [
-    ('wait', 60, True), ('wait', 30, False), (text(7, 5000), 6, True), (text(7, 5000), 4, False),
-    (text(30, 5000), 4, True), (text(30, 5000), 3, False),
-    (text(300, 5000), 4, True), (text(301, 5000), 4, False)], ids=lambda x: str(x)[:12])
+@pytest.mark.parametrize(
+  'loop, times, looping',
+  [
+    ('wait', 60, True),
+    ('wait', 30, False),
+    (text(7, 5000), 6, True),
+    (text(7, 5000), 4, False),
+    (text(30, 5000), 4, True),
+    (text(30, 5000), 3, False),
+    (text(300, 5000), 4, True),
+    (text(301, 5000), 4, False),
+  ],
+  ids=lambda x: str(x)[:12],
+)
 def test_a_text_that_ends_in_a_loop(loop, times, looping):
   found = ngrams.repetition(text(4000) + f' {loop}' * times)
   assert found == 1.0 if looping else found < 0.4

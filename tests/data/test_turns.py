@@ -11,9 +11,12 @@ from vibethinker_jax.eval import sets
 
 ROW = {'prompt': 'Add 1 and 1.', 'answer': '2', 'response': 'It is \\boxed{2}.', 'field_of_study': 'sums', 'level': 3}
 USER = {'role': 'user', 'content': 'Add 1 and 1.'}
-DOORS = {'sft': lambda options: sources.FileExamples(options)[0], 'rl': lambda options: sources.read_problems(options)[0],
-         'filter': lambda options: next(sources.read_traces(options)),
-         'evaluate': lambda options: sets.read(options, '', sets.Protocol(1, 1.0, 1.0, 8)).rows[0]}
+DOORS = {
+  'sft': lambda options: sources.FileExamples(options)[0],
+  'rl': lambda options: sources.read_problems(options)[0],
+  'filter': lambda options: next(sources.read_traces(options)),
+  'evaluate': lambda options: sets.read(options, '', sets.Protocol(1, 1.0, 1.0, 8)).rows[0],
+}
 
 
 def system(text):
@@ -25,22 +28,36 @@ def write(tmp_path):
   def write(*rows):
     (tmp_path / 'rows.jsonl').write_text(''.join(json.dumps(row) + '\n' for row in rows))
     return str(tmp_path / 'rows.jsonl')
+
   return write
 
 
 @pytest.mark.parametrize('door', DOORS.values(), ids=DOORS)
-@pytest.mark.parametrize('changes, options, prompt', [
-    ({}, {}, 'Add 1 and 1.'), ({'prompt': [system('Own.'), USER]}, {}, [system('Own.'), USER]),
-    ({'system': 'Own.'}, {}, [system('Own.'), USER]), ({'system_prompt': 'Own.'}, {}, [system('Own.'), USER]),
-    ({'system': ' '}, {}, 'Add 1 and 1.'), ({'system': {'os': 'x'}}, {}, 'Add 1 and 1.'),
+@pytest.mark.parametrize(
+  'changes, options, prompt',
+  [
+    ({}, {}, 'Add 1 and 1.'),
+    ({'prompt': [system('Own.'), USER]}, {}, [system('Own.'), USER]),
+    ({'system': 'Own.'}, {}, [system('Own.'), USER]),
+    ({'system_prompt': 'Own.'}, {}, [system('Own.'), USER]),
+    ({'system': ' '}, {}, 'Add 1 and 1.'),
+    ({'system': {'os': 'x'}}, {}, 'Add 1 and 1.'),
     ({'prompt': [system('Own.'), USER], 'system': 'Other.'}, {}, [system('Own.'), USER]),
     ({}, {'system': 'Be terse.'}, [system('Be terse.'), USER]),
     ({'prompt': [system('Own.'), USER]}, {'system': 'Be terse.'}, [system('Be terse.'), USER]),
-    ({'prompt': [{'role': 'developer', 'content': 'Own.'}, USER]}, {'system': 'Be terse.'},
-     [system('Be terse.'), USER]),
+    (
+      {'prompt': [{'role': 'developer', 'content': 'Own.'}, USER]},
+      {'system': 'Be terse.'},
+      [system('Be terse.'), USER],
+    ),
     ({'system_prompt': 'Own.'}, {'system': 'Be terse.'}, [system('Be terse.'), USER]),
-    ({}, {'system': 'You know {field_of_study} of level {level}, {{x}}.'},
-     [system('You know sums of level 3, {x}.'), USER])])
+    (
+      {},
+      {'system': 'You know {field_of_study} of level {level}, {{x}}.'},
+      [system('You know sums of level 3, {x}.'), USER],
+    ),
+  ],
+)
 def test_system_turns(write, door, changes, options, prompt):
   assert door(DataOptions(write(ROW | changes), wording='none', **options))['prompt'] == prompt
 
@@ -53,9 +70,15 @@ def test_prefix_is_ours_alone(write, door):
 
 
 @pytest.mark.parametrize('door', DOORS.values(), ids=DOORS)
-@pytest.mark.parametrize('template, parts', [
-    ('Know {subject}.', ["data.system: the template 'Know {subject}.' needs 'subject'"]), ('Know {', ['malformed']),
-    ('{tags}', ['must name fields that are text']), ('field_of_study', ['is the name of a field', "'{field_of_study}'"])])
+@pytest.mark.parametrize(
+  'template, parts',
+  [
+    ('Know {subject}.', ["data.system: the template 'Know {subject}.' needs 'subject'"]),
+    ('Know {', ['malformed']),
+    ('{tags}', ['must name fields that are text']),
+    ('field_of_study', ['is the name of a field', "'{field_of_study}'"]),
+  ],
+)
 def test_bad_system_templates_name_file_and_line(write, door, template, parts):
   path = write(ROW | {'tags': ['a', 'b']})
   with pytest.raises(ValueError) as error:
@@ -63,9 +86,15 @@ def test_bad_system_templates_name_file_and_line(write, door, template, parts):
   assert all(part in str(error.value) for part in ['rows.jsonl', 'line 1', *parts])
 
 
-@pytest.mark.parametrize('values, part', [
-    ({'system': 3}, 'data.system=3 must be text'), ({'prefix': None}, 'data.prefix=None must be text'),
-    ({'system': ' '}, "data.system=' ' must say something"), ({'prefix': '<think>\\n'}, 'a line end is meant')])
+@pytest.mark.parametrize(
+  'values, part',
+  [
+    ({'system': 3}, 'data.system=3 must be text'),
+    ({'prefix': None}, 'data.prefix=None must be text'),
+    ({'system': ' '}, "data.system=' ' must say something"),
+    ({'prefix': '<think>\\n'}, 'a line end is meant'),
+  ],
+)
 def test_options_of_a_wrong_kind(values, part):
   with pytest.raises(ValueError, match=part):
     config.bind(DataOptions, values, 'data')

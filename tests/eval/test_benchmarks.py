@@ -52,8 +52,9 @@ def test_verdicts_come_while_others_are_decoded(monkeypatch):
   monkeypatch.setattr(benchmarks.chat, 'encode_prompt', lambda tokenizer, row: [1])
   monkeypatch.setattr(benchmarks.chat, 'opening', lambda tokenizer, row: '<')
   model = types.SimpleNamespace(config=None, params=None, tokenizer=Tokenizer)
-  scored = benchmarks.sample_and_verify(model, [{'id': 'a', 'prompt': 'x'}], 2, None, key=jax.random.key(0), mesh=None,
-                                        pool=Pool())
+  scored = benchmarks.sample_and_verify(
+    model, [{'id': 'a', 'prompt': 'x'}], 2, None, key=jax.random.key(0), mesh=None, pool=Pool()
+  )
   assert scored.texts_PG == [['<[8]', '<[7]']] and np.all(scored.correct_PG)
   decoding, waiting, overlapped = scored.seconds
   assert decoding >= 0.3 and waiting > 0.05 and overlapped > 0.09  # lower bounds: a slow machine only adds

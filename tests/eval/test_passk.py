@@ -38,7 +38,7 @@ def test_large_n_does_not_overflow():
 def test_unbiased():
   """The mean over draws of c ~ Binomial(n, p) is 1 - (1 - p)^k."""
   c = np.random.default_rng(0).binomial(8, 0.3, 200_000)
-  np.testing.assert_allclose(pass_at_k(8, c, 4).mean(), 1 - 0.7 ** 4, atol=3e-3)
+  np.testing.assert_allclose(pass_at_k(8, c, 4).mean(), 1 - 0.7**4, atol=3e-3)
 
 
 @pytest.mark.parametrize('n, c, k', [(4, 2, 0), (4, 2, 5), (4, 5, 1), (4, -1, 1), ([4, 2], [1, 1], 3)])

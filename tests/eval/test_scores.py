@@ -9,8 +9,12 @@ from vibethinker_jax.eval import scores
 from vibethinker_jax.eval.scores import Judged
 
 ROWS = [{'id': name, 'subject': subject} for name, subject in zip('abcd', 'xxyy')]
-LETTERS = {'c': ('correct', 'equal'), 'w': ('wrong', 'different'), 'n': ('wrong', 'no_answer'),
-           'i': ('invalid', 'fault')}
+LETTERS = {
+  'c': ('correct', 'equal'),
+  'w': ('wrong', 'different'),
+  'n': ('wrong', 'no_answer'),
+  'i': ('invalid', 'fault'),
+}
 
 
 def judged(letters: str, tokens: int = 10) -> list[Judged]:
@@ -85,8 +89,9 @@ def test_interval_of_differences_covers_and_is_narrower():
   """Two models on problems of very different difficulty: the pairs know more than the scores do."""
   rng, held, widths = np.random.default_rng(0), [], []
   rows = [{'id': str(i), 'subject': ''} for i in range(60)]
-  table = lambda p: {'per_problem': [
-      {'id': row['id'], 'avg': float(v)} for row, v in zip(rows, rng.binomial(8, p) / 8)]}
+  table = lambda p: {
+    'per_problem': [{'id': row['id'], 'avg': float(v)} for row, v in zip(rows, rng.binomial(8, p) / 8)]
+  }
   for _ in range(150):
     p = rng.beta(0.5, 0.5, 60)
     found = scores.difference(table(p), table(np.clip(p + 0.1 * (p < 0.9), 0, 1)))

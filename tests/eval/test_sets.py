@@ -14,14 +14,16 @@ def write(path, rows) -> str:
 
 
 def read(files, preset='', *protocol, **options):
-  return sets.read(sources.DataOptions(files, **options), preset, sets.Protocol(*protocol) if protocol else sets.OF_PRESET)
+  return sets.read(
+    sources.DataOptions(files, **options), preset, sets.Protocol(*protocol) if protocol else sets.OF_PRESET
+  )
 
 
 def test_a_preset_says_how(tmp_path):
   found = read(write(tmp_path / 'x.jsonl', [{'problem': 'p?', 'answer': '1', 'subject': 'algebra'}]), 'math500')
   protocol = found.name, found.samples, found.temperature, found.top_p, found.max_tokens
   assert protocol == ('math500', 64, 1.0, 0.95, 40_960)
-  row, = found.rows
+  (row,) = found.rows
   assert row['problem'] == 'p?' and row['subject'] == 'algebra'
   assert row['prompt'].startswith("p? Let's think step by step")
   assert found.notes() == ['1 problems where the benchmark has 500'] and found.score_name(64) == 'avg@64'
@@ -29,8 +31,11 @@ def test_a_preset_says_how(tmp_path):
 
 def test_what_differs_is_said(tmp_path):
   found = read(write(tmp_path / 'x.jsonl', [{'problem': 'p?', 'answer': '1'}]), 'aime24', 4, -1, 1.0, 99)
-  assert found.notes()[:3] == ['samples=4 where the protocol has 64', 'top_p=1.0 where the protocol has 0.95',
-                               'max_tokens=99 where the protocol has 40960']
+  assert found.notes()[:3] == [
+    'samples=4 where the protocol has 64',
+    'top_p=1.0 where the protocol has 0.95',
+    'max_tokens=99 where the protocol has 40960',
+  ]
 
 
 def test_public_tests_are_named(tmp_path):

@@ -16,15 +16,20 @@ def pool():
     yield made
 
 
-@pytest.mark.parametrize('ballots, expected', [
+@pytest.mark.parametrize(
+  'ballots, expected',
+  [
     ([('4', True), ('4', True), ('5', False)], 1.0),
     ([('4', True), ('5', False), ('5', False)], 0.0),
     ([('4', True), ('5', False)], 0.5),  # a tie is split
     ([('4', True), ('5', False), ('6', False)], 1 / 3),
     ([('5', False), ('6', False)], 0.0),
     ([('4', True), (None, False), (None, False)], 1.0),  # no answer abstains
-    ([(None, False)], 0.0), ([], 0.0),
-    ([('8/2', True), ('4', True), ('5', False), ('5', False), ('6', False)], 0.5)])  # right ones are one answer
+    ([(None, False)], 0.0),
+    ([], 0.0),
+    ([('8/2', True), ('4', True), ('5', False), ('5', False), ('6', False)], 0.5),
+  ],
+)  # right ones are one answer
 def test_by_hand(ballots, expected):
   for order in itertools.islice(itertools.permutations(ballots), 24):
     assert votes.cons(list(order), plain) == pytest.approx(expected)

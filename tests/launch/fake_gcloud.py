@@ -1,4 +1,5 @@
-"""A gcloud that has one TPU slice, whose hosts are folders: installed as `gcloud` (and, on the hosts, as what they call).
+"""A gcloud that has one TPU slice, whose hosts are folders: installed as `gcloud` (and, on the hosts, as what they
+call).
 
 FAKE: a folder with calls.jsonl, state (as gcloud names it; missing: there is no slice), host0, host1, ...
 `refuse`, if it is there: what `create` says instead of creating, line by line.
@@ -26,7 +27,9 @@ def main(name: str, arguments: list[str]) -> int:
   if verb == 'create':
     return create()
   if not STATE.exists():
-    print(f'ERROR: (gcloud.compute.tpus.tpu-vm.{verb}) NOT_FOUND: Resource nodes/{plain[0]} was not found', file=sys.stderr)
+    print(
+      f'ERROR: (gcloud.compute.tpus.tpu-vm.{verb}) NOT_FOUND: Resource nodes/{plain[0]} was not found', file=sys.stderr
+    )
     return 1
   if verb == 'describe':
     print(STATE.read_text())
@@ -43,8 +46,12 @@ def main(name: str, arguments: list[str]) -> int:
     for host in hosts(flags['worker']):
       shutil.copy(plain[0], host)
   elif verb == 'ssh':
-    running = [subprocess.Popen(['bash', '-c', flags['command']], env=os.environ | {'HOME': str(host)}, cwd=host,
-                                stdin=subprocess.DEVNULL) for host in hosts(flags['worker'])]
+    running = [
+      subprocess.Popen(
+        ['bash', '-c', flags['command']], env=os.environ | {'HOME': str(host)}, cwd=host, stdin=subprocess.DEVNULL
+      )
+      for host in hosts(flags['worker'])
+    ]
     return max([p.wait() for p in running])
   else:
     raise AssertionError(arguments)

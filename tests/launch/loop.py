@@ -1,6 +1,6 @@
 """A process of several in a loop of steps with a collective each, which can fail in the middle.
 
-  python tests/launch/loop.py HOST FAULT [SECONDS]   the host with that number does it at step 5; SECONDS: shorter limits
+python tests/launch/loop.py HOST FAULT [SECONDS]   the host with that number does it at step 5; SECONDS: shorter limits
 """
 
 import os

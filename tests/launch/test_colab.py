@@ -42,7 +42,9 @@ def test_the_install_cell_elsewhere(notebook, monkeypatch, tmp_path):
   monkeypatch.setattr('os.path.exists', lambda path: False)
   monkeypatch.setattr('shutil.which', lambda name: name)
   monkeypatch.setattr('subprocess.check_output', lambda *_, **__: driver)
-  monkeypatch.setattr('subprocess.run', lambda words, check: (ran.append(words), os.makedirs('checkout', exist_ok=True)))
+  monkeypatch.setattr(
+    'subprocess.run', lambda words, check: (ran.append(words), os.makedirs('checkout', exist_ok=True))
+  )
   monkeypatch.chdir(tmp_path)
   monkeypatch.setattr('sys.path', [])
   source = code(notebook)[0].source
@@ -69,8 +71,9 @@ def test_it_runs(notebook, monkeypatch, tmp_path):
   for name in ('XLA_FLAGS', 'JAX_NUM_CPU_DEVICES', 'JAX_DISABLE_MOST_OPTIMIZATIONS'):
     monkeypatch.delenv(name, raising=False)
   monkeypatch.setenv('JAX_COMPILATION_CACHE_DIR', str(tmp_path / 'compiled'))
-  nbclient.NotebookClient(notebook, timeout=900, kernel_name='python3',
-                          resources={'metadata': {'path': str(ROOT)}}).execute()  # raises what a cell raises
+  nbclient.NotebookClient(
+    notebook, timeout=900, kernel_name='python3', resources={'metadata': {'path': str(ROOT)}}
+  ).execute()  # raises what a cell raises
   shown = [(cell, output) for cell in code(notebook) for output in cell.outputs]
   images = [cell.source for cell, output in shown if 'image/png' in output.get('data', {})]
   assert len(images) == 4 and any('entropy_deviation_weight' in source for source in images)
@@ -79,6 +82,8 @@ def test_it_runs(notebook, monkeypatch, tmp_path):
   [page] = [output.data['text/html'] for _, output in shown if 'text/html' in output.get('data', {})]
   assert 'iframe' in page and 'Pass@' in page and len(page) > 20_000
   scores = {name: float(x) for name, x in re.findall(r'^(init|sft|rl) +Pass@1 ([\d.]+)', text, flags=re.MULTILINE)}
-  assert scores['init'] < 0.02 and scores['sft'] > 0.1 and scores['rl'] > 0.1, scores  # a dozen updates gain nothing sure
+  assert scores['init'] < 0.02 and scores['sft'] > 0.1 and scores['rl'] > 0.1, (
+    scores
+  )  # a dozen updates gain nothing sure
   workdir = tmp_path / 'vibethinker_notebook'
   assert json.loads((workdir / 'rl' / 'result.json').read_text())['strength'] == 4.0

@@ -16,7 +16,9 @@ import yaml
 from vibethinker_jax.data import presets
 from vibethinker_jax.programs import recipe
 
-pytestmark = pytest.mark.filterwarnings('ignore:the load_module:DeprecationWarning')  # ml_collections reads config files so
+pytestmark = pytest.mark.filterwarnings(
+  'ignore:the load_module:DeprecationWarning'
+)  # ml_collections reads config files so
 ROOT = pathlib.Path(__file__).parents[2]
 ENDS = {'&&', '||', '|', ';', '>', '&'}
 
@@ -26,8 +28,10 @@ def logical_lines(path: pathlib.Path):
   text = path.read_text()
   if path.suffix == '.ipynb':
     fence = {'markdown': '', 'code': '```\n'}
-    text = '\n'.join(fence[cell['cell_type']] + ''.join(cell['source']) + '\n' + fence[cell['cell_type']]
-                     for cell in json.loads(text)['cells'])
+    text = '\n'.join(
+      fence[cell['cell_type']] + ''.join(cell['source']) + '\n' + fence[cell['cell_type']]
+      for cell in json.loads(text)['cells']
+    )
   if path.suffix == '.yaml':
     for job in yaml.safe_load(text)['spec']['replicatedJobs']:
       for container in job['template']['spec']['template']['spec']['containers']:
@@ -57,8 +61,10 @@ def split(words: list[str]) -> list[tuple[str, list[str]]]:
   for i, word in enumerate(words):
     if ' -m vibethinker_jax' in word:  # a command as one argument
       found += split(shlex.split(word.partition('=')[2]))
-    if re.fullmatch(r'vibethinker_jax(\.\w+)+', word) and words[i - 1] == '-m' or word == 'launch/local_multiprocess.py':
-      rest = words[i + 1:]
+    if (
+      re.fullmatch(r'vibethinker_jax(\.\w+)+', word) and words[i - 1] == '-m' or word == 'launch/local_multiprocess.py'
+    ):
+      rest = words[i + 1 :]
       end = next((j for j, x in enumerate(rest) if x in ENDS or x == '--'), len(rest))
       found.append((word, rest[:end]))
   return found
@@ -78,7 +84,11 @@ def flags_of(path: pathlib.Path) -> set[str]:
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
       if node.func.attr.startswith('DEFINE_') or node.func.attr == 'add_argument':
         found.add(node.args[0].value.lstrip('-'))
-    elif isinstance(node, ast.ImportFrom) and any(alias.name == 'corpus' for alias in node.names) and 'maths' in node.module:
+    elif (
+      isinstance(node, ast.ImportFrom)
+      and any(alias.name == 'corpus' for alias in node.names)
+      and 'maths' in node.module
+    ):
       found |= flags_of(ROOT / 'vibethinker_jax' / 'verify' / 'maths' / 'corpus.py')
   return found
 
@@ -118,9 +128,17 @@ FOUND = {path.name: commands(path) for path in FILES}
 
 def test_they_are_found():
   assert {name for name, found in FOUND.items() if found} >= {
-      'README.md', 'Dockerfile', 'gke_jobset.yaml', 'local_multiprocess.py', 'slurm.sh', 'tpu_vm.sh'}
+    'README.md',
+    'Dockerfile',
+    'gke_jobset.yaml',
+    'local_multiprocess.py',
+    'slurm.sh',
+    'tpu_vm.sh',
+  }
   assert len(FOUND['gke_jobset.yaml']) == 1 and len(FOUND['README.md']) >= 23
-  assert FOUND['gke_jobset.yaml'] == FOUND['tpu_vm.sh']  # what the pods run, what xpk runs, and what a slice of VMs does
+  assert (
+    FOUND['gke_jobset.yaml'] == FOUND['tpu_vm.sh']
+  )  # what the pods run, what xpk runs, and what a slice of VMs does
 
 
 @pytest.mark.parametrize('file', [name for name, found in FOUND.items() if found])
@@ -135,7 +153,9 @@ def test_fields_in_prose():
     assert problems('vibethinker_jax.main', ['--config=configs/tiny.py', *shlex.split(field)]) == []
 
 
-@pytest.mark.parametrize('line, word', [
+@pytest.mark.parametrize(
+  'line, word',
+  [
     ('python -m vibethinker_jax.mane --config=configs/tiny.py', 'not a command'),
     ('python -m vibethinker_jax.runtime.metrics --config=configs/tiny.py', 'not a command'),
     ('python -m vibethinker_jax.main --config=configs/tiny.py --workdirs=x', 'no --workdirs'),
@@ -144,8 +164,15 @@ def test_fields_in_prose():
     ('python -m vibethinker_jax.main --config=configs/tiny.py --config.sft.lr=1', 'lr'),
     ('python -m vibethinker_jax.main --config=configs/tiny.py --stages=stf', 'stf'),
     ('python -m vibethinker_jax.evaluate --preset=aime99', 'aime99'),
-    ("xpk workload --command='exec python -m vibethinker_jax.plan --config=configs/tiny.py --topologie=v4' --x", 'topologie'),
-    ('python launch/local_multiprocess.py --process=2 -- python -m vibethinker_jax.main --config=configs/tiny.py', '--process'),
-])
+    (
+      "xpk workload --command='exec python -m vibethinker_jax.plan --config=configs/tiny.py --topologie=v4' --x",
+      'topologie',
+    ),
+    (
+      'python launch/local_multiprocess.py --process=2 -- python -m vibethinker_jax.main --config=configs/tiny.py',
+      '--process',
+    ),
+  ],
+)
 def test_the_check_itself(line, word):
   assert word in str([problems(*command) for command in split(shlex.split(line))])

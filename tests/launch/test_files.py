@@ -14,7 +14,13 @@ import yaml
 ROOT = pathlib.Path(__file__).parents[2]
 LAUNCH = ROOT / 'launch'
 # Of the JobSet API (jobset.x-k8s.io/v1alpha2, the enum of failurePolicy.rules.action).
-ACTIONS = ('FailJobSet', 'RestartJobSet', 'RestartJobSetAndIgnoreMaxRestarts', 'RestartJob', 'RestartJobAndIgnoreMaxRestarts')
+ACTIONS = (
+  'FailJobSet',
+  'RestartJobSet',
+  'RestartJobSetAndIgnoreMaxRestarts',
+  'RestartJob',
+  'RestartJobAndIgnoreMaxRestarts',
+)
 
 
 def test_shellcheck():
@@ -31,7 +37,8 @@ def jobset():
 
 
 def accepted(document: dict) -> bool:
-  """Whether the models that Kubeflow generates from the APIs of JobSet and Kubernetes know every field, with its type."""
+  """Whether the models that Kubeflow generates from the APIs of JobSet and Kubernetes know every field, with its
+  type."""
   try:
     return models.JobsetV1alpha2JobSet.from_dict(copy.deepcopy(document)).to_dict() == document
   except ValueError:
@@ -44,11 +51,18 @@ def test_jobset_fits_the_schema(jobset):
   assert all(rule['action'] in ACTIONS for rule in jobset['spec']['failurePolicy']['rules'])
 
 
-@pytest.mark.parametrize('change', [
-    lambda spec, job, pod: spec.update(replicatedJob=[]), lambda spec, job, pod: job.update(completions='4'),
-    lambda spec, job, pod: job.update(backoffLimits=0), lambda spec, job, pod: pod.update(nodeSelectors={}),
-    lambda spec, job, pod: pod['containers'][0].pop('name'), lambda spec, job, pod: pod['containers'][0].update(arg=[]),
-    lambda spec, job, pod: spec['failurePolicy']['rules'][0].pop('name')])
+@pytest.mark.parametrize(
+  'change',
+  [
+    lambda spec, job, pod: spec.update(replicatedJob=[]),
+    lambda spec, job, pod: job.update(completions='4'),
+    lambda spec, job, pod: job.update(backoffLimits=0),
+    lambda spec, job, pod: pod.update(nodeSelectors={}),
+    lambda spec, job, pod: pod['containers'][0].pop('name'),
+    lambda spec, job, pod: pod['containers'][0].update(arg=[]),
+    lambda spec, job, pod: spec['failurePolicy']['rules'][0].pop('name'),
+  ],
+)
 def test_the_schema_itself(jobset, change):
   job = jobset['spec']['replicatedJobs'][0]['template']['spec']
   change(jobset['spec'], job, job['template']['spec'])
@@ -81,8 +95,11 @@ def instructions() -> list[tuple[str, str]]:
 
 
 def extras() -> set[str]:
-  [call] = [node for node in ast.walk(ast.parse((ROOT / 'setup.py').read_text()))
-            if isinstance(node, ast.keyword) and node.arg == 'extras_require']
+  [call] = [
+    node
+    for node in ast.walk(ast.parse((ROOT / 'setup.py').read_text()))
+    if isinstance(node, ast.keyword) and node.arg == 'extras_require'
+  ]
   return set(ast.literal_eval(call.value))
 
 
@@ -108,5 +125,5 @@ def test_dockerfile():
 
 def test_extras_that_scripts_install():
   for name in ('on_host.sh', 'slurm.sh'):
-    for extra in re.findall(r"(?:repo|\.)\[(\w+)\]", (LAUNCH / name).read_text()):
+    for extra in re.findall(r'(?:repo|\.)\[(\w+)\]', (LAUNCH / name).read_text()):
       assert extra in extras(), (name, extra)

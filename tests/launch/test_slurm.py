@@ -9,7 +9,7 @@ import sys
 import pytest
 
 SCRIPT = pathlib.Path(__file__).parents[2] / 'launch' / 'slurm.sh'
-FAKE = '''#!{python}
+FAKE = """#!{python}
 import json, os, sys
 name = os.path.basename(sys.argv[0])
 with open({calls!r}, "a") as f:
@@ -17,7 +17,7 @@ with open({calls!r}, "a") as f:
 if name == "srun":
   print(os.environ.get("VIRTUAL_ENV", ""))
   sys.exit({status})
-'''
+"""
 
 
 @pytest.fixture
@@ -28,9 +28,17 @@ def slurm(tmp_path):
     for name in ('srun', 'scontrol'):
       (tmp_path / name).write_text(FAKE.format(python=sys.executable, calls=str(calls), status=status))
       (tmp_path / name).chmod(0o755)
-    environment = {'PATH': f'{tmp_path}:{os.environ["PATH"]}', 'SLURM_JOB_ID': '17', 'SLURM_CPUS_ON_NODE': '96', **variables}
-    done = subprocess.run(['bash', str(SCRIPT), *command], env=environment, capture_output=True, text=True, cwd=tmp_path)
+    environment = {
+      'PATH': f'{tmp_path}:{os.environ["PATH"]}',
+      'SLURM_JOB_ID': '17',
+      'SLURM_CPUS_ON_NODE': '96',
+      **variables,
+    }
+    done = subprocess.run(
+      ['bash', str(SCRIPT), *command], env=environment, capture_output=True, text=True, cwd=tmp_path
+    )
     return done, [json.loads(line) for line in calls.read_text().splitlines()]
+
   return run
 
 
@@ -57,7 +65,10 @@ def test_saved_before_the_time_limit_it_is_queued_again(slurm):
 def test_in_a_container(slurm, tmp_path):
   _, [call] = slurm(0, *COMMAND, CONTAINER='registry#vibe')
   assert [x for x in call if 'container' in x] == [
-      '--container-image=registry#vibe', f'--container-mounts={tmp_path}:{tmp_path}', f'--container-workdir={tmp_path}']
+    '--container-image=registry#vibe',
+    f'--container-mounts={tmp_path}:{tmp_path}',
+    f'--container-workdir={tmp_path}',
+  ]
 
 
 def test_mistakes(slurm):
@@ -68,8 +79,11 @@ def test_mistakes(slurm):
 
 def test_options():
   """SIGTERM goes to the processes (not B:, to the script alone) long before the end; one process a node."""
-  options = dict(line.removeprefix('#SBATCH --').partition('=')[::2] for line in SCRIPT.read_text().splitlines()
-                 if line.startswith('#SBATCH'))
+  options = dict(
+    line.removeprefix('#SBATCH --').partition('=')[::2]
+    for line in SCRIPT.read_text().splitlines()
+    if line.startswith('#SBATCH')
+  )
   name, seconds = options['signal'].split('@')
   assert name == 'TERM' and int(seconds) >= 300 and 'requeue' in options and options['ntasks-per-node'] == '1'
   assert options['open-mode'] == 'append'  # else the log of the time before is lost

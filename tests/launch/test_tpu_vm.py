@@ -15,7 +15,7 @@ import pytest
 HERE = pathlib.Path(__file__).parent
 SCRIPT = HERE.parents[1] / 'launch' / 'tpu_vm.sh'
 # Appends to a file on the host; SIGTERM: says so, and ends as our commands do.
-JOB = '''
+JOB = """
 import os, pathlib, signal, sys, time
 def stop(*_):
   print("saved", flush=True)
@@ -29,7 +29,7 @@ while not END.exists():
   time.sleep(0.05)
 print("ended", flush=True)
 sys.exit(int(END.read_text()))
-'''
+"""
 
 
 class Slice:
@@ -48,11 +48,24 @@ class Slice:
     self.job = (sys.executable, str(path / 'job.py'), 'two words', "it's $HOME")
 
   def start(self, *command, **variables):
-    environment = {'FAKE': str(self.path), 'PATH': f'{self.path}/bin:{os.environ["PATH"]}', 'HOME': str(self.path),
-                   'TPU': 'vibe', 'ZONE': 'here-a', 'TYPE': 'v5litepod-8', 'WAIT': '0.3', **variables}
+    environment = {
+      'FAKE': str(self.path),
+      'PATH': f'{self.path}/bin:{os.environ["PATH"]}',
+      'HOME': str(self.path),
+      'TPU': 'vibe',
+      'ZONE': 'here-a',
+      'TYPE': 'v5litepod-8',
+      'WAIT': '0.3',
+      **variables,
+    }
     out, errors = (self.path / f'{name}{len(self.started)}' for name in ('out', 'errors'))
-    process = subprocess.Popen(['bash', str(SCRIPT), *command], stdout=out.open('wb'), stderr=errors.open('wb'),
-                               env=environment, start_new_session=True)
+    process = subprocess.Popen(
+      ['bash', str(SCRIPT), *command],
+      stdout=out.open('wb'),
+      stderr=errors.open('wb'),
+      env=environment,
+      start_new_session=True,
+    )
     process.out, process.errors = out, errors
     self.started.append(process)
     return process
@@ -109,8 +122,14 @@ def test_creates_installs_runs_and_shows_the_log(tpu):
   words = "begun ['two words', \"it's $HOME\"]\nended\n"
   assert out == words and 'tpu_vm: done' in errors
   [create] = tpu.calls('create')
-  assert create[5:] == ['vibe', '--accelerator-type=v5litepod-8', '--version=v2-alpha-tpuv5-lite', '--spot', '--zone=here-a',
-                        '--quiet']
+  assert create[5:] == [
+    'vibe',
+    '--accelerator-type=v5litepod-8',
+    '--version=v2-alpha-tpuv5-lite',
+    '--spot',
+    '--zone=here-a',
+    '--quiet',
+  ]
   for host in range(2):
     home = tpu.path / f'host{host}'
     assert tpu.starts(host) == [str(home / 'vibethinker' / 'repo')]
@@ -177,7 +196,11 @@ def test_machines_that_were_started_again(tpu):
   (tpu.path / 'end').write_text('0')
   status, out, errors = tpu.end(watching)
   assert status == 0 and 'started again' in errors, errors
-  assert len(tpu.starts(0)) == len(tpu.starts(1)) == 2 and len(tpu.calls('create')) == 1 and len(tpu.calls('--implicit-dirs')) == 4
+  assert (
+    len(tpu.starts(0)) == len(tpu.starts(1)) == 2
+    and len(tpu.calls('create')) == 1
+    and len(tpu.calls('--implicit-dirs')) == 4
+  )
 
 
 def test_a_command_that_fails(tpu):
@@ -215,7 +238,11 @@ def test_stop_and_delete(tpu):
 def test_mistakes(tpu):
   (tpu.path / 'refuse').write_text('ERROR: "code": 7, "message": "permission denied"')
   for command, variables, word in (
-      ((), {}, 'Runs one of our commands'), (('x',), {'TPU': ''}, 'set TPU'), (('x',), {'TYPE': ''}, 'set TYPE'),
-      (('x',), {'TYPE': 'v9-8'}, 'versions list'), (('x',), {}, 'cannot be created')):
+    ((), {}, 'Runs one of our commands'),
+    (('x',), {'TPU': ''}, 'set TPU'),
+    (('x',), {'TYPE': ''}, 'set TYPE'),
+    (('x',), {'TYPE': 'v9-8'}, 'versions list'),
+    (('x',), {}, 'cannot be created'),
+  ):
     status, out, errors = tpu.run(*command, **variables)
     assert status != 0 and word in out + errors, errors

@@ -11,6 +11,7 @@ if __name__ == '__main__':
   import numpy as np
 
   from vibethinker_jax import sharding
+
   mesh = sharding.make_mesh(data=1, fsdp=2, context=-1)
   split = sharding.batch_sharding(mesh)
   x = np.arange(32).reshape(4, 8)
@@ -18,10 +19,15 @@ if __name__ == '__main__':
   place = sharding.place_rows(x[rows], rows, split, 4)
   total = jax.jit(lambda x: (x * np.arange(32).reshape(4, 8)).sum())
   found = {
-      'index': hosts.index(), 'count': hosts.count(), 'devices': len(jax.devices()), 'rows': rows,
-      'agreed': hosts.agreed(lambda: {'long': 'words ' * 20, 'host': hosts.index()}),
-      'gathered': hosts.gather([hosts.index(), 'x' * 25]), 'empty': hosts.gather(''),
-      'sums': [int(total(place)), int(total(sharding.place(x, split)))]}
+    'index': hosts.index(),
+    'count': hosts.count(),
+    'devices': len(jax.devices()),
+    'rows': rows,
+    'agreed': hosts.agreed(lambda: {'long': 'words ' * 20, 'host': hosts.index()}),
+    'gathered': hosts.gather([hosts.index(), 'x' * 25]),
+    'empty': hosts.gather(''),
+    'sums': [int(total(place)), int(total(sharding.place(x, split)))],
+  }
   hosts.say('only one of them says this')
   hosts.barrier('the end')
   print(json.dumps(found), flush=True)

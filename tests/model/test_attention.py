@@ -36,6 +36,7 @@ def with_gradients(chunk):
   def all_of(q, k, v, segments, d):
     out, pull = jax.vjp(lambda q, k, v: attention(q, k, v, segments, query_chunk=chunk), q, k, v)
     return out, *pull(d)
+
   return jax.jit(all_of)
 
 
@@ -83,9 +84,13 @@ def prefix():
 
 def with_prefix(function):
   """(output, gradients of q, k, v and the prefix's keys and values)."""
+
   def all_of(q, k, v, segments, d, k_X, v_X, valid):
-    out, pull = jax.vjp(lambda q, k, v, k_X, v_X: function(q, k, v, segments, Prefix(k_X, v_X, valid)), q, k, v, k_X, v_X)
+    out, pull = jax.vjp(
+      lambda q, k, v, k_X, v_X: function(q, k, v, segments, Prefix(k_X, v_X, valid)), q, k, v, k_X, v_X
+    )
     return out, *pull(d)
+
   return jax.jit(all_of)
 
 

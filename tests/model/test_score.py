@@ -21,9 +21,11 @@ def plain(x, head, targets):
 
 def with_gradients(function):
   """(logp, entropy, dx, dhead) for cotangents of both outputs."""
+
   def all_of(x, head, targets, d_logp, d_entropy):
     out, pull = jax.vjp(lambda x, head: function(x, head, targets), x, head)
     return *out, *pull((d_logp, d_entropy))
+
   return jax.jit(all_of)
 
 
@@ -94,7 +96,8 @@ def test_bfloat16_inputs_float32_results(inputs):
   x, head, targets, d_logp, d_entropy = inputs
   low = lambda a: jnp.asarray(a, jnp.bfloat16)
   logp, entropy, dx, dhead = with_gradients(lambda *args: score.token_scores(*args, 7))(
-      low(x), low(head), targets, d_logp, d_entropy)
+    low(x), low(head), targets, d_logp, d_entropy
+  )
   assert (logp.dtype, entropy.dtype, dx.dtype, dhead.dtype) == (jnp.float32,) * 2 + (jnp.bfloat16,) * 2
   reference = plain(low(x).astype(jnp.float32), low(head).astype(jnp.float32), targets)
   np.testing.assert_allclose(logp, reference[0], atol=1e-4)
@@ -111,7 +114,7 @@ def test_logits_of_all_positions_never_exist():
   assert temporary(lambda *a: score.token_scores(*a, 128)) < logits_bytes / 8
 
 
-LONG = '''
+LONG = """
 import sys
 import jax, jax.numpy as jnp
 from vibethinker_jax.model import score
@@ -131,12 +134,14 @@ else:
   before = memory('VmRSS')
   jax.block_until_ready(compiled(*args))
   print(memory('VmHWM') - before - 4 * D * V)
-'''
+"""
 
 
 def bytes_above(length, head, run='compile'):
   """Memory above the inputs and the head's gradient, at the vocabulary and width of Qwen2.5-1.5B."""
-  out = subprocess.run([sys.executable, '-c', LONG, str(length), head, run], check=True, stdout=subprocess.PIPE, text=True)
+  out = subprocess.run(
+    [sys.executable, '-c', LONG, str(length), head, run], check=True, stdout=subprocess.PIPE, text=True
+  )
   return int(out.stdout)
 
 

@@ -15,11 +15,21 @@ from vibethinker_jax.sampler import engine
 from vibethinker_jax.sharding import path_name
 
 SHAPES = {
-    'embedding': (48, 16), 'final_norm': (16,), 'layers/attention_norm': (2, 16), 'layers/mlp_norm': (2, 16),
-    'layers/q': (2, 16, 4, 8), 'layers/k': (2, 16, 2, 8), 'layers/v': (2, 16, 2, 8),
-    'layers/q_bias': (2, 4, 8), 'layers/k_bias': (2, 2, 8), 'layers/v_bias': (2, 2, 8),
-    'layers/o': (2, 4, 8, 16), 'layers/gate': (2, 16, 24), 'layers/up': (2, 16, 24),
-    'layers/down': (2, 24, 16)}
+  'embedding': (48, 16),
+  'final_norm': (16,),
+  'layers/attention_norm': (2, 16),
+  'layers/mlp_norm': (2, 16),
+  'layers/q': (2, 16, 4, 8),
+  'layers/k': (2, 16, 2, 8),
+  'layers/v': (2, 16, 2, 8),
+  'layers/q_bias': (2, 4, 8),
+  'layers/k_bias': (2, 2, 8),
+  'layers/v_bias': (2, 2, 8),
+  'layers/o': (2, 4, 8, 16),
+  'layers/gate': (2, 16, 24),
+  'layers/up': (2, 16, 24),
+  'layers/down': (2, 24, 16),
+}
 L = 11
 
 
@@ -46,9 +56,16 @@ def test_init_is_a_function_of_the_key_and_scaled(tiny):
   assert transformer.num_params(params) == sum(int(np.prod(s)) for s in SHAPES.values())
 
 
-@pytest.mark.parametrize('values, message', [
-    (dict(num_key_value_heads=3), 'multiple'), (dict(head_dim=7), 'even'), (dict(vocab_size=0), 'vocab_size'),
-    (dict(layers=2), 'layers'), (dict(hidden_size='16'), 'hidden_size')])
+@pytest.mark.parametrize(
+  'values, message',
+  [
+    (dict(num_key_value_heads=3), 'multiple'),
+    (dict(head_dim=7), 'even'),
+    (dict(vocab_size=0), 'vocab_size'),
+    (dict(layers=2), 'layers'),
+    (dict(hidden_size='16'), 'hidden_size'),
+  ],
+)
 def test_config_errors(tiny, values, message):
   with pytest.raises(ValueError, match=message):
     from_dict({**tiny.__dict__, **values})
@@ -65,16 +82,31 @@ def test_config_names_all_missing_fields():
 def hugging_face(config: ModelConfig, params) -> Qwen2ForCausalLM:
   """Qwen2 with our parameters, mapped independently of the package."""
   c = config
-  model = Qwen2ForCausalLM(Qwen2Config(
-      vocab_size=c.vocab_size, hidden_size=c.hidden_size, intermediate_size=c.intermediate_size,
-      num_hidden_layers=c.num_hidden_layers, num_attention_heads=c.num_attention_heads,
-      num_key_value_heads=c.num_key_value_heads, head_dim=c.head_dim, rms_norm_eps=c.rms_norm_eps,
-      rope_parameters={'rope_type': 'default', 'rope_theta': c.rope_theta}, max_position_embeddings=64,
-      tie_word_embeddings=c.tie_word_embeddings, attn_attention='eager', pad_token_id=None,
-      bos_token_id=None, eos_token_id=None)).eval()
+  model = Qwen2ForCausalLM(
+    Qwen2Config(
+      vocab_size=c.vocab_size,
+      hidden_size=c.hidden_size,
+      intermediate_size=c.intermediate_size,
+      num_hidden_layers=c.num_hidden_layers,
+      num_attention_heads=c.num_attention_heads,
+      num_key_value_heads=c.num_key_value_heads,
+      head_dim=c.head_dim,
+      rms_norm_eps=c.rms_norm_eps,
+      rope_parameters={'rope_type': 'default', 'rope_theta': c.rope_theta},
+      max_position_embeddings=64,
+      tie_word_embeddings=c.tie_word_embeddings,
+      attn_attention='eager',
+      pad_token_id=None,
+      bos_token_id=None,
+      eos_token_id=None,
+    )
+  ).eval()
   p = jax.tree.map(np.asarray, params)
-  state = {'model.embed_tokens.weight': p['embedding'], 'model.norm.weight': p['final_norm'],
-           'lm_head.weight': p['embedding'] if c.tie_word_embeddings else p['head'].T}
+  state = {
+    'model.embed_tokens.weight': p['embedding'],
+    'model.norm.weight': p['final_norm'],
+    'lm_head.weight': p['embedding'] if c.tie_word_embeddings else p['head'].T,
+  }
   for i in range(c.num_hidden_layers):
     layer, at = {name: x[i] for name, x in p['layers'].items()}, f'model.layers.{i}.'
     state[at + 'input_layernorm.weight'] = layer['attention_norm']
@@ -161,8 +193,9 @@ def test_parity_attention_with_bias_and_grouped_heads(pair, x):
 def test_parity_block(pair, x):
   config, params, model = pair
   t = torch.tensor(x)
-  theirs = model.model.layers[0](t, position_embeddings=model.model.rotary_emb(t, torch.arange(L)[None]),
-                                 attention_mask=causal_mask())
+  theirs = model.model.layers[0](
+    t, position_embeddings=model.model.rotary_emb(t, torch.arange(L)[None]), attention_mask=causal_mask()
+  )
   close(block(config, params, x)[0], theirs if isinstance(theirs, torch.Tensor) else theirs[0])
 
 
@@ -184,13 +217,23 @@ def test_parity_greedy_decoding_with_our_cache(pair, tokens, mesh1):
   config, params, model = pair
   prompts = [list(map(int, row[:n])) for row, n in zip(tokens, (L, 1, 5))]
   ours = engine.generate(
-      config, params, engine.Request(prompts, 1), engine.Options(max_tokens=9, temperature=0.0, slots=4),
-      key=jax.random.key(0), mesh=mesh1, vocabulary=engine.Vocabulary(config.vocab_size, ()))
+    config,
+    params,
+    engine.Request(prompts, 1),
+    engine.Options(max_tokens=9, temperature=0.0, slots=4),
+    key=jax.random.key(0),
+    mesh=mesh1,
+    vocabulary=engine.Vocabulary(config.vocab_size, ()),
+  )
   for i, prompt in enumerate(prompts):
     theirs = model.generate(
-        torch.tensor([prompt]), attention_mask=torch.ones(1, len(prompt), dtype=torch.long), max_new_tokens=9,
-        do_sample=False, eos_token_id=None)
-    assert ours.tokens_PGL[i, 0].tolist() == theirs[0, len(prompt):].tolist()
+      torch.tensor([prompt]),
+      attention_mask=torch.ones(1, len(prompt), dtype=torch.long),
+      max_new_tokens=9,
+      do_sample=False,
+      eos_token_id=None,
+    )
+    assert ours.tokens_PGL[i, 0].tolist() == theirs[0, len(prompt) :].tolist()
 
 
 # Properties.
@@ -208,9 +251,11 @@ def test_causal_by_perturbation(tiny, params, tokens):
 
 def test_causal_by_gradient(tiny, params, x):
   """d output[i] / d input[j] is zero exactly where j > i, through one block."""
+
   def influence(x):
     jacobian = jax.jacrev(lambda x: block(tiny, params, x)[0][0].sum(-1))(x)  # [i, B, j, D]
     return jnp.abs(jacobian[:, 0]).sum(-1)
+
   influence = np.asarray(jax.jit(influence)(x[:1]))
   assert (influence[np.triu_indices(L, 1)] == 0).all() and (influence[np.tril_indices(L)] > 0).all()
 
@@ -229,8 +274,8 @@ def test_packed_segments_equal_separate_documents(tiny, params):
   packed, start = forward(row, positions, segments), 0
   assert np.isfinite(packed).all()
   for d in documents:
-    alone = forward(np.pad(d, (0, width - len(d)))[None])[0, :len(d)]
-    np.testing.assert_allclose(packed[0, start:start + len(d)], alone, atol=1e-5)
+    alone = forward(np.pad(d, (0, width - len(d)))[None])[0, : len(d)]
+    np.testing.assert_allclose(packed[0, start : start + len(d)], alone, atol=1e-5)
     start += len(d)
   leaky = forward(row, positions, np.ones_like(segments))
   assert np.abs(leaky - packed)[0, 4:14].max() > 1e-2  # the segment ids do something
@@ -258,8 +303,10 @@ def same_gradient(found, expected):
     np.testing.assert_allclose(a, b, atol=1e-5 * max(1.0, float(jnp.abs(b).max())))
 
 
-@pytest.mark.parametrize('remat, unroll', [
-    ('full', False), ('attention', False), ('attention_qkv', False), ('none', True), ('attention', True)])
+@pytest.mark.parametrize(
+  'remat, unroll',
+  [('full', False), ('attention', False), ('attention_qkv', False), ('none', True), ('attention', True)],
+)
 def test_remat_and_unroll_keep_the_gradients(tiny, params, tokens, plain_gradient, remat, unroll):
   function = squared(tiny, tokens, remat=remat, unroll=unroll)
   same_gradient(jax.jit(jax.value_and_grad(function))(params), plain_gradient)
@@ -270,6 +317,7 @@ def test_remat_policies_change_what_is_saved(tiny, params, tokens):
     """Shapes of what the layers keep for the backward pass: stacked over N, without the parameters."""
     residuals = saved_residuals(squared(tiny, tokens, remat=remat), params)
     return sorted(a.shape for a, source in residuals if 'argument' not in source and a.shape[:3] == (2, 3, L))
+
   full, attended, qkv, everything = (saved(name) for name in ('full', 'attention', 'attention_qkv', 'none'))
   heads, groups = (2, 3, L, 4, 8), (2, 3, L, 2, 8)
   assert full == [(2, 3, L, 16)]  # each layer's input alone

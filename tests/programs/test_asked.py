@@ -26,22 +26,54 @@ from vibethinker_jax.programs import (
 from vibethinker_jax.rl.loss import LossOptions
 from vibethinker_jax.sampler import engine
 
-GPQA = [{'Question': f'Which of {i} is red?', 'Correct Answer': 'blood', 'Incorrect Answer 1': 'grass',
-         'Incorrect Answer 2': 'sky', 'Incorrect Answer 3': 'snow', 'Record ID': f'r{i}'} for i in range(3)]
+GPQA = [
+  {
+    'Question': f'Which of {i} is red?',
+    'Correct Answer': 'blood',
+    'Incorrect Answer 1': 'grass',
+    'Incorrect Answer 2': 'sky',
+    'Incorrect Answer 3': 'snow',
+    'Record ID': f'r{i}',
+  }
+  for i in range(3)
+]
 STARTER = 'class Solution:\n    def addTwo(self, a: int, b: int) -> int:\n        '
 CASES = {'functional': '1\n2', 'stdin': '1 2\n'}
-LCB = [{'question_title': 't', 'question_content': f'Sum, {kind}.', 'platform': 'x', 'question_id': kind, 'contest_id': 'c',
-        'contest_date': '2025-03-01T00:00:00', 'starter_code': STARTER * (kind == 'functional'), 'difficulty': 'easy',
-        'public_test_cases': json.dumps([{'input': given, 'output': '3', 'testtype': kind}]), 'private_test_cases': '[]',
-        'metadata': '{}'} for kind, given in CASES.items()]
+LCB = [
+  {
+    'question_title': 't',
+    'question_content': f'Sum, {kind}.',
+    'platform': 'x',
+    'question_id': kind,
+    'contest_id': 'c',
+    'contest_date': '2025-03-01T00:00:00',
+    'starter_code': STARTER * (kind == 'functional'),
+    'difficulty': 'easy',
+    'public_test_cases': json.dumps([{'input': given, 'output': '3', 'testtype': kind}]),
+    'private_test_cases': '[]',
+    'metadata': '{}',
+  }
+  for kind, given in CASES.items()
+]
 TESTS = {'cases': [{'input': '1', 'output': '1'}]}
-PLAIN = [{'id': 'maths', 'problem': 'What is 2+3?', 'answer': '5'},
-         {'id': 'chat', 'prompt': [{'role': 'system', 'content': 'Be brief.'}, {'role': 'user', 'content': 'And 2+4?'}], 'answer': '6'},
-         {'id': 'choice', 'question': 'Which?', 'choices': ['p', 'q'], 'answer': 'B'}, {'id': 'stdin', 'problem': 'Echo.', 'tests': TESTS},
-         {'id': 'starter', 'problem': 'Add.', 'starter_code': STARTER,
-          'tests': {'function': 'addTwo', 'cases': [{'args': [1, 2], 'expected': 3}]}},
-         {'id': 'named', 'problem': 'Add.', 'tests': {'asserts': ['assert addThree(1) == 4']}},
-         {'id': 'constraints', 'prompt': 'Write.', 'constraints': [{'kind': 'words', 'max': 5}], 'answer': 'x'}]
+PLAIN = [
+  {'id': 'maths', 'problem': 'What is 2+3?', 'answer': '5'},
+  {
+    'id': 'chat',
+    'prompt': [{'role': 'system', 'content': 'Be brief.'}, {'role': 'user', 'content': 'And 2+4?'}],
+    'answer': '6',
+  },
+  {'id': 'choice', 'question': 'Which?', 'choices': ['p', 'q'], 'answer': 'B'},
+  {'id': 'stdin', 'problem': 'Echo.', 'tests': TESTS},
+  {
+    'id': 'starter',
+    'problem': 'Add.',
+    'starter_code': STARTER,
+    'tests': {'function': 'addTwo', 'cases': [{'args': [1, 2], 'expected': 3}]},
+  },
+  {'id': 'named', 'problem': 'Add.', 'tests': {'asserts': ['assert addThree(1) == 4']}},
+  {'id': 'constraints', 'prompt': 'Write.', 'constraints': [{'kind': 'words', 'max': 5}], 'answer': 'x'},
+]
 SAMPLER = engine.Options(8, 1.0, 1.0, slots=4)
 
 
@@ -57,6 +89,7 @@ def tokenizer():
 @pytest.fixture
 def stage(tmp_path, tokenizer, monkeypatch):
   """A stage of no recipe in particular, whose model samples nothing."""
+
   def generate(config, params, request, *_, **__):
     raise Asked([list(map(int, ids)) for ids in request.prompts])
 
@@ -85,12 +118,19 @@ def of_stages(stage, data: sources.DataOptions, tokenizer) -> dict:
   """{program: the token ids that it hands to the engine}."""
   model = stage_lib.Model(types.SimpleNamespace(max_position_embeddings=0), None, tokenizer)
   teacher = distill.TeacherOptions(('a',), data)
-  return {name: tokens_of(function) for name, function in {
+  return {
+    name: tokens_of(function)
+    for name, function in {
       'probe': lambda: probe.probe_model(stage, probe.Options('probe', 'x', (), 0, 1, 1, SAMPLER, data), model),
-      'rl': lambda: rl.starting_prompts(stage, rl.Options(
-          'rl', 'x', data, (), (), 0, 1, 1, 2, SAMPLER, LossOptions(), 64, 8, 1e-6, 1, filter_samples=2), model),
+      'rl': lambda: rl.starting_prompts(
+        stage,
+        rl.Options('rl', 'x', data, (), (), 0, 1, 1, 2, SAMPLER, LossOptions(), 64, 8, 1e-6, 1, filter_samples=2),
+        model,
+      ),
       'distill': lambda: distill.run(stage, distill.Options('distill', 'x', {'d': teacher}, SAMPLER, 1, 64, 8)),
-      'evaluate': lambda: respond(stage, data)}.items()}
+      'evaluate': lambda: respond(stage, data),
+    }.items()
+  }
 
 
 def respond(stage, data):
@@ -102,12 +142,24 @@ def of_command(path: str, preset: str, stage, tokenizer) -> list:
   """What `evaluate` asks of the same file (that its flags lead here: test_doors)."""
   model = stage_lib.Model(None, None, tokenizer)
   chosen = sets.read(sources.DataOptions(path), preset, sets.OF_PRESET if preset else sets.Protocol(4, 1.0, 0.95, 256))
-  return tokens_of(lambda: collect.sample(model, chosen._replace(samples=1), SAMPLER, key=None, mesh=stage.mesh,
-                                          journal=Journal(stage.directory / f'with{preset}'), pool=None))
+  return tokens_of(
+    lambda: collect.sample(
+      model,
+      chosen._replace(samples=1),
+      SAMPLER,
+      key=None,
+      mesh=stage.mesh,
+      journal=Journal(stage.directory / f'with{preset}'),
+      pool=None,
+    )
+  )
 
 
-@pytest.mark.parametrize('rows, preset', [(GPQA, 'gpqa_diamond'), (LCB, 'livecodebench_v6'), (PLAIN[:2], 'aime24'), (PLAIN, '')],
-                         ids=['gpqa', 'lcb', 'maths', 'mixed'])
+@pytest.mark.parametrize(
+  'rows, preset',
+  [(GPQA, 'gpqa_diamond'), (LCB, 'livecodebench_v6'), (PLAIN[:2], 'aime24'), (PLAIN, '')],
+  ids=['gpqa', 'lcb', 'maths', 'mixed'],
+)
 def test_every_program_asks_the_same_tokens(stage, tokenizer, rows, preset, tmp_path):
   path = write(tmp_path / 'set.jsonl', rows)
   found = of_stages(stage, sources.DataOptions(path), tokenizer)
@@ -127,7 +179,9 @@ def test_training_and_filtering_ask_them_too(stage, tokenizer, tmp_path):
   data = sources.DataOptions(path, response='responses')
   wanted = of_command(path, '', stage, tokenizer)
   examples = sources.FileExamples(data)
-  assert sorted(prompt_ids(tokenizer, examples[2 * i + j]) for i in range(len(PLAIN)) for j in (0, 1)) == sorted(wanted * 2)
+  assert sorted(prompt_ids(tokenizer, examples[2 * i + j]) for i in range(len(PLAIN)) for j in (0, 1)) == sorted(
+    wanted * 2
+  )
   options = filter_lib.Options('filter', 'x', data, SAMPLER, samples=1, min_response_tokens=0)
   assert tokens_of(lambda: filter_lib.run(stage, options)) == wanted
 
@@ -136,7 +190,7 @@ def prompt_ids(tokenizer, example) -> list:
   """The ids that are no target, of what the loader trains on."""
   encoded = loader.encode(tokenizer, example)
   length = encoded['mask'].argmax() + 1
-  assert not encoded['mask'][:length - 1].any() and encoded['mask'][length - 1:].all()
+  assert not encoded['mask'][: length - 1].any() and encoded['mask'][length - 1 :].all()
   return encoded['tokens'][:length].tolist()
 
 
@@ -162,22 +216,48 @@ def test_the_first_prompt_of_each_kind_is_shown(stage, tokenizer, tmp_path, capl
   with pytest.raises(Asked):
     respond(stage, sources.DataOptions(write(tmp_path / 'set.jsonl', [long, *PLAIN])))
   shown = json.loads((stage.directory / asked.NAME).read_text())
-  assert [x['kind'] for x in shown] == ['maths', 'choice', 'stdin', 'function', 'other'] and caplog.text.count('the first prompt (') == 5
+  assert [x['kind'] for x in shown] == ['maths', 'choice', 'stdin', 'function', 'other'] and caplog.text.count(
+    'the first prompt ('
+  ) == 5
   maths, choice = shown[:2]
-  assert maths['text'].startswith('<|im_start|>user\nSee <b>') and maths['text'].endswith(
-      'within \\boxed{}.<|im_end|>\n<|im_start|>assistant\n') and len(maths['text']) < 1600 and 'left out' in maths['text']
-  assert choice['tokens'] == len(tokenizer.encode_chat([{'role': 'user', 'content': (
-      "Which?\n\nA) p\nB) q\n\nLet's think step by step and output the letter of the right option within \\boxed{}.")}]))
+  assert (
+    maths['text'].startswith('<|im_start|>user\nSee <b>')
+    and maths['text'].endswith('within \\boxed{}.<|im_end|>\n<|im_start|>assistant\n')
+    and len(maths['text']) < 1600
+    and 'left out' in maths['text']
+  )
+  assert choice['tokens'] == len(
+    tokenizer.encode_chat(
+      [
+        {
+          'role': 'user',
+          'content': (
+            "Which?\n\nA) p\nB) q\n\nLet's think step by step and output the letter of the right option within "
+            '\\boxed{}.'
+          ),
+        }
+      ]
+    )
+  )
   said = [record.getMessage() for record in caplog.records if 'first prompt' in record.getMessage()][1]
-  assert said.startswith(f'stage it: the first prompt (choice), {choice["tokens"]} tokens:\n  | <|im_start|>user\n  | Which?')
+  assert said.startswith(
+    f'stage it: the first prompt (choice), {choice["tokens"]} tokens:\n  | <|im_start|>user\n  | Which?'
+  )
   page = report.render(tmp_path, {'stages': ('it',), 'it': {'program': 'evaluate'}})
   assert 'What the model is asked' in page and '&lt;|im_start|&gt;user\nSee &lt;b&gt;here&lt;/b&gt; &amp; so' in page
   assert f'it: choice, {choice["tokens"]} tokens' in page and '<b>here' not in page
 
 
 def test_examples_and_synthetic_problems_are_shown(stage, tokenizer, tmp_path):
-  files = sources.FileExamples(sources.DataOptions(write(tmp_path / 'x.jsonl', [
-      {'prompt': 'Hi', 'responses': ['a', 'b']}, {'problem': 'q', 'answer': '1', 'response': 'c'}]), response='response|responses'))
+  files = sources.FileExamples(
+    sources.DataOptions(
+      write(
+        tmp_path / 'x.jsonl',
+        [{'prompt': 'Hi', 'responses': ['a', 'b']}, {'problem': 'q', 'answer': '1', 'response': 'c'}],
+      ),
+      response='response|responses',
+    )
+  )
   made = sources.SyntheticExamples(('code', 'algebra', 'code'), (1,), 0, 10)
   found = asked.first_examples([files, made])
   assert {kind: row['response'] for kind, row in found.items() if kind != 'function'} == {'other': 'a', 'maths': 'c'}

@@ -18,9 +18,18 @@ def base(tmp_path_factory):
   """A Hugging Face directory of a random model whose tokenizer.json came from SentencePiece."""
   directory = tmp_path_factory.mktemp('base') / 'model'
   trained = tokenizer_lib.train([f'What is {i} + {i}? It is {2 * i}. user assistant' for i in range(300)], 300)
-  config = model_config.from_dict(dict(
-      vocab_size=320, hidden_size=16, num_hidden_layers=2, num_attention_heads=2, num_key_value_heads=1, head_dim=8,
-      intermediate_size=24, max_position_embeddings=64))
+  config = model_config.from_dict(
+    dict(
+      vocab_size=320,
+      hidden_size=16,
+      num_hidden_layers=2,
+      num_attention_heads=2,
+      num_key_value_heads=1,
+      head_dim=8,
+      intermediate_size=24,
+      max_position_embeddings=64,
+    )
+  )
   hf.save(directory, config, transformer.init(config, jax.random.key(3)), files=trained.hub_files(), dtype='float32')
   return directory
 
@@ -28,8 +37,15 @@ def base(tmp_path_factory):
 @pytest.fixture(scope='module')
 def config(toy, base, tmp_path_factory):
   folder = tmp_path_factory.mktemp('data')
-  rows = [{'problem': f'What is {i} + {i}?', 'solution': f'It is \\boxed{{{2 * i}}}.', 'answer': 2 * i,
-           'domain': ('even', 'odd')[i % 2]} for i in range(40)]
+  rows = [
+    {
+      'problem': f'What is {i} + {i}?',
+      'solution': f'It is \\boxed{{{2 * i}}}.',
+      'answer': 2 * i,
+      'domain': ('even', 'odd')[i % 2],
+    }
+    for i in range(40)
+  ]
   (folder / 'all.jsonl').write_text(''.join(json.dumps(row) + '\n' for row in rows))
   config = toy.config()
   data = config['sft']['data'] | dict(files=str(folder / 'all.jsonl'), prompt='{problem} Box it.')
@@ -71,6 +87,7 @@ def test_domains_are_those_of_the_files(finished):
 
 def test_the_tokenizer_and_the_changed_context_go_along(base, finished):
   from vibethinker_jax import checkpoint
+
   saved = checkpoint.read_model(checkpoint.find(finished / 'rl_code'))
   assert saved['tokenizer'] == {p.name: p.read_bytes() for p in base.glob('*') if p.name in saved['tokenizer']}
   assert 'tokenizer.json' in saved['tokenizer']
@@ -79,7 +96,7 @@ def test_the_tokenizer_and_the_changed_context_go_along(base, finished):
 
 def test_what_the_weights_fix_cannot_be_set(toy, config, tmp_path, monkeypatch):
   monkeypatch.setattr(main, 'Pool', toy.CoinPool)
-  with pytest.raises(ValueError, match="hidden_size.*fixes"):
+  with pytest.raises(ValueError, match='hidden_size.*fixes'):
     main.run(config | {'model': {'hidden_size': 32}}, tmp_path)
   with pytest.raises(ValueError, match='nowhere'):
     main.run(config | {'base': str(tmp_path / 'nowhere')}, tmp_path / 'other')

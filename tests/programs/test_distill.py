@@ -27,16 +27,26 @@ def config(toy, tmp_path_factory):
   config['stages'] = ('sft', 'distill', 'sft_distill')
   teacher = dict(domains=(), levels=(), problems=0, max_traces=0)
   config['distill'] = dict(
-      program='distill', init_from='sft', sampler=config['probe']['sampler'], samples=SAMPLES, row_length=256,
-      micro_batch=8, chunk=7, min_response_tokens=4,
-      teachers=dict(
-          maths=teacher | dict(
-              models=('sft@4', 'sft'), data=DATA, domains=('algebra',), levels=(1,), problems=PROBLEMS),
-          stem=teacher | dict(models=('sft',), data=DATA | dict(files=str(path), prompt='{q} Box it.'), max_traces=9)),
-      select=dict(length_bounds=(8,), outlier_quantile=0.02, low_quantile=0.2, high_quantile=0.9, per_problem=2))
+    program='distill',
+    init_from='sft',
+    sampler=config['probe']['sampler'],
+    samples=SAMPLES,
+    row_length=256,
+    micro_batch=8,
+    chunk=7,
+    min_response_tokens=4,
+    teachers=dict(
+      maths=teacher | dict(models=('sft@4', 'sft'), data=DATA, domains=('algebra',), levels=(1,), problems=PROBLEMS),
+      stem=teacher | dict(models=('sft',), data=DATA | dict(files=str(path), prompt='{q} Box it.'), max_traces=9),
+    ),
+    select=dict(length_bounds=(8,), outlier_quantile=0.02, low_quantile=0.2, high_quantile=0.9, per_problem=2),
+  )
   config['sft_distill'] = config['sft'] | dict(init_from='sft', data=DATA | dict(files='distill'), steps=2)
-  return {name: value for name, value in config.items()
-          if name not in ('probe', 'merge', 'rl_math_16k', 'rl_math_32k', 'rl_code', 'evaluate')}
+  return {
+    name: value
+    for name, value in config.items()
+    if name not in ('probe', 'merge', 'rl_math_16k', 'rl_math_32k', 'rl_code', 'evaluate')
+  }
 
 
 def canned(model, rows, samples, options, *, key, **_):
@@ -95,8 +105,11 @@ def test_what_is_written(finished):
   kept = lines(finished / 'distill' / 'data.jsonl')
   assert len(kept) == result(finished)['kept']
   assert {(row['domain'], row['model']) for row in kept} == {('maths', 'sft@4'), ('maths', 'sft'), ('stem', 'sft')}
-  right = {(line['domain'], line['model'], text) for line in lines(finished / 'distill' / 'samples.jsonl')
-           for text in line['responses']}
+  right = {
+    (line['domain'], line['model'], text)
+    for line in lines(finished / 'distill' / 'samples.jsonl')
+    for text in line['responses']
+  }
   for row in kept:
     assert (row['domain'], row['model'], row['response']) in right and row['tokens'] > 4 and row['answer'] != ''
     assert row['domain'] != 'stem' or row['prompt'] == f'What is {row["answer"]}? Box it.'
@@ -121,14 +134,19 @@ def test_the_score_is_that_of_the_student(finished, config):
   for i, row in enumerate(rows):
     ids, mask = chat.encode_example(model.tokenizer, row)
     assert row['tokens'] == sum(mask)
-    traces.append(distill.Encoded(i, '', '', ids[:-sum(mask)], ids[-sum(mask):]))
+    traces.append(distill.Encoded(i, '', '', ids[: -sum(mask)], ids[-sum(mask) :]))
     if i % 5 == 0:
       logps = jax.nn.log_softmax(transformer.logits(model.config, model.params, jnp.array([ids])))[0]
       taken = [-float(logps[t - 1, ids[t]]) for t in range(len(ids)) if mask[t]]
       np.testing.assert_allclose(row['score'], np.mean(taken), rtol=1e-4)
   calls, scorer = [], distill.scorer(model.config)
-  found = distill._score_chunk(model, lambda *a: calls.append(a) or scorer(*a), sharding.batch_sharding(stage.mesh),
-                               traces * 3, main.bind(config)[1]['distill'])
+  found = distill._score_chunk(
+    model,
+    lambda *a: calls.append(a) or scorer(*a),
+    sharding.batch_sharding(stage.mesh),
+    traces * 3,
+    main.bind(config)[1]['distill'],
+  )
   assert len(calls) > 1
   np.testing.assert_allclose(found, [row['score'] for row in rows] * 3, rtol=1e-4)
 
@@ -141,8 +159,7 @@ def test_a_later_stage_trains_on_it(finished):
 
 
 @pytest.mark.parametrize('sampled, scored, chunks', [(54, 3, []), (43, 2, [7, 4]), (0, 0, [7, 7, 4] * 3)])
-def test_a_restart_goes_on_and_gives_the_same(
-    toy, config, finished, tmp_path, monkeypatch, sampled, scored, chunks):
+def test_a_restart_goes_on_and_gives_the_same(toy, config, finished, tmp_path, monkeypatch, sampled, scored, chunks):
   """Over the first lines of what was written, and half a line."""
   monkeypatch.setattr(main, 'Pool', toy.CoinPool)
   asked, scoring, score_chunk = [], [], distill._score_chunk
@@ -165,13 +182,24 @@ def test_a_restart_goes_on_and_gives_the_same(
   for name in ('data.jsonl', 'samples.jsonl', 'scores.jsonl'):
     assert (tmp_path / 'distill' / name).read_text() == (finished / 'distill' / name).read_text()
   assert sorted(path.name for path in (tmp_path / 'distill').iterdir()) == [
-      'asked.json', 'config.json', 'data.jsonl', 'result.json', 'samples.jsonl', 'scores.jsonl', 'timeline.jsonl']
+    'asked.json',
+    'config.json',
+    'data.jsonl',
+    'result.json',
+    'samples.jsonl',
+    'scores.jsonl',
+    'timeline.jsonl',
+  ]
 
 
-@pytest.mark.parametrize('change, message', [
+@pytest.mark.parametrize(
+  'change, message',
+  [
     (dict(min_response_tokens=200), r"keeps none of 324 responses.*'too_short': \d\d"),
     (dict(row_length=16), "keeps none of 324 responses.*'too_long': [1-9]"),
-    (dict(init_from='nowhere'), r"distill\.init_from: 'nowhere' is neither a stage of this recipe nor a file")])
+    (dict(init_from='nowhere'), r"distill\.init_from: 'nowhere' is neither a stage of this recipe nor a file"),
+  ],
+)
 def test_errors(toy, config, finished, tmp_path, monkeypatch, change, message):
   monkeypatch.setattr(main, 'Pool', toy.CoinPool)
   monkeypatch.setattr(distill.benchmarks, 'sample_and_verify', canned)
@@ -181,10 +209,16 @@ def test_errors(toy, config, finished, tmp_path, monkeypatch, change, message):
   assert not (tmp_path / 'distill' / 'data.jsonl').exists() and not (tmp_path / 'distill' / 'result.json').exists()
 
 
-@pytest.mark.parametrize('change, message', [
-    (dict(teachers={}), 'distill.teachers needs at least one domain'), (dict(chunk=0), 'distill.chunk=0'),
-    (dict(samples=0), 'distill.samples=0'), (dict(micro_batch=3), 'distill.micro_batch=3 must be a multiple'),
-    (dict(select=dict(low_quantile=0.9, high_quantile=0.1)), 'low_quantile=0.9')])
+@pytest.mark.parametrize(
+  'change, message',
+  [
+    (dict(teachers={}), 'distill.teachers needs at least one domain'),
+    (dict(chunk=0), 'distill.chunk=0'),
+    (dict(samples=0), 'distill.samples=0'),
+    (dict(micro_batch=3), 'distill.micro_batch=3 must be a multiple'),
+    (dict(select=dict(low_quantile=0.9, high_quantile=0.1)), 'low_quantile=0.9'),
+  ],
+)
 def test_wrong_options_are_found_before_hours_of_sampling(toy, config, tmp_path, monkeypatch, change, message):
   monkeypatch.setattr(main, 'Pool', toy.CoinPool)
   with pytest.raises(ValueError, match=message):
@@ -211,8 +245,12 @@ def test_sampling_is_of_the_teacher(toy, config, finished, tmp_path, monkeypatch
     return found
 
   monkeypatch.setattr(distill.benchmarks, 'sample_and_verify', watched)
-  change = dict(min_response_tokens=0, chunk=PROBLEMS, samples=16,
-                select=config['distill']['select'] | dict(low_quantile=0.0, high_quantile=1.0))
+  change = dict(
+    min_response_tokens=0,
+    chunk=PROBLEMS,
+    samples=16,
+    select=config['distill']['select'] | dict(low_quantile=0.0, high_quantile=1.0),
+  )
   main.run(config | dict(distill=config['distill'] | change), tmp_path, ('distill',))
   assert len(seen) == 3 and seen[0][0] != seen[1][0] == seen[2][0]
   assert seen[0][1] == seen[1][1] != seen[2][1] and seen[0][2] != seen[1][2]

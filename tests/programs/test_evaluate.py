@@ -55,7 +55,9 @@ def test_every_response_is_kept_with_its_verdict(whole):
   assert json.loads((whole / 'evaluate/init/timing.json').read_text())['responses'] == 30
   scores = json.loads((whole / 'evaluate/scores_init.json').read_text())
   right = sum(row['status'] == 'correct' for row in found)
-  assert sum(s['pass@1'] * s['problems'] * 2 for d, s in scores['domains'].items() if d != 'maths') == pytest.approx(right)
+  assert sum(s['pass@1'] * s['problems'] * 2 for d, s in scores['domains'].items() if d != 'maths') == pytest.approx(
+    right
+  )
   assert scores['lengths']['tokens'] == sum(row['tokens'] for row in found)
   assert scores['lengths']['truncated'] == pytest.approx(sum(row['cut_off'] for row in found) / 30)
 

@@ -21,8 +21,11 @@ def traces(tmp_path_factory):
   """30 problems of two traces each; a short trace and one that loops; one problem twice."""
   path = tmp_path_factory.mktemp('traces') / 'traces.jsonl'
   rows = [{'problem': f'What is {i}?', 'solutions': [trace(i), trace(i, 70)], 'answer': i} for i in range(30)]
-  rows += [{'problem': 'Short?', 'solution': trace(1, 3), 'answer': 1},
-           {'problem': 'Loop?', 'solution': trace(1, 9) + ' and again' * 80, 'answer': 1}, rows[0]]
+  rows += [
+    {'problem': 'Short?', 'solution': trace(1, 3), 'answer': 1},
+    {'problem': 'Loop?', 'solution': trace(1, 9) + ' and again' * 80, 'answer': 1},
+    rows[0],
+  ]
   path.write_text(''.join(json.dumps(row) + '\n' for row in rows))
   return path
 
@@ -32,11 +35,22 @@ def config(toy, traces):
   config = toy.config()
   config['stages'] = ('sft', 'hard', 'sft_hard')
   config['hard'] = dict(
-      program='filter', init_from='sft', data=DATA | dict(files=str(traces)), sampler=config['probe']['sampler'],
-      samples=8, min_error_rate=0.6, min_response_tokens=40, max_repetition=0.3, chunk=7)
+    program='filter',
+    init_from='sft',
+    data=DATA | dict(files=str(traces)),
+    sampler=config['probe']['sampler'],
+    samples=8,
+    min_error_rate=0.6,
+    min_response_tokens=40,
+    max_repetition=0.3,
+    chunk=7,
+  )
   config['sft_hard'] = config['sft'] | dict(init_from='sft', data=DATA | dict(files='hard'), steps=2, length=1024)
-  return {name: value for name, value in config.items()
-          if name not in ('probe', 'merge', 'rl_math_16k', 'rl_math_32k', 'rl_code', 'evaluate')}
+  return {
+    name: value
+    for name, value in config.items()
+    if name not in ('probe', 'merge', 'rl_math_16k', 'rl_math_32k', 'rl_code', 'evaluate')
+  }
 
 
 @pytest.fixture(scope='module')
@@ -69,8 +83,12 @@ def test_what_is_kept_is_hard(finished, config):
   assert sum(rate >= 0.6 for rate in rates.values()) == len({row['prompt'] for row in kept})
   for row in kept:
     i = int(row['answer'])
-    assert row['problem'] == f'What is {i}?' and row['worded'] and row['prompt'] == (
-        f"What is {i}? Let's think step by step and output the final answer within \\boxed{{}}.") and row['response'] in (trace(i), trace(i, 70))
+    assert (
+      row['problem'] == f'What is {i}?'
+      and row['worded']
+      and row['prompt'] == (f"What is {i}? Let's think step by step and output the final answer within \\boxed{{}}.")
+      and row['response'] in (trace(i), trace(i, 70))
+    )
     assert row['domain'] == 'traces.jsonl'
   assert len(sources.read_problems(str(finished / 'hard' / 'data.jsonl'))) == len(kept)  # RL can read it as well
 
@@ -116,19 +134,31 @@ def restarted(toy, config, finished, tmp_path, monkeypatch, lines_left):
 
 @pytest.mark.parametrize('lines_left, chunks', [(14, [7, 7, 2]), (0, [7, 7, 7, 7, 2])])
 def test_a_restart_samples_the_rest_and_gives_the_same(
-    toy, config, finished, tmp_path, monkeypatch, lines_left, chunks):
+  toy, config, finished, tmp_path, monkeypatch, lines_left, chunks
+):
   assert restarted(toy, config, finished, tmp_path, monkeypatch, lines_left) == chunks
   for name in ('data.jsonl', 'error_rates.jsonl'):
     assert (tmp_path / 'hard' / name).read_text() == (finished / 'hard' / name).read_text()
   assert sorted(path.name for path in (tmp_path / 'hard').iterdir()) == [
-      'asked.json', 'config.json', 'data.jsonl', 'error_rates.jsonl', 'result.json', 'timeline.jsonl']
+    'asked.json',
+    'config.json',
+    'data.jsonl',
+    'error_rates.jsonl',
+    'result.json',
+    'timeline.jsonl',
+  ]
 
 
-@pytest.mark.parametrize('change, message', [
+@pytest.mark.parametrize(
+  'change, message',
+  [
     (dict(min_response_tokens=5000), 'keeps none of 64 traces.*too_short.: 64'),
     (dict(data=DATA), 'hard.data needs files'),
     (dict(data=DATA | dict(files='sft')), r"hard\.data\.files: 'sft' must be a stage before this one that writes data"),
-    (dict(chunk=0), 'hard.chunk=0'), (dict(data=DATA | dict(files='FILE', answer='none')), 'neither answer nor tests')])
+    (dict(chunk=0), 'hard.chunk=0'),
+    (dict(data=DATA | dict(files='FILE', answer='none')), 'neither answer nor tests'),
+  ],
+)
 def test_errors(toy, config, finished, traces, tmp_path, monkeypatch, change, message):
   monkeypatch.setattr(main, 'Pool', toy.CoinPool)
   (tmp_path / 'sft').symlink_to(finished / 'sft')

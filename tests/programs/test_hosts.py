@@ -24,13 +24,22 @@ pytestmark = pytest.mark.slow
 
 
 def one_host(workdir, stages):
-  return subprocess.run([*TOY, str(workdir), stages], env=os.environ | {'JAX_NUM_CPU_DEVICES': '8'}, capture_output=True,
-                        text=True, timeout=900)
+  return subprocess.run(
+    [*TOY, str(workdir), stages],
+    env=os.environ | {'JAX_NUM_CPU_DEVICES': '8'},
+    capture_output=True,
+    text=True,
+    timeout=900,
+  )
 
 
 def two_hosts(workdir, stages, *faults):
-  return subprocess.run([sys.executable, str(LAUNCHER), '--processes=2', '--devices=4', '--', *TOY, str(workdir), stages, *faults],
-                        capture_output=True, text=True, timeout=900)
+  return subprocess.run(
+    [sys.executable, str(LAUNCHER), '--processes=2', '--devices=4', '--', *TOY, str(workdir), stages, *faults],
+    capture_output=True,
+    text=True,
+    timeout=900,
+  )
 
 
 def lines(workdir, stage='sft'):
@@ -82,9 +91,9 @@ def test_each_host_verifies_its_own_responses(runs):
 def test_the_numbers_are_those_of_one_host(one, two, stage):
   """The tokens, and what follows from them, and sums of floats in another order to 1e-5.
 
-  On some processor those sums may move a border of a distribution over one of the 4 000 draws of a stage; what is trained on
-  it then differs. That is let pass from the third step on, where it comes to one response: wrong seeds, rows or places of
-  responses would show at the first.
+  On some processor those sums may move a border of a distribution over one of the 4 000 draws of a stage; what is
+  trained on it then differs. That is let pass from the third step on, where it comes to one response: wrong seeds, rows
+  or places of responses would show at the first.
   """
   timed = lambda name: name == 'goodput' or 'time' in name or 'second' in name
   drawn = 'accuracy', 'response_tokens', 'useful_groups', 'invalid'
@@ -103,9 +112,15 @@ def test_the_numbers_are_those_of_one_host(one, two, stage):
 @pytest.mark.parametrize('stage', ['probe', 'merge', 'evaluate'])
 def test_the_scores_are_those_of_one_host(one, two, stage):
   """All but a twentieth of the numbers: what follows from one draw that rounding may have moved (see above)."""
+
   def leaves(value, at=()):
     pairs = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else None
-    return {at: value} if pairs is None else {k: v for name, x in pairs if name != 'seconds' for k, v in leaves(x, (*at, name)).items()}
+    return (
+      {at: value}
+      if pairs is None
+      else {k: v for name, x in pairs if name != 'seconds' for k, v in leaves(x, (*at, name)).items()}
+    )
+
   for name in {path.name for path in (one / stage).glob('*.json')}:
     a, b = (leaves(json.loads((workdir / stage / name).read_text())) for workdir in (one, two))
     assert a.keys() == b.keys() and sum(a[at] != b[at] for at in a) <= len(a) / 20, name
@@ -136,14 +151,33 @@ def test_one_host_goes_on_where_two_stopped(one, tmp_path):
     assert a['count'] == b['count'] and abs(a['loss'] - b['loss']) < 1e-5
 
 
-@pytest.mark.parametrize('host, kind, words', [
-    (1, 'kill', 'host 1 of 2'), (0, 'kill', 'host 0'), (1, 'stop', 'host 1 of 2'), (0, 'stop', 'host 0 of 2'),
-    (1, 'raise', 'failed: RuntimeError: the cat ate it')])
+@pytest.mark.parametrize(
+  'host, kind, words',
+  [
+    (1, 'kill', 'host 1 of 2'),
+    (0, 'kill', 'host 0'),
+    (1, 'stop', 'host 1 of 2'),
+    (0, 'stop', 'host 0 of 2'),
+    (1, 'raise', 'failed: RuntimeError: the cat ate it'),
+  ],
+)
 def test_a_host_that_fails_ends_the_run_and_the_restart_resumes(two, launcher, tmp_path, host, kind, words):
   """Each host by itself, as on a pod: the launcher would end the other one."""
   port = launcher.free_port()
-  started = [launcher.start([*TOY, str(tmp_path), 'sft', f'sft:6:{host}:{kind}'], i, 2, 4, port, stdout=subprocess.PIPE,
-                            stderr=subprocess.STDOUT, text=True, preexec_fn=None) for i in range(2)]
+  started = [
+    launcher.start(
+      [*TOY, str(tmp_path), 'sft', f'sft:6:{host}:{kind}'],
+      i,
+      2,
+      4,
+      port,
+      stdout=subprocess.PIPE,
+      stderr=subprocess.STDOUT,
+      text=True,
+      preexec_fn=None,
+    )
+    for i in range(2)
+  ]
   survivor = started[1 - host]
   try:
     while not (tmp_path / 'sft/metrics.jsonl').exists() or len(lines(tmp_path)) < 5:

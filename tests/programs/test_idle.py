@@ -37,8 +37,11 @@ def config(toy, **change):
   """One stage of RL of a random model."""
   c = toy.config()
   c['stages'] = ('rl',)
-  c['rl'] = c.pop('rl_math_16k') | dict(init_from='scratch', filter_samples=0, prompts=2, group=2, problems=4,
-                                           max_rounds=1, warmup_steps=0) | change
+  c['rl'] = (
+    c.pop('rl_math_16k')
+    | dict(init_from='scratch', filter_samples=0, prompts=2, group=2, problems=4, max_rounds=1, warmup_steps=0)
+    | change
+  )
   for name in ('sft', 'probe', 'merge', 'rl_math_32k', 'rl_code', 'evaluate'):
     del c[name]
   c['rl']['sampler'] |= dict(max_tokens=4, slots=8, steps_per_call=4)
@@ -52,7 +55,9 @@ def run(toy, workdir, statuses, monkeypatch, **change):
 
 def test_ten_steps_for_nothing(toy, tmp_path, monkeypatch, caplog):
   monkeypatch.setattr(rl.LOG, 'propagate', True)
-  with pytest.raises(ValueError, match="stage 'rl': no group was useful in the last 10 steps .*checkpoint of step 10 is kept"):
+  with pytest.raises(
+    ValueError, match="stage 'rl': no group was useful in the last 10 steps .*checkpoint of step 10 is kept"
+  ):
     run(toy, tmp_path, ['wrong'], monkeypatch, steps=13, checkpoint_steps=20)
   said = [r.message for r in caplog.records if r.levelname == 'WARNING']
   assert len(said) == 10 and said[2] == 'stage rl, step 3: no group was useful; 2 groups: 2 all wrong'
@@ -66,7 +71,9 @@ def test_ten_steps_for_nothing(toy, tmp_path, monkeypatch, caplog):
 @pytest.mark.slow
 def test_few_steps_for_nothing(toy, tmp_path, monkeypatch):
   for _ in range(2):
-    with pytest.raises(ValueError, match="stage 'rl': none of the 2 steps made an update.*step 2 is kept, and it has no step"):
+    with pytest.raises(
+      ValueError, match="stage 'rl': none of the 2 steps made an update.*step 2 is kept, and it has no step"
+    ):
       run(toy, tmp_path, ['wrong'], monkeypatch, steps=2)
 
 
@@ -84,9 +91,19 @@ def test_a_rehearsal_trains_on_what_there_is(toy, tmp_path, monkeypatch):
   assert json.loads((tmp_path / 'rl/result.json').read_text())['prompts'] == 16
 
 
-@pytest.mark.parametrize('idle, made, step, ends', [
-    (0, 0, 1, False), (0, 0, 20, True), (9, 3, 12, False), (10, 3, 12, True), (11, 3, 12, False), (20, 3, 15, True),
-    (9, 3, 20, False), (13, 3, 20, True)])
+@pytest.mark.parametrize(
+  'idle, made, step, ends',
+  [
+    (0, 0, 1, False),
+    (0, 0, 20, True),
+    (9, 3, 12, False),
+    (10, 3, 12, True),
+    (11, 3, 12, False),
+    (20, 3, 15, True),
+    (9, 3, 20, False),
+    (13, 3, 20, True),
+  ],
+)
 def test_when_a_stage_ends(idle, made, step, ends):
   options = types.SimpleNamespace(steps=20)
   if not ends:
@@ -98,9 +115,12 @@ def test_when_a_stage_ends(idle, made, step, ends):
 def test_what_was_seen_of_the_groups():
   correct = np.array([[1, 1], [0, 0], [0, 1], [0, 0], [1, 0]], bool)
   valid = np.array([[1, 1], [1, 1], [1, 1], [0, 0], [1, 0]], bool)
-  responses = types.SimpleNamespace(ended_PG=np.ones((5, 2), bool), lengths_PG=np.ones((5, 2)),
-                                    stopped_PG=np.ones((5, 2), bool))
+  responses = types.SimpleNamespace(
+    ended_PG=np.ones((5, 2), bool), lengths_PG=np.ones((5, 2)), stopped_PG=np.ones((5, 2), bool)
+  )
   scored = types.SimpleNamespace(responses=responses, correct_PG=correct, valid_PG=valid, seconds=(0, 0, 0))
-  counts = lambda bonus: rollouts._counts([(scored, 1)], types.SimpleNamespace(group=2, loss=LossOptions(long2short=bonus)))
+  counts = lambda bonus: rollouts._counts(
+    [(scored, 1)], types.SimpleNamespace(group=2, loss=LossOptions(long2short=bonus))
+  )
   assert rollouts.described(counts(0.0)) == '5 groups: 1 right and wrong, 1 all wrong, 2 all right, 1 without a verdict'
   assert counts(0.0)['useful'] == 1 and counts(0.2)['useful'] == 3  # a bonus for brevity: all right teaches too

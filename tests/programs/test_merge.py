@@ -34,9 +34,10 @@ def test_accumulates_in_float32_and_keeps_the_dtype():
   assert found.dtype == jnp.bfloat16 and (found == jnp.bfloat16(1.0078125)).all()
 
 
-@pytest.mark.parametrize('count, weights, message', [
-    (0, [], '0 models'), (2, [1.0], '2 models and 1 weights'), (2, [0.6, 0.6], 'sum to 1'),
-    (2, [1.5, -0.5], '>= 0')])
+@pytest.mark.parametrize(
+  'count, weights, message',
+  [(0, [], '0 models'), (2, [1.0], '2 models and 1 weights'), (2, [0.6, 0.6], 'sum to 1'), (2, [1.5, -0.5], '>= 0')],
+)
 def test_errors(count, weights, message):
   with pytest.raises(ValueError, match=message):
     weighted_average(trees(count), weights)

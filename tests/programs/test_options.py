@@ -1,4 +1,5 @@
-"""Every field of every option has its range or choices; a bad value is one line that names it. Nothing is computed here."""
+"""Every field of every option has its range or choices; a bad value is one line that names it. Nothing is computed
+here."""
 
 import dataclasses
 import importlib.util
@@ -26,8 +27,11 @@ def load(name: str, *argument: str) -> dict:
   return config_lib.plain(module.get_config(*argument).to_dict())
 
 
-SHIPPED = {f'{name}:{argument}': load(name, argument) if argument else load(name)
-           for name, arguments in ARGUMENTS.items() for argument in (arguments or ('',))}
+SHIPPED = {
+  f'{name}:{argument}': load(name, argument) if argument else load(name)
+  for name, arguments in ARGUMENTS.items()
+  for argument in (arguments or ('',))
+}
 # What no shipped config sets.
 SCALING = dict(rope_type='yarn', factor=2.0, original_max_position_embeddings=64)
 _RL = load('vibethinker_1p5b')
@@ -37,9 +41,13 @@ SHIPPED['tiny:yarn'] = load('tiny') | {'model': load('tiny')['model'] | {'rope_s
 
 def classes(hint) -> list:
   """The option class in a hint, also as the values of a dict."""
-  return [x for x in (hint, *get_args(hint))
-          if isinstance(x, type) and (hasattr(x, '_fields') or dataclasses.is_dataclass(x) or is_typeddict(x))
-          and x is not config_lib.Range]
+  return [
+    x
+    for x in (hint, *get_args(hint))
+    if isinstance(x, type)
+    and (hasattr(x, '_fields') or dataclasses.is_dataclass(x) or is_typeddict(x))
+    and x is not config_lib.Range
+  ]
 
 
 def leaves(options: type, values: dict, path: tuple = ()):
@@ -67,7 +75,9 @@ def fields(config: dict):
 
 def parts(hint) -> list:
   """A hint and all hints inside it."""
-  inside = get_args(hint)[:1] if get_origin(hint) is Annotated else get_args(hint) if get_origin(hint) is not Literal else ()
+  inside = (
+    get_args(hint)[:1] if get_origin(hint) is Annotated else get_args(hint) if get_origin(hint) is not Literal else ()
+  )
   return [hint, *(y for x in inside if x is not ... for y in parts(x))]
 
 
@@ -83,15 +93,20 @@ for (_name, _path), (_keys, _hint) in FIELDS.items():
   _program = _program.get('program', _keys[0]) if isinstance(_program, dict) else _keys[0]
   CHOSEN.setdefault((_program, *_keys[1:]), (_name, _path))
 NUMBERS = [key for key in CHOSEN.values() if numeric(FIELDS[key][1])]
-CHOICES = [key for key in CHOSEN.values() if any(
-    get_origin(x) is Literal and isinstance(get_args(x)[0], str) for x in parts(FIELDS[key][1]))]
+CHOICES = [
+  key
+  for key in CHOSEN.values()
+  if any(get_origin(x) is Literal and isinstance(get_args(x)[0], str) for x in parts(FIELDS[key][1]))
+]
 OTHERS = [key for key in CHOSEN.values() if key not in NUMBERS]
 
 
 def changed(name: str, keys: tuple, value) -> dict:
   """A copy of a config with one field set, also where it is left to its default."""
+
   def put(values, keys):
     return values | {keys[0]: put(values.get(keys[0]) or {}, keys[1:]) if keys[1:] else value}
+
   return put(SHIPPED[name], keys)
 
 
@@ -114,8 +129,11 @@ def refused(name: str, keys: tuple, value) -> str:
 
 def bad_numbers(hint) -> list:
   """Of BAD what the type of a number, or of the numbers of a tuple, does not take."""
-  return [value for value in BAD if not any(
-      config_lib._fits(x, value) for x in parts(hint) if x not in (int, float) and get_origin(x) is not tuple)]
+  return [
+    value
+    for value in BAD
+    if not any(config_lib._fits(x, value) for x in parts(hint) if x not in (int, float) and get_origin(x) is not tuple)
+  ]
 
 
 @pytest.mark.parametrize('name', SHIPPED)
@@ -176,80 +194,134 @@ def test_wrong_types_are_refused(key):
 
 def test_all_at_once():
   config = load('tiny')
-  config['sft'] |= dict(learning_rate=-1.0, warmup_percent=500.0, clip_norm=-1.0, beta2=2.0, steps=0, checkpoint_steps=0,
-                        log_steps=0, micro_batches=3, remat='foo', levels=(9,), lerning_rate=1)
+  config['sft'] |= dict(
+    learning_rate=-1.0,
+    warmup_percent=500.0,
+    clip_norm=-1.0,
+    beta2=2.0,
+    steps=0,
+    checkpoint_steps=0,
+    log_steps=0,
+    micro_batches=3,
+    remat='foo',
+    levels=(9,),
+    lerning_rate=1,
+  )
   config['rl_code']['sampler'] |= dict(temperature=math.nan, columns=7)
   config |= dict(seed=-1, mesh=dict(data=0, fsdp=-1))
   with pytest.raises(ValueError) as error:
     recipe.bind(config)
   lines = [line.strip().split()[0] for line in str(error.value).splitlines()]
-  assert lines[0] == '15' and sorted(lines[1:]) == sorted([
-      'config.seed=-1', 'config.mesh.data=0', 'sft.learning_rate=-1.0', 'sft.warmup_percent=500.0', 'sft.clip_norm=-1.0',
-      'sft.beta2=2.0', 'sft.steps=0', 'sft.checkpoint_steps=0', 'sft.log_steps=0', 'sft.batch_size=16', "sft.remat='foo'",
-      'sft.levels=(9,)', 'sft.lerning_rate', 'rl_code.sampler.temperature=nan', 'rl_code.sampler.columns=7'])
+  assert lines[0] == '15' and sorted(lines[1:]) == sorted(
+    [
+      'config.seed=-1',
+      'config.mesh.data=0',
+      'sft.learning_rate=-1.0',
+      'sft.warmup_percent=500.0',
+      'sft.clip_norm=-1.0',
+      'sft.beta2=2.0',
+      'sft.steps=0',
+      'sft.checkpoint_steps=0',
+      'sft.log_steps=0',
+      'sft.batch_size=16',
+      "sft.remat='foo'",
+      'sft.levels=(9,)',
+      'sft.lerning_rate',
+      'rl_code.sampler.temperature=nan',
+      'rl_code.sampler.columns=7',
+    ]
+  )
 
 
 RELATIONS = [
-    ('sft.batch_size', 15, 'sft.batch_size=15 must be a multiple of streams=16', 'vibethinker_1p5b:16'),
-    ('sft.micro_batches', 3, 'sft.batch_size=16 must be a multiple of micro_batches=3'),
-    ('sft.final_learning_rate', 0.1, 'sft.final_learning_rate=0.1 must be at most learning_rate=0.004'),
-    ('sft.levels', (), 'sft.levels=() must name at least one'), ('sft.problems', 0, 'sft.problems=0 must be at least 1'),
-    ('sft.domains', (), 'sft.domains=() must name at least one'),
-    ('sft.data.weights', (1.0,), 'sft.data.weights=(1.0,) must be one number for each of the 0 entries'),
-    ('rl_code.data', dict(files='x.jsonl', weights=(1.0,)), 'rl_code.data.weights=(1.0,) must be (): problems are drawn'),
-    ('sft.data.files', 'rl_code', "sft.data.files: 'rl_code' must be a stage before this one that writes data"),
-    ('sft_hard.data.files', 'distill', "sft_hard.data.files: 'distill' must be a stage before", 'vibethinker_3b:'),
-    ('sft.init_from', 'rl_code', "sft.init_from: 'rl_code' must be a stage before this one"),
-    ('merge.init_from', 'rl_code', "merge.init_from='rl_code' must be a stage before this one"),
-    ('merge_hard.init_from', 'sft', "merge_hard.init_from='sft' must be what 'probe_hard' has probed", 'vibethinker_3b:'),
-    ('merge.probe', 'sft', "merge.probe='sft' must be a probe stage before this one: probe"),
-    ('merge.weights', (0.5, 0.6), 'merge.weights=(0.5, 0.6) must have the sum 1, not 1.1'),
-    ('merge.weights', (0.5, 0.5), 'merge.weights=(0.5, 0.5) must be one number for each of config.domains'),
-    ('rl_code.init_from', 'sft@37', "rl_code.init_from: 'sft@37' must name a step at which 'sft' keeps a checkpoint"),
-    ('rl_code.init_from', 'probe', "rl_code.init_from: 'probe' must be a stage before this one that trains a model"),
-    ('rl_code.warmup_steps', 31, 'rl_code.warmup_steps=31 must be at most steps=30'),
-    ('rl_code.prompts', 201, 'rl_code.prompts=201 must be at most the 200 problems'),
-    ('rl_code.carry', 1, 'rl_code.carry=1 needs oversample > 1'),
-    ('rl_code.row_length', 159, 'rl_code.row_length=159 must be at least sampler.prompt_columns + max_tokens = 160'),
-    ('rl_code.sampler.temperature', 0.5, 'rl_code.sampler: training samples at temperature=1'),
-    ('rl_code.sampler.columns', 159, 'rl_code.sampler.columns=159 must be 0, or at least prompt_columns + max_tokens = 160'),
-    ('rl_code.sampler.cache_tokens', 159, 'rl_code.sampler.cache_tokens=159 must be 0, or at least 160'),
-    ('rl_code.sampler.cache_dtype', 'int8', "rl_code.sampler.cache_dtype='int8': what is sampled then differs"),
-    ('rl_code.share_prompts', True, None),
-    ('rl_code.share_prompts', True, 'rl_code.share_prompts needs sampler.prompt_columns > 0', 'vibethinker_1p5b:splash'),
-    ('probe.k', 9, 'probe.k=9 must be at most samples=8'), ('probe.levels', (), 'probe.levels=() must name'),
-    ('evaluate.ks', (1, 5), 'evaluate.ks=(1, 5): Pass@5 needs as many samples, there are samples=4'),
-    ('evaluate.ks', (), 'evaluate.ks=() must name'), ('evaluate.models', (), 'evaluate.models=() must name'),
-    ('evaluate.models', ('init', 'probe'), "evaluate.models: 'probe' must be a stage before this one that trains"),
-    ('hard.data.files', '', 'hard.data needs files of traces', 'vibethinker_3b:'),
-    ('distill.teachers', {}, 'distill.teachers needs at least one domain', 'vibethinker_3b:'),
-    ('distill.min_response_tokens', 70_000,
-     'distill.min_response_tokens=70000 must be at most row_length', 'vibethinker_3b:'),
-    ('distill.select.low_quantile', 0.96, 'distill.select.low_quantile=0.96 must be less than', 'vibethinker_3b:'),
-    ('distill.select.length_bounds', (9, 5), 'distill.select.length_bounds=(9, 5) must ascend', 'vibethinker_3b:'),
-    ('distill.teachers.maths.models', ('sft_distill',),
-     "distill.teachers.maths.models: 'sft_distill' must be a stage before", 'vibethinker_3b:'),
-    ('mesh', dict(data=-1, fsdp=-1), "config.mesh={'data': -1, 'fsdp': -1} must have at most one -1"),
-    ('profile_steps', (5, 3), 'config.profile_steps=(5, 3) must be the first and the last'),
-    ('profile_steps', (5000, 5001), 'config.profile_steps=(5000, 5001) must begin at a step that there is'),
-    ('stages', (), 'config.stages=() must name at least one'), ('stages', ('sft', 'sft'), "config.stages=('sft', 'sft')"),
-    ('stages', ('seed',), "config.stages: 'seed' cannot be the name of a stage"), ('sft', 3, 'sft=3 must be a sub-config'),
-    ('sft.program', 'sfft',
-     "sft.program='sfft' must be one of filter, sft, probe, merge, rl, distill, evaluate (did you mean sft?)"),
-    ('domains', ('algebra', 'cod'), "config.domains: 'cod' must be one of algebra, calculus, code"),
-    ('templates', ('mean', 'meen'), "config.templates: 'meen' must be one of"),
-    ('templates', ('mean',), "config.templates=('mean',) must name at least one of 'algebra'"),
-    ('model.num_key_value_heads', 2, 'config.model.num_attention_heads=3 must be a multiple of num_key_value_heads=2'),
-    ('model.head_dim', 33, 'config.model.head_dim=33 must be even'),
-    ('model.head_dims', 32, 'config.model.head_dims is not a field'),
-    ('model.vocab_size', 100, 'config.model.vocab_size=100 must be 0, or at least the config.tokenizer.vocab_size=576'),
-    ('model', {}, 'config.model.hidden_size is missing'),
-    ('model.hidden_size', 8, "config.model sets ['hidden_size']", 'gsm8k:'),
-    ('model.rope_scaling', dict(rope_type='yarn', factor=2.0),
-     'config.model.rope_scaling.original_max_position_embeddings=0'),
-    ('model.rope_scaling', dict(rope_type='ntk', factor=2.0), "config.model.rope_scaling.rope_type='ntk' must be 'linear'"),
-    ('model.rope_theta', -1.0, 'config.model.rope_theta=-1.0 must be', 'gsm8k:'),
-    ('tokenizer.levels', (), 'config.tokenizer.levels=() must name at least one')]
+  ('sft.batch_size', 15, 'sft.batch_size=15 must be a multiple of streams=16', 'vibethinker_1p5b:16'),
+  ('sft.micro_batches', 3, 'sft.batch_size=16 must be a multiple of micro_batches=3'),
+  ('sft.final_learning_rate', 0.1, 'sft.final_learning_rate=0.1 must be at most learning_rate=0.004'),
+  ('sft.levels', (), 'sft.levels=() must name at least one'),
+  ('sft.problems', 0, 'sft.problems=0 must be at least 1'),
+  ('sft.domains', (), 'sft.domains=() must name at least one'),
+  ('sft.data.weights', (1.0,), 'sft.data.weights=(1.0,) must be one number for each of the 0 entries'),
+  ('rl_code.data', dict(files='x.jsonl', weights=(1.0,)), 'rl_code.data.weights=(1.0,) must be (): problems are drawn'),
+  ('sft.data.files', 'rl_code', "sft.data.files: 'rl_code' must be a stage before this one that writes data"),
+  ('sft_hard.data.files', 'distill', "sft_hard.data.files: 'distill' must be a stage before", 'vibethinker_3b:'),
+  ('sft.init_from', 'rl_code', "sft.init_from: 'rl_code' must be a stage before this one"),
+  ('merge.init_from', 'rl_code', "merge.init_from='rl_code' must be a stage before this one"),
+  ('merge_hard.init_from', 'sft', "merge_hard.init_from='sft' must be what 'probe_hard' has probed", 'vibethinker_3b:'),
+  ('merge.probe', 'sft', "merge.probe='sft' must be a probe stage before this one: probe"),
+  ('merge.weights', (0.5, 0.6), 'merge.weights=(0.5, 0.6) must have the sum 1, not 1.1'),
+  ('merge.weights', (0.5, 0.5), 'merge.weights=(0.5, 0.5) must be one number for each of config.domains'),
+  ('rl_code.init_from', 'sft@37', "rl_code.init_from: 'sft@37' must name a step at which 'sft' keeps a checkpoint"),
+  ('rl_code.init_from', 'probe', "rl_code.init_from: 'probe' must be a stage before this one that trains a model"),
+  ('rl_code.warmup_steps', 31, 'rl_code.warmup_steps=31 must be at most steps=30'),
+  ('rl_code.prompts', 201, 'rl_code.prompts=201 must be at most the 200 problems'),
+  ('rl_code.carry', 1, 'rl_code.carry=1 needs oversample > 1'),
+  ('rl_code.row_length', 159, 'rl_code.row_length=159 must be at least sampler.prompt_columns + max_tokens = 160'),
+  ('rl_code.sampler.temperature', 0.5, 'rl_code.sampler: training samples at temperature=1'),
+  (
+    'rl_code.sampler.columns',
+    159,
+    'rl_code.sampler.columns=159 must be 0, or at least prompt_columns + max_tokens = 160',
+  ),
+  ('rl_code.sampler.cache_tokens', 159, 'rl_code.sampler.cache_tokens=159 must be 0, or at least 160'),
+  ('rl_code.sampler.cache_dtype', 'int8', "rl_code.sampler.cache_dtype='int8': what is sampled then differs"),
+  ('rl_code.share_prompts', True, None),
+  ('rl_code.share_prompts', True, 'rl_code.share_prompts needs sampler.prompt_columns > 0', 'vibethinker_1p5b:splash'),
+  ('probe.k', 9, 'probe.k=9 must be at most samples=8'),
+  ('probe.levels', (), 'probe.levels=() must name'),
+  ('evaluate.ks', (1, 5), 'evaluate.ks=(1, 5): Pass@5 needs as many samples, there are samples=4'),
+  ('evaluate.ks', (), 'evaluate.ks=() must name'),
+  ('evaluate.models', (), 'evaluate.models=() must name'),
+  ('evaluate.models', ('init', 'probe'), "evaluate.models: 'probe' must be a stage before this one that trains"),
+  ('hard.data.files', '', 'hard.data needs files of traces', 'vibethinker_3b:'),
+  ('distill.teachers', {}, 'distill.teachers needs at least one domain', 'vibethinker_3b:'),
+  (
+    'distill.min_response_tokens',
+    70_000,
+    'distill.min_response_tokens=70000 must be at most row_length',
+    'vibethinker_3b:',
+  ),
+  ('distill.select.low_quantile', 0.96, 'distill.select.low_quantile=0.96 must be less than', 'vibethinker_3b:'),
+  ('distill.select.length_bounds', (9, 5), 'distill.select.length_bounds=(9, 5) must ascend', 'vibethinker_3b:'),
+  (
+    'distill.teachers.maths.models',
+    ('sft_distill',),
+    "distill.teachers.maths.models: 'sft_distill' must be a stage before",
+    'vibethinker_3b:',
+  ),
+  ('mesh', dict(data=-1, fsdp=-1), "config.mesh={'data': -1, 'fsdp': -1} must have at most one -1"),
+  ('profile_steps', (5, 3), 'config.profile_steps=(5, 3) must be the first and the last'),
+  ('profile_steps', (5000, 5001), 'config.profile_steps=(5000, 5001) must begin at a step that there is'),
+  ('stages', (), 'config.stages=() must name at least one'),
+  ('stages', ('sft', 'sft'), "config.stages=('sft', 'sft')"),
+  ('stages', ('seed',), "config.stages: 'seed' cannot be the name of a stage"),
+  ('sft', 3, 'sft=3 must be a sub-config'),
+  (
+    'sft.program',
+    'sfft',
+    "sft.program='sfft' must be one of filter, sft, probe, merge, rl, distill, evaluate (did you mean sft?)",
+  ),
+  ('domains', ('algebra', 'cod'), "config.domains: 'cod' must be one of algebra, calculus, code"),
+  ('templates', ('mean', 'meen'), "config.templates: 'meen' must be one of"),
+  ('templates', ('mean',), "config.templates=('mean',) must name at least one of 'algebra'"),
+  ('model.num_key_value_heads', 2, 'config.model.num_attention_heads=3 must be a multiple of num_key_value_heads=2'),
+  ('model.head_dim', 33, 'config.model.head_dim=33 must be even'),
+  ('model.head_dims', 32, 'config.model.head_dims is not a field'),
+  ('model.vocab_size', 100, 'config.model.vocab_size=100 must be 0, or at least the config.tokenizer.vocab_size=576'),
+  ('model', {}, 'config.model.hidden_size is missing'),
+  ('model.hidden_size', 8, "config.model sets ['hidden_size']", 'gsm8k:'),
+  (
+    'model.rope_scaling',
+    dict(rope_type='yarn', factor=2.0),
+    'config.model.rope_scaling.original_max_position_embeddings=0',
+  ),
+  (
+    'model.rope_scaling',
+    dict(rope_type='ntk', factor=2.0),
+    "config.model.rope_scaling.rope_type='ntk' must be 'linear'",
+  ),
+  ('model.rope_theta', -1.0, 'config.model.rope_theta=-1.0 must be', 'gsm8k:'),
+  ('tokenizer.levels', (), 'config.tokenizer.levels=() must name at least one'),
+]
 
 
 @pytest.mark.parametrize('relation', RELATIONS, ids=lambda r: f'{r[0]}={r[1]}')
@@ -264,7 +336,9 @@ def test_relations(relation):
   assert any(line.strip().startswith(message) for line in str(error.value).splitlines()), str(error.value)
 
 
-@pytest.mark.parametrize('path, value, shape, message', [
+@pytest.mark.parametrize(
+  'path, value, shape, message',
+  [
     ('sft.batch_size', 12, {'fsdp': 8}, 'sft.batch_size=12 must be a multiple of data x fsdp = 8'),
     ('sft.length', 161, {'context': 2}, 'sft.length=161 must be a multiple of context = 2'),
     ('sft.attention', 'triton', {'context': 2}, "sft.attention='triton' cannot split rows"),
@@ -272,7 +346,9 @@ def test_relations(relation):
     ('rl_code.shortest_row', 40, {'context': 3}, 'rl_code.row_length=160 must be a multiple of context = 3'),
     ('rl_code.shortest_row', 40, {'context': 16}, r'(40, 80)'),
     ('rl_code.share_prompts', True, {'context': 2}, 'rl_code.share_prompts needs mesh.context=1'),
-    ('sft.batch_size', 16, {'fsdp': 8}, '')])
+    ('sft.batch_size', 16, {'fsdp': 8}, ''),
+  ],
+)
 def test_batches_must_fit_the_mesh(path, value, shape, message):
   mesh = types.SimpleNamespace(shape=dict(data=1, fsdp=1, tensor=1, context=1) | shape)
   _, options = recipe.bind(changed('tiny:', tuple(path.split('.')), value))

@@ -51,7 +51,11 @@ def test_the_time_of_every_stage_is_accounted_for(toy, finished):
     assert marks[0]['what'] == 'start' and marks[-1]['what'] == 'end'
     spent = sum(sum(mark['seconds'].values()) for mark in marks[1:])
     assert abs(spent - (marks[-1]['time'] - marks[0]['time'])) < 0.05 + 0.01 * spent
-  for stage, phases in (('sft', 'train checkpoint compile'), ('rl_code', 'train rollout checkpoint'), ('probe', 'rollout')):
+  for stage, phases in (
+    ('sft', 'train checkpoint compile'),
+    ('rl_code', 'train rollout checkpoint'),
+    ('probe', 'rollout'),
+  ):
     seconds = [mark['seconds'] for mark in lines(finished, stage, 'timeline.jsonl')]
     assert all(sum(s[phase] for s in seconds) > 0 for phase in phases.split())
   assert 0 < lines(finished, 'rl_code')[-1]['goodput'] < 1
@@ -86,6 +90,7 @@ def test_merged_parameters_are_the_average(finished):
 
   from vibethinker_jax import sharding
   from vibethinker_jax.programs import stage as stage_lib
+
   mesh = sharding.make_mesh()
   load = lambda path: jax.device_get(stage_lib.load(finished / path, mesh).params)
   chosen = result(finished, 'merge')['specialists'].values()
@@ -133,9 +138,13 @@ def test_second_start_does_nothing(toy, finished, monkeypatch):
   assert files(finished) == before
 
 
-@pytest.mark.parametrize('change, message', [
+@pytest.mark.parametrize(
+  'change, message',
+  [
     (lambda c: c['sft'].update(steps=7), "(?s)stage 'sft'.*steps: 6 -> 7"),
-    (lambda c: c.update(seed=1), '(?s)seed: 0 -> 1')])
+    (lambda c: c.update(seed=1), '(?s)seed: 0 -> 1'),
+  ],
+)
 def test_another_config_is_refused(toy, finished, monkeypatch, change, message):
   monkeypatch.setattr(main, 'Pool', toy.CoinPool)
   config = toy.config()
@@ -172,15 +181,25 @@ def run(workdir, *kills):
 
 def outcome(workdir):
   """All that a run decides: digests of every checkpoint, metrics without times, results without seconds."""
-  timed = ('time', 'seconds', 'tokens_per_second', 'rollout_tokens_per_second', 'resumed_at',
-           'tokens_this_process', 'goodput')
+  timed = (
+    'time',
+    'seconds',
+    'tokens_per_second',
+    'rollout_tokens_per_second',
+    'resumed_at',
+    'tokens_this_process',
+    'goodput',
+  )
   clean = lambda values: {k: v for k, v in values.items() if k not in timed and not k.startswith(('seconds/', 'time/'))}
   found = {}
   for stage in STAGES:
     found[stage] = {
-        'result': clean(result(workdir, stage)),
-        'digests': {step: checkpoint.read_model(workdir / stage / 'checkpoints' / str(step))['digests']
-                    for step in checkpoint.steps(workdir / stage / 'checkpoints')}}
+      'result': clean(result(workdir, stage)),
+      'digests': {
+        step: checkpoint.read_model(workdir / stage / 'checkpoints' / str(step))['digests']
+        for step in checkpoint.steps(workdir / stage / 'checkpoints')
+      },
+    }
     if (workdir / stage / 'metrics.jsonl').exists():
       found[stage]['metrics'] = [clean(line) for line in lines(workdir, stage)]
   found['examples'] = lines(workdir, 'rl_math_16k', 'examples.jsonl')
@@ -196,8 +215,9 @@ def uninterrupted(tmp_path_factory):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('kills', [
-    ('sft:5',), ('probe:4',), ('rl_math_16k:5',), ('sft:1', 'rl_math_16k:1', 'rl_math_16k:4')], ids=','.join)
+@pytest.mark.parametrize(
+  'kills', [('sft:5',), ('probe:4',), ('rl_math_16k:5',), ('sft:1', 'rl_math_16k:1', 'rl_math_16k:4')], ids=','.join
+)
 def test_killed_and_started_again_is_bit_equal(tmp_path, uninterrupted, kills):
   for kill in kills:
     killed = run(tmp_path, kill)

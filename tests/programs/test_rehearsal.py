@@ -1,4 +1,5 @@
-"""Both recipes rehearsed as a user does it, and a config of one's own: what is said of its files before anything runs."""
+"""Both recipes rehearsed as a user does it, and a config of one's own: what is said of its files before anything
+runs."""
 
 import importlib.util
 import json
@@ -10,7 +11,7 @@ import sys
 import pytest
 
 ROOT = pathlib.Path(__file__).parents[2]
-OWN = '''
+OWN = """
 import importlib.util
 from ml_collections import config_dict
 
@@ -33,12 +34,18 @@ def get_config():
     stage.sampler.update(max_tokens=56, columns=512, prompt_columns=400)
   config.rl_code.row_length = 512
   return config
-'''
+"""
 
 
 def main(*arguments, timeout=1500):
-  return subprocess.run([sys.executable, '-m', 'vibethinker_jax.main', *arguments], capture_output=True, text=True, cwd=ROOT,
-                        timeout=timeout, env={**os.environ, 'JAX_PLATFORMS': 'cpu'})
+  return subprocess.run(
+    [sys.executable, '-m', 'vibethinker_jax.main', *arguments],
+    capture_output=True,
+    text=True,
+    cwd=ROOT,
+    timeout=timeout,
+    env={**os.environ, 'JAX_PLATFORMS': 'cpu'},
+  )
 
 
 @pytest.mark.slow  # each takes 3 minutes of one core, of which most is compiling
@@ -57,16 +64,19 @@ def test_a_recipe_is_rehearsed(name, tmp_path):
     if json.loads((tmp_path / 'run' / stage / 'config.json').read_text())['program'] == 'rl':
       steps = [json.loads(line) for line in lines.read_text().splitlines()]
       assert [(x['step'], x['count'] > 0) for x in steps] == [(1, True), (2, True)]  # updates were made
-  assert 'all problems' in done.stdout and f'{len(stages)} of {len(stages)}' in (
-      tmp_path / 'run/report.html').read_text()
+  assert (
+    'all problems' in done.stdout and f'{len(stages)} of {len(stages)}' in (tmp_path / 'run/report.html').read_text()
+  )
 
 
 @pytest.fixture
 def own(tmp_path):
   """Files of one's own that are in order, and a config that reads them: its path, and a function that adds a row."""
+
   def add(name, *rows):
     with (tmp_path / name).open('a') as file:
       file.writelines((row if isinstance(row, str) else json.dumps(row)) + '\n' for row in rows)
+
   add('traces.jsonl', *({'prompt': f'What is {i} + 1?', 'response': f'It is \\boxed{{{i + 1}}}.'} for i in range(5)))
   add('problems.jsonl', *({'question': f'What is {i} + 2?', 'answer': i + 2} for i in range(5)))
   add('held_out.jsonl', *({'problem': f'What is {i} + 3?', 'answer': i + 3, 'type': 'sum'} for i in range(3)))
@@ -83,7 +93,9 @@ def test_faults_are_told_before_anything_is_computed(own, tmp_path):
   for mode in ((), ('--rehearse',)):
     done = main(f'--config={config}', f'--workdir={tmp_path}/run', *mode)
     assert done.returncode == 1 and 'Traceback' not in done.stderr
-    told = done.stderr[done.stderr.index('error: 3 faults in the data, found before anything was computed:'):].splitlines()
+    told = done.stderr[
+      done.stderr.index('error: 3 faults in the data, found before anything was computed:') :
+    ].splitlines()
     assert len(told) == 4
     assert f'sft: {tmp_path}/traces.jsonl, line 6: not JSON' in told[1]
     assert f'rl_code: {tmp_path}/problems.jsonl, line 6: this prompt has ' in told[2]
@@ -101,7 +113,11 @@ def test_a_config_of_ones_own_is_rehearsed(own, tmp_path):
   assert done.returncode == 0, done.stderr[-3000:]
   assert sorted(path.name for path in (tmp_path / 'run').iterdir()) == ['mine', 'rehearsal']
   table = [line.split() for line in done.stdout.splitlines()[-5:]]
-  assert [line[:3] for line in table[1:4]] == [['sft', 'sft', '5'], ['rl_code', 'rl', '5'], ['evaluate', 'evaluate', '3']]
+  assert [line[:3] for line in table[1:4]] == [
+    ['sft', 'sft', '5'],
+    ['rl_code', 'rl', '5'],
+    ['evaluate', 'evaluate', '3'],
+  ]
   assert table[4][:5] == ['Rehearsed:', 'all', '3', 'stages', 'ran,'] and all(int(line[3]) > 5 for line in table[1:4])
   assert 'What is 0 + 2?' in done.stderr and "measured with the tokenizer of config.base='scratch'" in done.stderr
   (tmp_path / 'run/rehearsal/made_by_rehearse').unlink()

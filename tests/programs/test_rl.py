@@ -17,6 +17,7 @@ GROUP = 4
 @pytest.fixture
 def collect(monkeypatch):
   """(correct of each prompt, prompts, rounds, cursor) -> (Rollout, cursor, picked prompts of each round)."""
+
   def run(correct_of, prompts, max_rounds=3, cursor=0, long2short=0.0, rehearsal=False):
     picked = []
 
@@ -27,32 +28,62 @@ def collect(monkeypatch):
       tokens = np.broadcast_to(np.array([row['id'] for row in rows])[:, None, None], (*shape, 2))
       responses = Responses(tokens, np.zeros((*shape, 2)), np.full(shape, 2), *[np.ones(shape, bool)] * 2, 0)
       return types.SimpleNamespace(
-          responses=responses, correct_PG=correct, valid_PG=np.ones(shape, bool),
-          texts_PG=[[''] * samples] * len(rows), prompts=[[row['id']] for row in rows], seconds=(1.0, 0.0, 0.5))
+        responses=responses,
+        correct_PG=correct,
+        valid_PG=np.ones(shape, bool),
+        texts_PG=[[''] * samples] * len(rows),
+        prompts=[[row['id']] for row in rows],
+        seconds=(1.0, 0.0, 0.5),
+      )
 
     monkeypatch.setattr(rollouts.benchmarks, 'sample_and_verify', sample_and_verify)
     recipe = types.SimpleNamespace(seed=0, stages=('rl',), rehearsal=rehearsal)
     stage = types.SimpleNamespace(recipe=recipe, name='rl', mesh=None, pool=None)
-    options = types.SimpleNamespace(prompts=prompts, max_rounds=max_rounds, group=GROUP, sampler=Options(2),
-                                    loss=LossOptions(long2short=long2short), oversample=1.0, carry=0)
+    options = types.SimpleNamespace(
+      prompts=prompts,
+      max_rounds=max_rounds,
+      group=GROUP,
+      sampler=Options(2),
+      loss=LossOptions(long2short=long2short),
+      oversample=1.0,
+      carry=0,
+    )
     rows = [{'id': i} for i in range(len(correct_of))]
     rollout, cursor, carried = rollouts.collect(stage, options, None, rows, cursor, 0, rollouts.nothing(options))
     assert not carried.indices_P.size
     return rollout, cursor, picked
+
   return run
 
 
-@pytest.mark.parametrize('change, message', [
+@pytest.mark.parametrize(
+  'change, message',
+  [
     (dict(row_length=30), 'row_length=30 must be at least'),
     (dict(share_prompts=True, micro_batch=1), 'micro_batch of at least 2'),
     (dict(share_prompts=True, row_length=19), 'row_length of at least prompt_columns'),
     (dict(share_prompts=True, attention='splash'), "these are 20, 40, 4, 'splash'"),
-    (dict(share_prompts=True, sampler=Options(20)), 'prompt_columns > 0')])
+    (dict(share_prompts=True, sampler=Options(20)), 'prompt_columns > 0'),
+  ],
+)
 def test_options_that_do_not_fit(change, message):
   options = dict(
-      program='rl', init_from='sft', data=DataOptions(), domains=('code',), levels=(1,), problems=1, steps=1, prompts=1, group=2,
-      sampler=Options(20, prompt_columns=20), loss=LossOptions(), row_length=40, micro_batch=4,
-      learning_rate=1.0, checkpoint_steps=1)
+    program='rl',
+    init_from='sft',
+    data=DataOptions(),
+    domains=('code',),
+    levels=(1,),
+    problems=1,
+    steps=1,
+    prompts=1,
+    group=2,
+    sampler=Options(20, prompt_columns=20),
+    loss=LossOptions(),
+    row_length=40,
+    micro_batch=4,
+    learning_rate=1.0,
+    checkpoint_steps=1,
+  )
   assert list(rl.Options(**options).conflicts()) == []
   assert list(rl.Options(**options | dict(share_prompts=True, row_length=20)).conflicts()) == []
   assert message in ' '.join(rl.Options(**options | change).conflicts())
@@ -63,12 +94,21 @@ def test_prompts_from_files_and_from_stages(tmp_path, monkeypatch):
   for name in ('a.jsonl', 'hard/data.jsonl'):
     (tmp_path / name).parent.mkdir(exist_ok=True)
     (tmp_path / name).write_text(json.dumps({'q': name, 'answer': '1'}) + '\n')
-  stage = types.SimpleNamespace(recipe=types.SimpleNamespace(stages=('hard', 'rl'), seed=0), name='rl', workdir=tmp_path)
-  options = types.SimpleNamespace(data=DataOptions(f'{tmp_path}/a.jsonl, hard', prompt='Solve {q}'), filter_samples=0,
-                                  domains=(), levels=(), problems=0)
+  stage = types.SimpleNamespace(
+    recipe=types.SimpleNamespace(stages=('hard', 'rl'), seed=0), name='rl', workdir=tmp_path
+  )
+  options = types.SimpleNamespace(
+    data=DataOptions(f'{tmp_path}/a.jsonl, hard', prompt='Solve {q}'),
+    filter_samples=0,
+    domains=(),
+    levels=(),
+    problems=0,
+  )
   rows = rl.starting_prompts(stage, options, types.SimpleNamespace(tokenizer=None))
   assert [(row['prompt'], row['id']) for row in rows] == [
-      ('Solve a.jsonl', 'a.jsonl:1'), ('Solve hard/data.jsonl', 'data.jsonl:1')]
+    ('Solve a.jsonl', 'a.jsonl:1'),
+    ('Solve hard/data.jsonl', 'data.jsonl:1'),
+  ]
 
 
 def test_one_round_where_all_are_useful(collect):
@@ -84,7 +124,8 @@ def test_useless_groups_are_replaced(collect):
   kept = [row['id'] for row in rollout.rows]
   assert all(0 < correct[i] < GROUP for i in kept) and len(set(kept)) == 6
   assert [len(p) for p in picked][1:] and all(
-      len(p) == 6 - sum(0 < correct[i] < GROUP for q in picked[:n] for i in q) for n, p in enumerate(picked))
+    len(p) == 6 - sum(0 < correct[i] < GROUP for q in picked[:n] for i in q) for n, p in enumerate(picked)
+  )
   assert (rollout.tokens[:, 0, 0] == kept).all()
   assert rollout.correct.sum(1).tolist() == [correct[i] for i in kept]
 

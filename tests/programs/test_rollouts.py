@@ -21,6 +21,7 @@ LOGITS = jax.jit(transformer.logits, static_argnums=0)
 
 class Letters:
   """A tokenizer of 26 letters; 'a' ends a response."""
+
   vocab_size, stop_ids = 26, (0,)
 
   def decode(self, ids):
@@ -42,16 +43,31 @@ def params_of(model, step):
 @pytest.fixture
 def steps(toy, model, monkeypatch):
   """(number of steps, options) -> [(Rollout, cursor, Carried)] of each, every step with another policy."""
-  monkeypatch.setattr(rollouts.benchmarks.chat, 'encode_prompt', lambda tokenizer, row: [ord(c) - 97 for c in row['prompt']])
+  monkeypatch.setattr(
+    rollouts.benchmarks.chat, 'encode_prompt', lambda tokenizer, row: [ord(c) - 97 for c in row['prompt']]
+  )
   monkeypatch.setattr(rollouts.benchmarks.chat, 'opening', lambda tokenizer, row: '')
-  stage = types.SimpleNamespace(recipe=types.SimpleNamespace(seed=0, stages=('rl',), rehearsal=False), name='rl',
-                                mesh=sharding.make_mesh(devices=jax.devices()[:1]), pool=toy.CoinPool())
-  rows = [{'prompt': 'xyz'[:1 + i % 3], 'id': str(i)} for i in range(20)]
+  stage = types.SimpleNamespace(
+    recipe=types.SimpleNamespace(seed=0, stages=('rl',), rehearsal=False),
+    name='rl',
+    mesh=sharding.make_mesh(devices=jax.devices()[:1]),
+    pool=toy.CoinPool(),
+  )
+  rows = [{'prompt': 'xyz'[: 1 + i % 3], 'id': str(i)} for i in range(20)]
 
   def run(count, start=None, **changes):
-    options = types.SimpleNamespace(**dict(
-        prompts=PROMPTS, group=GROUP, max_rounds=3, oversample=2.0, carry=2, loss=LossOptions(),
-        sampler=engine.Options(T, slots=6, steps_per_call=2, columns=64, prompt_columns=8)) | changes)
+    options = types.SimpleNamespace(
+      **dict(
+        prompts=PROMPTS,
+        group=GROUP,
+        max_rounds=3,
+        oversample=2.0,
+        carry=2,
+        loss=LossOptions(),
+        sampler=engine.Options(T, slots=6, steps_per_call=2, columns=64, prompt_columns=8),
+      )
+      | changes
+    )
     first, cursor, carried = start or (0, 0, rollouts.nothing(options))
     out = []
     for step in range(first, first + count):
@@ -59,6 +75,7 @@ def steps(toy, model, monkeypatch):
       out.append(rollouts.collect(stage, options, policy, rows, cursor, step, carried))
       _, cursor, carried = out[-1]
     return out
+
   return run
 
 
@@ -70,16 +87,16 @@ def logps(model, step, prompts, tokens, lengths):
     m, n = len(prompts[p]), int(lengths[p, g])
     ids = np.concatenate([prompts[p], tokens[p, g, :n], np.zeros(50 - m - n, int)])
     logp = np.asarray(jax.nn.log_softmax(LOGITS(model.config, params, ids[None])[0], -1))
-    out[p, g, :n] = logp[np.arange(m - 1, m + n - 1), ids[m:m + n]]
+    out[p, g, :n] = logp[np.arange(m - 1, m + n - 1), ids[m : m + n]]
   return out
 
 
 def test_a_step_ends_with_enough_useful_groups(steps):
   """Without carrying, what is late is given up; less is sampled than to the end of all."""
-  (rollout, _, carried), = steps(1, carry=0)
+  ((rollout, _, carried),) = steps(1, carry=0)
   assert len(rollout.rows) == PROMPTS and rollout.sampled['given_up'] > 0 and not carried.indices_P.size
   assert all(0 < c[v].mean() < 1 for c, v in zip(rollout.correct, rollout.valid))
-  (all_, *_), = steps(1, carry=0, oversample=1.0, prompts=2 * PROMPTS, max_rounds=1)
+  ((all_, *_),) = steps(1, carry=0, oversample=1.0, prompts=2 * PROMPTS, max_rounds=1)
   assert rollout.sampled['tokens'] < all_.sampled['tokens']
 
 
@@ -96,7 +113,7 @@ def test_carried_groups_go_on(steps, model):
     stale += old.sum()
     assert rollout.sampled['stale'] == pytest.approx(old.sum() / on.sum())
     if old.any():
-      assert close[max(0, step - 2):].any(axis=0)[on].all()  # carry=2
+      assert close[max(0, step - 2) :].any(axis=0)[on].all()  # carry=2
       used = {row['id'] for row in rollout.rows}
       assert used & {str(i) for i in carried.indices_P}
     begun = after.versions_PGL[np.arange(T) < after.responses.lengths_PG[..., None]]
@@ -132,10 +149,16 @@ def test_only_recent_files_are_kept_and_damage_is_told(steps, tmp_path):
     rollouts.load(tmp_path, 6, options)
 
 
-@pytest.mark.parametrize('changes, message', [
+@pytest.mark.parametrize(
+  'changes, message',
+  [
     (dict(carry=1), 'carry=1 needs oversample > 1'),
-    (dict(sampler=engine.Options(T, cache='pages', cache_dtype='int8')), 'importance_cap')])
+    (dict(sampler=engine.Options(T, cache='pages', cache_dtype='int8')), 'importance_cap'),
+  ],
+)
 def test_contradictions_are_told(changes, message):
-  options = rl.Options('rl', 'x', DataOptions('x'), (), (), 1, 1, 4, 4, engine.Options(T), LossOptions(), 64, 8, 1e-4, 1)
+  options = rl.Options(
+    'rl', 'x', DataOptions('x'), (), (), 1, 1, 4, 4, engine.Options(T), LossOptions(), 64, 8, 1e-4, 1
+  )
   assert list(options.conflicts()) == []
   assert message in ' '.join(options._replace(**changes).conflicts())

@@ -10,8 +10,19 @@ from vibethinker_jax.data.files import rows
 from vibethinker_jax.programs import recipe, smaller
 
 CONFIGS = pathlib.Path(__file__).parents[2] / 'configs'
-MAY_DIFFER = {*smaller.SIZES, 'ks', 'files', 'init_from', 'length', 'row_length', 'shortest_row', 'columns',
-              'prompt_columns', 'cache_tokens', 'problems'}
+MAY_DIFFER = {
+  *smaller.SIZES,
+  'ks',
+  'files',
+  'init_from',
+  'length',
+  'row_length',
+  'shortest_row',
+  'columns',
+  'prompt_columns',
+  'cache_tokens',
+  'problems',
+}
 NAMES = ('vibethinker_1p5b', 'vibethinker_3b')
 
 
@@ -23,8 +34,11 @@ def module(name: str):
 
 
 def leaves(values: dict, path=()) -> dict:
-  return {key: leaf for name, value in values.items() for key, leaf in (
-      leaves(value, (*path, name)) if isinstance(value, dict) else {(*path, name): value}).items()}
+  return {
+    key: leaf
+    for name, value in values.items()
+    for key, leaf in (leaves(value, (*path, name)) if isinstance(value, dict) else {(*path, name): value}).items()
+  }
 
 
 @pytest.mark.parametrize('name', NAMES)

@@ -32,6 +32,7 @@ class CoinPool:
   def submit(self, response, row):
     self.judged += 1
     from vibethinker_jax.verify.verdict import Verdict
+
     coin = zlib.crc32((response + row['id']).encode()) % 20
     future = Future()
     status = 'invalid' if coin == 0 else 'correct' if coin < 10 else 'wrong'
@@ -45,15 +46,25 @@ def config() -> dict:
   module = importlib.util.module_from_spec(spec)
   spec.loader.exec_module(module)
   c = module.get_config()
-  c.model.update(hidden_size=16, num_hidden_layers=1, num_attention_heads=2, num_key_value_heads=1,
-                 head_dim=8, intermediate_size=24)
+  c.model.update(
+    hidden_size=16, num_hidden_layers=1, num_attention_heads=2, num_key_value_heads=1, head_dim=8, intermediate_size=24
+  )
   c.tokenizer.update(vocab_size=400, problems=300)
   sampler = dict(max_tokens=12, slots=32, steps_per_call=6, columns=160, prompt_columns=144)
   c.sft.update(problems=1000, steps=6, batch_size=8, streams=2, length=256, checkpoint_steps=2, log_steps=1)
   c.probe.update(problems=3, samples=2, k=2)
   for name in ('rl_math_16k', 'rl_math_32k', 'rl_code'):
-    c[name].update(problems=8, steps=5, prompts=4, group=4, filter_samples=4, row_length=160, micro_batch=8,
-                   checkpoint_steps=2, examples_steps=2)
+    c[name].update(
+      problems=8,
+      steps=5,
+      prompts=4,
+      group=4,
+      filter_samples=4,
+      row_length=160,
+      micro_batch=8,
+      checkpoint_steps=2,
+      examples_steps=2,
+    )
   c.rl_math_32k.update(shortest_row=40)
   c.rl_code.update(share_prompts=True, moments_dtype='bfloat16')
   c.evaluate.update(problems=3, samples=2, ks=(1, 2), examples=1)
@@ -66,6 +77,7 @@ def config() -> dict:
 def die_at(stage: str, step: int) -> None:
   """SIGKILL in the middle of writing that step's line of metrics: nothing is flushed, no handler runs."""
   from vibethinker_jax.runtime import metrics
+
   write = metrics.Writer.write
 
   def deadly(self, at, scalars):
@@ -87,6 +99,7 @@ def fault(kind: str) -> None:
 
 def fail_at(stage: str, step: int, host: int, kind: str) -> None:
   from vibethinker_jax.runtime import hosts
+
   reach = hosts.reach
 
   def faulty(what):
@@ -100,10 +113,12 @@ def fail_at(stage: str, step: int, host: int, kind: str) -> None:
 if __name__ == '__main__':
   os.environ['JAX_PLATFORMS'] = 'cpu'
   import jax
+
   jax.config.update('jax_num_cpu_devices', int(os.environ.get('JAX_NUM_CPU_DEVICES', 2)))
   jax.config.update('jax_disable_most_optimizations', True)
   from vibethinker_jax import main
   from vibethinker_jax.runtime import hosts, watch
+
   hosts.connect()
   main.Pool = CoinPool
   for at in sys.argv[3:]:

@@ -17,15 +17,15 @@ def test_against_numpy(rewards):
   centred = rewards - rewards.mean(1, keepdims=True)
   np.testing.assert_allclose(group_advantages(rewards), centred / rewards.std(1, keepdims=True), atol=1e-5)
   np.testing.assert_allclose(group_advantages(rewards, normalise='none'), centred, atol=1e-6)  # Dr.GRPO
-  np.testing.assert_allclose(group_advantages(rewards, epsilon=1.0),
-                             centred / (rewards.std(1, keepdims=True) + 1), atol=1e-5)
+  np.testing.assert_allclose(
+    group_advantages(rewards, epsilon=1.0), centred / (rewards.std(1, keepdims=True) + 1), atol=1e-5
+  )
 
 
 def test_binary_group_by_hand():
   found = group_advantages([[1, 0, 0, 0]])
-  np.testing.assert_allclose(found, [[3 ** 0.5] + [-(3 ** -0.5)] * 3], rtol=1e-5)
-  np.testing.assert_allclose(group_advantages([[1, 0, 0, 0]], normalise='none'),
-                             [[0.75, -0.25, -0.25, -0.25]])
+  np.testing.assert_allclose(found, [[3**0.5] + [-(3**-0.5)] * 3], rtol=1e-5)
+  np.testing.assert_allclose(group_advantages([[1, 0, 0, 0]], normalise='none'), [[0.75, -0.25, -0.25, -0.25]])
 
 
 @pytest.mark.parametrize('reward', [0.0, 1.0, -1.0, 0.5])

@@ -6,8 +6,11 @@ import pytest
 from vibethinker_jax.rl.batch import Groups, pack, plan, plan_shared, rl_batches, row_lengths
 
 P, G, T, ROW, MICRO, STEM = 5, 4, 10, 24, 3, 8
-LAYOUTS = {'plain': dict(row_lengths=(ROW,)), 'kinds': dict(row_lengths=(6, 12, ROW)),
-           'shared': dict(row_lengths=(ROW,), stem=STEM)}
+LAYOUTS = {
+  'plain': dict(row_lengths=(ROW,)),
+  'kinds': dict(row_lengths=(6, 12, ROW)),
+  'shared': dict(row_lengths=(ROW,), stem=STEM),
+}
 
 
 @pytest.fixture(scope='module')
@@ -17,8 +20,13 @@ def groups():
   lengths = rng.integers(1, T + 1, (P, G))
   lengths[0, 0], lengths[2, 1] = 1, T
   inside = np.arange(T) < lengths[..., None]
-  return (prompts, np.where(inside, rng.integers(1, 50, (P, G, T)), 0),
-          np.where(inside, -rng.random((P, G, T)), 0).astype(np.float32), lengths, rng.random((P, G)) < 0.8)
+  return (
+    prompts,
+    np.where(inside, rng.integers(1, 50, (P, G, T)), 0),
+    np.where(inside, -rng.random((P, G, T)), 0).astype(np.float32),
+    lengths,
+    rng.random((P, G)) < 0.8,
+  )
 
 
 @pytest.fixture(scope='module', params=LAYOUTS)
@@ -164,8 +172,13 @@ def test_shapes_and_types(batches, layout):
 
 def test_shared_prompts_take_fewer_positions(groups):
   prompts = [list(range(1, 9))] * P  # the responses are hardly longer
-  count = {name: sum((arrays['segment_ids'] > 0).sum() for arrays, _ in rl_batches(
-      Groups(prompts, *groups[1:]), micro_batch=MICRO, **LAYOUTS[name])) for name in ('plain', 'shared')}
+  count = {
+    name: sum(
+      (arrays['segment_ids'] > 0).sum()
+      for arrays, _ in rl_batches(Groups(prompts, *groups[1:]), micro_batch=MICRO, **LAYOUTS[name])
+    )
+    for name in ('plain', 'shared')
+  }
   assert count['shared'] < 0.75 * count['plain']
 
 

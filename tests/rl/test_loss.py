@@ -1,7 +1,7 @@
 """The MGPO loss of packed rows: GRPO at strength 0, aggregation, masks, variants.
 
-Two programs that compute the same are compared to a tolerance: XLA fuses them differently, and on another processor sums
-have another last bit. Equal bits are demanded of one compiled program alone.
+Two programs that compute the same are compared to a tolerance: XLA fuses them differently, and on another processor
+sums have another last bit. Equal bits are demanded of one compiled program alone.
 """
 
 import functools
@@ -41,15 +41,19 @@ def batch(tiny, params, groups):
   """On-policy but for noise in the behaviour log-probabilities, so that some ratios leave [0.8, 1.2]."""
   prompts, tokens, lengths = groups
   all_ = Groups(prompts, tokens, np.zeros(tokens.shape, np.float32), lengths, np.ones((P, G), bool))
-  (batch, _), = rl_batches(all_, row_lengths=(ROW,), micro_batch=12)
+  ((batch, _),) = rl_batches(all_, row_lengths=(ROW,), micro_batch=12)
   batch = {name: jnp.asarray(x[0]) for name, x in batch.items()}
   logps = jax.jit(lambda p, b: token_scores(tiny, p, b)[0])(params, batch)
   noise = 0.3 * np.random.default_rng(1).normal(size=logps.shape)
   advantages = np.random.default_rng(2).normal(size=P * G).astype(np.float32)[batch['responses']]
   mask = batch['mask']
   masked = lambda x: (x * mask).astype(jnp.float32)
-  return batch | {'policy_logps': masked(logps), 'behaviour_logps': masked(logps + noise),
-                  'reference_logps': masked(logps - 2 * noise), 'advantages': masked(advantages)}
+  return batch | {
+    'policy_logps': masked(logps),
+    'behaviour_logps': masked(logps + noise),
+    'reference_logps': masked(logps - 2 * noise),
+    'advantages': masked(advantages),
+  }
 
 
 def run(tiny, params, batch, **options):
@@ -79,9 +83,18 @@ def by_hand(tiny, params, batch, aggregation='sequence_mean', low=0.2, high=0.2,
   return -sum(total[i] / tokens[i] for i in total), len(total)
 
 
-@pytest.mark.parametrize('options', [
-    dict(), dict(aggregation='token_mean'), dict(clip_low=0.1, clip_high=0.4), dict(kl=0.5),
-    dict(importance_cap=1.1), dict(aggregation='token_mean', importance_cap=0.9, kl=0.1)], ids=str)
+@pytest.mark.parametrize(
+  'options',
+  [
+    dict(),
+    dict(aggregation='token_mean'),
+    dict(clip_low=0.1, clip_high=0.4),
+    dict(kl=0.5),
+    dict(importance_cap=1.1),
+    dict(aggregation='token_mean', importance_cap=0.9, kl=0.1),
+  ],
+  ids=str,
+)
 def test_against_loops(tiny, params, batch, options):
   short = {'clip_low': 'low', 'clip_high': 'high', 'importance_cap': 'cap'}
   renamed = {short.get(name, name): value for name, value in options.items()}
@@ -117,9 +130,10 @@ def test_on_policy_ratio_is_one_and_clip_inactive(tiny, params, batch):
     np.testing.assert_allclose(a, b, atol=1e-4)
 
 
-@pytest.mark.parametrize('name, fill', [
-    ('behaviour_logps', -5.0), ('behaviour_logps', -1e4), ('reference_logps', -1e4),
-    ('reference_logps', 1e4)])
+@pytest.mark.parametrize(
+  'name, fill',
+  [('behaviour_logps', -5.0), ('behaviour_logps', -1e4), ('reference_logps', -1e4), ('reference_logps', 1e4)],
+)
 def test_padding_and_prompts_do_not_count(tiny, params, batch, name, fill):
   """What stands where there is no response token changes nothing, even if its exponential overflows."""
   garbage = {name: jnp.where(batch['mask'] == 0, fill, batch[name])}
@@ -145,7 +159,13 @@ def test_unknown_aggregation(tiny, params, batch):
 
 
 LAYOUTS = [  # (row lengths, micro_batch, stem)
-    ((ROW,), 1, 0), ((ROW,), 5, 0), ((6, 12, ROW), 1, 0), ((12,), 2, 6), ((12,), 4, 6), ((ROW,), 3, 8)]
+  ((ROW,), 1, 0),
+  ((ROW,), 5, 0),
+  ((6, 12, ROW), 1, 0),
+  ((12,), 2, 6),
+  ((12,), 4, 6),
+  ((ROW,), 3, 8),
+]
 
 
 def update(tiny, params, groups, row_lengths, micro_batch, stem=0):
@@ -187,7 +207,7 @@ def test_the_same_gradient_in_every_layout(tiny, params, groups, whole, row_leng
 def grpo_advantages(rewards):
   n = rewards.shape[1]
   centred = rewards - jnp.sum(rewards, axis=1, keepdims=True) / n
-  std = jnp.sqrt(jnp.sum(centred ** 2, axis=1, keepdims=True) / n)
+  std = jnp.sqrt(jnp.sum(centred**2, axis=1, keepdims=True) / n)
   return centred / (std + 1e-6)
 
 
@@ -200,7 +220,8 @@ def grpo_loss(config, params, batch, advantages_PG):
 
 
 def test_strength_zero_is_grpo(tiny, params, batch, rewards):
-  """The weight is exactly 1, so the advantages are those without it bit for bit; the rest is GRPO written independently."""
+  """The weight is exactly 1, so the advantages are those without it bit for bit; the rest is GRPO written
+  independently."""
   options = LossOptions(strength=0.0)
   sampled = {name: x for name, x in batch.items() if name != 'policy_logps'}
   valid = np.ones((P, G), bool)
@@ -219,8 +240,9 @@ def test_strength_zero_is_grpo(tiny, params, batch, rewards):
 
 def test_weighted_advantages(rewards):
   """Strength 1: the weight of an accuracy p is 2^-1 2^H(p), H in bits."""
-  a, accuracy, weight = weighted_advantages(rewards, np.ones((P, G), int), np.ones((P, G), bool),
-                                            LossOptions(strength=1.0))
+  a, accuracy, weight = weighted_advantages(
+    rewards, np.ones((P, G), int), np.ones((P, G), bool), LossOptions(strength=1.0)
+  )
   np.testing.assert_allclose(accuracy, [0.25, 0.5, 0.75, 1.0])
   entropy = -(0.25 * np.log(0.25) + 0.75 * np.log(0.75))
   expected = np.array([np.exp(entropy) / 2, 1.0, np.exp(entropy) / 2, 0.5])
@@ -232,8 +254,9 @@ def test_weighted_advantages_variants(rewards):
   lengths = np.arange(1, 17).reshape(P, G)
   valid = np.ones((P, G), bool)
   valid[1, 0] = False
-  a, accuracy, weight = weighted_advantages(rewards, lengths, valid, LossOptions(
-      strength=2.0, target=0.25, normalise='none', long2short=0.2))
+  a, accuracy, weight = weighted_advantages(
+    rewards, lengths, valid, LossOptions(strength=2.0, target=0.25, normalise='none', long2short=0.2)
+  )
   np.testing.assert_allclose(accuracy, [1 / 4, 1 / 3, 3 / 4, 1])  # rewards of exactly 1, before shaping
   assert weight[0] == 1.0  # at the target
   # group 1: responses 1 (correct, alone among the valid), 2 and 3 wrong; 0 has no verdict

@@ -31,7 +31,7 @@ def test_certain_groups(strength, compile):
   """D_ME = log 2 at p of 0 and 1, so the weight is 2^-strength; value and gradient are finite."""
   weight = lambda p: mgpo.entropy_deviation_weight(p, strength)
   for p in (0.0, 1.0):
-    np.testing.assert_allclose(compile(weight)(p), 2.0 ** -strength, rtol=2e-7)
+    np.testing.assert_allclose(compile(weight)(p), 2.0**-strength, rtol=2e-7)
     assert np.isfinite(compile(jax.grad(weight))(p))
   np.testing.assert_array_equal(weight(jnp.array([[0.0, 1.0]])).shape, (1, 2))
 
@@ -41,7 +41,7 @@ def test_largest_at_the_target_and_symmetric_about_a_half(target):
   p = np.linspace(0, 1, 101)
   w = np.asarray(mgpo.entropy_deviation_weight(p, 2.0, target))
   assert p[w.argmax()] == target and w.max() == 1.0
-  assert (np.diff(w[:w.argmax()]) > 0).all() and (np.diff(w[w.argmax():]) < 0).all()
+  assert (np.diff(w[: w.argmax()]) > 0).all() and (np.diff(w[w.argmax() :]) < 0).all()
   if target == 0.5:
     np.testing.assert_allclose(w, w[::-1], rtol=1e-6)
 
@@ -65,10 +65,17 @@ def test_errors(strength, target):
 
 # ratio, advantage -> objective, clipped, d objective / d logp; clip 0.2 below and 0.3 above.
 TABLE = [
-    (1.0, 1.0, 1.0, False, 1.0), (1.0, -1.0, -1.0, False, -1.0), (1.25, 2.0, 2.5, False, 2.5),
-    (1.5, 1.0, 1.3, True, 0.0), (1.5, -1.0, -1.5, False, -1.5), (0.5, 1.0, 0.5, False, 0.5),
-    (0.5, -1.0, -0.8, True, 0.0), (3.0, 2.0, 2.6, True, 0.0), (0.1, -2.0, -1.6, True, 0.0),
-    (2.0, 0.0, 0.0, False, 0.0)]
+  (1.0, 1.0, 1.0, False, 1.0),
+  (1.0, -1.0, -1.0, False, -1.0),
+  (1.25, 2.0, 2.5, False, 2.5),
+  (1.5, 1.0, 1.3, True, 0.0),
+  (1.5, -1.0, -1.5, False, -1.5),
+  (0.5, 1.0, 0.5, False, 0.5),
+  (0.5, -1.0, -0.8, True, 0.0),
+  (3.0, 2.0, 2.6, True, 0.0),
+  (0.1, -2.0, -1.6, True, 0.0),
+  (2.0, 0.0, 0.0, False, 0.0),
+]
 
 
 def test_clipped_objective_table():

@@ -13,8 +13,14 @@ ALL = SelectionOptions(outlier_quantile=0.0, low_quantile=0.0, high_quantile=1.0
 
 def run(scores, domains=None, problems=None, lengths=None, caps=None, **changes):
   n = len(scores)
-  return select(domains or ['maths'] * n, problems or list(map(str, range(n))), lengths or [100] * n, scores,
-                ALL._replace(**changes), caps or {})
+  return select(
+    domains or ['maths'] * n,
+    problems or list(map(str, range(n))),
+    lengths or [100] * n,
+    scores,
+    ALL._replace(**changes),
+    caps or {},
+  )
 
 
 def kept(verdicts):
@@ -33,17 +39,24 @@ def test_without_limits_everything_is_kept():
 def test_the_range_and_why_the_others_go():
   # Ranks .1 .3 .5 .7 .9.
   assert run([1, 2, 3, 4, 5], low_quantile=0.3, high_quantile=0.8) == [
-      'low_potential', 'kept', 'kept', 'kept', 'high_potential']
+    'low_potential',
+    'kept',
+    'kept',
+    'kept',
+    'high_potential',
+  ]
 
 
 def test_outliers_go_first_and_do_not_count_as_ranks():
   scores = [0.001, *np.linspace(0.4, 0.6, 8), 50.0]
   # Ten ranks .05 ... .95: the ends are outliers; of the eight left .0625 ... .9375 the upper half.
   assert run(scores, outlier_quantile=0.06, low_quantile=0.5) == (
-      ['outlier'] + ['low_potential'] * 4 + ['kept'] * 4 + ['outlier'])
+    ['outlier'] + ['low_potential'] * 4 + ['kept'] * 4 + ['outlier']
+  )
   # Ranked with the outliers in, .15 ... .85 would all be inside.
   assert run(scores, outlier_quantile=0.06, low_quantile=0.1, high_quantile=0.9) == (
-      ['outlier', 'low_potential'] + ['kept'] * 6 + ['high_potential', 'outlier'])
+    ['outlier', 'low_potential'] + ['kept'] * 6 + ['high_potential', 'outlier']
+  )
   assert 'outlier' not in run(scores, outlier_quantile=0.05)
 
 
@@ -62,8 +75,9 @@ def test_the_highest_ranks_of_a_problem():
   assert run([1, 3, 2, 4], problems=problems, per_problem=2) == ['per_problem', 'kept', 'kept', 'kept']
   assert kept(run([1, 3, 2, 4], problems=problems, per_problem=1)) == [2, 3]
   # The rank decides, not the score: 0.2 leads its bucket of short traces, 5 is the last of its own.
-  assert kept(run([0.1, 0.2, 5, 6], problems=['x', 'a', 'a', 'y'], lengths=[1, 1, 9, 9], length_bounds=(5,),
-                  per_problem=1)) == [0, 1, 3]
+  assert kept(
+    run([0.1, 0.2, 5, 6], problems=['x', 'a', 'a', 'y'], lengths=[1, 1, 9, 9], length_bounds=(5,), per_problem=1)
+  ) == [0, 1, 3]
   # A name that two domains share is two problems.
   assert kept(run([1, 2], domains=['maths', 'code'], problems=['a', 'a'], per_problem=1)) == [0, 1]
 
@@ -73,7 +87,11 @@ def test_a_cap_takes_every_problem_before_any_twice():
   assert run([4, 3, 2, 1], problems=problems, caps={'maths': 3}) == ['kept', 'over_cap', 'kept', 'kept']
   assert run([4, 3, 2, 1], problems=problems, caps={'maths': 2}) == ['kept', 'over_cap', 'kept', 'over_cap']
   assert run([1, 2, 3, 4], domains=['maths', 'maths', 'code', 'code'], caps={'maths': 1, 'code': 0}) == [
-      'over_cap', 'kept', 'kept', 'kept']
+    'over_cap',
+    'kept',
+    'kept',
+    'kept',
+  ]
 
 
 def test_the_order_of_the_traces_does_not_matter():
@@ -94,10 +112,16 @@ def test_nothing_to_select():
   assert run([]) == []
 
 
-@pytest.mark.parametrize('changes, message', [
-    (dict(low_quantile=0.9, high_quantile=0.5), 'low_quantile=0.9'), (dict(high_quantile=95.0), 'high_quantile=95'),
-    (dict(outlier_quantile=0.5), 'outlier_quantile=0.5'), (dict(length_bounds=(5, 3)), 'length_bounds'),
-    (dict(per_problem=-1), 'per_problem=-1')])
+@pytest.mark.parametrize(
+  'changes, message',
+  [
+    (dict(low_quantile=0.9, high_quantile=0.5), 'low_quantile=0.9'),
+    (dict(high_quantile=95.0), 'high_quantile=95'),
+    (dict(outlier_quantile=0.5), 'outlier_quantile=0.5'),
+    (dict(length_bounds=(5, 3)), 'length_bounds'),
+    (dict(per_problem=-1), 'per_problem=-1'),
+  ],
+)
 def test_errors(changes, message):
   with pytest.raises(ValueError, match=message):
     run([1.0, 2.0], **changes)

@@ -20,12 +20,18 @@ from vibethinker_jax.eval.journal import Journal
 from vibethinker_jax.programs import stage
 from vibethinker_jax.runtime import disk, metrics, startup, timeline
 
-WORDS = {errno.ENOSPC: 'no space left', errno.EDQUOT: 'quota', errno.EROFS: 'read-only', errno.EACCES: 'permission denied'}
+WORDS = {
+  errno.ENOSPC: 'no space left',
+  errno.EDQUOT: 'quota',
+  errno.EROFS: 'read-only',
+  errno.EACCES: 'permission denied',
+}
 
 
 def full(number=errno.ENOSPC):
   def fail(*_, **__):
     raise OSError(number, os.strerror(number))
+
   return fail
 
 
@@ -41,10 +47,14 @@ def test_one_line_for_every_kind(tmp_path, number):
   assert ('give another --workdir' in line) == (number in (errno.EROFS, errno.EACCES))
 
 
-@pytest.mark.parametrize('error', [
-    ValueError('RESOURCE_EXHAUSTED: Failed to write 10 bytes to file 5: No space left on device [os_error_code=\'28\']'),
+@pytest.mark.parametrize(
+  'error',
+  [
+    ValueError("RESOURCE_EXHAUSTED: Failed to write 10 bytes to file 5: No space left on device [os_error_code='28']"),
     RuntimeError('I/O error: No space left on device (os error 28)'),
-    ExceptionGroup('several', [ValueError('x'), OSError(errno.ENOSPC, 'y')])])
+    ExceptionGroup('several', [ValueError('x'), OSError(errno.ENOSPC, 'y')]),
+  ],
+)
 def test_what_libraries_say_of_it(tmp_path, error):
   with pytest.raises(disk.Unwritable, match='no space left'):
     with disk.writing('a file', tmp_path):
@@ -78,7 +88,7 @@ class Short:
   def write(self, content):
     if not self.room:
       full()()
-    count = self.file.write(content[:self.room])
+    count = self.file.write(content[: self.room])
     self.room -= count
     return count
 
@@ -141,11 +151,16 @@ def test_the_journal_of_other_hosts_writes_nothing(tmp_path):
 def limited(code, *arguments, size=0):
   """Runs Python where no file may be larger than `size` bytes: a full disk that needs no root."""
   code = f'import resource\nresource.setrlimit(resource.RLIMIT_FSIZE, ({size}, {size}))\n{code}'
-  return subprocess.run([sys.executable, '-c', code, *map(str, arguments)], capture_output=True, text=True, timeout=300,
-                        env=os.environ | {'JAX_PLATFORMS': 'cpu'})
+  return subprocess.run(
+    [sys.executable, '-c', code, *map(str, arguments)],
+    capture_output=True,
+    text=True,
+    timeout=300,
+    env=os.environ | {'JAX_PLATFORMS': 'cpu'},
+  )
 
 
-SAVE = '''
+SAVE = """
 import pathlib, sys
 import jax, jax.numpy as jnp
 from vibethinker_jax import checkpoint
@@ -157,7 +172,7 @@ with startup.one_line(ValueError, flag='--workdir', kept=lambda: f'step {checkpo
   where = pathlib.Path(sys.argv[1])
   with checkpoint.Checkpoints(where, keep=None, model={'config': {}, 'tokenizer': {}}) as checkpoints:
     checkpoints.save(int(sys.argv[2]), params, train, {})
-'''
+"""
 
 
 def test_a_checkpoint_that_does_not_fit(tmp_path):
@@ -165,8 +180,16 @@ def test_a_checkpoint_that_does_not_fit(tmp_path):
   assert limited(SAVE, tmp_path, 1, size=resource.RLIM_INFINITY).returncode == 0
   done = limited(SAVE, tmp_path, 2, size=100_000)
   assert done.returncode == 1 and len(done.stderr.splitlines()) == 1, done.stderr
-  assert all(part in done.stderr for part in (
-      f'error: {tmp_path}: ', 'size of a file', 'the checkpoint of step 2', 'Kept: step [1]', 'same command again'))
+  assert all(
+    part in done.stderr
+    for part in (
+      f'error: {tmp_path}: ',
+      'size of a file',
+      'the checkpoint of step 2',
+      'Kept: step [1]',
+      'same command again',
+    )
+  )
   assert checkpoint.steps(tmp_path) == [1] and [p.name for p in tmp_path.iterdir()] == ['1']
   target = {name: jax.ShapeDtypeStruct((300, 300), jnp.float32, sharding=jnp.zeros(1).sharding) for name in 'abcd'}
   checkpoint.read_params(checkpoint.find(tmp_path), target, checkpoint.read_model(checkpoint.find(tmp_path))['digests'])
@@ -176,7 +199,9 @@ def test_what_a_failed_save_left_goes_although_threads_still_write(tmp_path, mon
   checkpoints = checkpoint.Checkpoints(tmp_path, keep=None, model={'config': {}, 'tokenizer': {}})
   checkpoints._saving, calls, remove = 2, [], checkpoint.shutil.rmtree
   (tmp_path / '2.orbax-checkpoint-tmp' / 'params').mkdir(parents=True)
-  monkeypatch.setattr(checkpoint.shutil, 'rmtree', lambda path, **more: calls.append(path) or len(calls) > 2 and remove(path))
+  monkeypatch.setattr(
+    checkpoint.shutil, 'rmtree', lambda path, **more: calls.append(path) or len(calls) > 2 and remove(path)
+  )
   checkpoints._remove_partial()
   assert len(calls) == 3 and not list(tmp_path.iterdir())
 
@@ -209,8 +234,15 @@ def test_a_full_compilation_cache_is_said_once(tmp_path, monkeypatch, caplog):
     (tmp_path / f'{name}-cache').write_bytes(b'half')
     with warnings.catch_warnings(record=False):
       warnings.simplefilter('always')
-      warnings.showwarning(UserWarning(f"Error writing persistent compilation cache entry for 'jit_{name}': OSError: [Errno "
-                                       '28] No space left on device'), UserWarning, 'compiler.py', 1)
+      warnings.showwarning(
+        UserWarning(
+          f"Error writing persistent compilation cache entry for 'jit_{name}': OSError: [Errno "
+          '28] No space left on device'
+        ),
+        UserWarning,
+        'compiler.py',
+        1,
+      )
   assert [r.levelname for r in caplog.records] == ['WARNING'] and 'no space left' in caplog.text
   assert str(tmp_path) in caplog.text and list(tmp_path.iterdir()) == []  # JAX would never write a half entry anew
 

@@ -38,12 +38,13 @@ def test_one_behind_and_idle_hangs():
   assert beat.trouble(now) == ''
 
 
-@pytest.mark.parametrize('good', [
-    dict(count=5), dict(active=1), dict(busy='compiling')], ids=str)
+@pytest.mark.parametrize('good', [dict(count=5), dict(active=1), dict(busy='compiling')], ids=str)
 def test_one_that_works_or_is_not_behind_does_not_hang(good):
   """The others wait for a host that compiles, or decodes: no reason to end it."""
   times = range(int(BEHIND) * 3)
-  beat, now = heard(*(message(i, **{'count': 4, **{k: v * i if k == 'active' else v for k, v in good.items()}}) for i in times))
+  beat, now = heard(
+    *(message(i, **{'count': 4, **{k: v * i if k == 'active' else v for k, v in good.items()}}) for i in times)
+  )
   assert beat.trouble(now) == ''
 
 

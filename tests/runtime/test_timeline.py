@@ -95,8 +95,10 @@ profile.before(2)"""
   assert list(tmp_path.rglob('*.xplane.pb'))
 
 
-@pytest.mark.parametrize('where, workdir, expected', [
-    ('auto', 'work', 'work/compiled'), ('auto', '', 'cache/vibethinker_jax/compiled'), ('mine', 'work', 'mine')])
+@pytest.mark.parametrize(
+  'where, workdir, expected',
+  [('auto', 'work', 'work/compiled'), ('auto', '', 'cache/vibethinker_jax/compiled'), ('mine', 'work', 'mine')],
+)
 def test_where_compiled_programs_are_kept(tmp_path, monkeypatch, where, workdir, expected):
   set_to = {}
   monkeypatch.setattr(jax.config, 'update', set_to.__setitem__)

@@ -41,7 +41,7 @@ def test_a_hung_step_is_reported_with_stacks(monkeypatch, capfd):
     hosts.reach('sft step 7')
     waiting_for_nothing()
   err = capfd.readouterr().err
-  assert "nothing was finished for" in err and "since 'sft step 7'" in err
+  assert 'nothing was finished for' in err and "since 'sft step 7'" in err
   assert 'in waiting_for_nothing' in err
   assert 1 <= err.count('watchdog:') <= 3  # each report waits for twice the time
 

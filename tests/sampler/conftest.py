@@ -16,12 +16,31 @@ def prompts(vocab_size):
 def generate(tiny, params, prompts, mesh1, vocab_size):
   """engine.generate with defaults of these tests."""
 
-  def run(prompts=prompts, group=GROUP, mesh=mesh1, params=params, stop_ids=STOPS, key=0, prompt_ids=None, earlier=None,
-          on_finished=lambda *_: None, wanted=None, **options):
+  def run(
+    prompts=prompts,
+    group=GROUP,
+    mesh=mesh1,
+    params=params,
+    stop_ids=STOPS,
+    key=0,
+    prompt_ids=None,
+    earlier=None,
+    on_finished=lambda *_: None,
+    wanted=None,
+    **options,
+  ):
     request = engine.Request(prompts, group, prompt_ids, earlier)
-    return engine.generate(tiny, params, request, engine.Options(**{**OPTIONS, **options}), mesh=mesh,
-                           key=jax.random.key(key), vocabulary=engine.Vocabulary(vocab_size, stop_ids),
-                           callbacks=engine.Callbacks(on_finished, wanted=wanted))
+    return engine.generate(
+      tiny,
+      params,
+      request,
+      engine.Options(**{**OPTIONS, **options}),
+      mesh=mesh,
+      key=jax.random.key(key),
+      vocabulary=engine.Vocabulary(vocab_size, stop_ids),
+      callbacks=engine.Callbacks(on_finished, wanted=wanted),
+    )
+
   return run
 
 

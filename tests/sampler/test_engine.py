@@ -14,6 +14,7 @@ from vibethinker_jax.sampler import decode, engine, ring, sampling
 @pytest.fixture(scope='module')
 def full_logps(tiny, params, vocab_size):
   """(prompts, responses) -> log-probabilities of the response tokens by whole forward passes: no cache."""
+
   @jax.jit
   def forward(tokens):
     logits = transformer.logits(tiny, params, tokens)
@@ -25,11 +26,12 @@ def full_logps(tiny, params, vocab_size):
     rows = np.zeros((out.shape[0] * out.shape[1], 32), np.int32)
     at = [(p, g, len(prompts[p]), int(responses.lengths_PG[p, g])) for p, g in np.ndindex(out.shape[:2])]
     for row, (p, g, m, n) in zip(rows, at):
-      row[:m], row[m:m + n] = prompts[p], responses.tokens_PGL[p, g, :n]
+      row[:m], row[m : m + n] = prompts[p], responses.tokens_PGL[p, g, :n]
     logp = np.asarray(forward(rows))
     for i, (p, g, m, n) in enumerate(at):
-      out[p, g, :n] = logp[i, np.arange(m - 1, m + n - 1), rows[i, m:m + n]]
+      out[p, g, :n] = logp[i, np.arange(m - 1, m + n - 1), rows[i, m : m + n]]
     return out
+
   return run
 
 
@@ -40,15 +42,17 @@ def test_cached_decoding_equals_the_full_forward(prompts, base, full_logps):
 
 
 def test_no_draw_is_near_a_border(tiny, params, prompts, base, vocab_size):
-  """A draw is the id whose part of the cumulative distribution a uniform number falls into. Rounding moves the borders of the
-  44 parts by a few 1e-7; every number of `base` is 10 times as far from them, so that any program and processor draws the
-  same ids."""
+  """A draw is the id whose part of the cumulative distribution a uniform number falls into. Rounding moves the borders
+  of the 44 parts by a few 1e-7; every number of `base` is 10 times as far from them, so that any program and processor
+  draws the same ids."""
   forward = jax.jit(lambda ids: jax.nn.softmax(transformer.logits(tiny, params, ids)[0, :, :vocab_size], -1))
-  response = jax.vmap(sampling.response_keys, (None, None, 0))(jax.random.key(0), jnp.arange(len(prompts)), jnp.arange(GROUP)[:, None] + 0 * jnp.arange(len(prompts)))
+  response = jax.vmap(sampling.response_keys, (None, None, 0))(
+    jax.random.key(0), jnp.arange(len(prompts)), jnp.arange(GROUP)[:, None] + 0 * jnp.arange(len(prompts))
+  )
   for p, g in np.ndindex(base.lengths_PG.shape):
     m, n = len(prompts[p]), int(base.lengths_PG[p, g])
     ids = prompts[p] + base.tokens_PGL[p, g, :n].tolist()
-    mass = np.cumsum(np.asarray(forward(np.pad(ids, (0, 32 - m - n))[None]), np.float64), -1)[m - 1:m + n - 1]
+    mass = np.cumsum(np.asarray(forward(np.pad(ids, (0, 32 - m - n))[None]), np.float64), -1)[m - 1 : m + n - 1]
     keys = sampling.token_keys(jnp.broadcast_to(response[g, p], n), jnp.arange(n))
     uniform = np.asarray(jax.vmap(jax.random.uniform)(keys), np.float64)[:, None] * mass[:, -1:]
     assert ((mass <= uniform).sum(-1) == base.tokens_PGL[p, g, :n]).all()
@@ -81,9 +85,17 @@ def test_permuted_prompts(generate, prompts, base):
   assert (other.tokens_PGL != found.tokens_PGL).any()
 
 
-@pytest.mark.parametrize('options', [
-    dict(slots=2), dict(slots=5, steps_per_call=3), dict(steps_per_call=1), dict(steps_per_call=16),
-    dict(columns=40, prompt_columns=12)], ids=str)
+@pytest.mark.parametrize(
+  'options',
+  [
+    dict(slots=2),
+    dict(slots=5, steps_per_call=3),
+    dict(steps_per_call=1),
+    dict(steps_per_call=16),
+    dict(columns=40, prompt_columns=12),
+  ],
+  ids=str,
+)
 def test_slots_steps_and_columns_do_not_matter(generate, base, options):
   same(generate(**options), base)
 
@@ -99,8 +111,14 @@ def test_ring_wraps_around_with_just_enough_columns(generate, base):
 def test_a_large_ring_starts_short_and_grows(generate, base, monkeypatch, slots):
   monkeypatch.setattr(ring, 'LARGE', 0)
   seen, move = [], engine._move
-  monkeypatch.setattr(engine, '_move', lambda slots, alive, small, columns, mesh: (
-      seen.append((slots.cache.layers[0][0].shape[3], columns)), move(slots, alive, small, columns, mesh))[1])
+  monkeypatch.setattr(
+    engine,
+    '_move',
+    lambda slots, alive, small, columns, mesh: (
+      seen.append((slots.cache.layers[0][0].shape[3], columns)),
+      move(slots, alive, small, columns, mesh),
+    )[1],
+  )
   same(generate(slots=slots, steps_per_call=3, columns=40, prompt_columns=max(LENGTHS)), base)
   assert (16, 32) in seen
 
@@ -137,7 +155,7 @@ def test_on_finished_once_per_response_with_its_tokens(generate, base):
   generate(slots=5, steps_per_call=3, on_finished=lambda p, g, tokens: calls.append((p, g, tokens.tolist())))
   assert len(calls) == len({call[:2] for call in calls}) == len(LENGTHS) * GROUP
   for p, g, tokens in calls:
-    assert tokens == base.tokens_PGL[p, g, :base.lengths_PG[p, g]].tolist()
+    assert tokens == base.tokens_PGL[p, g, : base.lengths_PG[p, g]].tolist()
 
 
 def test_greedy_and_nucleus(generate, prompts):
@@ -157,9 +175,15 @@ def test_one_token_each(generate, base):
   assert (found.lengths_PG == 1).all() and (found.tokens_PGL[..., 0] == base.tokens_PGL[..., 0]).all()
 
 
-@pytest.mark.parametrize('bad, options, message', [
-    ([], {}, 'at least one'), ([[1], []], {}, 'no empty'), ([[1] * 9], dict(columns=20), 'columns=20'),
-    ([[1] * 9], dict(prompt_columns=8), 'prompt_columns=8')])
+@pytest.mark.parametrize(
+  'bad, options, message',
+  [
+    ([], {}, 'at least one'),
+    ([[1], []], {}, 'no empty'),
+    ([[1] * 9], dict(columns=20), 'columns=20'),
+    ([[1] * 9], dict(prompt_columns=8), 'prompt_columns=8'),
+  ],
+)
 def test_errors(generate, bad, options, message):
   with pytest.raises(ValueError, match=message):
     generate(bad, **options)
@@ -171,8 +195,14 @@ def long_tail(tiny, mesh1, vocab_size):
   fifth."""
   zeros = jax.tree.map(jnp.zeros_like, transformer.shapes(tiny))
   run = lambda key, **options: engine.generate(
-      tiny, zeros, engine.Request([[1, 2, 3]] * 8, 16), engine.Options(300, slots=8, steps_per_call=32, **options),
-      mesh=mesh1, key=jax.random.key(key), vocabulary=engine.Vocabulary(vocab_size, (1,)))
+    tiny,
+    zeros,
+    engine.Request([[1, 2, 3]] * 8, 16),
+    engine.Options(300, slots=8, steps_per_call=32, **options),
+    mesh=mesh1,
+    key=jax.random.key(key),
+    vocabulary=engine.Vocabulary(vocab_size, (1,)),
+  )
   return run, run(0)
 
 

@@ -13,13 +13,16 @@ from vibethinker_jax.sampler import decode, engine, pages
 PAGED = dict(cache='pages', page=4)
 
 
-@pytest.mark.parametrize('options', [
-    dict(slots=5, steps_per_call=3), dict(page=32, columns=40, prompt_columns=12)], ids=str)
+@pytest.mark.parametrize(
+  'options', [dict(slots=5, steps_per_call=3), dict(page=32, columns=40, prompt_columns=12)], ids=str
+)
 def test_pages_equal_the_ring(generate, base, options):
   same(generate(**PAGED | options), base)
 
 
-@pytest.mark.parametrize('slots, tokens', [(15, 24), pytest.param(15, 48, marks=pytest.mark.slow), pytest.param(4, 24, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+  'slots, tokens', [(15, 24), pytest.param(15, 48, marks=pytest.mark.slow), pytest.param(4, 24, marks=pytest.mark.slow)]
+)
 def test_a_full_cache_puts_responses_back(generate, base, slots, tokens):
   """Memory for 48 or 24 tokens, where 15 slots may need 315: the youngest give way and come out the same."""
   found = generate(**PAGED, slots=slots, columns=24, cache_tokens=tokens)
@@ -30,7 +33,9 @@ def test_a_full_cache_puts_responses_back(generate, base, slots, tokens):
 def test_put_back_responses_are_reported_once(generate, base, monkeypatch):
   ends, calls = [], []
   collect = engine._collect
-  monkeypatch.setattr(engine, '_collect', lambda out, steps, *rest: ends.append(steps.end_BT) or collect(out, steps, *rest))
+  monkeypatch.setattr(
+    engine, '_collect', lambda out, steps, *rest: ends.append(steps.end_BT) or collect(out, steps, *rest)
+  )
   generate(**PAGED, slots=15, columns=24, cache_tokens=24, on_finished=lambda p, g, tokens: calls.append((p, g)))
   assert (np.concatenate(ends) == decode.PUT_BACK).any()
   assert sorted(calls) == [(p, g) for p in range(len(LENGTHS)) for g in range(GROUP)]
@@ -74,8 +79,8 @@ def test_every_page_comes_back():
     cache, now = reserve(cache, lengths, alive, made)
     gave_way += int((alive & ~np.asarray(now)).sum())
     alive = np.array(now)
-    held = [np.asarray(cache.table_BM)[b, :-(-lengths[b] // page)].tolist() for b in np.flatnonzero(alive)]
-    free = np.asarray(cache.free_F)[:int(cache.count_D[0])].tolist()
+    held = [np.asarray(cache.table_BM)[b, : -(-lengths[b] // page)].tolist() for b in np.flatnonzero(alive)]
+    free = np.asarray(cache.free_F)[: int(cache.count_D[0])].tolist()
     assert sorted(sum(held, free)) == list(range(1, total + 1))
     ended = alive & ((rng.random(B) < 0.1) | (lengths >= columns))
     cache = release(cache, ended, lengths)
@@ -93,8 +98,9 @@ def test_responses_go_on(generate, base, layout):
   on = np.arange(T) < lengths[..., None]
   ended = lengths == base.lengths_PG
   assert ended.any() and (~ended & (lengths > 0)).any() and (lengths == 0).any()
-  earlier = engine.Responses(np.where(on, base.tokens_PGL, 0), np.where(on, base.logps_PGL, 0), lengths,
-                             base.stopped_PG & ended, ended, 0)
+  earlier = engine.Responses(
+    np.where(on, base.tokens_PGL, 0), np.where(on, base.logps_PGL, 0), lengths, base.stopped_PG & ended, ended, 0
+  )
   calls = []
   found = generate(**layout, earlier=earlier, on_finished=lambda p, g, tokens: calls.append((p, g)))
   same(found, base)
@@ -111,16 +117,18 @@ def test_responses_go_on_under_another_policy(tiny, generate, base, params):
   lengths = np.minimum(base.lengths_PG, 3)
   on = np.arange(T) < lengths[..., None]
   ended = lengths == base.lengths_PG
-  earlier = engine.Responses(np.where(on, base.tokens_PGL, 0), np.where(on, base.logps_PGL, 0), lengths,
-                             base.stopped_PG & ended, ended, 0)
+  earlier = engine.Responses(
+    np.where(on, base.tokens_PGL, 0), np.where(on, base.logps_PGL, 0), lengths, base.stopped_PG & ended, ended, 0
+  )
   found = generate(params=other, earlier=earlier)
   assert (found.tokens_PGL[on] == base.tokens_PGL[on]).all() and (found.logps_PGL[on] == base.logps_PGL[on]).all()
   assert (found.tokens_PGL != base.tokens_PGL).any()
   check_ends(found, T)
 
 
-@pytest.mark.parametrize('layout', [
-    {}, pytest.param(PAGED, marks=pytest.mark.slow), PAGED | dict(columns=24, cache_tokens=48)], ids=str)
+@pytest.mark.parametrize(
+  'layout', [{}, pytest.param(PAGED, marks=pytest.mark.slow), PAGED | dict(columns=24, cache_tokens=48)], ids=str
+)
 def test_unwanted_prompts_are_given_up(generate, base, layout):
   """After the first response to prompt 1, only prompts 0 and 3 are wanted."""
   done = []
@@ -146,10 +154,17 @@ def test_nothing_is_compiled_again(generate):
   assert [f._cache_size() for f in functions] == before
 
 
-@pytest.mark.parametrize('options, message', [
-    (dict(cache='paged'), "cache='paged' must be"), (dict(cache='pages', cache_dtype='int4'), "cache_dtype='int4'"),
-    (dict(cache='ring', page=4), "are of cache='pages'"), (dict(cache='ring', cache_dtype='int8'), "are of cache='pages'"),
-    (dict(cache='pages', columns=40, cache_tokens=39), 'cannot hold one response of 40')], ids=str)
+@pytest.mark.parametrize(
+  'options, message',
+  [
+    (dict(cache='paged'), "cache='paged' must be"),
+    (dict(cache='pages', cache_dtype='int4'), "cache_dtype='int4'"),
+    (dict(cache='ring', page=4), "are of cache='pages'"),
+    (dict(cache='ring', cache_dtype='int8'), "are of cache='pages'"),
+    (dict(cache='pages', columns=40, cache_tokens=39), 'cannot hold one response of 40'),
+  ],
+  ids=str,
+)
 def test_errors(generate, options, message):
   with pytest.raises(ValueError, match=message):
     generate(**options)

@@ -72,9 +72,17 @@ def test_nucleus_equals_the_sorted_definition():
       assert smaller <= set(np.flatnonzero(kept).tolist()) <= larger
 
 
-@pytest.mark.parametrize('p, top_p, kept', [
-    ([0.5, 0.3, 0.2], 0.4, [0]), ([0.5, 0.3, 0.2], 0.6, [0, 1]), ([0.5, 0.25, 0.25], 0.7, [0, 1, 2]),
-    ([0.0, 1.0, 0.0], 0.5, [1]), ([0.25] * 4, 0.1, [0, 1, 2, 3]), ([1e-6, 1.0 - 1e-6], 0.9999, [1])])
+@pytest.mark.parametrize(
+  'p, top_p, kept',
+  [
+    ([0.5, 0.3, 0.2], 0.4, [0]),
+    ([0.5, 0.3, 0.2], 0.6, [0, 1]),
+    ([0.5, 0.25, 0.25], 0.7, [0, 1, 2]),
+    ([0.0, 1.0, 0.0], 0.5, [1]),
+    ([0.25] * 4, 0.1, [0, 1, 2, 3]),
+    ([1e-6, 1.0 - 1e-6], 0.9999, [1]),
+  ],
+)
 def test_nucleus_by_hand(p, top_p, kept):
   """Ids of equal probability stay together: the cut is a threshold."""
   p = np.array([p], np.float32)
@@ -117,6 +125,5 @@ def test_keys_differ_by_prompt_response_and_position():
   at = [sampling.token_keys(keys, jnp.full(100, t)) for t in (0, 1, 2)]
   data = np.concatenate([jax.random.key_data(k) for k in at])
   assert len({tuple(row) for row in data.tolist()}) == 300
-  again = sampling.response_keys(key, jnp.asarray(prompts[::-1], jnp.uint32),
-                                 jnp.asarray(responses[::-1], jnp.uint32))
+  again = sampling.response_keys(key, jnp.asarray(prompts[::-1], jnp.uint32), jnp.asarray(responses[::-1], jnp.uint32))
   assert (jax.random.key_data(again)[::-1] == jax.random.key_data(keys)).all()

@@ -13,8 +13,7 @@ from vibethinker_jax.train import optimizer
 
 def test_schedule():
   rate = optimizer.schedule(1.0, 0.1, warmup_steps=10, total_steps=110)
-  np.testing.assert_allclose([rate(s) for s in (0, 5, 10, 60, 110, 500)], [0.0, 0.5, 1.0, 0.55, 0.1, 0.1],
-                             atol=1e-6)
+  np.testing.assert_allclose([rate(s) for s in (0, 5, 10, 60, 110, 500)], [0.0, 0.5, 1.0, 0.55, 0.1, 0.1], atol=1e-6)
   values = np.asarray(jax.vmap(rate)(jnp.arange(10, 111)))
   assert (np.diff(values) < 0).all()
   np.testing.assert_allclose(values[25], 0.1 + 0.9 * (1 + np.cos(np.pi / 4)) / 2, rtol=1e-5)
@@ -38,7 +37,9 @@ def decayed_names(params):
 
 def test_norms_and_biases_do_not_decay(params):
   assert set(decayed_names(params)) == {
-      'embedding', *(f'layers/{name}' for name in ('q', 'k', 'v', 'o', 'gate', 'up', 'down'))}
+    'embedding',
+    *(f'layers/{name}' for name in ('q', 'k', 'v', 'o', 'gate', 'up', 'down')),
+  }
 
 
 def test_no_decay_by_default():
@@ -60,17 +61,19 @@ def test_two_steps_of_adamw_by_hand(scale):
     params = optax.apply_updates(params, updates)
     g = g / max(1.0, np.linalg.norm(g))
     m, v = 0.8 * m + 0.2 * g, 0.9 * v + 0.1 * g * g
-    x = x - 0.1 * (m / (1 - 0.8 ** t)) / (np.sqrt(v / (1 - 0.9 ** t)) + 1e-8)
+    x = x - 0.1 * (m / (1 - 0.8**t)) / (np.sqrt(v / (1 - 0.9**t)) + 1e-8)
   np.testing.assert_allclose(params['layers']['q'], x, rtol=1e-5)
 
 
 def run(transform, gradients, params):
   """The parameters and the state after one update for each gradient."""
+
   @jax.jit
   def step(carry, gradient):
     params, state = carry
     updates, state = transform.update({'w': gradient}, state, params)
     return ({'w': optax.apply_updates(params['w'], updates['w'])}, state), None
+
   return jax.lax.scan(step, (params, transform.init(params)), gradients)[0]
 
 
@@ -103,15 +106,17 @@ def test_bfloat16_moments_stay_close_to_float32():
 def test_the_second_moment_falls_after_large_gradients():
   """Rounded to the nearest it would stand still: beta2 = 0.999 moves it by less than half a step of bfloat16."""
   gradients = jnp.concatenate([jnp.ones((1, 500)), jnp.zeros((1000, 500))])
-  _, state = run(optimizer.adamw(0.1, beta2=0.999, clip_norm=1e9, moments_dtype='bfloat16'), gradients, {'w': jnp.zeros(500)})
+  _, state = run(
+    optimizer.adamw(0.1, beta2=0.999, clip_norm=1e9, moments_dtype='bfloat16'), gradients, {'w': jnp.zeros(500)}
+  )
   second = moments(state)[1].astype(jnp.float32)
-  np.testing.assert_allclose(second.mean() / (1e-3 * 0.999 ** 1000), 1, atol=0.03)
+  np.testing.assert_allclose(second.mean() / (1e-3 * 0.999**1000), 1, atol=0.03)
   nearest = jnp.bfloat16(1e-3)
   assert (0.999 * nearest.astype(jnp.float32)).astype(jnp.bfloat16) == nearest
 
 
 def test_stochastic_rounding():
-  x = jnp.array([1.0, 1.0 + 2 ** -9, -3.0 - 2 ** -8, 0.0, jnp.inf, -jnp.inf, jnp.nan, 1e-3], jnp.float32)
+  x = jnp.array([1.0, 1.0 + 2**-9, -3.0 - 2**-8, 0.0, jnp.inf, -jnp.inf, jnp.nan, 1e-3], jnp.float32)
   draws = jax.vmap(lambda k: optimizer.stochastic_bfloat16(x, k))(jax.random.split(jax.random.key(0), 4000))
   draws = np.asarray(draws, np.float32)
   assert draws.shape == (4000, 8)
@@ -130,12 +135,13 @@ def test_draws_do_not_depend_on_the_devices(tiny, params, mesh_of):
   split = lambda tree: jax.device_put(tree, sharding.tree_shardings(mesh, jax.eval_shape(lambda: tree)))
   with jax.set_mesh(mesh):
     found = jax.jit(transform.update, out_shardings=(None, sharding.tree_shardings(mesh, shapes)))(
-        split(gradients), split(transform.init(params)), split(params))[1]
+      split(gradients), split(transform.init(params)), split(params)
+    )[1]
   first, second = (moments(state) for state in (plain, found))
   assert any(not x.sharding.is_fully_replicated for x in second)
   for a, b in zip(first, second, strict=True):
-    # The sharded program may add in another order: a moment at the border of two values of bfloat16 may then fall on the
-    # other side of the same draw. Other draws would change half of them.
+    # The sharded program may add in another order: a moment at the border of two values of bfloat16 may then fall on
+    # the other side of the same draw. Other draws would change half of them.
     a, b = (np.asarray(x, np.float32) for x in (a, jax.device_get(b)))
-    np.testing.assert_allclose(a, b, rtol=2 ** -7)
+    np.testing.assert_allclose(a, b, rtol=2**-7)
     assert (a != b).mean() < 0.01

@@ -21,8 +21,10 @@ MESHES = [(8, 1, 1, 1), (1, 8, 1, 1), (2, 2, 2, 1), (1, 2, 4, 1), (2, 1, 2, 2)]
 @pytest.fixture(scope='module')
 def losses(tiny):
   options = LossOptions(kl=0.1, importance_cap=1.5)
-  return {'sft': functools.partial(loss_lib.sft, tiny, chunk=10),
-          'mgpo': functools.partial(mgpo_loss, tiny, chunk=10, options=options)}
+  return {
+    'sft': functools.partial(loss_lib.sft, tiny, chunk=10),
+    'mgpo': functools.partial(mgpo_loss, tiny, chunk=10, options=options),
+  }
 
 
 @pytest.fixture(scope='module')
@@ -33,9 +35,12 @@ def batch(packed_batch):
   logps = lambda: jnp.asarray(-4 + 0.3 * rng.normal(size=(ROWS, LENGTH)), jnp.float32)
   mask = batch['mask'].astype(jnp.float32)
   return batch | {
-      'advantages': jnp.asarray(rng.normal(size=(ROWS, LENGTH)), jnp.float32) * mask,
-      'token_weights': mask / 4, 'behaviour_logps': logps(), 'policy_logps': logps(),
-      'reference_logps': logps()}
+    'advantages': jnp.asarray(rng.normal(size=(ROWS, LENGTH)), jnp.float32) * mask,
+    'token_weights': mask / 4,
+    'behaviour_logps': logps(),
+    'policy_logps': logps(),
+    'reference_logps': logps(),
+  }
 
 
 def fresh(params, transform=SGD):
@@ -46,19 +51,25 @@ def fresh(params, transform=SGD):
 @pytest.fixture(scope='module')
 def step_of(losses, params):
   """(loss, micro_batches) -> a compiled SGD step."""
-  return functools.cache(lambda name, micro_batches=1: step_lib.jit_train_step(
-      fresh(params), loss=losses[name], optimizer=SGD, micro_batches=micro_batches))
+  return functools.cache(
+    lambda name, micro_batches=1: step_lib.jit_train_step(
+      fresh(params), loss=losses[name], optimizer=SGD, micro_batches=micro_batches
+    )
+  )
 
 
 @pytest.fixture(scope='module')
 def expected(losses, params, batch):
   """{loss: (new parameters, metrics)} of a plain step on one device, without train/step.py."""
+
   def plain(loss):
     def mean(p):
       total, count, sums = loss(p, batch)
       return total / count, {name: value / count for name, value in sums.items()} | {'count': count}
+
     (_, metrics), gradient = jax.jit(jax.value_and_grad(mean, has_aux=True))(params)
     return jax.tree.map(np.subtract, jax.device_get(params), jax.device_get(gradient)), metrics
+
   return {name: plain(loss) for name, loss in losses.items()}
 
 
@@ -75,8 +86,7 @@ def test_micro_batches(step_of, params, batch, expected, name, micro_batches):
   same(state, metrics, expected[name])
   assert (state.step, state.skipped, metrics['skipped']) == (1, 0, 0)
   moved = jax.tree.map(np.subtract, jax.device_get(params), jax.device_get(state.params))
-  np.testing.assert_allclose(metrics['grad_norm'],
-                             sum((x ** 2).sum() for x in jax.tree.leaves(moved)) ** 0.5, rtol=1e-3)
+  np.testing.assert_allclose(metrics['grad_norm'], sum((x**2).sum() for x in jax.tree.leaves(moved)) ** 0.5, rtol=1e-3)
 
 
 @pytest.mark.parametrize('name', ['sft', 'mgpo'])
@@ -113,9 +123,16 @@ def test_map_over_micro_batches(tiny, params, batch):
   assert not mapped[3].any() and whole[3].any()
 
 
-@pytest.mark.parametrize('name, sizes, micro_batches', [
-    *(('sft', sizes, 1) for sizes in MESHES), ('mgpo', (1, 8, 1, 1), 1), ('mgpo', (2, 1, 2, 2), 1),
-    ('sft', (2, 2, 1, 1), 2)], ids=str)
+@pytest.mark.parametrize(
+  'name, sizes, micro_batches',
+  [
+    *(('sft', sizes, 1) for sizes in MESHES),
+    ('mgpo', (1, 8, 1, 1), 1),
+    ('mgpo', (2, 1, 2, 2), 1),
+    ('sft', (2, 2, 1, 1), 2),
+  ],
+  ids=str,
+)
 def test_meshes(losses, params, batch, expected, mesh_of, name, sizes, micro_batches):
   mesh = mesh_of(*sizes)
   shardings = sharding.tree_shardings(mesh, jax.eval_shape(lambda p: state_lib.create(p, SGD), params))
@@ -141,8 +158,7 @@ def test_not_finite_is_skipped(losses, params, batch, adam):
   state, metrics = step(start, bad)
   assert metrics['skipped'] == 1 and not np.isfinite(metrics['grad_norm'])
   for field in ('params', 'opt_state'):
-    for a, b in zip(jax.tree.leaves(getattr(state, field)), jax.tree.leaves(getattr(before, field)),
-                    strict=True):
+    for a, b in zip(jax.tree.leaves(getattr(state, field)), jax.tree.leaves(getattr(before, field)), strict=True):
       np.testing.assert_array_equal(a, b)
   assert (state.step, state.skipped) == (2, 1)
   state, _ = step(state, bad | {'advantages': batch['advantages'].at[at].set(jnp.inf)})
@@ -160,13 +176,13 @@ def test_nothing_to_learn_is_no_update(step_of, params, batch):
 
 
 def test_sft_loss_is_the_mean_over_response_tokens(tiny, params, batch, expected):
-  logp = jax.nn.log_softmax(jax.jit(lambda b: transformer.logits(
-      tiny, params, b['tokens'], b['positions'], b['segment_ids']))(batch), -1)
+  logp = jax.nn.log_softmax(
+    jax.jit(lambda b: transformer.logits(tiny, params, b['tokens'], b['positions'], b['segment_ids']))(batch), -1
+  )
   picked = np.take_along_axis(np.asarray(logp), np.asarray(batch['targets'])[..., None], -1)[..., 0]
   chosen = np.asarray(batch['mask']) == 1
   np.testing.assert_allclose(expected['sft'][1]['loss'], -picked[chosen].mean(), rtol=1e-5)
-  np.testing.assert_allclose(expected['sft'][1]['entropy'], -(np.exp(logp) * logp).sum(-1)[chosen].mean(),
-                             rtol=1e-5)
+  np.testing.assert_allclose(expected['sft'][1]['entropy'], -(np.exp(logp) * logp).sum(-1)[chosen].mean(), rtol=1e-5)
   assert expected['sft'][1]['count'] == chosen.sum()
 
 
@@ -187,7 +203,8 @@ def test_learns_to_copy(tiny, params, vocab_size, moments_dtype):
   """[a b c d SEP a b c d]: the loss of the copied half falls far below that of guessing."""
   adam = optimizer.adamw(optimizer.schedule(2e-2, 2e-3, 5, 100), weight_decay=0.0, moments_dtype=moments_dtype)
   start = jax.tree_util.tree_map_with_path(
-      lambda path, x: x if 'norm' in jax.tree_util.keystr(path) else 0.4 * x, params)
+    lambda path, x: x if 'norm' in jax.tree_util.keystr(path) else 0.4 * x, params
+  )
   loss = functools.partial(loss_lib.sft, tiny)
   step = step_lib.jit_train_step(fresh(start, adam), loss=loss, optimizer=adam)
   state, rng, history = fresh(start, adam), np.random.default_rng(0), []
@@ -195,8 +212,15 @@ def test_learns_to_copy(tiny, params, vocab_size, moments_dtype):
     half = rng.integers(1, 9, (64, 4))
     ids = np.concatenate([half, np.zeros((64, 1), int), half], axis=1)
     row = np.arange(8)[None] + 0 * ids[:, :-1]
-    state, metrics = step(state, {
-        'tokens': ids[:, :-1], 'targets': ids[:, 1:], 'positions': row, 'segment_ids': 1 + 0 * row,
-        'mask': (row >= 4).astype(int)})
+    state, metrics = step(
+      state,
+      {
+        'tokens': ids[:, :-1],
+        'targets': ids[:, 1:],
+        'positions': row,
+        'segment_ids': 1 + 0 * row,
+        'mask': (row >= 4).astype(int),
+      },
+    )
     history.append(float(metrics['loss']))
   assert history[0] > 2.5 and np.mean(history[-5:]) < 1.2, history[::10]  # guessing among 8: log 8 = 2.08

@@ -1,4 +1,5 @@
 """Verifiers that do what the response says, for test_pool; imported by worker processes."""
+
 import os
 import sys
 import time
@@ -10,7 +11,7 @@ def obedient(response, row):
   if response == 'hang':
     time.sleep(60)
   if response == 'hang in C':
-    9 ** (9 ** 9)  # holds the interpreter lock: no signal handler and no thread could end it
+    9 ** (9**9)  # holds the interpreter lock: no signal handler and no thread could end it
   if response.startswith('sleep'):
     time.sleep(float(response.split()[1]))
   if response.split()[:1] == ['die'] and not response.startswith('die unless'):

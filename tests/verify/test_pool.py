@@ -112,8 +112,7 @@ def test_verifier_that_cannot_be_imported_is_an_error():
 
 def test_memory_of_a_worker_is_capped():
   with Pool(workers=1, verifier=FAKE + ':obedient') as pool:
-    assert pool.verify([('allocate', {}), ('ok', {})]) == [Verdict('wrong', 'different'),
-        Verdict('correct', 'equal')]
+    assert pool.verify([('allocate', {}), ('ok', {})]) == [Verdict('wrong', 'different'), Verdict('correct', 'equal')]
 
 
 def test_workers_have_a_clean_environment(monkeypatch):
@@ -157,12 +156,14 @@ def test_the_queue_is_bounded(monkeypatch):
 def test_a_blocked_submit_ends_with_the_pool(monkeypatch):
   monkeypatch.setattr(pool_lib, 'QUEUE', 1)
   pool, raised = Pool(workers=1, verifier=FAKE + ':obedient'), []
+
   def submit():
     try:
       for i in range(20):
         pool.submit(f'hang {i}', {}) if i else pool.submit('hang', {})
     except RuntimeError as e:
       raised.append(str(e))
+
   thread = threading.Thread(target=submit)
   pool.verify([('ok', {})])
   thread.start()
@@ -200,8 +201,7 @@ def test_close_while_an_answer_waits_for_the_slow_lane():
 
 def test_response_verify_needs_a_judgeable_row():
   assert response.verify('\\boxed{5}', {'answer': 5}) == Verdict('correct', 'equal')
-  assert response.verify('```python\nprint(5)\n```', {'tests': TESTS, 'answer': '6'}) == Verdict('correct',
-      'accepted')
+  assert response.verify('```python\nprint(5)\n```', {'tests': TESTS, 'answer': '6'}) == Verdict('correct', 'accepted')
   with pytest.raises(ValueError, match='"tests", "answer" or'):
     response.verify('\\boxed{5}', {'question': 'x'})
 
@@ -220,16 +220,17 @@ def session_processes(marker):
 
 @pytest.mark.skipif(not sys.platform.startswith('linux'), reason='reads /proc')
 def test_killing_the_trainer_leaves_no_process_behind():
-  source = ('import sys\nfrom vibethinker_jax.verify.pool import Pool\npool = Pool(workers=2)\n'
-            'block = "```python\\n# %d\\n%s\\n```"\n'
-            'row = {"tests": {"cases": [{"input": "", "output": "1"}]}}\n'
-            'pool.verify([(block % (i, "print(1)"), row) for i in range(8)])\n'
-            'for i in range(4): pool.submit(block % (i, "import time\\ntime.sleep(4)"), row)\n'
-            'print("ready", flush=True)\nsys.stdin.read()\n')
+  source = (
+    'import sys\nfrom vibethinker_jax.verify.pool import Pool\npool = Pool(workers=2)\n'
+    'block = "```python\\n# %d\\n%s\\n```"\n'
+    'row = {"tests": {"cases": [{"input": "", "output": "1"}]}}\n'
+    'pool.verify([(block % (i, "print(1)"), row) for i in range(8)])\n'
+    'for i in range(4): pool.submit(block % (i, "import time\\ntime.sleep(4)"), row)\n'
+    'print("ready", flush=True)\nsys.stdin.read()\n'
+  )
   env = dict(os.environ, PYTHONPATH=os.pathsep.join([os.getcwd(), *filter(None, sys.path)]))
   env.pop(UNSAFE, None)
-  trainer = subprocess.Popen([sys.executable, '-c', source], env=env, stdin=subprocess.PIPE,
-    stdout=subprocess.PIPE)
+  trainer = subprocess.Popen([sys.executable, '-c', source], env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
   assert trainer.stdout.readline() == b'ready\n'
   time.sleep(0.3)  # the sleeping programs have started
   workers = session_processes(f'\0{trainer.pid}\0')

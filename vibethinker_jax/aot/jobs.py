@@ -1,12 +1,13 @@
 """Compilations in processes of their own, one per core: a compilation is mostly one thread, and its crashes kill. The
 processes end with the one that started them, also where it had no time to say so."""
 
+from collections.abc import Callable
 import concurrent.futures
 import multiprocessing
 import os
 import signal
 import threading
-from typing import Any, Callable
+from typing import Any
 
 from vibethinker_jax.aot.compilers import topology
 from vibethinker_jax.verify import worker as verify_worker
@@ -44,7 +45,8 @@ class Compiler:
     """The function's result to be; see `result`."""
     if self._pool is None:
       self._pool = concurrent.futures.ProcessPoolExecutor(
-          self._count, multiprocessing.get_context('spawn'), _end_with_parent, (os.getpid(),))
+        self._count, multiprocessing.get_context('spawn'), _end_with_parent, (os.getpid(),)
+      )
     return self._pool.submit(function, *arguments)
 
   def result(self, future: concurrent.futures.Future) -> Any:
@@ -65,8 +67,8 @@ class Compiler:
 
 
 def _end_with_parent(parent: int) -> None:
-  """On Linux the kernel kills this process when its parent is gone, even in the midst of a compilation; elsewhere a thread
-  waits for it. Ctrl-C, which a terminal sends to all, is the parent's to handle."""
+  """On Linux the kernel kills this process when its parent is gone, even in the midst of a compilation; elsewhere a
+  thread waits for it. Ctrl-C, which a terminal sends to all, is the parent's to handle."""
   signal.signal(signal.SIGINT, signal.SIG_IGN)
   threading.Thread(target=_wait_for_parent, daemon=True).start()
   verify_worker.die_with_parent(parent)

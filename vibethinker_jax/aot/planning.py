@@ -16,8 +16,15 @@ from vibethinker_jax.aot.programs import shapes
 from vibethinker_jax.programs import recipe as recipe_lib
 
 
-def run(config: dict, topology: str, only: tuple[str, ...], cache: str, assumptions: budget.Assumptions,
-        search: bool = False, every_length: bool = False) -> dict:
+def run(
+  config: dict,
+  topology: str,
+  only: tuple[str, ...],
+  cache: str,
+  assumptions: budget.Assumptions,
+  search: bool = False,
+  every_length: bool = False,
+) -> dict:
   """The plan as JSON-ready values.
 
   Args:
@@ -39,14 +46,21 @@ def run(config: dict, topology: str, only: tuple[str, ...], cache: str, assumpti
     results = _compile_all(compiler, count, config, topology, stages, cache, every_length)
     trials = {stage: _search(compiler, config, topology, stage, cache, devices) for stage in stages} if search else {}
   return {
-      'topology': topology, 'chips': devices // chip.devices, 'devices': devices, 'versions': topology_lib.version(),
-      'model': model.note, 'programs': results, 'fits': all(x['fits'] for x in results),
-      'budget': budget.plan(recipe, options, stages, results, chip, devices, assumptions),
-      'search': {name: [trial._asdict() for trial in found] for name, found in trials.items()}}
+    'topology': topology,
+    'chips': devices // chip.devices,
+    'devices': devices,
+    'versions': topology_lib.version(),
+    'model': model.note,
+    'programs': results,
+    'fits': all(x['fits'] for x in results),
+    'budget': budget.plan(recipe, options, stages, results, chip, devices, assumptions),
+    'search': {name: [trial._asdict() for trial in found] for name, found in trials.items()},
+  }
 
 
-def _compile_all(compiler: jobs.Compiler, count: int, config: dict, topology: str, stages: list[str], cache: str,
-                 every_length: bool) -> list[dict]:
+def _compile_all(
+  compiler: jobs.Compiler, count: int, config: dict, topology: str, stages: list[str], cache: str, every_length: bool
+) -> list[dict]:
   """worker.run of each program, in the order of the stages; of equal programs the first is compiled."""
   print(f'reading the programs of {len(stages)} stages', file=sys.stderr)
   with _progress(len(stages), 'stage') as bar:
@@ -84,8 +98,11 @@ def announcement(programs: int, distinct: int, new: list[dict], count: int, foll
   """
   told = f'{programs} programs, {distinct} of them distinct, {distinct - len(new)} compiled before'
   if follow:
-    told = (f'{programs} programs, {follow} of them for shorter rows, whose times follow from those of the longest '
-            f'(--every_length compiles them too); of the others {distinct} are distinct, {distinct - len(new)} compiled before')
+    told = (
+      f'{programs} programs, {follow} of them for shorter rows, whose times follow from those of the longest '
+      f'(--every_length compiles them too); of the others {distinct} are distinct, {distinct - len(new)} compiled '
+      'before'
+    )
   if not new:
     return told
   seconds = max(sum(one['seconds'] for one in new) / min(count, len(new)), max(one['seconds'] for one in new))
@@ -112,9 +129,11 @@ def _collect(compiler: jobs.Compiler, futures: dict, bar, tell) -> dict:
 
 def _search(compiler: jobs.Compiler, config: dict, topology: str, stage: str, cache: str, devices: int):
   """search_lib.stage with a line of progress for each program that it compiles."""
+
   def compile_one(config, program):
     print(f'searching: {stage} {program}', file=sys.stderr)
     return compiler.call(worker.run, config, topology, stage, program, cache)
+
   return search_lib.stage(config, stage, devices, compile_one)
 
 

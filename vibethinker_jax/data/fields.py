@@ -53,8 +53,11 @@ def prompt(row: dict, options, reading: families.Reading | None = None) -> str |
 
 def _turns(row: dict, value: Any, option: str) -> str | list[dict]:
   """A prompt as it is, of messages role and content alone."""
-  if isinstance(value, list) and value and all(
-      isinstance(m, dict) and isinstance(m.get('role'), str) and isinstance(m.get('content'), str) for m in value):
+  if (
+    isinstance(value, list)
+    and value
+    and all(isinstance(m, dict) and isinstance(m.get('role'), str) and isinstance(m.get('content'), str) for m in value)
+  ):
     return [{name: m[name] for name in ('role', 'content')} for m in value]
   if not isinstance(value, str) or not value.strip():
     raise wrong(row, 'prompt', option, 'text or chat messages', state(value))
@@ -96,7 +99,8 @@ def answer(row: dict, options, fields: dict) -> str | None:
 
 
 def of_solution(row: dict, options) -> str:
-  """The last box of a row's `solution`. Raises ValueError where there is none, or the row has an answer of another kind."""
+  """The last box of a row's `solution`. Raises ValueError where there is none, or the row has an answer of another
+  kind."""
   if options.answer or templates.lookup(row, ANSWER) is not None or templates.lookup(row, SOLUTION) is None:
     raise wrong(row, 'answer', options.answer or ANSWER, 'text or a number', 'nothing is there')
   solution = row[SOLUTION][0] if isinstance(row[SOLUTION], list) and len(row[SOLUTION]) == 1 else row[SOLUTION]
@@ -115,8 +119,8 @@ def judge(row: dict, options, fields: dict) -> dict | None:
 
 
 def judged(row: dict, options, fields: dict, responses: list[str] = ()) -> dict:
-  """The row with the tests and the answer by which a stage would judge it, None and '' where there is none that it could; an
-  answer that is one of the responses is none.
+  """The row with the tests and the answer by which a stage would judge it, None and '' where there is none that it
+  could; an answer that is one of the responses is none.
 
   Args:
     row: as the file has it. fields: what the layouts add.
@@ -161,8 +165,10 @@ def question(row: dict, options, reading: families.Reading, judged: dict) -> dic
 
 def wrong(row: dict, what: str, option: str, kind: str, state: str) -> ValueError:
   names = ', '.join(list(row)[:20]) + (', ...' if len(row) > 20 else '')
-  return ValueError(f'{what} ({option!r}) must be {kind}, {state}; found {names or "no fields"}; data.{what} names another '
-                    f'field (of the evaluate command: --{what}_field)')
+  return ValueError(
+    f'{what} ({option!r}) must be {kind}, {state}; found {names or "no fields"}; data.{what} names another '
+    f'field (of the evaluate command: --{what}_field)'
+  )
 
 
 def state(value: Any) -> str:

@@ -1,7 +1,8 @@
 """Packed SFT batches through Grain: mix, tokenise, pack with segment ids and restarted positions, batch, resume."""
 
+from collections.abc import Sequence
 import logging
-from typing import Any, NamedTuple, Sequence
+from typing import Any, NamedTuple
 
 import grain
 from grain import experimental
@@ -10,8 +11,8 @@ import numpy as np
 from vibethinker_jax.data.tokens import chat
 from vibethinker_jax.data.tokens.tokenizer import Tokenizer
 
-# Rows filled at once. Of solutions of MATH, and of long reasoning about its problems in rows of 8K, 64 leave 4 and 10% of
-# padding, 256 leave 2 and 3%; but all are filled before the first row comes out, so long rows (32K: 1%) have fewer,
+# Rows filled at once. Of solutions of MATH, and of long reasoning about its problems in rows of 8K, 64 leave 4 and 10%
+# of padding, 256 leave 2 and 3%; but all are filled before the first row comes out, so long rows (32K: 1%) have fewer,
 # and small sets as many as they have examples.
 PACKING_BINS, FEWEST_BINS, BIN_POSITIONS = 256, 64, 2**21
 SEED_STRIDE = 0x10001  # Grain adds the epoch to a source's seed: sources get seeds far apart
@@ -21,8 +22,9 @@ LOG = logging.getLogger('vibethinker_jax')
 
 
 class Mixture(NamedTuple):
-  """sources: random access, items {'prompt', 'response'}; each has epochs of its own. weights: of each source, what share
-  of the examples comes from it; needed where there are several."""
+  """sources: random access, items {'prompt', 'response'}; each has epochs of its own. weights: of each source, what
+  share of the examples comes from it; needed where there are several."""
+
   sources: Sequence[Any]
   weights: Sequence[float] = ()
 
@@ -33,8 +35,11 @@ class Mixture(NamedTuple):
 def encode(tokenizer: Tokenizer, example: dict) -> dict:
   """A row with prompt (and prefix) and response -> next-token prediction arrays of the document, each [l - 1]."""
   ids, mask = chat.encode_example(tokenizer, example)
-  return {'tokens': np.array(ids[:-1], np.int32), 'targets': np.array(ids[1:], np.int32),
-          'mask': np.array(mask[1:], np.int32)}
+  return {
+    'tokens': np.array(ids[:-1], np.int32),
+    'targets': np.array(ids[1:], np.int32),
+    'mask': np.array(mask[1:], np.int32),
+  }
 
 
 class Batches:
@@ -65,8 +70,17 @@ class Batches:
       stream.set_state(state[str(s)])
 
 
-def sft_batches(mixture: Mixture, tokenizer: Tokenizer, *, batch_size: int, length: int, seed: int,
-                too_long: str = 'error', streams: int = 1, rows: Sequence[int] | None = None) -> Batches:
+def sft_batches(
+  mixture: Mixture,
+  tokenizer: Tokenizer,
+  *,
+  batch_size: int,
+  length: int,
+  seed: int,
+  too_long: str = 'error',
+  streams: int = 1,
+  rows: Sequence[int] | None = None,
+) -> Batches:
   """Packed batches; each epoch of a source has a deterministic order of its own.
 
   Args:
@@ -81,8 +95,8 @@ def sft_batches(mixture: Mixture, tokenizer: Tokenizer, *, batch_size: int, leng
     positions (restarting in each document).
 
   Raises:
-    ValueError: a source with fewer examples than streams, streams that do not divide the batch, another too_long, weights
-      that do not fit the sources.
+    ValueError: a source with fewer examples than streams, streams that do not divide the batch, another too_long,
+      weights that do not fit the sources.
   """
   if too_long not in TOO_LONG:
     raise ValueError(f'too_long={too_long!r}: choose from {", ".join(TOO_LONG)}')
@@ -106,8 +120,11 @@ def _stream(mixture: Mixture, encoder, length: int, seed: int, index: int, count
   # One reading thread: on a laptop's two cores more of them only take time from XLA.
   bins = min(PACKING_BINS, max(FEWEST_BINS, BIN_POSITIONS // length), sum(mixture.sizes()))
   rows = experimental.BestFitPackIterDataset(
-      examples.to_iter_dataset(grain.ReadOptions(num_threads=1, prefetch_buffer_size=64)),
-      length_struct={'tokens': length, 'targets': length, 'mask': length}, num_packing_bins=bins, seed=seed)
+    examples.to_iter_dataset(grain.ReadOptions(num_threads=1, prefetch_buffer_size=64)),
+    length_struct={'tokens': length, 'targets': length, 'mask': length},
+    num_packing_bins=bins,
+    seed=seed,
+  )
   return iter(rows.map(_rename))
 
 
@@ -133,8 +150,10 @@ class _Encoder:
     if len(document['tokens']) <= self._length:
       self._in_a_row = 0
       return document
-    text = (f'an example has {len(document["tokens"]) + 1} tokens, a packed row holds {self._length + 1}; it starts '
-            f'with {str(example["prompt"])[:80]!r}')
+    text = (
+      f'an example has {len(document["tokens"]) + 1} tokens, a packed row holds {self._length + 1}; it starts '
+      f'with {str(example["prompt"])[:80]!r}'
+    )
     if not self._drop:
       raise ValueError(f'{text}. Raise the sequence length, or set too_long=drop to leave such examples out')
     self._dropped += 1
@@ -142,11 +161,17 @@ class _Encoder:
     if self._in_a_row >= self._limit:
       raise ValueError(f'{self._in_a_row} examples in a row do not fit: {text}. Raise the sequence length')
     if str(self._dropped).strip('0') == '1':
-      LOG.warning('%d of %d examples dropped since the start: they do not fit (the last: %s)', self._dropped,
-                  self._seen, text)
+      LOG.warning(
+        '%d of %d examples dropped since the start: they do not fit (the last: %s)', self._dropped, self._seen, text
+      )
     return None
 
 
 def _rename(row: dict) -> dict:
-  return {'tokens': row['tokens'], 'targets': row['targets'], 'mask': row['mask'],
-          'segment_ids': row['tokens_segment_ids'], 'positions': row['tokens_positions']}
+  return {
+    'tokens': row['tokens'],
+    'targets': row['targets'],
+    'mask': row['mask'],
+    'segment_ids': row['tokens_segment_ids'],
+    'positions': row['tokens_positions'],
+  }

@@ -1,8 +1,9 @@
 """N-grams of normalised words: what a training text shares with evaluation texts, and how repetitive a trace is."""
 
+from collections.abc import Iterable, Iterator
 import itertools
 import re
-from typing import Iterable, Iterator, NamedTuple
+from typing import NamedTuple
 import unicodedata
 
 # Chinese characters and kana stand for words: there are no spaces between theirs.
@@ -29,6 +30,7 @@ def grams(found: list[str], n: int) -> Iterator[tuple[str, ...]]:
 
 class Hit(NamedTuple):
   """An n-gram that a training text shares with evaluation texts; text: the number of the first of them in Index."""
+
   text: int
   gram: tuple[str, ...]
 
@@ -90,10 +92,10 @@ def repetition(text: str, n: int = 20) -> float:
 
 
 def _ends_in_a_loop(found: list[str], least: int) -> bool:
-  last = found[-LONGEST_CYCLE * CYCLES:]
+  last = found[-LONGEST_CYCLE * CYCLES :]
   for period in range(1, min(LONGEST_CYCLE, len(last) // CYCLES) + 1):
     length = max(period * CYCLES, least)  # whole cycles, or more of short ones
-    if length <= len(last) and last[-period:] == last[-2 * period:-period]:
+    if length <= len(last) and last[-period:] == last[-2 * period : -period]:
       tail = last[-length:]
       if tail[period:] == tail[:-period]:
         return True

@@ -5,7 +5,8 @@ problems are named, so that a score can be given with and without them.
 """
 
 import collections
-from typing import Iterable, NamedTuple
+from collections.abc import Iterable
+from typing import NamedTuple
 
 from vibethinker_jax.data import ngrams
 
@@ -16,6 +17,7 @@ BOILERPLATE = 3  # problems of the set: an n-gram that stands in so many is the 
 class Overlap(NamedTuple):
   """shared: {problem's index: (n-gram, place of the first training row that has it)}. boilerplate: n-grams that did not
   count. too_short: indices of problems with fewer than ngrams.FEWEST words, which cannot be looked for."""
+
   shared: dict
   boilerplate: list
   too_short: list

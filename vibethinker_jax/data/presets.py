@@ -23,6 +23,7 @@ class Preset(NamedTuple):
       task_id of MBPP's test part.
     source: where the numbers are from.
   """
+
   samples: int
   temperature: float
   problems: int
@@ -35,17 +36,17 @@ class Preset(NamedTuple):
 
 
 PRESETS = {
-    'aime24': Preset(64, 1.0, 30, 'maths'),
-    'aime25': Preset(64, 1.0, 30, 'maths'),
-    'hmmt25': Preset(64, 1.0, 30, 'maths'),
-    'math500': Preset(64, 1.0, 500, 'maths'),
-    'gpqa_diamond': Preset(16, 1.0, 198, 'choice'),
-    'livecodebench_v5': Preset(8, 0.6, 279, 'code', window=('2024-08-01', '2025-01-31')),
-    'livecodebench_v6': Preset(8, 0.6, 131, 'code', window=('2025-02-01', '2025-05-31')),
-    # Not in the papers: their sampling of maths and of code, with samples enough for Pass@4 and Pass@8.
-    'gsm8k': Preset(4, 1.0, 1319, 'maths', source='ours'),
-    'humaneval': Preset(8, 0.6, 164, 'code', source='ours'),
-    'mbpp': Preset(8, 0.6, 500, 'code', ids=(11, 510), source='ours'),
+  'aime24': Preset(64, 1.0, 30, 'maths'),
+  'aime25': Preset(64, 1.0, 30, 'maths'),
+  'hmmt25': Preset(64, 1.0, 30, 'maths'),
+  'math500': Preset(64, 1.0, 500, 'maths'),
+  'gpqa_diamond': Preset(16, 1.0, 198, 'choice'),
+  'livecodebench_v5': Preset(8, 0.6, 279, 'code', window=('2024-08-01', '2025-01-31')),
+  'livecodebench_v6': Preset(8, 0.6, 131, 'code', window=('2025-02-01', '2025-05-31')),
+  # Not in the papers: their sampling of maths and of code, with samples enough for Pass@4 and Pass@8.
+  'gsm8k': Preset(4, 1.0, 1319, 'maths', source='ours'),
+  'humaneval': Preset(8, 0.6, 164, 'code', source='ours'),
+  'mbpp': Preset(8, 0.6, 500, 'code', ids=(11, 510), source='ours'),
 }
 
 
@@ -63,8 +64,12 @@ def select(rows: list[dict], preset: Preset) -> list[dict]:
     ValueError: none does.
   """
   inside = lambda row: not preset.window or not row.get('date') or preset.window[0] <= row['date'] <= preset.window[1]
-  kept = [row for row in rows if inside(row) and (
-      not preset.ids or not isinstance(row.get('task_id'), int) or preset.ids[0] <= row['task_id'] <= preset.ids[1])]
+  kept = [
+    row
+    for row in rows
+    if inside(row)
+    and (not preset.ids or not isinstance(row.get('task_id'), int) or preset.ids[0] <= row['task_id'] <= preset.ids[1])
+  ]
   if not kept:
     raise ValueError(f'none of the {len(rows)} rows is of the benchmark (days {preset.window}, task_id {preset.ids})')
   return kept

@@ -2,10 +2,11 @@
 
 import array
 import bisect
+from collections.abc import Iterator
 import contextlib
 import pathlib
 import random
-from typing import Iterator, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -28,26 +29,29 @@ class DataOptions(NamedTuple):
   A field is a dotted path ('reward_model.ground_truth'), several with '|' between (the first that a row has), or, with
   a brace in it, a template over such paths: '{problem}\\nPut the answer in \\\\boxed{{}}.'; '' finds it (data.layouts).
 
-  A row that a stage of ours wrote (`worded` is true in it) is asked again exactly as it was, whatever prompt and wording.
+  A row that a stage of ours wrote (`worded` is true in it) is asked again exactly as it was, whatever prompt and
+  wording.
 
   Attributes:
     files: paths and globs, with commas between (formats: data.rows); '' is the synthetic problems.
     weights: one for each entry of `files`, their shares of what is drawn; () draws every row once an epoch.
     prompt: text or chat messages; '' is PROMPT, or what stands before the last assistant turn of `messages`. A template
-      is all that is asked: nothing is added; in it {options} are the choices as lettered lines, {starter_code} the code.
-    response: text, or a list of them, each an example of its own; '' is RESPONSE, or that turn of `messages`. A solution
-      in GSM8K's form loses its <<6*7=42>> and ends in \\boxed{42} instead of #### 42: what rewards look for.
+      is all that is asked: nothing is added; in it {options} are the choices as lettered lines, {starter_code} the
+      code.
+    response: text, or a list of them, each an example of its own; '' is RESPONSE, or that turn of `messages`. A
+      solution in GSM8K's form loses its <<6*7=42>> and ends in \\boxed{42} instead of #### 42: what rewards look for.
     answer: text or a number; '' is ANSWER, else the last box of `solution` (MATH, NuminaMath). After '####' (GSM8K)
       only what follows counts, without its commas; of a text with boxes in it, the last one.
     domain: the name to report a row under; '' is DOMAIN, or the file's name.
-    wording: 'papers' asks every row as the papers' protocol does, with what it does not say itself (data.wording); 'none'
-      asks it as it stands. A row of SFT is asked as a stage that judges answers would ask it. What such a stage could not
-      judge (a conversation without an answer, a proof) stays as its authors worded it: nothing is guessed from a response,
-      for published sets mix kinds.
+    wording: 'papers' asks every row as the papers' protocol does, with what it does not say itself (data.wording);
+      'none' asks it as it stands. A row of SFT is asked as a stage that judges answers would ask it. What such a stage
+      could not judge (a conversation without an answer, a proof) stays as its authors worded it: nothing is guessed
+      from a response, for published sets mix kinds.
     system: what the system turn says, text or a template as above; it replaces the row's own. '' keeps that: of its
       messages, or its field `system` or `system_prompt`.
     prefix: how the response begins, such as '<think>\\n': a part of what is asked (data.chat), not of what is trained.
   """
+
   files: str = ''
   weights: tuple[AboveZero, ...] = ()
   prompt: str = ''
@@ -64,8 +68,10 @@ class DataOptions(NamedTuple):
     if turns.LINE_END.search(self.prefix):
       yield f'prefix={self.prefix!r} has a backslash and an n where a line end is meant'
     if self.weights and len(self.weights) != len(rows_lib.entries(self.files)):
-      yield (f'weights={self.weights} must be one number for each of the {len(rows_lib.entries(self.files))} entries of '
-             f'files={self.files!r}, or ()')
+      yield (
+        f'weights={self.weights} must be one number for each of the {len(rows_lib.entries(self.files))} entries of '
+        f'files={self.files!r}, or ()'
+      )
 
 
 class SyntheticExamples:
@@ -75,8 +81,15 @@ class SyntheticExamples:
   spectrum of VibeThinker-1.5B §3.3).
   """
 
-  def __init__(self, domains: tuple[str, ...], levels: tuple[int, ...], seed: int, size: int,
-               templates: tuple[str, ...] = (), options: DataOptions = DataOptions()):
+  def __init__(
+    self,
+    domains: tuple[str, ...],
+    levels: tuple[int, ...],
+    seed: int,
+    size: int,
+    templates: tuple[str, ...] = (),
+    options: DataOptions = DataOptions(),
+  ):
     self.domains, self.levels, self.seed, self.size = tuple(domains), tuple(levels), seed, size
     self.options = options
     self.templates = tuple(templates)
@@ -102,8 +115,8 @@ class SyntheticExamples:
 
 
 class FileExamples:
-  """Examples of files, {'prompt', 'response'} by index (and 'prefix' if the options have one); several responses to a prompt
-  are as many examples.
+  """Examples of files, {'prompt', 'response'} by index (and 'prefix' if the options have one); several responses to a
+  prompt are as many examples.
 
   Every row is looked at once at the start, so that a bad one is found before anything runs.
 
@@ -145,7 +158,12 @@ class FileExamples:
         told.add_wrong(i, error)
       ends.append(before + len(several))
     told.check(EXAMPLE)
-    found = {'ends': ends, 'said': told.lines(('prompt', 'response')), 'kinds': list(firsts), 'firsts': list(firsts.values())}
+    found = {
+      'ends': ends,
+      'said': told.lines(('prompt', 'response')),
+      'kinds': list(firsts),
+      'firsts': list(firsts.values()),
+    }
     readings.refuse(told.wrong(), None, {name: np.asarray(value) for name, value in found.items()})  # not kept
     return found
 
@@ -184,10 +202,11 @@ def examples(options: DataOptions, wrong: list[str] | None = None) -> list[FileE
   if not options.weights:
     return [FileExamples(options, wrong)]
   named = rows_lib.entries(options.files)
-  if len(options.weights) != len(named) or not all(
-      isinstance(w, (int, float)) and w > 0 for w in options.weights):
-    raise ValueError(f'data.weights={options.weights} must be positive, one for each of the {len(named)} entries of '
-                     f'data.files={options.files!r}')
+  if len(options.weights) != len(named) or not all(isinstance(w, (int, float)) and w > 0 for w in options.weights):
+    raise ValueError(
+      f'data.weights={options.weights} must be positive, one for each of the {len(named)} entries of '
+      f'data.files={options.files!r}'
+    )
   return [FileExamples(options._replace(files=entry, weights=()), wrong) for entry in named]
 
 
@@ -255,13 +274,16 @@ def _untested(rows: rows_lib.Rows, untested: list[int]) -> list[str]:
   """A line, with their places, if programming problems have neither tests nor samples."""
   if untested:
     places = ', '.join(map(rows.location, untested[:10])) + (', ...' if len(untested) > 10 else '')
-    return [f'{len(untested)} of {len(rows)} rows have no tests, and no sample tests can be read from their statement '
-            f'({places}): {livecodebench.WHERE}']
+    return [
+      f'{len(untested)} of {len(rows)} rows have no tests, and no sample tests can be read from their statement '
+      f'({places}): {livecodebench.WHERE}'
+    ]
   return []
 
 
-def _contradictory(rows: rows_lib.Rows, problems: list[dict], numbers: list[int],
-                   contradictions: answers.Contradictions) -> list[str]:
+def _contradictory(
+  rows: rows_lib.Rows, problems: list[dict], numbers: list[int], contradictions: answers.Contradictions
+) -> list[str]:
   """A line, with both places, if the same is asked twice with different answers."""
   pairs = contradictions.pairs(lambda p: problems[p]['answer'])
   if pairs:
@@ -269,16 +291,18 @@ def _contradictory(rows: rows_lib.Rows, problems: list[dict], numbers: list[int]
     told = ' and '.join(repr(problems[p]['answer'][:40]) for p in pairs[0])
     others = ', '.join(rows.location(numbers[later]) for _, later in pairs[1:6]) + (', ...' if len(pairs) > 6 else '')
     more = f' (and {len(pairs) - 1} more rows like it: {others})' if others else ''
-    return [f'{rows.location(numbers[first])} and {rows.location(numbers[second])}: the same prompt with different '
-            f'answers, {told}{more}; one is wrong: correct it or leave it out. It starts with '
-            f'{str(problems[first]["prompt"])[:60]!r}']
+    return [
+      f'{rows.location(numbers[first])} and {rows.location(numbers[second])}: the same prompt with different '
+      f'answers, {told}{more}; one is wrong: correct it or leave it out. It starts with '
+      f'{str(problems[first]["prompt"])[:60]!r}'
+    ]
   return []
 
 
 def read_traces(options: DataOptions, wrong: list[str] | None = None) -> Iterator[dict]:
-  """Every response of files with the problem that it answers: prompt, problem, response, answer, tests, domain, prefix where
-  the options have one, and further fields of the row for a verifier of your own; answer '' and tests None where a row has
-  neither. Bad rows are told at the end; `wrong`: as of FileExamples."""
+  """Every response of files with the problem that it answers: prompt, problem, response, answer, tests, domain, prefix
+  where the options have one, and further fields of the row for a verifier of your own; answer '' and tests None where a
+  row has neither. Bad rows are told at the end; `wrong`: as of FileExamples."""
   rows = rows_lib.Rows(rows_lib.paths(options.files))
   told = readings.Readings(rows, options)
   for i in rows_lib.bar(len(rows), 'reading data'):
@@ -298,8 +322,17 @@ def read_traces(options: DataOptions, wrong: list[str] | None = None) -> Iterato
       continue
     told.add(i, reading)
     read = {name for part in ('prompt', 'response') if part in reading.parts for name in reading.parts[part].used}
-    used = {'messages', 'id', 'prefix', 'responses', options.prompt, options.response, *f'{PROMPT}|{RESPONSE}'.split('|'),
-            *read, *response_layouts.candidates(row)}
+    used = {
+      'messages',
+      'id',
+      'prefix',
+      'responses',
+      options.prompt,
+      options.response,
+      *f'{PROMPT}|{RESPONSE}'.split('|'),
+      *read,
+      *response_layouts.candidates(row),
+    }
     further = {name: value for name, value in (row | reading.fields).items() if name not in used}
     mine = {name: value for name, value in found.items() if name != 'id'} | {'answer': found['answer'] or ''}
     for response in several:
@@ -329,17 +362,22 @@ def texts(rows: rows_lib.Rows, i: int, fields: list[str], remedy: str) -> list[s
         value = fields_lib.field(row, name)
     except ValueError as error:
       raise ValueError(f'{rows.location(i)}: {error}; {remedy}') from error
-    values = [x.get('content') if isinstance(x, dict) else x for x in (value if isinstance(value, list) else [value])
-              if not (isinstance(x, dict) and x.get('role') == 'system')]
+    values = [
+      x.get('content') if isinstance(x, dict) else x
+      for x in (value if isinstance(value, list) else [value])
+      if not (isinstance(x, dict) and x.get('role') == 'system')
+    ]
     if not all(isinstance(v, str) for v in values):
-      raise ValueError(f'{rows.location(i)}: the field {name!r} must be text, texts or chat messages; found '
-                       f'{", ".join(row)}; {remedy}')
+      raise ValueError(
+        f'{rows.location(i)}: the field {name!r} must be text, texts or chat messages; found {", ".join(row)}; {remedy}'
+      )
     found += values
   return found
 
 
-def _problem(row: dict, options: DataOptions, rows: rows_lib.Rows, i: int, reading: families.Reading,
-             responses: list[str] = ()) -> dict:
+def _problem(
+  row: dict, options: DataOptions, rows: rows_lib.Rows, i: int, reading: families.Reading, responses: list[str] = ()
+) -> dict:
   (file, number), own = rows.place(i), (row | reading.fields).get('id')
   judge = fields_lib.judge(row, options, reading.fields)
   name, domain = pathlib.Path(file.path).name, judge_layouts.one_name(fields_lib.field(row, options.domain or DOMAIN))
@@ -349,8 +387,11 @@ def _problem(row: dict, options: DataOptions, rows: rows_lib.Rows, i: int, readi
   gold = None if judge else fields_lib.answer(row, options, reading.fields)
   judged = fields_lib.judged(row, options, reading.fields, responses)
   return fields_lib.question(row, options, reading, judged) | {
-      'answer': gold, 'tests': judge, 'id': automatic if own is None else str(own),
-      'domain': name if domain is None else domain}
+    'answer': gold,
+    'tests': judge,
+    'id': automatic if own is None else str(own),
+    'domain': name if domain is None else domain,
+  }
 
 
 @contextlib.contextmanager

@@ -22,31 +22,41 @@ import string
 MATHS = "{problem} Let's think step by step and output the final answer within \\boxed{{}}."
 LETTER = "{problem}\n\nLet's think step by step and output the letter of the right option within \\boxed{{}}."
 BOX_IT = '{problem}\n\nWrite the final answer itself within \\boxed{{}}.'
-_TASK = ('You will be given a question (problem specification) and will generate a correct Python program that matches '
-         'the specification and passes all tests.\n\nQuestion: {problem}\n\n')
+_TASK = (
+  'You will be given a question (problem specification) and will generate a correct Python program that matches '
+  'the specification and passes all tests.\n\nQuestion: {problem}\n\n'
+)
 STDIN = _TASK + (
-    'Read the inputs from stdin solve the problem and write the answer to stdout (do not directly test on the sample '
-    'inputs). Enclose your code within delimiters as follows. Ensure that when the python program runs, it reads the '
-    'inputs, runs the algorithm and writes output to STDOUT.\n```python\n# YOUR CODE HERE\n```\n\n')
+  'Read the inputs from stdin solve the problem and write the answer to stdout (do not directly test on the sample '
+  'inputs). Enclose your code within delimiters as follows. Ensure that when the python program runs, it reads the '
+  'inputs, runs the algorithm and writes output to STDOUT.\n```python\n# YOUR CODE HERE\n```\n\n'
+)
 STARTER = _TASK + (
-    'You will use the following starter code to write the solution to the problem and enclose your code within '
-    'delimiters.\n```python\n{starter_code}\n```\n\n')
+  'You will use the following starter code to write the solution to the problem and enclose your code within '
+  'delimiters.\n```python\n{starter_code}\n```\n\n'
+)
 SHOWN = '{problem}\n\nUse this starter code:\n```python\n{starter_code}\n```'  # of a text that says how to answer
-COMPLETE = ('Complete this Python function. Answer with the whole function, with what it imports, in one ```python '
-            'block.\n\n```python\n{starter_code}```')
+COMPLETE = (
+  'Complete this Python function. Answer with the whole function, with what it imports, in one ```python '
+  'block.\n\n```python\n{starter_code}```'
+)
 FUNCTION = '{problem}\nAnswer with the whole Python code in one ```python block.'
 NAMED = '{problem}\n\nThe function to write is `{name}`.'
 
 # A box in a problem is often a part of it (an operation, a gap to be filled): these words make it an instruction.
 _BOX = re.compile(r'\\(?:boxed|fbox)(?![a-zA-Z])(?!\s*\{\s*\\(?!text|mathrm|l?dots))')
-_BOX_WORDS = re.compile(r'\b(?:answers?|within|enclosed?|wrap(?:ped)?|output|format|solution)\b|答案|结果|最终|回答',
-                        re.IGNORECASE)
+_BOX_WORDS = re.compile(
+  r'\b(?:answers?|within|enclosed?|wrap(?:ped)?|output|format|solution)\b|答案|结果|最终|回答', re.IGNORECASE
+)
 _BOX_IN_WORDS = re.compile(r'\bbox your (?:final )?answer\b|\bboxed (?:final )?answer\b', re.IGNORECASE)
 _OTHER_FORM = re.compile(r'</?answer>|####|\bAnswer:\s*[$<\\\[{]|["\'`“]Answer:', re.IGNORECASE)
 _FENCE = re.compile(r'```[ \t]*py', re.IGNORECASE)
-_FENCE_WORDS = re.compile(r'\b(?:enclosed?|delimiters?|markdown|code block|wrap(?:ped)?|fenced?|present the code|'
-                          r'your (?:whole )?(?:code|answer|program|solution)|complete (?:the|this)|following format|'
-                          r'in one)\b', re.IGNORECASE)
+_FENCE_WORDS = re.compile(
+  r'\b(?:enclosed?|delimiters?|markdown|code block|wrap(?:ped)?|fenced?|present the code|'
+  r'your (?:whole )?(?:code|answer|program|solution)|complete (?:the|this)|following format|'
+  r'in one)\b',
+  re.IGNORECASE,
+)
 _FENCE_IN_WORDS = re.compile(r'\b(?:python|markdown) (?:code )?block\b|\btriple backticks\b', re.IGNORECASE)
 _NEAR, _AFTER = 250, 150  # characters before and after a box or fence in which the words that ask for it stand
 _DEFINED = re.compile(r'^[ \t]*((?:async )?def[ \t]+\w+[^\n]*?)[ \t]*:?[ \t]*(?:\.\.\.|pass)?[ \t]*$', re.MULTILINE)
@@ -56,12 +66,12 @@ _ASSERTED = re.compile(r'^[ \t]*assert[ \t(]+(\w+)\(', re.MULTILINE)
 
 
 def kind_of(row: dict, problem: str = '') -> str:
-  """'maths', 'choice', 'function', 'stdin' or 'completion', by how the row is judged; '' for constraints, and for a row that
-  nothing judges.
+  """'maths', 'choice', 'function', 'stdin' or 'completion', by how the row is judged; '' for constraints, and for a row
+  that nothing judges.
 
   Args:
-    row: with tests (the form of verify.code), choices, answer, starter_code, constraints, whichever it has. problem: its
-      text; only a row whose problem is its starter code (HumanEval) is a completion, without it a function.
+    row: with tests (the form of verify.code), choices, answer, starter_code, constraints, whichever it has. problem:
+      its text; only a row whose problem is its starter code (HumanEval) is a completion, without it a function.
   """
   tests, starter = row.get('tests'), row.get('starter_code') or ''
   if row.get('constraints') is not None:
@@ -102,11 +112,12 @@ def options(choices: list) -> str:
 def _lettered(choices: list) -> list[tuple[str, str]]:
   pairs = [(letter, str(choice).strip()) for letter, choice in zip(string.ascii_uppercase, choices)]
   own = [re.match(rf'\(?{letter}\s*[).:]\s*(?=\S)', text) for letter, text in pairs]
-  return [(letter, text[match.end():]) for (letter, text), match in zip(pairs, own)] if all(own) else pairs
+  return [(letter, text[match.end() :]) for (letter, text), match in zip(pairs, own)] if all(own) else pairs
 
 
 def fields(row: dict) -> dict:
-  """What a template of the user's finds besides the row's own fields: {options} as lines, {starter_code} of any program."""
+  """What a template of the user's finds besides the row's own fields: {options} as lines, {starter_code} of any
+  program."""
   found = {'options': options(row['choices'])} if row.get('choices') and isinstance(row['choices'], list) else {}
   return found | ({'starter_code': row.get('starter_code') or ''} if row.get('tests') is not None else {})
 
@@ -138,21 +149,26 @@ def _worded(text: str, said: str, row: dict) -> str:
 def _asks(said: str, sign: re.Pattern, words: re.Pattern, plainly: re.Pattern) -> bool:
   """Whether a text asks for an answer's form: by its sign and words near it, or plainly without the sign."""
   return bool(plainly.search(said)) or any(
-      words.search(said[max(0, match.start() - _NEAR):match.end() + _AFTER]) for match in sign.finditer(said))
+    words.search(said[max(0, match.start() - _NEAR) : match.end() + _AFTER]) for match in sign.finditer(said)
+  )
 
 
 def _shows_options(said: str, choices: list) -> bool:
   """Whether every option stands in the text behind its letter: 'A) x', '(A) x', 'A. x', '$\\textbf{(A)}$ x'."""
   text = _plain(said)
-  return all(re.search(rf'(?<![A-Za-z0-9]){letter}(?=[\W_])[\W_]{{1,12}}?{re.escape(_plain(option))}(?!\w)', text)
-             for letter, option in _lettered(choices))
+  return all(
+    re.search(rf'(?<![A-Za-z0-9]){letter}(?=[\W_])[\W_]{{1,12}}?{re.escape(_plain(option))}(?!\w)', text)
+    for letter, option in _lettered(choices)
+  )
 
 
 def _answers_by_letter(said: str, answer: str) -> bool:
-  """Whether a row without `choices` is one: its answer is a letter, and the text has options up to it and B at least."""
+  """Whether a row without `choices` is one: its answer is a letter, and the text has options up to it and B at
+  least."""
   letter = answer.strip(' ().')
   return bool(re.fullmatch('[A-J]', letter)) and all(
-      re.search(rf'(?:^|[\s({{*]){x}[).:]', said) for x in string.ascii_uppercase[:max(2, ord(letter) - 64)])
+    re.search(rf'(?:^|[\s({{*]){x}[).:]', said) for x in string.ascii_uppercase[: max(2, ord(letter) - 64)]
+  )
 
 
 def _shows_code(said: str, starter: str) -> bool:

@@ -1,9 +1,10 @@
 """Sampling responses to problems and having them verified while the others are still being decoded."""
 
+from collections.abc import Callable
 import itertools
 import threading
 import time
-from typing import Callable, NamedTuple
+from typing import NamedTuple
 import zlib
 
 import numpy as np
@@ -19,12 +20,14 @@ class Scored(NamedTuple):
 
   Attributes:
     responses: sampler.engine.Responses.
-    correct_PG: bool. valid_PG: bool, False where there is no verdict (the verifier failed, or the response was given up:
-      leave the sample out).
+    correct_PG: bool. valid_PG: bool, False where there is no verdict (the verifier failed, or the response was given
+      up: leave the sample out).
     reasons_PG: the verdict's reason.
-    texts_PG: list of lists of str, each with what its prompt has begun (chat.opening). prompts: token ids of each prompt.
+    texts_PG: list of lists of str, each with what its prompt has begun (chat.opening). prompts: token ids of each
+      prompt.
     seconds: (decoding, waiting for the last verdicts, verifying while others were being decoded).
   """
+
   responses: engine.Responses
   correct_PG: np.ndarray
   valid_PG: np.ndarray
@@ -40,9 +43,10 @@ class Partial(NamedTuple):
   Attributes:
     earlier: responses that were begun, see engine.Request; those that ended are verified too.
     enough: (correct_PG, valid_PG, ended_P) -> whether the responses that are still being sampled may be given up. Asked
-      at every contact with the device, of the verdicts of what had finished at the contact before: which responses these
-      are depends on tokens alone, not on how fast the verifier is.
+      at every contact with the device, of the verdicts of what had finished at the contact before: which responses
+      these are depends on tokens alone, not on how fast the verifier is.
   """
+
   earlier: engine.Responses | None = None
   enough: Callable | None = None
 
@@ -75,8 +79,9 @@ def prompt_id(row: dict) -> int:
   return zlib.crc32(row['id'].encode())
 
 
-def sample_and_verify(model, rows: list[dict], samples: int, options: engine.Options, *, key, mesh, pool: Pool,
-                      partial: Partial = Partial()) -> Scored:
+def sample_and_verify(
+  model, rows: list[dict], samples: int, options: engine.Options, *, key, mesh, pool: Pool, partial: Partial = Partial()
+) -> Scored:
   """Samples `samples` responses to every row and verifies them in the pool as they finish.
 
   With several processes each verifies the responses of its own devices; all get all verdicts.
@@ -98,7 +103,7 @@ def sample_and_verify(model, rows: list[dict], samples: int, options: engine.Opt
   if earlier is not None:
     for p, g in np.argwhere(earlier.ended_PG):
       if (p * samples + g) % hosts.count() == hosts.index():
-        on_finished(int(p), int(g), earlier.tokens_PGL[p, g, :earlier.lengths_PG[p, g]])
+        on_finished(int(p), int(g), earlier.tokens_PGL[p, g, : earlier.lengths_PG[p, g]])
 
   def wanted():
     status_PG = verdicts.known()
@@ -110,20 +115,37 @@ def sample_and_verify(model, rows: list[dict], samples: int, options: engine.Opt
   request = engine.Request(prompts, samples, [prompt_id(row) for row in rows], earlier)
   callbacks = engine.Callbacks(on_finished, lambda *_: hosts.beat(), wanted if partial.enough else None)
   with timeline.phase('rollout'):
-    responses = engine.generate(model.config, model.params, request, options, key=key, mesh=mesh, callbacks=callbacks,
-                                vocabulary=engine.Vocabulary(tokenizer.vocab_size, tokenizer.stop_ids))
+    responses = engine.generate(
+      model.config,
+      model.params,
+      request,
+      options,
+      key=key,
+      mesh=mesh,
+      callbacks=callbacks,
+      vocabulary=engine.Vocabulary(tokenizer.vocab_size, tokenizer.stop_ids),
+    )
   decoded, overlapped = time.perf_counter(), clock.seconds()
   verdicts.gather(list(verdicts.futures))
   for p, g in np.argwhere(responses.lengths_PG > 0):
-    texts[p][g] = texts[p][g] or openings[p] + tokenizer.decode(responses.tokens_PGL[p, g, :responses.lengths_PG[p, g]])
+    texts[p][g] = texts[p][g] or openings[p] + tokenizer.decode(
+      responses.tokens_PGL[p, g, : responses.lengths_PG[p, g]]
+    )
   status = verdicts.status_PG
-  return Scored(responses, status == 'correct', (status != 'invalid') & (status != ''), verdicts.reasons_PG, texts, prompts,
-                (decoded - start, time.perf_counter() - decoded, overlapped))
+  return Scored(
+    responses,
+    status == 'correct',
+    (status != 'invalid') & (status != ''),
+    verdicts.reasons_PG,
+    texts,
+    prompts,
+    (decoded - start, time.perf_counter() - decoded, overlapped),
+  )
 
 
 class _Verdicts:
-  """futures: of this process, by (prompt, response). status_PG, reasons_PG: those that all processes know; '' where none
-  is known yet."""
+  """futures: of this process, by (prompt, response). status_PG, reasons_PG: those that all processes know; '' where
+  none is known yet."""
 
   def __init__(self, P: int, samples: int):
     self.futures, self._before = {}, []

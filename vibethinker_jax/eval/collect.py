@@ -1,9 +1,9 @@
 """Sampling what an evaluation still lacks, straight into its journal."""
 
+from collections.abc import Callable
 from concurrent.futures import Future
 import itertools
 import pathlib
-from typing import Callable
 
 import jax
 import numpy as np
@@ -19,9 +19,14 @@ from vibethinker_jax.verify.verdict import Verdict
 
 def missing(chosen: Set, journal: Journal) -> list[tuple[int, int]]:
   """(row, sample) pairs of a set that are not in the journal of host 0, in the order of the problems."""
-  found = hosts.agreed(lambda: [
-      (p, g) for p, row in enumerate(chosen.rows) for g in range(chosen.samples)
-      if (chosen.name, row['id'], g) not in journal.known])
+  found = hosts.agreed(
+    lambda: [
+      (p, g)
+      for p, row in enumerate(chosen.rows)
+      for g in range(chosen.samples)
+      if (chosen.name, row['id'], g) not in journal.known
+    ]
+  )
   return [(p, g) for p, g in found]
 
 
@@ -33,13 +38,24 @@ def check_room(config, prompts: list[list[int]], max_tokens: int) -> None:
   """Raises ValueError where a response could run past the positions that the model was made for."""
   longest = max(map(len, prompts))
   if config.max_position_embeddings and longest + max_tokens > config.max_position_embeddings:
-    raise ValueError(f'prompts of up to {longest} tokens and {max_tokens} of the response exceed the model\'s '
-                     f'{config.max_position_embeddings} positions: give --max_tokens='
-                     f'{max(1, config.max_position_embeddings - longest)} or less')
+    raise ValueError(
+      f"prompts of up to {longest} tokens and {max_tokens} of the response exceed the model's "
+      f'{config.max_position_embeddings} positions: give --max_tokens='
+      f'{max(1, config.max_position_embeddings - longest)} or less'
+    )
 
 
-def collect(model, chosen: list[Set], directory: pathlib.Path, samplers: dict[str, engine.Options], *, key, mesh, pool,
-            progress: Callable) -> tuple[Journal, dict]:
+def collect(
+  model,
+  chosen: list[Set],
+  directory: pathlib.Path,
+  samplers: dict[str, engine.Options],
+  *,
+  key,
+  mesh,
+  pool,
+  progress: Callable,
+) -> tuple[Journal, dict]:
   """Samples what an evaluation lacks of its sets.
 
   Args:
@@ -57,8 +73,16 @@ def collect(model, chosen: list[Set], directory: pathlib.Path, samplers: dict[st
     journal.start(devices=mesh.size, device=jax.devices()[0].device_kind, slots=samplers[chosen[0].name].slots)
   try:
     for s in chosen:
-      futures |= sample(model, s, samplers[s.name], key=key, mesh=mesh, journal=journal, pool=pool,
-                        on_response=lambda tokens: bar.update(1))
+      futures |= sample(
+        model,
+        s,
+        samplers[s.name],
+        key=key,
+        mesh=mesh,
+        journal=journal,
+        pool=pool,
+        on_response=lambda tokens: bar.update(1),
+      )
   finally:
     bar.close()
     journal.stop()
@@ -67,8 +91,9 @@ def collect(model, chosen: list[Set], directory: pathlib.Path, samplers: dict[st
   return journal, futures
 
 
-def sample(model, chosen: Set, options: engine.Options, *, key, mesh, journal: Journal, pool,
-           on_response=lambda tokens: None) -> dict:
+def sample(
+  model, chosen: Set, options: engine.Options, *, key, mesh, journal: Journal, pool, on_response=lambda tokens: None
+) -> dict:
   """Samples every missing response of a set in one call of the engine; each is in the journal as soon as it ends.
 
   A response depends on its problem's id and its number alone, so those that are sampled after a kill, or because more
@@ -95,26 +120,41 @@ def sample(model, chosen: Set, options: engine.Options, *, key, mesh, journal: J
 
   def keep(i, g, tokens) -> str:
     text = openings[i] + model.tokenizer.decode(tokens)
-    journal.append({'set': chosen.name, 'id': rows[i]['id'], 'sample': g, 'response': text, 'tokens': len(tokens),
-                    'cut_off': int(tokens[-1]) not in stops})
+    journal.append(
+      {
+        'set': chosen.name,
+        'id': rows[i]['id'],
+        'sample': g,
+        'response': text,
+        'tokens': len(tokens),
+        'cut_off': int(tokens[-1]) not in stops,
+      }
+    )
     on_response(len(tokens))
     return text
 
   def on_finished(i, g, tokens):
     futures[chosen.name, rows[i]['id'], g] = pool.submit(keep(i, g, tokens), rows[i])
 
-  request = engine.Request(prompts(model.tokenizer, rows), chosen.samples, [benchmarks.prompt_id(row) for row in rows],
-                           earlier)
+  request = engine.Request(
+    prompts(model.tokenizer, rows), chosen.samples, [benchmarks.prompt_id(row) for row in rows], earlier
+  )
   with timeline.phase('rollout'):
     responses = engine.generate(
-        model.config, model.params, request, options, key=key, mesh=mesh,
-        vocabulary=engine.Vocabulary(model.tokenizer.vocab_size, model.tokenizer.stop_ids),
-        callbacks=engine.Callbacks(on_finished, lambda *_: hosts.beat()))
+      model.config,
+      model.params,
+      request,
+      options,
+      key=key,
+      mesh=mesh,
+      vocabulary=engine.Vocabulary(model.tokenizer.vocab_size, model.tokenizer.stop_ids),
+      callbacks=engine.Callbacks(on_finished, lambda *_: hosts.beat()),
+    )
   if hosts.count() == 1:
     return futures
   for i, g in np.argwhere(~there_PG):
     if (chosen.name, rows[i]['id'], int(g)) not in futures:  # another host's
-      keep(int(i), int(g), responses.tokens_PGL[i, g, :responses.lengths_PG[i, g]])
+      keep(int(i), int(g), responses.tokens_PGL[i, g, : responses.lengths_PG[i, g]])
   return told(futures)
 
 

@@ -9,6 +9,7 @@ from vibethinker_jax.eval import scores
 
 class Evaluation(NamedTuple):
   """name: of the model. directory: where it lies. result: its result.json."""
+
   name: str
   directory: pathlib.Path
   result: dict
@@ -50,16 +51,27 @@ def result(evaluations: list[Evaluation]) -> dict:
         if not {p['id'] for p in first['per_problem']} & {p['id'] for p in score['per_problem']}:
           raise ValueError(f'{name}: {base} and {other} have no problem in common')
         notes.append(f'{other} was asked in other words, or other problems, than {base}')
-      notes += [f'{other}: {field}={score.get(field)!r}, {base}: {first.get(field)!r}' for field in (
-          'temperature', 'top_p', 'max_tokens', 'samples_asked', 'system', 'prefix') if score.get(field) != first.get(field)]
+      notes += [
+        f'{other}: {field}={score.get(field)!r}, {base}: {first.get(field)!r}'
+        for field in ('temperature', 'top_p', 'max_tokens', 'samples_asked', 'system', 'prefix')
+        if score.get(field) != first.get(field)
+      ]
     found[name] = {
-        'score': first['score'], 'base': base, 'notes': notes, 'scores': {e: score['avg'] for e, score in having},
-        'cons': {e: score['cons'] for e, score in having}, 'cut_off': {e: score['cut_off'] for e, score in having},
-        'tokens': {e: score['tokens'] and score['tokens']['mean'] for e, score in having},
-        'pass@k': {e: score['pass@k'] for e, score in having},
-        'differences': {e: scores.difference(first, score) for e, score in others},
-        'per_problem': {e: {p['id']: p['avg'] for p in score['per_problem']} for e, score in having}}
+      'score': first['score'],
+      'base': base,
+      'notes': notes,
+      'scores': {e: score['avg'] for e, score in having},
+      'cons': {e: score['cons'] for e, score in having},
+      'cut_off': {e: score['cut_off'] for e, score in having},
+      'tokens': {e: score['tokens'] and score['tokens']['mean'] for e, score in having},
+      'pass@k': {e: score['pass@k'] for e, score in having},
+      'differences': {e: scores.difference(first, score) for e, score in others},
+      'per_problem': {e: {p['id']: p['avg'] for p in score['per_problem']} for e, score in having},
+    }
   if not found:
     raise ValueError(f'no set is in two of the evaluations: {", ".join(names)}')
-  return {'models': [e.name for e in evaluations], 'directories': [str(e.directory) for e in evaluations],
-          'sets': found}
+  return {
+    'models': [e.name for e in evaluations],
+    'directories': [str(e.directory) for e in evaluations],
+    'sets': found,
+  }

@@ -45,8 +45,10 @@ class Journal:
         row = json.loads(line)
         self.known[row['set'], row['id'], row['sample']] = row
       except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f'{self.path}, line {number + 1}: not a line of an evaluation ({error}); give another '
-                         '--output, or move the file away') from error
+        raise ValueError(
+          f'{self.path}, line {number + 1}: not a line of an evaluation ({error}); give another '
+          '--output, or move the file away'
+        ) from error
     self._sessions = json.loads(self._timing.read_text())['sessions'] if self._timing.exists() else []
     if self._sessions:  # a kill leaves the last moment unnoted
       last, noted = self._sessions[-1], self.timing()
@@ -83,8 +85,11 @@ class Journal:
     """Of all times that this evaluation sampled: seconds, responses, tokens, tokens_per_second, sessions."""
     total = {name: sum(s[name] for s in self._sessions) for name in ('seconds', 'responses', 'tokens')}
     rate = total['tokens'] / total['seconds'] if total['seconds'] else None
-    return total | {'seconds': round(total['seconds'], 1), 'tokens_per_second': rate and round(rate, 1),
-                    'sessions': self._sessions}
+    return total | {
+      'seconds': round(total['seconds'], 1),
+      'tokens_per_second': rate and round(rate, 1),
+      'sessions': self._sessions,
+    }
 
   def _note(self) -> None:
     self._noted = time.monotonic()
@@ -122,13 +127,21 @@ def check_same(path: pathlib.Path, identity: dict, chosen: list, remedy: str) ->
   """
   config = json.loads(json.dumps(identity | {'sets': {s.name: s.settings() for s in chosen}}))
   old = json.loads(path.read_text()) if path.exists() else {'sets': {}}
-  changed = [line for name in identity for line in config_lib.differences(
-      {name: old.get(name, config[name])}, {name: config[name]})]
-  changed += [line for name in config['sets'] if name in old['sets'] for line in config_lib.differences(
-      old['sets'][name], config['sets'][name], name)]
+  changed = [
+    line
+    for name in identity
+    for line in config_lib.differences({name: old.get(name, config[name])}, {name: config[name]})
+  ]
+  changed += [
+    line
+    for name in config['sets']
+    if name in old['sets']
+    for line in config_lib.differences(old['sets'][name], config['sets'][name], name)
+  ]
   if changed:
-    raise ValueError(f'{path.parent} holds the responses of another evaluation:\n  ' + '\n  '.join(changed) +
-                     '\n' + remedy)
+    raise ValueError(
+      f'{path.parent} holds the responses of another evaluation:\n  ' + '\n  '.join(changed) + '\n' + remedy
+    )
   return config | {'sets': old['sets'] | config['sets']}
 
 

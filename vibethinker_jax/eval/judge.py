@@ -22,8 +22,17 @@ def judged(chosen: sets.Set, lines: dict, pool: Pool, futures: dict | None = Non
     for line, future in pairs:
       verdict = future.result()
       vote = votes.answer(line['response'], row) if has_answer(row) else None
-      found[-1].append(Judged(line['sample'], line['response'], verdict.status, verdict.reason, vote,
-                              line.get('tokens'), line.get('cut_off')))
+      found[-1].append(
+        Judged(
+          line['sample'],
+          line['response'],
+          verdict.status,
+          verdict.reason,
+          vote,
+          line.get('tokens'),
+          line.get('cut_off'),
+        )
+      )
   return found
 
 
@@ -39,14 +48,35 @@ def score(chosen: sets.Set, judged_P: list[list[Judged]], pool: Pool) -> dict:
   cons = dict(zip(voting, votes.cons_of([ballots[i] for i in voting], [chosen.rows[i] for i in voting], pool)))
   found = scores.of_set(chosen.rows, judged_P, [cons.get(i) for i in range(len(chosen.rows))])
   silent = found['reasons'].get('no_answer', 0)
-  unheard = [f'{silent} of {found["responses"]} responses have no answer that can be judged (a box; a python block)'
-             ] if 2 * silent > found['responses'] else []
-  return {'score': chosen.score_name(chosen.samples), 'files': chosen.files, **chosen.settings(),
-          'samples_asked': chosen.samples, 'notes': chosen.notes() + unheard, **found}
+  unheard = (
+    [f'{silent} of {found["responses"]} responses have no answer that can be judged (a box; a python block)']
+    if 2 * silent > found['responses']
+    else []
+  )
+  return {
+    'score': chosen.score_name(chosen.samples),
+    'files': chosen.files,
+    **chosen.settings(),
+    'samples_asked': chosen.samples,
+    'notes': chosen.notes() + unheard,
+    **found,
+  }
 
 
 def lines_of(chosen: sets.Set, judged_P: list[list[Judged]]) -> list[dict]:
   """The journal's lines with verdicts, in the order of the problems."""
-  return [{'set': chosen.name, 'id': row['id'], 'sample': j.sample, 'response': j.text, 'tokens': j.tokens,
-           'cut_off': j.cut_off, 'status': j.status, 'reason': j.reason, 'answer': j.answer}
-          for row, judged in zip(chosen.rows, judged_P) for j in judged]
+  return [
+    {
+      'set': chosen.name,
+      'id': row['id'],
+      'sample': j.sample,
+      'response': j.text,
+      'tokens': j.tokens,
+      'cut_off': j.cut_off,
+      'status': j.status,
+      'reason': j.reason,
+      'answer': j.answer,
+    }
+    for row, judged in zip(chosen.rows, judged_P)
+    for j in judged
+  ]

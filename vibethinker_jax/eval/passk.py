@@ -18,8 +18,10 @@ def pass_at_k(n, c, k):
   """
   n, c, k = np.broadcast_arrays(np.asarray(n), np.asarray(c), np.asarray(k))
   if (k < 1).any() or (k > n).any() or (c < 0).any() or (c > n).any():
-    raise ValueError(f'pass@k needs 1 <= k <= n and 0 <= c <= n; got n={n.min()}..{n.max()}, c={c.min()}..{c.max()}, '
-                     f'k={k.min()}..{k.max()}')
+    raise ValueError(
+      f'pass@k needs 1 <= k <= n and 0 <= c <= n; got n={n.min()}..{n.max()}, c={c.min()}..{c.max()}, '
+      f'k={k.min()}..{k.max()}'
+    )
   # prod_{i = n - c + 1 .. n} (1 - k / i), as a product over i = 0 .. k - 1 of (n - c - i) / (n - i).
   i = np.arange(int(k.max()) if k.size else 0)
   factors = (n[..., None] - c[..., None] - i) / np.maximum(n[..., None] - i, 1)
@@ -38,8 +40,15 @@ def interval(values_P, confidence: float = 0.95, resamples: int = 2000, seed: in
   if n < 2 or np.ptp(values) == 0:
     return float(values.mean()), float(values.mean())
   widened = 1 - 2 * scipy.stats.norm.cdf(scipy.stats.t.ppf((1 - confidence) / 2, n - 1) * np.sqrt(n / (n - 1)))
-  result = scipy.stats.bootstrap((values,), np.mean, confidence_level=widened, n_resamples=resamples, batch=200,
-                                 method='percentile', rng=np.random.default_rng(seed))
+  result = scipy.stats.bootstrap(
+    (values,),
+    np.mean,
+    confidence_level=widened,
+    n_resamples=resamples,
+    batch=200,
+    method='percentile',
+    rng=np.random.default_rng(seed),
+  )
   return float(result.confidence_interval.low), float(result.confidence_interval.high)
 
 
@@ -49,7 +58,10 @@ def summary(correct_Pn, ks=(1,)) -> dict:
   n, c = correct.shape[1], correct.sum(axis=1)
   curves = {k: pass_at_k(n, c, k) for k in ks if k <= n}
   return {
-      'pass@1': float(correct.mean()), 'ci95': list(interval(correct.mean(axis=1))),
-      'pass@k': {str(k): float(v.mean()) for k, v in curves.items()},
-      'pass@k_ci95': {str(k): list(interval(v)) for k, v in curves.items()},
-      'problems': int(correct.shape[0]), 'samples': int(n)}
+    'pass@1': float(correct.mean()),
+    'ci95': list(interval(correct.mean(axis=1))),
+    'pass@k': {str(k): float(v.mean()) for k, v in curves.items()},
+    'pass@k_ci95': {str(k): list(interval(v)) for k, v in curves.items()},
+    'problems': int(correct.shape[0]),
+    'samples': int(n),
+  }

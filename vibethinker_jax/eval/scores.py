@@ -17,6 +17,7 @@ class Judged(NamedTuple):
     status: correct, wrong or invalid. reason: the verdict's. answer: what it votes for (votes.answer), None if nothing.
     tokens: None where they are not known. cut_off: ended by the token limit; None where that is not known.
   """
+
   sample: int
   text: str
   status: str
@@ -33,7 +34,7 @@ def curve(n_P, c_P) -> dict:
   """
   n, c = np.asarray(n_P), np.asarray(c_P)
   most = int(n.max(initial=0))
-  ks = sorted({k for k in (2 ** i for i in range(20)) if k <= most} | ({most} if most else set()))
+  ks = sorted({k for k in (2**i for i in range(20)) if k <= most} | ({most} if most else set()))
   found = {}
   for k in ks:
     values = passk.pass_at_k(n[n >= k], c[n >= k], k)
@@ -59,8 +60,10 @@ def amounts(values: list) -> dict | None:
   """Mean and quantiles in percent; None of nothing."""
   if not values:
     return None
-  return {'mean': round(float(np.mean(values)), 2), 'quantiles': {
-      str(q): float(np.percentile(values, q)) for q in QUANTILES}}
+  return {
+    'mean': round(float(np.mean(values)), 2),
+    'quantiles': {str(q): float(np.percentile(values, q)) for q in QUANTILES},
+  }
 
 
 def of_set(rows: list[dict], judged_P: list[list[Judged]], cons_P: list) -> dict:
@@ -86,31 +89,50 @@ def of_set(rows: list[dict], judged_P: list[list[Judged]], cons_P: list) -> dict
   for p, row in enumerate(rows):
     subjects[row['subject']].append(p)
   return {
-      'problems': len(rows), 'responses': len(every),
-      'samples': [int(n.min(initial=len(every))), int(n.max(initial=0))],
-      'avg': mean_with_interval(accuracy[n > 0]), 'pass@k': curve(n[n > 0], c[n > 0]),
-      'cons': mean_with_interval(voted) if voted else None,
-      'cut_off': float(np.mean(cut)) if cut else None, 'tokens': tokens(every),
-      'tokens_correct': tokens([j for j in every if j.status == 'correct']),
-      'tokens_wrong': tokens([j for j in every if j.status == 'wrong']),
-      'characters': amounts([len(j.text) for j in every]),
-      'invalid': {'responses': sum(j.status == 'invalid' for j in every), 'problems': int((n == 0).sum()),
-                  'reasons': _counts(j.reason for j in every if j.status == 'invalid')},
-      'reasons': _counts(j.reason for j in every if j.status != 'invalid'),
-      'subjects': {name: mean_with_interval(accuracy[[p for p in members if n[p]]])
-                   for name, members in subjects.items()},
-      'per_problem': [{
-          'id': row['id'], 'subject': row['subject'], 'samples': int(n[p]), 'correct': int(c[p]),
-          'avg': float(accuracy[p]) if n[p] else None, 'cons': cons_P[p] if n[p] else None,
-          'tokens': _mean([j.tokens for j in judged_P[p]]), 'cut_off': _mean([j.cut_off for j in judged_P[p]])}
-          for p, row in enumerate(rows)]}
+    'problems': len(rows),
+    'responses': len(every),
+    'samples': [int(n.min(initial=len(every))), int(n.max(initial=0))],
+    'avg': mean_with_interval(accuracy[n > 0]),
+    'pass@k': curve(n[n > 0], c[n > 0]),
+    'cons': mean_with_interval(voted) if voted else None,
+    'cut_off': float(np.mean(cut)) if cut else None,
+    'tokens': tokens(every),
+    'tokens_correct': tokens([j for j in every if j.status == 'correct']),
+    'tokens_wrong': tokens([j for j in every if j.status == 'wrong']),
+    'characters': amounts([len(j.text) for j in every]),
+    'invalid': {
+      'responses': sum(j.status == 'invalid' for j in every),
+      'problems': int((n == 0).sum()),
+      'reasons': _counts(j.reason for j in every if j.status == 'invalid'),
+    },
+    'reasons': _counts(j.reason for j in every if j.status != 'invalid'),
+    'subjects': {
+      name: mean_with_interval(accuracy[[p for p in members if n[p]]]) for name, members in subjects.items()
+    },
+    'per_problem': [
+      {
+        'id': row['id'],
+        'subject': row['subject'],
+        'samples': int(n[p]),
+        'correct': int(c[p]),
+        'avg': float(accuracy[p]) if n[p] else None,
+        'cons': cons_P[p] if n[p] else None,
+        'tokens': _mean([j.tokens for j in judged_P[p]]),
+        'cut_off': _mean([j.cut_off for j in judged_P[p]]),
+      }
+      for p, row in enumerate(rows)
+    ],
+  }
 
 
 def without(score: dict, ids: set) -> dict:
   """{'with', 'without', 'only'}: the mean score of all problems, without those of the ids, and of those alone."""
   every = [p for p in score['per_problem'] if p['avg'] is not None]
-  chosen = {'with': every, 'without': [p for p in every if p['id'] not in ids],
-            'only': [p for p in every if p['id'] in ids]}
+  chosen = {
+    'with': every,
+    'without': [p for p in every if p['id'] not in ids],
+    'only': [p for p in every if p['id'] in ids],
+  }
   return {name: mean_with_interval([p['avg'] for p in problems]) for name, problems in chosen.items()}
 
 
@@ -127,9 +149,13 @@ def difference(first: dict, second: dict) -> dict:
   a, b = of(first), of(second)
   change = np.array([b[name] - a[name] for name in a if name in b])
   return {
-      'value': float(change.mean()) if len(change) else None,
-      'ci95': list(passk.interval(change)) if len(change) else [None, None], 'problems': len(change),
-      'better': int((change > 0).sum()), 'worse': int((change < 0).sum()), 'equal': int((change == 0).sum())}
+    'value': float(change.mean()) if len(change) else None,
+    'ci95': list(passk.interval(change)) if len(change) else [None, None],
+    'problems': len(change),
+    'better': int((change > 0).sum()),
+    'worse': int((change < 0).sum()),
+    'equal': int((change == 0).sum()),
+  }
 
 
 def _counts(names) -> dict[str, int]:

@@ -23,6 +23,7 @@ class Protocol(NamedTuple):
   Attributes:
     samples: responses to each problem. temperature, top_p, max_tokens: how they are sampled (sampler.engine.Options).
   """
+
   samples: int
   temperature: float
   top_p: float
@@ -41,6 +42,7 @@ class Set(NamedTuple):
     samples, temperature, top_p, max_tokens: the protocol; None where stored responses do not tell.
     system, prefix: as given (sources.DataOptions); they stand in the rows.
   """
+
   name: str
   preset: str
   files: str
@@ -54,23 +56,36 @@ class Set(NamedTuple):
 
   def settings(self) -> dict:
     """What decides the responses and verdicts, the number of samples aside; digest: of prompts, answers and tests."""
-    asked = [{name: row.get(name) for name in ('id', 'prompt', 'answer', 'tests', 'choices', 'constraints')}
-             for row in self.rows]
+    asked = [
+      {name: row.get(name) for name in ('id', 'prompt', 'answer', 'tests', 'choices', 'constraints')}
+      for row in self.rows
+    ]
     given = {name: value for name, value in (('system', self.system), ('prefix', self.prefix)) if value}
-    return {'preset': self.preset, 'problems': len(self.rows), 'temperature': self.temperature, 'top_p': self.top_p,
-            'max_tokens': self.max_tokens, 'digest': digest(asked), **given}
+    return {
+      'preset': self.preset,
+      'problems': len(self.rows),
+      'temperature': self.temperature,
+      'top_p': self.top_p,
+      'max_tokens': self.max_tokens,
+      'digest': digest(asked),
+      **given,
+    }
 
   def notes(self) -> list[str]:
     """Where this is not what the preset says, or not what its name promises."""
     found = []
     if self.preset:
       wanted = presets.find(self.preset)
-      found += [f'{name}={getattr(self, name)} where the protocol has {getattr(wanted, name)}'
-                for name in ('samples', 'temperature', 'top_p', 'max_tokens')
-                if getattr(self, name) not in (None, getattr(wanted, name))]
+      found += [
+        f'{name}={getattr(self, name)} where the protocol has {getattr(wanted, name)}'
+        for name in ('samples', 'temperature', 'top_p', 'max_tokens')
+        if getattr(self, name) not in (None, getattr(wanted, name))
+      ]
       if len(self.rows) != wanted.problems:
         found.append(f'{len(self.rows)} problems where the benchmark has {wanted.problems}')
-    return found + [kind if count == len(self.rows) else f'{kind} for {count} problems' for kind, count in self._weaker()]
+    return found + [
+      kind if count == len(self.rows) else f'{kind} for {count} problems' for kind, count in self._weaker()
+    ]
 
   def score_name(self, samples: int) -> str:
     """avg@n, and what has to be said with it every time."""
@@ -99,7 +114,7 @@ def read(options: sources.DataOptions, preset: str, protocol: Protocol, limit: i
   rows = sources.read_problems(options)
   if preset:
     rows = presets.select(rows, presets.find(preset))
-  return make(preset or name_of(options.files), preset, options, rows[:limit or None], protocol)
+  return make(preset or name_of(options.files), preset, options, rows[: limit or None], protocol)
 
 
 def name_of(files: str) -> str:
@@ -121,11 +136,15 @@ def make(name: str, preset: str, options: sources.DataOptions, rows: list[dict],
   return Set(name, preset, options.files, prepared, *chosen, options.system, options.prefix)
 
 
-def synthetic_set(domains, count: int, seed: int, levels: tuple, templates: tuple, protocol: Protocol,
-                  options: sources.DataOptions) -> Set:
+def synthetic_set(
+  domains, count: int, seed: int, levels: tuple, templates: tuple, protocol: Protocol, options: sources.DataOptions
+) -> Set:
   """Held-out synthetic problems; of the options, system and prefix count."""
-  rows = [turns.asked(row, row, options) for domain in domains
-          for row in synthetic.problems(domain, 'evaluate', count, seed, levels, templates)]
+  rows = [
+    turns.asked(row, row, options)
+    for domain in domains
+    for row in synthetic.problems(domain, 'evaluate', count, seed, levels, templates)
+  ]
   return make('synthetic', '', options._replace(files='synthetic'), rows, protocol)
 
 
@@ -154,8 +173,13 @@ def versions() -> dict:
   package, every = pathlib.Path(__file__).parent.parent, hashlib.sha256()
   for path in sorted(package.rglob('*.py')):
     every.update(str(path.relative_to(package)).encode() + b'\0' + path.read_bytes())
-  return {'vibethinker_jax': _installed(), 'sources': every.hexdigest()[:16], 'commit': _commit(package.parent),
-          'python': platform.python_version(), 'math_verify': metadata.version('math-verify')}
+  return {
+    'vibethinker_jax': _installed(),
+    'sources': every.hexdigest()[:16],
+    'commit': _commit(package.parent),
+    'python': platform.python_version(),
+    'math_verify': metadata.version('math-verify'),
+  }
 
 
 def _installed() -> str | None:
@@ -169,8 +193,9 @@ def _commit(root: pathlib.Path) -> str | None:
   if not (root / '.git').exists():
     return None
   try:
-    done = subprocess.run(['git', '-C', str(root), 'rev-parse', 'HEAD'], capture_output=True, text=True, timeout=20,
-                          check=False)
+    done = subprocess.run(
+      ['git', '-C', str(root), 'rev-parse', 'HEAD'], capture_output=True, text=True, timeout=20, check=False
+    )
   except (OSError, subprocess.TimeoutExpired):
     return None
   return done.stdout.strip() or None

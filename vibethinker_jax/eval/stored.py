@@ -14,6 +14,7 @@ TOKENS = 'tokens|completion_tokens|num_tokens|response_tokens'
 
 class Stored(NamedTuple):
   """lines: as in a journal. theirs: {(set, id, sample): bool}, the file's own verdicts, if a field was named."""
+
   lines: list
   theirs: dict
 
@@ -31,8 +32,9 @@ def problems(options: sources.DataOptions) -> list[dict]:
   return list(first.values())
 
 
-def read(files: str, names: list[str], rows_by_set: dict, options: sources.DataOptions, verdict_field: str = '',
-         count=None) -> Stored:
+def read(
+  files: str, names: list[str], rows_by_set: dict, options: sources.DataOptions, verdict_field: str = '', count=None
+) -> Stored:
   """Matches stored responses with problems: by set and id (our own lines), by id, else by the text of the prompt.
 
   Args:
@@ -56,15 +58,25 @@ def read(files: str, names: list[str], rows_by_set: dict, options: sources.DataO
     value = fields_lib.field(row, options.response or RESPONSE)
     texts = value if isinstance(value, list) else [value]
     if not all(isinstance(text, str) for text in texts) or not texts:
-      raise ValueError(f'{rows.location(i)}: the response ({options.response or RESPONSE!r}) must be text or a list of '
-                       f'texts; found {", ".join(row)}; --response_field names another')
+      raise ValueError(
+        f'{rows.location(i)}: the response ({options.response or RESPONSE!r}) must be text or a list of '
+        f'texts; found {", ".join(row)}; --response_field names another'
+      )
     for text in texts:
       own = row.get('sample') if len(texts) == 1 and isinstance(row.get('sample'), int) else None
       key = name, owner, taken[name, owner] if own is None else own
       taken[name, owner] += 1
       tokens = _tokens(row) if len(texts) == 1 else None
-      lines.append({'set': name, 'id': owner, 'sample': key[2], 'response': text, 'cut_off': _cut_off(row),
-                    'tokens': count(text) if count else tokens})
+      lines.append(
+        {
+          'set': name,
+          'id': owner,
+          'sample': key[2],
+          'response': text,
+          'cut_off': _cut_off(row),
+          'tokens': count(text) if count else tokens,
+        }
+      )
       if verdict_field:
         theirs[key] = _verdict(row, verdict_field, rows.location(i))
   twice = [key for key, n in collections.Counter((x['set'], x['id'], x['sample']) for x in lines).items() if n > 1]
@@ -84,9 +96,11 @@ def _owner(row, location, names, by_id, by_text, options) -> tuple[str, str]:
     for name in ID.split('|'):
       found = found or by_id.get(str(row.get(name)), []) if row.get('set') in (None, *names) else []
   if len(found) != 1:
-    raise ValueError(f'{location}: the response belongs to {"no problem" if not found else "several problems"} of '
-                     f'{", ".join(names)}: a line needs "id" (and "set" where there are several), or the prompt as it '
-                     'is in the data')
+    raise ValueError(
+      f'{location}: the response belongs to {"no problem" if not found else "several problems"} of '
+      f'{", ".join(names)}: a line needs "id" (and "set" where there are several), or the prompt as it '
+      'is in the data'
+    )
   return found[0]
 
 
@@ -118,8 +132,16 @@ def agreement(theirs: dict, lines: list[dict]) -> dict:
   mine = {(x['set'], x['id'], x['sample']): x for x in lines}
   pairs = [(mine[key], verdict) for key, verdict in theirs.items() if key in mine and mine[key]['status'] != 'invalid']
   differ = [(line, verdict) for line, verdict in pairs if (line['status'] == 'correct') != verdict]
-  return {'responses': len(pairs), 'agree': len(pairs) - len(differ),
-          'theirs_correct': sum(verdict for _, verdict in pairs),
-          'ours_correct': sum(line['status'] == 'correct' for line, _ in pairs),
-          'disagreements': [{**{name: line[name] for name in ('set', 'id', 'sample', 'status', 'reason', 'answer')},
-                             'theirs': 'correct' if verdict else 'wrong'} for line, verdict in differ]}
+  return {
+    'responses': len(pairs),
+    'agree': len(pairs) - len(differ),
+    'theirs_correct': sum(verdict for _, verdict in pairs),
+    'ours_correct': sum(line['status'] == 'correct' for line, _ in pairs),
+    'disagreements': [
+      {
+        **{name: line[name] for name in ('set', 'id', 'sample', 'status', 'reason', 'answer')},
+        'theirs': 'correct' if verdict else 'wrong',
+      }
+      for line, verdict in differ
+    ],
+  }

@@ -1,11 +1,11 @@
 r"""cons@n: the answer that most of a problem's responses give, where equal means equal to the verifier.
 
-  groups(['1/2', '\\frac{1}{2}', '3'], same) == [[0, 1], [2]]
+groups(['1/2', '\\frac{1}{2}', '3'], same) == [[0, 1], [2]]
 """
 
 import collections
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Callable
 
 from vibethinker_jax.verify.maths import choice, extract
 from vibethinker_jax.verify.maths.normal import normalise

@@ -24,13 +24,21 @@ MASKED = -1e30  # not -inf: a row that is all masked (padding) must stay finite
 
 class Prefix(NamedTuple):
   """Keys and values before a row, which all of its positions attend to; valid_BX (bool) says which there are."""
+
   k_BXKh: jax.Array
   v_BXKh: jax.Array
   valid_BX: jax.Array
 
 
-def attention(q_BLHh, k_BLKh, v_BLKh, segment_ids_BL, implementation: str = 'auto', query_chunk: int = QUERY_CHUNK,
-              prefix: Prefix | None = None):
+def attention(
+  q_BLHh,
+  k_BLKh,
+  v_BLKh,
+  segment_ids_BL,
+  implementation: str = 'auto',
+  query_chunk: int = QUERY_CHUNK,
+  prefix: Prefix | None = None,
+):
   """Causal attention inside segments.
 
   Args:
@@ -38,8 +46,8 @@ def attention(q_BLHh, k_BLKh, v_BLKh, segment_ids_BL, implementation: str = 'aut
     k_BLKh, v_BLKh: keys and values; H is a multiple of K (grouped queries).
     segment_ids_BL: int32; positions attend to earlier positions of the same segment. Packed documents have
       different ids; 0 marks padding.
-    implementation: 'xla' (any device), 'splash' (the TPU kernel), 'triton' (the GPU kernel), 'cudnn' (on NVIDIA GPUs; of
-      packed rows triton), or 'auto': splash on TPU, triton on GPU, else xla.
+    implementation: 'xla' (any device), 'splash' (the TPU kernel), 'triton' (the GPU kernel), 'cudnn' (on NVIDIA GPUs;
+      of packed rows triton), or 'auto': splash on TPU, triton on GPU, else xla.
     query_chunk: queries that xla handles at once.
     prefix: of each row, if any; xla only ('auto' then takes it).
 
@@ -77,8 +85,12 @@ def _xla(q_BLHh, k_BLKh, v_BLKh, segment_ids_BL, query_chunk, prefix):
     mask = _mask(seg_chunk, segment_ids_BL, i * query_chunk)
     if prefix is None:
       return _attend(q_chunk, k_BLKh, v_BLKh, mask)
-    return _attend(q_chunk, jnp.concatenate([prefix.k_BXKh, k_BLKh], axis=1),
-                   jnp.concatenate([prefix.v_BXKh, v_BLKh], axis=1), _before(prefix, mask))
+    return _attend(
+      q_chunk,
+      jnp.concatenate([prefix.k_BXKh, k_BLKh], axis=1),
+      jnp.concatenate([prefix.v_BXKh, v_BLKh], axis=1),
+      _before(prefix, mask),
+    )
 
   o = jax.lax.map(one, (jnp.arange(n), chunked(q), chunked(seg)))
   return jnp.moveaxis(o, 0, 1).reshape(q.shape)[:, :L]
@@ -89,7 +101,8 @@ def _short(q_BLHh, k_BLKh, v_BLKh, segment_ids_BL, prefix):
   B, L, H, h = q_BLHh.shape
   K = k_BLKh.shape[2]
   G = H // K
-  # Split and joined again, not sliced: the gradients are then joined and cut, where those of slices are padded and added.
+  # Split and joined again, not sliced: the gradients are then joined and cut, where those of slices are padded and
+  # added.
   cuts = list(range(BLOCK, L, BLOCK))
   qs = jnp.split((q_BLHh * h**-0.5).reshape(B, L, K, G, h).transpose(0, 2, 3, 1, 4), cuts, axis=3)
   ks = jnp.split(k_BLKh.transpose(0, 2, 3, 1), cuts, axis=3)
@@ -101,14 +114,15 @@ def _short(q_BLHh, k_BLKh, v_BLKh, segment_ids_BL, prefix):
   for i, q in enumerate(qs):
     start, n = i * BLOCK, q.shape[3]
     end = start + n
-    k, v = (jnp.concatenate(z[:i + 1 + (X > 0)], axis=3) for z in (ks, vs))
+    k, v = (jnp.concatenate(z[: i + 1 + (X > 0)], axis=3) for z in (ks, vs))
     scores = jnp.matmul(q.reshape(B, K, G * n, h), k, preferred_element_type=jnp.float32).reshape(B, K, G, n, X + end)
     mask = _mask(segment_ids_BL[:, start:end], segment_ids_BL[:, :end], start)
     # Added, not selected: the backward pass then has no mask to apply.
     scores += jnp.where(mask if prefix is None else _before(prefix, mask), 0.0, MASKED)[:, None, None]
     e = jnp.exp(scores - jax.lax.stop_gradient(jnp.max(scores, axis=-1, keepdims=True)))
-    o = jnp.einsum('BKLS,BKhS->BKLh', e.reshape(B, K, G * n, X + end).astype(v.dtype), v,
-                   preferred_element_type=jnp.float32)
+    o = jnp.einsum(
+      'BKLS,BKhS->BKLh', e.reshape(B, K, G * n, X + end).astype(v.dtype), v, preferred_element_type=jnp.float32
+    )
     blocks.append((o.reshape(B, K, G, n, h) / jnp.sum(e, axis=-1, keepdims=True)).astype(q_BLHh.dtype))
   return jnp.concatenate(blocks, axis=3).transpose(0, 3, 1, 2, 4).reshape(B, L, H, h)
 

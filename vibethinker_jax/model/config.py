@@ -9,9 +9,10 @@ CPU. Softmax, RMSNorm statistics, rotary angles, log-probabilities, losses and g
 everywhere.
 """
 
+from collections.abc import Iterator
 import dataclasses
 import json
-from typing import Annotated, Iterator, Literal
+from typing import Annotated, Literal
 
 import jax.numpy as jnp
 
@@ -32,6 +33,7 @@ class RopeScaling:
     beta_fast, beta_slow, attention_factor (0: 0.1 log(factor) + 1): of yarn.
     low_freq_factor, high_freq_factor: of llama3.
   """
+
   rope_type: Literal[SCALINGS]
   factor: AboveZero
   original_max_position_embeddings: Count = 0
@@ -43,8 +45,10 @@ class RopeScaling:
 
   def conflicts(self) -> Iterator[str]:
     if self.rope_type != 'linear' and self.original_max_position_embeddings < 1:
-      yield (f'original_max_position_embeddings={self.original_max_position_embeddings} must be at least 1 with '
-             f'rope_type={self.rope_type!r}')
+      yield (
+        f'original_max_position_embeddings={self.original_max_position_embeddings} must be at least 1 with '
+        f'rope_type={self.rope_type!r}'
+      )
     for low, high in (('beta_slow', 'beta_fast'), ('low_freq_factor', 'high_freq_factor')):
       if getattr(self, low) >= getattr(self, high):
         yield f'{low}={getattr(self, low)} must be less than {high}={getattr(self, high)}'
@@ -57,6 +61,7 @@ class ModelConfig:
   max_position_embeddings is the context the model was made for (0: not known); it is carried along, not enforced.
   `from_dict` checks that the values are allowed and fit together.
   """
+
   vocab_size: Positive
   hidden_size: Positive  # D
   num_hidden_layers: Positive  # N
@@ -75,8 +80,10 @@ class ModelConfig:
 
   def conflicts(self) -> Iterator[str]:
     if self.num_attention_heads % self.num_key_value_heads:
-      yield (f'num_attention_heads={self.num_attention_heads} must be a multiple of '
-             f'num_key_value_heads={self.num_key_value_heads}')
+      yield (
+        f'num_attention_heads={self.num_attention_heads} must be a multiple of '
+        f'num_key_value_heads={self.num_key_value_heads}'
+      )
     if self.head_dim % 2:
       yield f'head_dim={self.head_dim} must be even: rotary embedding turns pairs'
 

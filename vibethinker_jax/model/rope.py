@@ -33,8 +33,9 @@ def scaling(config: ModelConfig):
     kept = np.clip((turns - c.low_freq_factor) / (c.high_freq_factor - c.low_freq_factor), 0, 1)
     return ((1 - kept) / c.factor + kept).astype(np.float32), 1.0
   # YaRN: dimensions that turn more than beta_fast times in the old context stay, those under beta_slow are stretched.
-  dimension = lambda turns: (h * math.log(c.original_max_position_embeddings / (turns * 2 * math.pi))
-                             / (2 * math.log(config.rope_theta)))
+  dimension = lambda turns: (
+    h * math.log(c.original_max_position_embeddings / (turns * 2 * math.pi)) / (2 * math.log(config.rope_theta))
+  )
   low, high = max(math.floor(dimension(c.beta_fast)), 0), min(math.ceil(dimension(c.beta_slow)), h - 1)
   kept = 1 - np.clip((np.arange(h // 2) - low) / max(high - low, 0.001), 0, 1)
   amplitude = c.attention_factor or (0.1 * math.log(c.factor) + 1 if c.factor > 1 else 1.0)

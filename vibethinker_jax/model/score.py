@@ -3,8 +3,8 @@
 One code for SFT, RL and scoring: positions go through the head in chunks, the backward pass computes each chunk's
 logits again and accumulates the head's gradient in float32. Under a mesh the head is gathered once per call (not once
 per chunk, as a scan under GSPMD would do) and its gradient is reduced once, to the part of it that each device keeps;
-with a `tensor` axis the vocabulary stays split. Given sharding.copies of a tied table, each device uses its own and keeps
-its own gradient.
+with a `tensor` axis the vocabulary stays split. Given sharding.copies of a tied table, each device uses its own and
+keeps its own gradient.
 """
 
 import functools
@@ -25,8 +25,8 @@ def token_scores(x_BLD, head, targets_BL, chunk: int = 0, tied: bool = False):
 
   Args:
     x_BLD: final hidden states, any float dtype.
-    head: output embedding head_DV, or head_VD or head_CVD (sharding.copies) if tied; any float dtype. Products accumulate
-      in float32.
+    head: output embedding head_DV, or head_VD or head_CVD (sharding.copies) if tied; any float dtype. Products
+      accumulate in float32.
     targets_BL: int32, the token that position l predicts (usually the next one).
     chunk: positions per chunk and device; 0: CHUNK, and on CPU fewer for large vocabularies.
     tied: the head is the embedding table. Transposed by the caller it would need memory of its own on CPU, and again
@@ -76,8 +76,8 @@ def _letters(tied):
 
 
 def _add_product(d_head, x_TD, d_TV, tied):
-  """d_head plus the head's gradient of one chunk. On CPU the product is an array of its own before it is added: there it
-  is made and added in parts."""
+  """d_head plus the head's gradient of one chunk. On CPU the product is an array of its own before it is added: there
+  it is made and added in parts."""
   product = lambda x, d: jnp.einsum(f'TD,TV->{_letters(tied)}', x, d, preferred_element_type=jnp.float32)
   rows, columns = d_head.shape
   part = max(1, CPU_CHUNK // columns)
@@ -99,8 +99,8 @@ def _add_product(d_head, x_TD, d_TV, tied):
 def _hits(targets_T, V, tensor):
   """[T, V]: where the target of each position stands in this device's slice of the vocabulary.
 
-  A comparison joins the pass over the logits that there is anyway; a gather or scatter would copy all of them to another
-  layout first (on TPU 3 ms of 15 for 2 048 positions).
+  A comparison joins the pass over the logits that there is anyway; a gather or scatter would copy all of them to
+  another layout first (on TPU 3 ms of 15 for 2 048 positions).
   """
   local = targets_T - (jax.lax.axis_index(tensor) * V if tensor else 0)
   return jnp.arange(V)[None, :] == local[:, None]
@@ -110,8 +110,10 @@ def _forward(x_BLD, head, targets_BL, chunk, tied):
   _, tensor = _axes()
   own, V = head.ndim == 3, head.shape[-2 if tied else 1]
   if tensor and V % jax.sharding.get_abstract_mesh().shape['tensor']:
-    raise ValueError(f'a vocabulary of {V} cannot be split over mesh axis tensor='
-                     f'{jax.sharding.get_abstract_mesh().shape["tensor"]}: pad model.vocab_size to a multiple')
+    raise ValueError(
+      f'a vocabulary of {V} cannot be split over mesh axis tensor='
+      f'{jax.sharding.get_abstract_mesh().shape["tensor"]}: pad model.vocab_size to a multiple'
+    )
   total = (lambda y: jax.lax.psum(y, tensor)) if tensor else (lambda y: y)
 
   def local(x, head, targets):
@@ -130,7 +132,7 @@ def _forward(x_BLD, head, targets_BL, chunk, tied):
       return None, (picked - lse, lse - mean, lse)
 
     _, out = jax.lax.scan(one, None, tuple(_chunks(chunk, V, x, targets)))
-    return tuple(o.reshape(-1)[:targets.size].reshape(targets.shape) for o in out)
+    return tuple(o.reshape(-1)[: targets.size].reshape(targets.shape) for o in out)
 
   head_spec = _COPIES if own else _HEAD[tied]
   logp, entropy, lse = _map(local, (_ROWS, head_spec, _ROWS), (_ROWS,) * 3)(x_BLD, head, targets_BL)
@@ -158,7 +160,7 @@ def _backward(chunk, tied, saved, gradients):
 
     args = tuple(_chunks(chunk, V, x, targets, lse, entropy, d_logp, d_entropy))
     d_head, d_x = jax.lax.scan(one, jnp.zeros(head.shape, jnp.float32), args)
-    d_x = d_x.reshape(-1, x.shape[-1])[:x.shape[0] * x.shape[1]].reshape(x.shape)
+    d_x = d_x.reshape(-1, x.shape[-1])[: x.shape[0] * x.shape[1]].reshape(x.shape)
     if own:
       return d_x, d_head.astype(head.dtype)[None]
     if scattered:  # each device keeps the part that its parameters are; an all-reduce would be twice the traffic
@@ -169,7 +171,8 @@ def _backward(chunk, tied, saved, gradients):
 
   spec, d_spec = (_COPIES, _COPIES) if own else (_HEAD[tied], _SPLIT_HEAD[tied] if scattered else _HEAD[tied])
   d_x, d_head = _map(local, (_ROWS, spec) + (_ROWS,) * 5, (_ROWS, d_spec))(
-      x_BLD, head, targets_BL, lse_BL, entropy_BL, *gradients)
+    x_BLD, head, targets_BL, lse_BL, entropy_BL, *gradients
+  )
   return d_x, d_head, None
 
 

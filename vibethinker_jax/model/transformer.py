@@ -1,12 +1,13 @@
-"""The decoder of the Qwen2, Qwen3 and Llama families. Linen is used in this file alone; everywhere else parameters are a
-plain nested dict:
+"""The decoder of the Qwen2, Qwen3 and Llama families. Linen is used in this file alone; everywhere else parameters are
+a plain nested dict:
 
   embedding [V, D], final_norm [D], head [D, V] (untied models), and layers/ stacked over N:
   attention_norm, mlp_norm [N, D]; q [N, D, H, h]; k, v [N, D, K, h]; q_bias [N, H, h]; k_bias, v_bias [N, K, h];
   o [N, H, h, D]; gate, up [N, D, F]; down [N, F, D]; of Qwen3 also q_norm, k_norm [N, h] and no biases.
 """
 
-from typing import Callable, NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple
 
 import flax.linen as nn
 import jax
@@ -20,10 +21,10 @@ from vibethinker_jax.sharding import gathered, lookup, platform
 
 # What the backward pass keeps of each layer instead of computing it again.
 REMAT_POLICIES = {
-    'none': None,  # keep everything
-    'full': jax.checkpoint_policies.nothing_saveable,
-    'attention': jax.checkpoint_policies.save_only_these_names('attention'),
-    'attention_qkv': jax.checkpoint_policies.save_only_these_names('attention', 'qkv'),
+  'none': None,  # keep everything
+  'full': jax.checkpoint_policies.nothing_saveable,
+  'attention': jax.checkpoint_policies.save_only_these_names('attention'),
+  'attention_qkv': jax.checkpoint_policies.save_only_these_names('attention', 'qkv'),
 }
 
 
@@ -37,6 +38,7 @@ class Packing(NamedTuple):
       (row * L + column); -1 is none. They start at a multiple of X, which divides L. This is how responses share the
       prompt that stands in another row.
   """
+
   positions_BL: jax.Array | None = None
   segment_ids_BL: jax.Array | None = None
   prefix_BX: jax.Array | None = None
@@ -50,6 +52,7 @@ class Execution(NamedTuple):
     remat: a name of REMAT_POLICIES.
     unroll: the layers are unrolled instead of scanned (faster on CPU for few layers, slower to compile).
   """
+
   attention: str = 'auto'
   remat: str = 'none'
   unroll: bool = False
@@ -71,8 +74,8 @@ def matmul(x, w):
 
 
 def swiglu(gate, up):
-  """silu(gate) * up. On TPU it and its gradients are kept apart from the matrix products that read them: XLA would compute
-  them again for every tile of those (32K positions on v5e: 2.3 times the time of the product with `down`)."""
+  """silu(gate) * up. On TPU it and its gradients are kept apart from the matrix products that read them: XLA would
+  compute them again for every tile of those (32K positions on v5e: 2.3 times the time of the product with `down`)."""
   return _swiglu_apart(gate, up) if platform() == 'tpu' else jax.nn.silu(gate) * up
 
 
@@ -91,6 +94,7 @@ _swiglu_apart.defvjp(lambda gate, up: (_swiglu_apart(gate, up), (gate, up)), _sw
 
 class Block(nn.Module):
   """One layer. `attend(q, k, v) -> (o, extra)` decides what attention reads: the sequence itself, or a cache."""
+
   config: ModelConfig
 
   @nn.compact
@@ -116,8 +120,10 @@ class Block(nn.Module):
 
     with jax.named_scope('qkv'):
       y = rms_norm(x, norm('attention_norm'), c.rms_norm_eps)
-      q, k, v = (project(name, y, heads) for name, heads in (
-          ('q', c.num_attention_heads), ('k', c.num_key_value_heads), ('v', c.num_key_value_heads)))
+      q, k, v = (
+        project(name, y, heads)
+        for name, heads in (('q', c.num_attention_heads), ('k', c.num_key_value_heads), ('v', c.num_key_value_heads))
+      )
       if c.qk_norm:
         q = rms_norm(q, norm('q_norm', c.head_dim), c.rms_norm_eps)
         k = rms_norm(k, norm('k_norm', c.head_dim), c.rms_norm_eps)
@@ -143,9 +149,10 @@ def init(config: ModelConfig, key: jax.Array) -> dict:
   embedding_key, head_key, layer_key = jax.random.split(key, 3)
   normal = nn.initializers.normal(config.initializer_range)
   params = {
-      'embedding': normal(embedding_key, (config.vocab_size, config.hidden_size)),
-      'layers': jax.vmap(one)(jax.random.split(layer_key, config.num_hidden_layers)),
-      'final_norm': jnp.ones(config.hidden_size)}
+    'embedding': normal(embedding_key, (config.vocab_size, config.hidden_size)),
+    'layers': jax.vmap(one)(jax.random.split(layer_key, config.num_hidden_layers)),
+    'final_norm': jnp.ones(config.hidden_size),
+  }
   if not config.tie_word_embeddings:
     params['head'] = normal(head_key, (config.hidden_size, config.vocab_size))
   return params
@@ -161,8 +168,16 @@ def head_weight(config: ModelConfig, params: dict) -> jax.Array:
   return params['embedding'].T if config.tie_word_embeddings else params['head']
 
 
-def hidden(config: ModelConfig, params: dict, tokens_BL, packing: Packing = Packing(),
-           execution: Execution = Execution(), *, table=None, keep_kv: bool = False):
+def hidden(
+  config: ModelConfig,
+  params: dict,
+  tokens_BL,
+  packing: Packing = Packing(),
+  execution: Execution = Execution(),
+  *,
+  table=None,
+  keep_kv: bool = False,
+):
   """Final normalised hidden states.
 
   Args:
@@ -210,8 +225,9 @@ def hidden(config: ModelConfig, params: dict, tokens_BL, packing: Packing = Pack
 
 def logits(config: ModelConfig, params: dict, tokens_BL, positions_BL=None, segment_ids_BL=None):
   """Float32 logits_BLV of whole sequences, for small inputs and tests (training never makes this array)."""
-  x = hidden(config, params, tokens_BL, Packing(positions_BL, segment_ids_BL),
-             table=params['embedding'].astype(jnp.float32))
+  x = hidden(
+    config, params, tokens_BL, Packing(positions_BL, segment_ids_BL), table=params['embedding'].astype(jnp.float32)
+  )
   return jnp.einsum('BLD,DV->BLV', x, head_weight(config, params), preferred_element_type=jnp.float32)
 
 

@@ -1,7 +1,8 @@
-"""What a stage asks, as rendered: the first prompt of each kind of problem, in the log, and in asked.json for the report."""
+"""What a stage asks, as rendered: the first prompt of each kind of problem, in the log, and in asked.json for the
+report."""
 
+from collections.abc import Iterable
 import logging
-from typing import Iterable
 
 from vibethinker_jax import config as config_lib
 from vibethinker_jax.data import wording
@@ -38,14 +39,19 @@ def show(stage: Stage, tokenizer, found: dict[str, dict]) -> None:
   Args:
     found: {kind: row with prompt}.
   """
+
   def said() -> None:
     shown = []
     for kind, row in found.items():
       ids = chat.encode_prompt(tokenizer, row)
       shown.append({'kind': kind, 'tokens': len(ids), 'text': cut(tokenizer.show(ids), CHARS)})
       logging.getLogger('vibethinker_jax').info(
-          'stage %s: the first prompt (%s), %d tokens:\n%s', stage.name, kind, len(ids),
-          '\n'.join(f'  | {line}' for line in shown[-1]['text'].split('\n')))
+        'stage %s: the first prompt (%s), %d tokens:\n%s',
+        stage.name,
+        kind,
+        len(ids),
+        '\n'.join(f'  | {line}' for line in shown[-1]['text'].split('\n')),
+      )
     config_lib.write_json(stage.directory / NAME, shown)
 
   hosts.agreed(said, 'the first prompts')

@@ -5,6 +5,7 @@ stage reads the result by this stage's name: data.files='distill'.
 """
 
 import collections
+from collections.abc import Iterable, Iterator
 import functools
 import hashlib
 import itertools
@@ -12,7 +13,7 @@ import json
 import logging
 import pathlib
 import time
-from typing import Iterable, Iterator, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import jax
 import numpy as np
@@ -43,6 +44,7 @@ class TeacherOptions(NamedTuple):
     data, domains, levels, problems: the problems, as of an rl stage.
     max_traces: of this domain in what is written, so that none drowns the others; 0 is no limit.
   """
+
   models: tuple[str, ...]
   data: sources.DataOptions
   domains: tuple[Literal[synthetic.DOMAINS], ...] = ()
@@ -69,6 +71,7 @@ class Options(NamedTuple):
       fit a row is dropped.
     chunk: problems sampled, or traces scored, between two writes of what is known; a restart goes on there.
   """
+
   program: str
   init_from: str
   teachers: dict[str, TeacherOptions]
@@ -84,8 +87,10 @@ class Options(NamedTuple):
     if not self.teachers:
       yield 'teachers needs at least one domain'
     if self.min_response_tokens > self.row_length:
-      yield (f'min_response_tokens={self.min_response_tokens} must be at most row_length={self.row_length}: longer ones do '
-             'not fit a row')
+      yield (
+        f'min_response_tokens={self.min_response_tokens} must be at most row_length={self.row_length}: longer ones do '
+        'not fit a row'
+      )
 
   def misfits(self, mesh) -> Iterator[str]:
     yield from inputs.rows_misfit(mesh, 'micro_batch', self.micro_batch)
@@ -94,6 +99,7 @@ class Options(NamedTuple):
 
 class Response(NamedTuple):
   """A right response of samples.jsonl, as text."""
+
   domain: str
   problem: str
   model: str
@@ -102,6 +108,7 @@ class Response(NamedTuple):
 
 class Encoded(NamedTuple):
   """The same for the student. index: which of the right responses. prompt, tokens: ids; the end token is the last."""
+
   index: int
   domain: str
   problem: str
@@ -111,6 +118,7 @@ class Encoded(NamedTuple):
 
 class Scored(NamedTuple):
   """The same without its ids. tokens: how many. score: the learning potential."""
+
   index: int
   domain: str
   problem: str
@@ -136,8 +144,13 @@ def run(stage: Stage, options: Options) -> dict:
     asked.show(stage, student.tokenizer, asked.firsts(_every(problems)))
   scored = score(stage, options, student, _encoded(student, path, problems, dropped, options))
   verdicts = selection.select(
-      [x.domain for x in scored], [x.problem for x in scored], [x.tokens for x in scored], [x.score for x in scored],
-      options.select, {domain: teacher.max_traces for domain, teacher in options.teachers.items()})
+    [x.domain for x in scored],
+    [x.problem for x in scored],
+    [x.tokens for x in scored],
+    [x.score for x in scored],
+    options.select,
+    {domain: teacher.max_traces for domain, teacher in options.teachers.items()},
+  )
   kept = {x.index: x for x, verdict in zip(scored, verdicts) if verdict == selection.KEPT}
   for x, verdict in zip(scored, verdicts):
     if verdict != selection.KEPT:
@@ -145,15 +158,30 @@ def run(stage: Stage, options: Options) -> dict:
   result = _result(options, problems, scored, kept, dropped)
   if not kept:
     raise ValueError(f'stage {stage.name!r} keeps none of {result["sampled"]} responses: {result["dropped"]}')
-  inputs.write_data(stage, (
-      {name: value for name, value in problems[trace.domain][trace.problem].items()
-       if name in KEPT and value is not None}
-      | {'response': trace.response, 'domain': trace.domain, 'model': trace.model, 'tokens': kept[i].tokens,
-         'score': round(kept[i].score, 6)}
-      for i, trace in enumerate(_responses(path, problems)) if i in kept))
+  inputs.write_data(
+    stage,
+    (
+      {
+        name: value
+        for name, value in problems[trace.domain][trace.problem].items()
+        if name in KEPT and value is not None
+      }
+      | {
+        'response': trace.response,
+        'domain': trace.domain,
+        'model': trace.model,
+        'tokens': kept[i].tokens,
+        'score': round(kept[i].score, 6),
+      }
+      for i, trace in enumerate(_responses(path, problems))
+      if i in kept
+    ),
+  )
   result |= {'seconds': round(time.time() - started, 1)}
-  hosts.say(f'{stage.name}: {len(kept)} of {result["sampled"]} responses kept; dropped: '
-        + ', '.join(f'{number} {reason}' for reason, number in result['dropped'].items()))
+  hosts.say(
+    f'{stage.name}: {len(kept)} of {result["sampled"]} responses kept; dropped: '
+    + ', '.join(f'{number} {reason}' for reason, number in result['dropped'].items())
+  )
   finish(stage, result)
   return result
 
@@ -164,13 +192,18 @@ def sample(stage: Stage, options: Options, problems: dict[str, dict[str, dict]])
   There is a line for each model and problem. A draw depends on those two alone: chunks and restarts change nothing.
   """
   path = stage.directory / 'samples.jsonl'
-  known = set(map(tuple, hosts.agreed(
-      lambda: [(line['domain'], line['model'], line['problem']) for line in inputs.whole_lines(path)])))
+  known = set(
+    map(
+      tuple,
+      hosts.agreed(lambda: [(line['domain'], line['model'], line['problem']) for line in inputs.whole_lines(path)]),
+    )
+  )
   if stage.recipe.rehearsal:
     LOG.info('stage %s, rehearsal: wrong responses are kept too, a random model has no others', stage.name)
   jobs = [(domain, model) for domain, teacher in options.teachers.items() for model in teacher.models]
-  left = [[row for name, row in problems[domain].items() if (domain, model, name) not in known]
-          for domain, model in jobs]
+  left = [
+    [row for name, row in problems[domain].items() if (domain, model, name) not in known] for domain, model in jobs
+  ]
   total = sum(len(problems[domain]) for domain, _ in jobs)
   bar = progress(total, f'{stage.name}, sampling', total - sum(map(len, left)), unit='problem')
   shown = False
@@ -183,19 +216,31 @@ def sample(stage: Stage, options: Options, problems: dict[str, dict[str, dict]])
         shown = True
       for rows in _chunks(left[job], options.chunk):
         scored = benchmarks.sample_and_verify(
-            teacher, rows, options.samples, options.sampler, key=jax.random.fold_in(stage_key(stage), job),
-            mesh=stage.mesh, pool=stage.pool)
+          teacher,
+          rows,
+          options.samples,
+          options.sampler,
+          key=jax.random.fold_in(stage_key(stage), job),
+          mesh=stage.mesh,
+          pool=stage.pool,
+        )
         stopped = scored.responses.stopped_PG
         for p, row in enumerate(rows):
           right = scored.valid_PG[p] & scored.correct_PG[p]
           kept = np.ones_like(right) if stage.recipe.rehearsal else right & stopped[p]
-          inputs.append(file, {
-              'domain': domain, 'model': name, 'problem': row['id'],
+          inputs.append(
+            file,
+            {
+              'domain': domain,
+              'model': name,
+              'problem': row['id'],
               'no_verdict': int((~scored.valid_PG[p]).sum()),
               'wrong': int((scored.valid_PG[p] & ~scored.correct_PG[p]).sum()),
               # Right, but cut off: SFT would teach to end there.
               'truncated': int((right & ~stopped[p]).sum()),
-              'responses': [scored.texts_PG[p][g] for g in np.flatnonzero(kept)]})
+              'responses': [scored.texts_PG[p][g] for g in np.flatnonzero(kept)],
+            },
+          )
         bar.update(len(rows))
   bar.close()
   hosts.barrier('all samples are written')
@@ -228,8 +273,9 @@ def score(stage: Stage, options: Options, student: Model, traces: Iterator[Encod
 
 @functools.lru_cache
 def scorer(config):
-  return jax.jit(lambda params, batch: loss.token_scores(config, params, batch)[0],
-                 compiler_options=sharding.compiler_options())
+  return jax.jit(
+    lambda params, batch: loss.token_scores(config, params, batch)[0], compiler_options=sharding.compiler_options()
+  )
 
 
 def _score_chunk(student: Model, logps, placed, chunk: list[Encoded], options: Options) -> list[float]:
@@ -237,9 +283,10 @@ def _score_chunk(student: Model, logps, placed, chunk: list[Encoded], options: O
   lengths = np.array([[len(trace.tokens)] for trace in chunk])
   tokens = np.zeros((len(chunk), 1, lengths.max()), np.int32)
   for i, trace in enumerate(chunk):
-    tokens[i, 0, :len(trace.tokens)] = trace.tokens
-  groups = batch_lib.Groups([trace.prompt for trace in chunk], tokens, np.zeros(tokens.shape, np.float32), lengths,
-                            np.ones(lengths.shape, bool))
+    tokens[i, 0, : len(trace.tokens)] = trace.tokens
+  groups = batch_lib.Groups(
+    [trace.prompt for trace in chunk], tokens, np.zeros(tokens.shape, np.float32), lengths, np.ones(lengths.shape, bool)
+  )
   batches = batch_lib.rl_batches(groups, row_lengths=(options.row_length,), micro_batch=options.micro_batch)
   total = np.zeros(len(chunk))
   for packed, i in ((packed, i) for packed, count in batches for i in range(count)):
@@ -270,9 +317,15 @@ def _encoded(student: Model, path: pathlib.Path, problems: dict, dropped: dict, 
     row = problems[trace.domain][trace.problem]
     ids, mask = chat.encode_example(student.tokenizer, row | {'response': trace.response})
     count = sum(mask)  # with the end token
-    reason = ('duplicate' if digest in seen[trace.domain, trace.problem] else
-              'too_short' if count - 1 < options.min_response_tokens else
-              'too_long' if len(ids) - 1 > options.row_length else '')
+    reason = (
+      'duplicate'
+      if digest in seen[trace.domain, trace.problem]
+      else 'too_short'
+      if count - 1 < options.min_response_tokens
+      else 'too_long'
+      if len(ids) - 1 > options.row_length
+      else ''
+    )
     seen[trace.domain, trace.problem].add(digest)
     if reason:
       dropped[trace.domain][reason] += 1
@@ -297,10 +350,19 @@ def _result(options: Options, problems: dict, scored: list[Scored], kept: dict[i
   for domain, teacher in options.teachers.items():
     mine, left = ([x for x in some if x.domain == domain] for some in (scored, kept.values()))
     domains[domain] = {
-        'problems': len(problems[domain]), 'sampled': len(problems[domain]) * len(teacher.models) * options.samples,
-        'scored': len(mine), 'kept': len(left), 'dropped': dropped[domain],
-        'mean_score': mean([x.score for x in mine]), 'mean_score_kept': mean([x.score for x in left]),
-        'mean_tokens_kept': mean([x.tokens for x in left])}
+      'problems': len(problems[domain]),
+      'sampled': len(problems[domain]) * len(teacher.models) * options.samples,
+      'scored': len(mine),
+      'kept': len(left),
+      'dropped': dropped[domain],
+      'mean_score': mean([x.score for x in mine]),
+      'mean_score_kept': mean([x.score for x in left]),
+      'mean_tokens_kept': mean([x.tokens for x in left]),
+    }
   total = lambda name: sum(x[name] for x in domains.values())
-  return {'sampled': total('sampled'), 'kept': total('kept'),
-          'dropped': {reason: sum(x[reason] for x in dropped.values()) for reason in REASONS}, 'domains': domains}
+  return {
+    'sampled': total('sampled'),
+    'kept': total('kept'),
+    'dropped': {reason: sum(x[reason] for x in dropped.values()) for reason in REASONS},
+    'domains': domains,
+  }

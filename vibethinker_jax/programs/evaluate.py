@@ -1,13 +1,14 @@
 """The last stage: the models of the run compared on the same held-out problems, with intervals.
 
-Each model has a directory: responses.jsonl, where every response is kept as soon as it is complete, and timing.json, as of
-`python -m vibethinker_jax.evaluate`. Stopped and started again, only what is missing is sampled.
+Each model has a directory: responses.jsonl, where every response is kept as soon as it is complete, and timing.json, as
+of `python -m vibethinker_jax.evaluate`. Stopped and started again, only what is missing is sampled.
 """
 
+from collections.abc import Iterator
 import functools
 import pathlib
 import time
-from typing import Iterator, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import jax
 import numpy as np
@@ -33,6 +34,7 @@ class Options(NamedTuple):
     problems: per domain; of files at most so many, 0 is all. samples: responses to each; ks: the K of Pass@K.
     sampler: how to sample. examples: problems per model and domain whose responses are kept for the report.
   """
+
   program: str
   models: tuple[str, ...]
   levels: tuple[Literal[synthetic.LEVELS], ...]
@@ -64,9 +66,11 @@ def run(stage: Stage, options: Options) -> dict:
       shown = True
       judged = functools.partial(score, stage, options, chosen, journal, futures, path)
       models[name] = hosts.agreed(judged, 'the verdicts')
-  result = {'models': {name: scores['domains'] for name, scores in models.items()},
-            'lengths': {name: scores['lengths'] for name, scores in models.items()},
-            'seconds': round(time.time() - started, 1)}
+  result = {
+    'models': {name: scores['domains'] for name, scores in models.items()},
+    'lengths': {name: scores['lengths'] for name, scores in models.items()},
+    'seconds': round(time.time() - started, 1),
+  }
   hosts.say(report.table(result['models'], max(options.ks)))
   finish(stage, result)
   return result
@@ -82,7 +86,8 @@ def problems(stage: Stage, options: Options) -> sets.Set:
 
 
 def respond(stage: Stage, options: Options, name: str, chosen: sets.Set, show: bool = False) -> tuple[Journal, dict]:
-  """Samples what a model's journal lacks, the same draws for every model. Returns the journal and the verdicts under way.
+  """Samples what a model's journal lacks, the same draws for every model. Returns the journal and the verdicts under
+  way.
 
   show: first says what is asked (programs.asked).
   """
@@ -91,15 +96,22 @@ def respond(stage: Stage, options: Options, name: str, chosen: sets.Set, show: b
   if show:
     asked.show(stage, model.tokenizer, asked.firsts(chosen.rows))
   known = {'model': identity(stage, source)}  # every host: they read a checkpoint together
-  hosts.agreed(lambda: remember(directory / 'config.json', known, [chosen],
-                                f'Remove {directory} to evaluate again'))
+  hosts.agreed(lambda: remember(directory / 'config.json', known, [chosen], f'Remove {directory} to evaluate again'))
   return collect.collect(
-      model, [chosen], directory, {chosen.name: options.sampler}, mesh=stage.mesh, pool=stage.pool,
-      key=jax.random.fold_in(jax.random.key(stage.recipe.seed), 20_000),
-      progress=lambda total, there: progress(total, f'{stage.name} {name}', there, 'response'))
+    model,
+    [chosen],
+    directory,
+    {chosen.name: options.sampler},
+    mesh=stage.mesh,
+    pool=stage.pool,
+    key=jax.random.fold_in(jax.random.key(stage.recipe.seed), 20_000),
+    progress=lambda total, there: progress(total, f'{stage.name} {name}', there, 'response'),
+  )
 
 
-def score(stage: Stage, options: Options, chosen: sets.Set, journal: Journal, futures: dict, path: pathlib.Path) -> dict:
+def score(
+  stage: Stage, options: Options, chosen: sets.Set, journal: Journal, futures: dict, path: pathlib.Path
+) -> dict:
   """{'domains': {domain: passk.summary}, 'lengths': ..., 'examples': [...]} of one model: written to `path`, after its
   journal is put in order."""
   with timeline.phase('verify'):
@@ -116,13 +128,24 @@ def score(stage: Stage, options: Options, chosen: sets.Set, journal: Journal, fu
     groups['maths'] = np.isin(where, synthetic.MATHS)
   every = [j for judged in judged_P for j in judged]
   examples = [
-      {'domain': domain, 'prompt': rows[p]['prompt'], 'answer': rows[p]['answer'], 'responses': [
-          {'text': j.text, 'reward': int(j.status == 'correct'), 'tokens': j.tokens} for j in judged_P[p]]}
-      for domain in domains for p in np.flatnonzero(groups[domain])[:options.examples]]
+    {
+      'domain': domain,
+      'prompt': rows[p]['prompt'],
+      'answer': rows[p]['answer'],
+      'responses': [{'text': j.text, 'reward': int(j.status == 'correct'), 'tokens': j.tokens} for j in judged_P[p]],
+    }
+    for domain in domains
+    for p in np.flatnonzero(groups[domain])[: options.examples]
+  ]
   found = {
-      'domains': {name: passk.summary(status_PG[members] == 'correct', options.ks) for name, members in groups.items()},
-      'lengths': {'mean': float(np.mean([j.tokens for j in every])), 'truncated': float(np.mean([j.cut_off for j in every])),
-                  'invalid': int((status_PG == 'invalid').sum()), 'tokens': sum(j.tokens for j in every)},
-      'examples': examples}
+    'domains': {name: passk.summary(status_PG[members] == 'correct', options.ks) for name, members in groups.items()},
+    'lengths': {
+      'mean': float(np.mean([j.tokens for j in every])),
+      'truncated': float(np.mean([j.cut_off for j in every])),
+      'invalid': int((status_PG == 'invalid').sum()),
+      'tokens': sum(j.tokens for j in every),
+    },
+    'examples': examples,
+  }
   config_lib.write_json(path, found)
   return found

@@ -4,9 +4,10 @@ The cheap tests come first; each problem that is left is sampled once, whatever 
 stage reads the result by this stage's name: data.files='filter'.
 """
 
+from collections.abc import Iterator
 import logging
 import time
-from typing import Iterator, NamedTuple
+from typing import NamedTuple
 
 import jax
 
@@ -37,6 +38,7 @@ class Options(NamedTuple):
       repeat themselves, with 0.8 and more; the others have at most 0.22.
     chunk: problems sampled between two writes of what is known; after a restart only those that follow are sampled.
   """
+
   program: str
   init_from: str
   data: sources.DataOptions
@@ -85,16 +87,27 @@ def run(stage: Stage, options: Options) -> dict:
     else:
       kept.append(_row(problems[name], response, rate))
   if not kept and stage.recipe.rehearsal:
-    LOG.info('stage %s, rehearsal: all %d traces that were sampled are kept; by its settings it would drop them: %s',
-             stage.name, len(traces), dropped)
+    LOG.info(
+      'stage %s, rehearsal: all %d traces that were sampled are kept; by its settings it would drop them: %s',
+      stage.name,
+      len(traces),
+      dropped,
+    )
     kept = [_row(problems[name], response, rates.get(name)) for name, response in traces]
   if not kept:
     raise ValueError(f'stage {stage.name!r} keeps none of {count} traces: {dropped}')
   inputs.write_data(stage, kept)
-  result = {'traces': count, 'kept': len(kept), 'dropped': dropped, 'problems_sampled': len(rates),
-            'seconds': round(time.time() - started, 1)}
-  hosts.say(f'{stage.name}: {len(kept)} of {count} traces kept; dropped: '
-        + ', '.join(f'{number} {reason}' for reason, number in dropped.items()))
+  result = {
+    'traces': count,
+    'kept': len(kept),
+    'dropped': dropped,
+    'problems_sampled': len(rates),
+    'seconds': round(time.time() - started, 1),
+  }
+  hosts.say(
+    f'{stage.name}: {len(kept)} of {count} traces kept; dropped: '
+    + ', '.join(f'{number} {reason}' for reason, number in dropped.items())
+  )
   finish(stage, result)
   return result
 
@@ -102,13 +115,17 @@ def run(stage: Stage, options: Options) -> dict:
 def check_judged(trace: dict, name: str) -> None:
   """Raises ValueError for a trace of the stage `name` that no verifier can judge."""
   if not trace['answer'] and trace['tests'] is None and not trace.get('constraints'):
-    raise ValueError(f'{name}: a trace has neither answer nor tests, so that its difficulty is unknown: name the field in '
-                     f'{name}.data.answer, or set {name}.samples=0. Its prompt starts with {str(trace["prompt"])[:80]!r}')
+    raise ValueError(
+      f'{name}: a trace has neither answer nor tests, so that its difficulty is unknown: name the field in '
+      f'{name}.data.answer, or set {name}.samples=0. Its prompt starts with {str(trace["prompt"])[:80]!r}'
+    )
 
 
 def _row(problem: dict, response: str, rate: float | None) -> dict:
   return {key: value for key, value in problem.items() if key not in ('id', 'prefix') and value is not None} | {
-      'response': response, 'error_rate': rate}
+    'response': response,
+    'error_rate': rate,
+  }
 
 
 def error_rates(stage: Stage, options: Options, model: Model, problems: dict[str, dict]) -> dict[str, float | None]:
@@ -123,10 +140,16 @@ def error_rates(stage: Stage, options: Options, model: Model, problems: dict[str
   bar = progress(len(problems), stage.name, len(problems) - len(todo), unit='problem')
   with inputs.reopen(path) as file:
     for start in range(0, len(todo), options.chunk):
-      chunk = todo[start:start + options.chunk]
+      chunk = todo[start : start + options.chunk]
       scored = benchmarks.sample_and_verify(
-          model, chunk, options.samples, options.sampler, key=jax.random.fold_in(stage_key(stage), 0),
-          mesh=stage.mesh, pool=stage.pool)
+        model,
+        chunk,
+        options.samples,
+        options.sampler,
+        key=jax.random.fold_in(stage_key(stage), 0),
+        mesh=stage.mesh,
+        pool=stage.pool,
+      )
       for row, correct, valid in zip(chunk, scored.correct_PG, scored.valid_PG):
         known[row['id']] = {'problem': row['id'], 'correct': int(correct.sum()), 'valid': int(valid.sum())}
         inputs.append(file, known[row['id']])

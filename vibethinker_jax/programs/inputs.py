@@ -3,13 +3,13 @@
 And how a stage writes such data: whole or not at all, from chunks that survive a restart.
 """
 
+from collections.abc import Iterable, Iterator
 import hashlib
 import json
 import logging
 import os
 import pathlib
 import random
-from typing import Iterable, Iterator
 
 from vibethinker_jax.data import sources, synthetic, turns
 from vibethinker_jax.data.files import rows
@@ -30,8 +30,10 @@ def resolve(stage: Stage, options: sources.DataOptions) -> sources.DataOptions:
     if entry in stage.recipe.stages:
       path = stage.workdir / entry / WRITTEN
       if not hosts.agreed(path.exists):
-        raise ValueError(f'stage {stage.name!r} reads the data of {entry!r}, which has written none in {path} yet: run '
-                         f'that stage first (--stages={entry})')
+        raise ValueError(
+          f'stage {stage.name!r} reads the data of {entry!r}, which has written none in {path} yet: run '
+          f'that stage first (--stages={entry})'
+        )
       entry = str(path)
     found.append(entry)
   return options._replace(files=','.join(found))
@@ -76,14 +78,17 @@ def positions_misfit(mesh, name: str, lengths: tuple[int, ...], attention: str =
   """A line if rows of these lengths, the last being the field `name`, cannot be split over the mesh axis `context`."""
   context = mesh.shape['context']
   if any(length % context for length in lengths):
-    yield (f'{name}={lengths[-1]} must be a multiple of context = {context} of the mesh'
-           + (f', and so must the shorter rows {lengths[:-1]}' if lengths[1:] else ''))
+    yield (
+      f'{name}={lengths[-1]} must be a multiple of context = {context} of the mesh'
+      + (f', and so must the shorter rows {lengths[:-1]}' if lengths[1:] else '')
+    )
   if context > 1 and attention in ('triton', 'cudnn'):
     yield f'attention={attention!r} cannot split rows over context = {context} of the mesh'
 
 
-def problems(stage: Stage, options: sources.DataOptions, split: str, domains: tuple, levels: tuple,
-             count: int) -> list[dict]:
+def problems(
+  stage: Stage, options: sources.DataOptions, split: str, domains: tuple, levels: tuple, count: int
+) -> list[dict]:
   """Problems to answer: of the files if there are any, else synthetic ones of the split, domains and levels.
 
   Args:
@@ -94,18 +99,30 @@ def problems(stage: Stage, options: sources.DataOptions, split: str, domains: tu
     ValueError: bad files, or too few different synthetic problems.
   """
   if not options.files:
-    return [turns.asked(row, row, options) for domain in domains for row in synthetic.problems(
-        domain, split, count, stage.recipe.seed, levels, stage.recipe.templates)]
+    return [
+      turns.asked(row, row, options)
+      for domain in domains
+      for row in synthetic.problems(domain, split, count, stage.recipe.seed, levels, stage.recipe.templates)
+    ]
   found = sources.read_problems(resolve(stage, options))
   by_domain = {}
   for i, row in enumerate(found):
     by_domain.setdefault(row['domain'], []).append(i)
   draw = random.Random(f'{stage.recipe.seed}/{split}')
-  kept = [i for members in by_domain.values()
-          for i in (sorted(draw.sample(members, count)) if 0 < count < len(members) else members)]
+  kept = [
+    i
+    for members in by_domain.values()
+    for i in (sorted(draw.sample(members, count)) if 0 < count < len(members) else members)
+  ]
   if len(kept) < len(found):
-    logging.getLogger('vibethinker_jax').info('stage %s: %d of %d problems of %s (problems=%d per domain; 0 is all)',
-                                              stage.name, len(kept), len(found), options.files, count)
+    logging.getLogger('vibethinker_jax').info(
+      'stage %s: %d of %d problems of %s (problems=%d per domain; 0 is all)',
+      stage.name,
+      len(kept),
+      len(found),
+      options.files,
+      count,
+    )
   return [found[i] for i in kept]
 
 

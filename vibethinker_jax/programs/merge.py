@@ -1,7 +1,8 @@
 """Expert model fusion: the specialists that probing chose, averaged (VibeThinker-1.5B §3.3, step 2)."""
 
+from collections.abc import Iterator
 import time
-from typing import Iterator, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -22,6 +23,7 @@ class Options(NamedTuple):
     program: 'merge'. init_from: the stage whose checkpoints are merged. probe: the stage that chose them.
     weights: one per domain, >= 0 with sum 1; () is 1/N each, as in the paper.
   """
+
   program: str
   init_from: str
   probe: str
@@ -53,8 +55,13 @@ def run(stage: Stage, options: Options) -> dict:
 
   probing = config_lib.bind(probe.Options, stage.config[options.probe], options.probe)
   scores = probe.probe_model(stage, probing, merged)
-  result = {'specialists': chosen, 'weights': dict(zip(chosen, weights)), 'merged': scores, 'k': probed['k'],
-            'seconds': round(time.time() - started, 1)}
+  result = {
+    'specialists': chosen,
+    'weights': dict(zip(chosen, weights)),
+    'merged': scores,
+    'k': probed['k'],
+    'seconds': round(time.time() - started, 1),
+  }
   hosts.say(table(result, probed))
   finish(stage, result)
   return result
@@ -84,8 +91,9 @@ def table(result: dict, probed: dict) -> str:
   """Mean Pass@1 and Pass@K over the subdomains: every checkpoint, then the merged model."""
   k = str(result['k'])
   mean = lambda scores, value: 100 * sum(value(s) for s in scores.values()) / len(scores)
-  line = lambda name, scores: (f'{name:>8}{mean(scores, lambda s: s["pass@1"]):10.1f}'
-                               f'{mean(scores, lambda s: s["pass@k"][k]):10.1f}')
+  line = lambda name, scores: (
+    f'{name:>8}{mean(scores, lambda s: s["pass@1"]):10.1f}{mean(scores, lambda s: s["pass@k"][k]):10.1f}'
+  )
   lines = ['Mean over the subdomains of the probing sets', f'{"model":>8}{"Pass@1":>10}{"Pass@" + k:>10}']
   lines += [line(step, scores) for step, scores in probed['scores'].items()]
   return '\n'.join(lines + [line('merged', result['merged'])])

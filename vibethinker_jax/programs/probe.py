@@ -1,9 +1,10 @@
 """Domain-aware diversity probing: Pass@K of every checkpoint on every subdomain (VibeThinker-1.5B §3.3, step 1)."""
 
+from collections.abc import Iterator
 import functools
 import pathlib
 import time
-from typing import Iterator, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import jax
 import numpy as np
@@ -28,6 +29,7 @@ class Options(NamedTuple):
     samples: n per problem; k: the K of Pass@K, at most n.
     sampler: how to sample.
   """
+
   program: str
   init_from: str
   levels: tuple[Literal[synthetic.LEVELS], ...]
@@ -47,8 +49,10 @@ def run(stage: Stage, options: Options) -> dict:
   started = time.time()
   steps = hosts.agreed(lambda: checkpoint.steps(stage.workdir / options.init_from / 'checkpoints'))
   if not steps:
-    raise ValueError(f'stage {stage.name!r} probes the checkpoints of {options.init_from!r}, which has none: '
-                     f'run --stages={options.init_from} first')
+    raise ValueError(
+      f'stage {stage.name!r} probes the checkpoints of {options.init_from!r}, which has none: '
+      f'run --stages={options.init_from} first'
+    )
   writer = metrics.Writer(stage.directory)
   bar = progress(len(steps), stage.name, unit='checkpoint')
   scores, shown = {}, False
@@ -60,17 +64,27 @@ def run(stage: Stage, options: Options) -> dict:
       shown = True
       scores[step] = hosts.agreed(functools.partial(written, path, found))
     best = str(options.k)
-    writer.write(step, {f'{domain}/pass_1': s['pass@1'] for domain, s in scores[step].items()} | {
-        f'{domain}/pass_{best}': s['pass@k'][best] for domain, s in scores[step].items()})
-    hosts.first() and bar.write(f'  checkpoint {step}: pass@{options.k} ' + ', '.join(
-        f'{domain} {s["pass@k"][str(options.k)]:.3f}' for domain, s in scores[step].items()))
+    writer.write(
+      step,
+      {f'{domain}/pass_1': s['pass@1'] for domain, s in scores[step].items()}
+      | {f'{domain}/pass_{best}': s['pass@k'][best] for domain, s in scores[step].items()},
+    )
+    hosts.first() and bar.write(
+      f'  checkpoint {step}: pass@{options.k} '
+      + ', '.join(f'{domain} {s["pass@k"][str(options.k)]:.3f}' for domain, s in scores[step].items())
+    )
     bar.update(1)
   bar.close()
   writer.close()
-  chosen = {domain: max(steps, key=lambda t: (scores[t][domain]['pass@k'][str(options.k)], -t))
-            for domain in scores[steps[0]]}
-  result = {'k': options.k, 'scores': {str(t): s for t, s in scores.items()}, 'chosen': chosen,
-            'seconds': round(time.time() - started, 1)}
+  chosen = {
+    domain: max(steps, key=lambda t: (scores[t][domain]['pass@k'][str(options.k)], -t)) for domain in scores[steps[0]]
+  }
+  result = {
+    'k': options.k,
+    'scores': {str(t): s for t, s in scores.items()},
+    'chosen': chosen,
+    'seconds': round(time.time() - started, 1),
+  }
   hosts.say(table(result))
   finish(stage, result)
   return result
@@ -90,11 +104,14 @@ def probe_model(stage: Stage, options: Options, model: Model, show: bool = False
   if show:
     asked.show(stage, model.tokenizer, asked.firsts(rows))
   key = jax.random.fold_in(jax.random.key(stage.recipe.seed), 10_000)
-  scored = benchmarks.sample_and_verify(model, rows, options.samples, options.sampler, key=key, mesh=stage.mesh,
-                                        pool=stage.pool)
+  scored = benchmarks.sample_and_verify(
+    model, rows, options.samples, options.sampler, key=key, mesh=stage.mesh, pool=stage.pool
+  )
   domains = np.array([row['domain'] for row in rows])
-  return {domain: passk.summary(scored.correct_PG[domains == domain], sorted({1, options.k}))
-          for domain in dict.fromkeys(domains.tolist())}
+  return {
+    domain: passk.summary(scored.correct_PG[domains == domain], sorted({1, options.k}))
+    for domain in dict.fromkeys(domains.tolist())
+  }
 
 
 def table(result: dict) -> str:

@@ -1,16 +1,17 @@
-"""Every file that the stages of a recipe read, read whole and measured before the first of them: a wrong row, or a prompt
-that does not fit, would else end the run at the step that draws it, days later.
+"""Every file that the stages of a recipe read, read whole and measured before the first of them: a wrong row, or a
+prompt that does not fit, would else end the run at the step that draws it, days later.
 
-Read by the very functions that the stages use. A prompt has at most as many tokens as bytes (and its template's): only those
-that could be too long by that are tokenised.
+Read by the very functions that the stages use. A prompt has at most as many tokens as bytes (and its template's): only
+those that could be too long by that are tokenised.
 """
 
+from collections.abc import Iterator
 import hashlib
 import json
 import os
 import pathlib
 import sys
-from typing import Iterator, NamedTuple
+from typing import NamedTuple
 
 import tqdm
 
@@ -22,7 +23,9 @@ from vibethinker_jax.programs import filter as filter_lib, recipe as recipe_lib
 from vibethinker_jax.runtime import hosts
 from vibethinker_jax.verify import default
 
-READ = 'read.json'  # of a workdir: what was found in order, by digests of the files and of what they were measured against
+READ = (
+  'read.json'  # of a workdir: what was found in order, by digests of the files and of what they were measured against
+)
 
 
 class Part(NamedTuple):
@@ -33,8 +36,10 @@ class Part(NamedTuple):
     kind: which function reads: 'examples', 'traces' or 'problems'. data: without entries that are stages.
     root: the model whose tokenizer measures: 'scratch' or a path.
     rooms: (field with its value, tokens that a prompt, of examples with its response, may have).
-    drop: rows that are too long are left out by the stage itself. verified: by verify.response, whose rows can be checked.
+    drop: rows that are too long are left out by the stage itself. verified: by verify.response, whose rows can be
+      checked.
   """
+
   stage: str
   where: str
   kind: str
@@ -46,8 +51,10 @@ class Part(NamedTuple):
 
 
 class Found(NamedTuple):
-  """rows: examples, traces or problems in the files. longest: tokens of the longest prompt, 0: not measured. first: a row.
+  """rows: examples, traces or problems in the files. longest: tokens of the longest prompt, 0: not measured. first: a
+  row.
   faults: lines about wrong rows; long: about rows that are too long; none where all is in order."""
+
   rows: int
   longest: int
   first: dict | None
@@ -63,12 +70,24 @@ def parts(recipe: config_lib.Recipe, options: dict, stages) -> list[Part]:
     kind = {'sft': 'examples', 'filter': 'traces'}.get(values.program, 'problems')
     model = next((model for _, model in recipe_lib.models(values)), getattr(values, 'init_from', 'base'))
     whole = (name, values.data, model) if hasattr(values, 'data') else ()
-    teachers = [(f'{name}.teachers.{domain}', x.data, x.models[0]) for domain, x in getattr(values, 'teachers', {}).items()]
+    teachers = [
+      (f'{name}.teachers.{domain}', x.data, x.models[0]) for domain, x in getattr(values, 'teachers', {}).items()
+    ]
     for where, data, model in filter(None, (whole, *teachers)):
       data = _of_files(data, recipe.stages)
       if data.files:
-        found.append(Part(name, where, kind, data, root(model, recipe, options), _rooms(name, values),
-                          getattr(values, 'too_long', 'error') == 'drop', recipe.verifier == default.NAME))
+        found.append(
+          Part(
+            name,
+            where,
+            kind,
+            data,
+            root(model, recipe, options),
+            _rooms(name, values),
+            getattr(values, 'too_long', 'error') == 'drop',
+            recipe.verifier == default.NAME,
+          )
+        )
   return found
 
 
@@ -117,7 +136,9 @@ class Lengths:
     roles = tuple((m['role'], bool(m['content'])) for m in turns)
     if roles not in self._skeletons:
       self._skeletons[roles] = self._skeleton(turns)
-    return self._skeletons[roles] + sum(self.bytes(m['content']) for m in turns) + self.bytes(str(row.get('prefix') or ''))
+    return (
+      self._skeletons[roles] + sum(self.bytes(m['content']) for m in turns) + self.bytes(str(row.get('prefix') or ''))
+    )
 
   def bytes(self, text: str) -> int:
     return len(text) if text.isascii() else self._growth * len(text.encode())
@@ -257,13 +278,15 @@ def _too_long(part: Part, head: tuple, worst: tuple, over: int, count: int) -> s
     others += f', the longest with {worst[0]} tokens: {_place(part, *worst[1:], count)}'
   names = ' and '.join(field.partition('=')[0] for field, _ in small)
   drop = f", or set {part.stage}.too_long='drop'" if part.kind == 'examples' else ''
-  return (f'{_place(part, *head[1:], count)}: this {what} has {head[0]} tokens, but {fields}{others}. Raise {names}, or '
-          f'leave such rows out{drop}')
+  return (
+    f'{_place(part, *head[1:], count)}: this {what} has {head[0]} tokens, but {fields}{others}. Raise {names}, or '
+    f'leave such rows out{drop}'
+  )
 
 
 def _place(part: Part, number: int, row: dict, count: int) -> str:
-  """File and line of the row of that number, from 1. Where rows are left out or have several responses it is looked for by
-  its question; of several that ask the same it is said what they begin with."""
+  """File and line of the row of that number, from 1. Where rows are left out or have several responses it is looked for
+  by its question; of several that ask the same it is said what they begin with."""
   rows = rows_lib.Rows(rows_lib.paths(part.data.files))
   if len(rows) == count:
     return rows.location(number - 1)
@@ -277,8 +300,15 @@ def _place(part: Part, number: int, row: dict, count: int) -> str:
 def _bar(count: int) -> Iterator[int]:
   """range(count), with a progress bar if it takes long."""
   terminal = sys.stderr.isatty()
-  for i in tqdm.tqdm(range(count), desc='measuring', unit='row', delay=5, mininterval=0.2 if terminal else 20,
-                     dynamic_ncols=True, leave=False):
+  for i in tqdm.tqdm(
+    range(count),
+    desc='measuring',
+    unit='row',
+    delay=5,
+    mininterval=0.2 if terminal else 20,
+    dynamic_ncols=True,
+    leave=False,
+  ):
     if i % 1000 == 0:
       hosts.beat()
     yield i
@@ -311,8 +341,11 @@ def check(workdir: pathlib.Path, found: list[Part], tokenizers: dict) -> None:
 def refuse(faults: list[str]) -> None:
   """Raises ValueError with these lines, if there are any."""
   if faults:
-    raise ValueError(faults[0] if len(faults) == 1 else f'{len(faults)} faults in the data, found before anything was '
-                     'computed:\n  ' + '\n  '.join(faults))
+    raise ValueError(
+      faults[0]
+      if len(faults) == 1
+      else f'{len(faults)} faults in the data, found before anything was computed:\n  ' + '\n  '.join(faults)
+    )
 
 
 def together(found: list[Part]) -> list[Part]:

@@ -1,8 +1,8 @@
 """Which programs there are, and a whole config as the typed options of its stages, everything in it checked."""
 
+from collections.abc import Iterator
 import importlib.util
 import math
-from typing import Iterator
 
 from vibethinker_jax import config as config_lib
 from vibethinker_jax.data import synthetic
@@ -12,8 +12,15 @@ from vibethinker_jax.model import config as model_config
 from vibethinker_jax.programs import distill, evaluate, filter as filter_lib, inputs, merge, probe, rl, sft
 from vibethinker_jax.programs.stage import TokenizerOptions
 
-PROGRAMS = {'filter': filter_lib, 'sft': sft, 'probe': probe, 'merge': merge, 'rl': rl, 'distill': distill,
-            'evaluate': evaluate}
+PROGRAMS = {
+  'filter': filter_lib,
+  'sft': sft,
+  'probe': probe,
+  'merge': merge,
+  'rl': rl,
+  'distill': distill,
+  'evaluate': evaluate,
+}
 TRAINED = ('sft', 'merge', 'rl')  # programs that leave checkpoints
 WRITING = ('filter', 'distill')  # programs that leave data
 NAMES = ('scratch', 'base')  # models that no stage makes, see stage.open_model
@@ -23,8 +30,8 @@ def bind(config: dict, only: tuple[str, ...] = ()):
   """(Recipe, {stage: options}) with every field checked, also against those of other stages.
 
   Raises:
-    ValueError: unknown stages, programs or fields, missing fields, values that are not allowed or contradict each other;
-      all at once, a line each.
+    ValueError: unknown stages, programs or fields, missing fields, values that are not allowed or contradict each
+      other; all at once, a line each.
   """
   config, errors = config_lib.plain(config), []
   if isinstance(asked := config.get('chat_template_kwargs'), str):  # of a flag
@@ -40,8 +47,10 @@ def bind(config: dict, only: tuple[str, ...] = ()):
   extra = sorted(set(config) - set(top) - set(names)) if names else []
   if extra:
     hints = ''.join(config_lib.nearest(name, config_lib.Recipe._fields) for name in extra)
-    errors.append(f'config: {extra} are neither top-level fields ({", ".join(config_lib.Recipe._fields)}) nor '
-                  f'stages {list(names)}{hints}')
+    errors.append(
+      f'config: {extra} are neither top-level fields ({", ".join(config_lib.Recipe._fields)}) nor '
+      f'stages {list(names)}{hints}'
+    )
   unknown = sorted(set(only) - set(names)) if names else []
   if unknown:
     hints = ''.join(config_lib.nearest(name, names) for name in unknown)
@@ -64,15 +73,23 @@ def check_mesh(options: dict, mesh) -> None:
   Raises:
     ValueError: some cannot, a line each.
   """
-  config_lib.refuse([f'{name}.{text}' for name, values in options.items() if hasattr(values, 'misfits')
-                     for text in values.misfits(mesh)])
+  config_lib.refuse(
+    [
+      f'{name}.{text}'
+      for name, values in options.items()
+      if hasattr(values, 'misfits')
+      for text in values.misfits(mesh)
+    ]
+  )
 
 
 def _stage(config: dict, name: str, errors: list[str]):
   """The options of a stage; None where something is wrong."""
   if name in (*config_lib.Recipe._fields, *NAMES, 'init') or not name or set(name) & set('/@,. '):
-    errors.append(f'config.stages: {name!r} cannot be the name of a stage: it names something else, or has a character '
-                  'that paths and lists divide')
+    errors.append(
+      f'config.stages: {name!r} cannot be the name of a stage: it names something else, or has a character '
+      'that paths and lists divide'
+    )
     return None
   if name not in config:
     errors.append(f'config: stage {name!r} has no sub-config of that name{config_lib.nearest(name, config)}')
@@ -82,7 +99,9 @@ def _stage(config: dict, name: str, errors: list[str]):
     return None
   program = config[name].get('program')
   if not isinstance(program, str) or program not in PROGRAMS:
-    errors.append(f'{name}.program={program!r} must be one of {", ".join(PROGRAMS)}{config_lib.nearest(program, PROGRAMS)}')
+    errors.append(
+      f'{name}.program={program!r} must be one of {", ".join(PROGRAMS)}{config_lib.nearest(program, PROGRAMS)}'
+    )
     return None
   return config_lib.read(PROGRAMS[program].Options, config[name], name, errors)
 
@@ -90,7 +109,7 @@ def _stage(config: dict, name: str, errors: list[str]):
 def _in_recipe(name: str, recipe: config_lib.Recipe, options: dict) -> Iterator[str]:
   """What is wrong with a stage beside the other stages, a line each."""
   values = options[name]
-  before = recipe.stages[:recipe.stages.index(name)]
+  before = recipe.stages[: recipe.stages.index(name)]
   trained = [stage for stage in before if options[stage].program in TRAINED]
   for field, source in models(values):
     stage, _, step = source.partition('@')
@@ -146,9 +165,14 @@ def no_verifier(recipe: config_lib.Recipe) -> list[str]:
     found = function and importlib.util.find_spec(module)
   except (ModuleNotFoundError, ValueError):
     found = None
-  return [] if found else [
+  return (
+    []
+    if found
+    else [
       f'config.verifier={recipe.verifier!r}: there is no module {module!r} with a function {function!r} to '
-      "import; it is 'module:function', and the module must be on PYTHONPATH or in this folder"]
+      "import; it is 'module:function', and the module must be on PYTHONPATH or in this folder"
+    ]
+  )
 
 
 def _data(values) -> list:
@@ -164,7 +188,8 @@ def _saves(values, step: str) -> bool:
 
 
 def _model(recipe: config_lib.Recipe, options: dict) -> list[str]:
-  """What is wrong with config.model: of models from scratch all fields are needed, of an imported base few may be set."""
+  """What is wrong with config.model: of models from scratch all fields are needed, of an imported base few may be
+  set."""
   errors = []
   used = {source for values in options.values() for _, source in models(values)}
   scratch = 'scratch' in used or ('base' in used and recipe.base == 'scratch')
@@ -176,21 +201,28 @@ def _model(recipe: config_lib.Recipe, options: dict) -> list[str]:
       fields['vocab_size'] = vocabulary
     model = config_lib.read(model_config.ModelConfig, fields, 'config.model', errors)
     if model and model.vocab_size < vocabulary:
-      errors.append(f'config.model.vocab_size={model.vocab_size} must be 0, or at least the '
-                    f'config.tokenizer.vocab_size={vocabulary}')
+      errors.append(
+        f'config.model.vocab_size={model.vocab_size} must be 0, or at least the '
+        f'config.tokenizer.vocab_size={vocabulary}'
+      )
     if tokenizer and not tokenizer.path and not recipe.domains:
       errors.append('config.domains=() must name at least one for the problems that the tokenizer is trained on')
     if tokenizer and (not tokenizer.path or tokenizer.path.endswith('.model')):
-      errors += [f'config.{name}={getattr(recipe, name)!r} does nothing for models from scratch: '
-                 f'{chat_template.NONE_OF_OURS} (config.tokenizer.path may name one that has)'
-                 for name in ('chat_template', 'chat_template_kwargs') if getattr(recipe, name)]
+      errors += [
+        f'config.{name}={getattr(recipe, name)!r} does nothing for models from scratch: '
+        f'{chat_template.NONE_OF_OURS} (config.tokenizer.path may name one that has)'
+        for name in ('chat_template', 'chat_template_kwargs')
+        if getattr(recipe, name)
+      ]
   else:
     fields = {name: value for name, value in recipe.model.items() if (name, value) != ('vocab_size', 0)}
     config_lib.read(model_config.ModelConfig, fields, 'config.model', errors, partly=True)
   imported = recipe.base != 'scratch' and ('base' in used or not scratch)
   if imported and (fixed := sorted(set(recipe.model) - set(model_config.CONTEXT))):
-    errors.append(f'config.model sets {fixed}, which config.base={recipe.base!r} fixes: of an imported base only '
-                  f'{", ".join(model_config.CONTEXT)} can be replaced')
+    errors.append(
+      f'config.model sets {fixed}, which config.base={recipe.base!r} fixes: of an imported base only '
+      f'{", ".join(model_config.CONTEXT)} can be replaced'
+    )
   return errors
 
 
@@ -201,7 +233,9 @@ def _templates(recipe: config_lib.Recipe, options: dict) -> list[str]:
   for field, names in (('domains', set(known)), ('templates', {name for found in known.values() for name in found})):
     for name in getattr(recipe, field):
       if name not in names:
-        errors.append(f'config.{field}: {name!r} must be one of {", ".join(sorted(names))}{config_lib.nearest(name, names)}')
+        errors.append(
+          f'config.{field}: {name!r} must be one of {", ".join(sorted(names))}{config_lib.nearest(name, names)}'
+        )
   asked = dict.fromkeys(recipe.domains, 'config.domains')
   for stage, values in options.items():
     for x in (values, *getattr(values, 'teachers', {}).values()):
@@ -209,13 +243,17 @@ def _templates(recipe: config_lib.Recipe, options: dict) -> list[str]:
         asked = dict.fromkeys(x.domains, f'{stage}.domains') | asked
   for domain, where in asked.items():
     if recipe.templates and not set(recipe.templates) & set(known.get(domain, recipe.templates)):
-      errors.append(f'config.templates={recipe.templates} must name at least one of {domain!r}, which {where} asks for: '
-                    f'{", ".join(known[domain])}')
+      errors.append(
+        f'config.templates={recipe.templates} must name at least one of {domain!r}, which {where} asks for: '
+        f'{", ".join(known[domain])}'
+      )
   return errors
 
 
 def _profile(recipe: config_lib.Recipe, options: dict) -> list[str]:
   most = max((values.steps for values in options.values() if hasattr(values, 'steps')), default=math.inf)
   if recipe.profile_steps and recipe.profile_steps[0] > most:
-    return [f'config.profile_steps={recipe.profile_steps} must begin at a step that there is: no stage has more than {most}']
+    return [
+      f'config.profile_steps={recipe.profile_steps} must begin at a step that there is: no stage has more than {most}'
+    ]
   return []

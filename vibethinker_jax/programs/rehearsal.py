@@ -1,15 +1,16 @@
 """main --rehearse: one's own config and files tried before a machine is paid for.
 
-Every file is read whole and measured against the real sizes; then every stage runs for two steps with a tiny random model
-(vibethinker_jax.programs.smaller) on some of these rows, in WORKDIR/rehearsal. The run itself is not touched.
+Every file is read whole and measured against the real sizes; then every stage runs for two steps with a tiny random
+model (vibethinker_jax.programs.smaller) on some of these rows, in WORKDIR/rehearsal. The run itself is not touched.
 """
 
+from collections.abc import Callable
 import json
 import logging
 import pathlib
 import shutil
 import time
-from typing import Callable, NamedTuple
+from typing import NamedTuple
 
 from vibethinker_jax import config as config_lib
 from vibethinker_jax.data.files import rows as rows_lib
@@ -25,6 +26,7 @@ LOG = logging.getLogger('vibethinker_jax')
 
 class Read(NamedTuple):
   """A part of the recipe, that of several stages if they read the same, and what was found in its files."""
+
   part: reading.Part
   found: reading.Found
 
@@ -41,18 +43,27 @@ def rehearse(config: dict, workdir: pathlib.Path, run: Callable) -> str:
   parts = reading.parts(recipe, options, recipe.stages)
   tokenizers, path, exact = _tokenizers(recipe, config, parts, folder)
   read = _read(parts, tokenizers)
-  reading.refuse(recipe_lib.no_verifier(recipe) + _no_template(recipe) + [
-      f'{x.part.where}: {line}' for x in read for line in x.found.faults + (x.found.long if exact else [])])
+  reading.refuse(
+    recipe_lib.no_verifier(recipe)
+    + _no_template(recipe)
+    + [f'{x.part.where}: {line}' for x in read for line in x.found.faults + (x.found.long if exact else [])]
+  )
   _say_elsewhere(recipe, options)
   for x in read if not exact else ():
     for line in x.found.long:
       LOG.warning('perhaps too long, by the small tokenizer: %s: %s', x.part.where, line)
-  LOG.info('all %d files are in order (%.0f s); now two steps of each stage with a tiny random model, in %s',
-           len({path for part in parts for path in rows_lib.paths(part.data.files)}), time.time() - started, folder)
+  LOG.info(
+    'all %d files are in order (%.0f s); now two steps of each stage with a tiny random model, in %s',
+    len({path for part in parts for path in rows_lib.paths(part.data.files)}),
+    time.time() - started,
+    folder,
+  )
   run(_small(config, read, tokenizers, path, folder), folder)
   return _table(config, parts, read, folder) + (
-      f'\nRehearsed: all {len(recipe.stages)} stages ran, in {time.time() - started:.0f} s. Nothing in {folder} is of use; the '
-      'run itself was not touched: leave --rehearse out to start it')
+    f'\nRehearsed: all {len(recipe.stages)} stages ran, in {time.time() - started:.0f} s. Nothing in {folder} is of '
+    'use; the '
+    'run itself was not touched: leave --rehearse out to start it'
+  )
 
 
 def _no_template(recipe: config_lib.Recipe) -> list[str]:
@@ -61,8 +72,11 @@ def _no_template(recipe: config_lib.Recipe) -> list[str]:
     if recipe.chat_template:
       chat_template.names(chat_template.read(recipe.chat_template))
   except ValueError as error:
-    return [f'config.{error}' if str(error).startswith('chat_template') else
-            f'config.chat_template={recipe.chat_template!r}: {error}']
+    return [
+      f'config.{error}'
+      if str(error).startswith('chat_template')
+      else f'config.chat_template={recipe.chat_template!r}: {error}'
+    ]
   return []
 
 
@@ -72,15 +86,22 @@ def _say_elsewhere(recipe: config_lib.Recipe, options: dict) -> None:
     for field, source in recipe_lib.models(values):
       path = source.partition('@')[0]
       if path not in (*recipe.stages, *recipe_lib.NAMES) and not pathlib.Path(path).exists():
-        LOG.warning('%s.%s: %r is no stage of this recipe%s and not on this machine: the tiny model stands for it', name,
-                    field, source, config_lib.nearest(path, recipe.stages))
+        LOG.warning(
+          '%s.%s: %r is no stage of this recipe%s and not on this machine: the tiny model stands for it',
+          name,
+          field,
+          source,
+          config_lib.nearest(path, recipe.stages),
+        )
 
 
 def _fresh(folder: pathlib.Path, stages: tuple) -> pathlib.Path:
   """The rehearsal's own directory, without what an earlier one left there."""
   if folder.name in stages or folder.exists() and not (folder / MARK).exists():
-    raise ValueError(f'{folder} is needed for the rehearsal, and is something else here: name the stage differently, or '
-                     'give another --workdir')
+    raise ValueError(
+      f'{folder} is needed for the rehearsal, and is something else here: name the stage differently, or '
+      'give another --workdir'
+    )
   disk.check(folder.parent)
   shutil.rmtree(folder, ignore_errors=True)
   folder.mkdir(parents=True)
@@ -95,9 +116,11 @@ def _tokenizers(recipe: config_lib.Recipe, config: dict, parts: list[reading.Par
   if exact:
     LOG.info('measured with the tokenizer of config.base=%r', recipe.base)
   else:
-    LOG.warning('config.base=%r is not on this machine: measured with a small tokenizer of our own, which makes two or '
-                'three times as many tokens; with the directory of that model, or the tokenizer files of it alone, it is exact',
-                recipe.base)
+    LOG.warning(
+      'config.base=%r is not on this machine: measured with a small tokenizer of our own, which makes two or '
+      'three times as many tokens; with the directory of that model, or the tokenizer files of it alone, it is exact',
+      recipe.base,
+    )
     recipe = recipe_lib.bind(smaller.smaller(config))[0]
   stage = stage_lib.Stage('', folder, folder, config, recipe, None, None)
   own = stage_lib.tokenizer_of(stage, recipe.base)
@@ -120,8 +143,12 @@ def _read(parts: list[reading.Part], tokenizers: dict) -> list[Read]:
     found = reading.read(part, reading.Lengths(tokenizers[part.root]), longest=True)
     if found.first:
       text = '\n'.join(f'  {m["role"]}: {m["content"]}' for m in chat.messages(found.first))
-      LOG.info('  %d rows, the longest prompt has %d tokens; the first asks\n%s', found.rows, found.longest,
-               text[:SHOWN] + (' ...' if len(text) > SHOWN else ''))
+      LOG.info(
+        '  %d rows, the longest prompt has %d tokens; the first asks\n%s',
+        found.rows,
+        found.longest,
+        text[:SHOWN] + (' ...' if len(text) > SHOWN else ''),
+      )
     read.append(Read(part, found))
   return read
 
@@ -149,9 +176,14 @@ def _small(config: dict, read: list[Read], tokenizers: dict, path: str, folder: 
 
 def _on(options: dict, names: dict[str, str]) -> dict:
   """A stage's options with other names of files."""
-  return {key: _on(value, names) if isinstance(value, dict) else
-          ','.join(names.get(entry, entry) for entry in rows_lib.entries(value)) if key == 'files' else value
-          for key, value in options.items()}
+  return {
+    key: _on(value, names)
+    if isinstance(value, dict)
+    else ','.join(names.get(entry, entry) for entry in rows_lib.entries(value))
+    if key == 'files'
+    else value
+    for key, value in options.items()
+  }
 
 
 def _table(config: dict, parts: list[reading.Part], read: list[Read], folder: pathlib.Path) -> str:
@@ -161,9 +193,16 @@ def _table(config: dict, parts: list[reading.Part], read: list[Read], folder: pa
   for name in config['stages']:
     mine = [found[part.kind, part.data] for part in parts if part.stage == name]
     result = json.loads((folder / name / 'result.json').read_text())
-    lines.append((name, config[name]['program'], f'{sum(f.rows for f in mine):,}' if mine else '-',
-                  f'{max(f.longest for f in mine):,}' if mine else '-', _came(config[name]['program'], result),
-                  f'{result["seconds"]:.0f}'))
+    lines.append(
+      (
+        name,
+        config[name]['program'],
+        f'{sum(f.rows for f in mine):,}' if mine else '-',
+        f'{max(f.longest for f in mine):,}' if mine else '-',
+        _came(config[name]['program'], result),
+        f'{result["seconds"]:.0f}',
+      )
+    )
   widths = [max(map(len, column)) for column in zip(*lines)]
   left = (True, True, False, False, True, False)
   cells = lambda line: (cell.ljust(w) if to_left else cell.rjust(w) for cell, w, to_left in zip(line, widths, left))

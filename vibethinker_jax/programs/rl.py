@@ -4,12 +4,13 @@ prompts -> rollouts, verified as they finish -> rewards [P, G] -> on device: gro
 advantages -> packed rows -> update. On-policy by default: one update per rollout batch.
 """
 
+from collections.abc import Callable, Iterator
 import functools
 import json
 import logging
 import os
 import time
-from typing import Annotated, Callable, Iterator, Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -46,8 +47,8 @@ class Options(NamedTuple):
       are dropped. 0: no filter.
     sampler: how to sample; temperature and top_p must be 1, else the ratio is biased.
     loss: variants of the objective.
-    oversample: with 1.5, half as many prompts again are sampled at once, and the step goes on as soon as `prompts` groups are
-      useful (which favours groups of short responses unless the others are carried on). 1: waits for all.
+    oversample: with 1.5, half as many prompts again are sampled at once, and the step goes on as soon as `prompts`
+      groups are useful (which favours groups of short responses unless the others are carried on). 1: waits for all.
     carry: for how many updates unfinished or surplus groups are kept and go on; 0: they are given up. Tokens of an
       earlier policy keep their log-probabilities: the clipped ratio is theirs.
     updates: gradient updates per rollout batch; 1 is on-policy.
@@ -63,6 +64,7 @@ class Options(NamedTuple):
     checkpoint_steps, remat, attention, unroll, max_skipped: as in sft.
     examples_steps: sampled groups are kept for the report every so many steps.
   """
+
   program: str
   init_from: str
   data: sources.DataOptions
@@ -104,26 +106,40 @@ class Options(NamedTuple):
     yield from inputs.lacking(self)
     sampler, prompt, response = self.sampler, self.sampler.prompt_columns, self.sampler.max_tokens
     if sampler.temperature != 1 or sampler.top_p != 1:
-      yield (f'sampler: training samples at temperature=1 and top_p=1; with {sampler.temperature} and {sampler.top_p} the '
-             'policy ratio would be biased')
+      yield (
+        f'sampler: training samples at temperature=1 and top_p=1; with {sampler.temperature} and {sampler.top_p} the '
+        'policy ratio would be biased'
+      )
     if self.carry and self.oversample == 1:
       yield f'carry={self.carry} needs oversample > 1, else every group is finished in its step'
     if self.warmup_steps > self.steps:
       yield f'warmup_steps={self.warmup_steps} must be at most steps={self.steps}'
     if not self.data.files and self.prompts > self.problems * len(set(self.domains)):
-      yield (f'prompts={self.prompts} must be at most the {self.problems * len(set(self.domains))} problems that there are: '
-             f'problems={self.problems} of each of the domains={self.domains}')
+      yield (
+        f'prompts={self.prompts} must be at most the {self.problems * len(set(self.domains))} problems that there are: '
+        f'problems={self.problems} of each of the domains={self.domains}'
+      )
     if sampler.cache_dtype == 'int8' and not self.loss.importance_cap:
-      yield ("sampler.cache_dtype='int8': what is sampled then differs from what is trained; set loss.importance_cap (2.0 "
-             'is usual) to correct for it')
-    if self.share_prompts and (not prompt or self.row_length < max(prompt, response) or self.micro_batch < 2
-                               or self.attention not in ('auto', 'xla')):
-      yield (f'share_prompts needs sampler.prompt_columns > 0, row_length of at least prompt_columns and '
-             f"max_tokens={response}, micro_batch of at least 2, and attention 'auto' or 'xla'; these are "
-             f'{prompt}, {self.row_length}, {self.micro_batch}, {self.attention!r}')
+      yield (
+        "sampler.cache_dtype='int8': what is sampled then differs from what is trained; set loss.importance_cap (2.0 "
+        'is usual) to correct for it'
+      )
+    if self.share_prompts and (
+      not prompt
+      or self.row_length < max(prompt, response)
+      or self.micro_batch < 2
+      or self.attention not in ('auto', 'xla')
+    ):
+      yield (
+        f'share_prompts needs sampler.prompt_columns > 0, row_length of at least prompt_columns and '
+        f"max_tokens={response}, micro_batch of at least 2, and attention 'auto' or 'xla'; these are "
+        f'{prompt}, {self.row_length}, {self.micro_batch}, {self.attention!r}'
+      )
     elif not self.share_prompts and self.row_length < prompt + response:
-      yield (f'row_length={self.row_length} must be at least sampler.prompt_columns + max_tokens = {prompt + response}: a '
-             'prompt and its response stand in one row')
+      yield (
+        f'row_length={self.row_length} must be at least sampler.prompt_columns + max_tokens = {prompt + response}: a '
+        'prompt and its response stand in one row'
+      )
 
   def misfits(self, mesh) -> Iterator[str]:
     yield from inputs.rows_misfit(mesh, 'micro_batch', self.micro_batch)
@@ -140,6 +156,7 @@ class Functions(NamedTuple):
     accumulate: step.jit_accumulate of the loss. score: step.jit_map, log-probabilities of the targets.
     advantages: loss.weighted_advantages.
   """
+
   accumulate: Callable
   score: Callable
   advantages: Callable
@@ -151,8 +168,11 @@ def jitted(config, mesh, loss_options: LossOptions, execution: transformer.Execu
   shardings = sharding.tree_shardings(mesh, transformer.shapes(config))
   loss = functools.partial(mgpo_loss, config, options=loss_options, execution=execution)
   score = lambda params, batch: train_loss.token_scores(config, params, batch, execution)[0]
-  return Functions(step_lib.jit_accumulate(shardings, loss), step_lib.jit_map(score),
-                   jax.jit(functools.partial(weighted_advantages, options=loss_options)))
+  return Functions(
+    step_lib.jit_accumulate(shardings, loss),
+    step_lib.jit_map(score),
+    jax.jit(functools.partial(weighted_advantages, options=loss_options)),
+  )
 
 
 class Position(NamedTuple):
@@ -164,6 +184,7 @@ class Position(NamedTuple):
     histogram: groups by the number of their correct responses, [G + 1].
     idle: steps without a useful group since the last with one. made: updates made.
   """
+
   step: int
   cursor: int
   histogram: np.ndarray
@@ -171,8 +192,13 @@ class Position(NamedTuple):
   made: int
 
   def after(self, cursor: int, sampled: dict, updated: bool) -> 'Position':
-    return Position(self.step + 1, cursor, self.histogram + sampled['histogram'],
-                    0 if sampled['useful'] else self.idle + 1, self.made + int(updated))
+    return Position(
+      self.step + 1,
+      cursor,
+      self.histogram + sampled['histogram'],
+      0 if sampled['useful'] else self.idle + 1,
+      self.made + int(updated),
+    )
 
   def tired(self) -> bool:
     return self.idle > 0 and self.idle % IDLE_STEPS == 0
@@ -194,7 +220,10 @@ def run(stage: Stage, options: Options) -> dict:
   with checkpoint.Checkpoints(directory, keep=2, model=model.saved()) as checkpoints, watch.deferred():
     abstract = state_lib.abstract(model.config, optimizer, stage.mesh)
     state, at, carried = _restored(stage, options, checkpoints, abstract) or (
-        state, Position(0, 0, np.zeros(options.group + 1, int), 0, 0), rollouts.nothing(options))
+      state,
+      Position(0, 0, np.zeros(options.group + 1, int), 0, 0),
+      rollouts.nothing(options),
+    )
     functions = jitted(model.config, stage.mesh, options.loss, options.execution())
     apply = step_lib.jit_apply(state, optimizer)
     writer = metrics.Writer(stage.directory, at.step)
@@ -207,8 +236,9 @@ def run(stage: Stage, options: Options) -> dict:
       profile.before(step)
       hosts.reach(f'{stage.name} step {step}')
       clock = [time.perf_counter()]
-      rollout, cursor, carried = rollouts.collect(stage, options, model._replace(params=state.params), rows, at.cursor,
-                                                  at.step, carried)
+      rollout, cursor, carried = rollouts.collect(
+        stage, options, model._replace(params=state.params), rows, at.cursor, at.step, carried
+      )
       clock.append(time.perf_counter())
       with timeline.phase('train'):
         state, trained, weight_P = learn(stage, options, functions, apply, state, reference, rollout)
@@ -216,9 +246,17 @@ def run(stage: Stage, options: Options) -> dict:
       check_finite(stage, step, int(state.skipped), min(options.max_skipped, options.steps))
       at = at.after(cursor, rollout.sampled, updated=trained['count'] > 0 and not int(state.skipped))
       _warn_idle(stage, step, rollout.sampled)
-      writer.write(step, {
-          **trained, **scalars(rollout, options, weight_P), 'carried_groups': len(carried.indices_P),
-          'seconds/train': clock[2] - clock[1], 'seconds/step': clock[2] - clock[0], 'learning_rate': schedule(step - 1)})
+      writer.write(
+        step,
+        {
+          **trained,
+          **scalars(rollout, options, weight_P),
+          'carried_groups': len(carried.indices_P),
+          'seconds/train': clock[2] - clock[1],
+          'seconds/step': clock[2] - clock[0],
+          'learning_rate': schedule(step - 1),
+        },
+      )
       if step % options.examples_steps == 0 or step == 1:
         examples.write(step, rollout, weight_P)
       bar.set_postfix_str(rollout.summary(), refresh=False)
@@ -235,8 +273,14 @@ def run(stage: Stage, options: Options) -> dict:
     if stop:
       raise watch.Preempted(stage.name, at.step)
   refuse_idle(stage, options, at.step, at.idle, at.made)
-  result = {'steps': at.step, 'prompts': len(rows), 'group_accuracy_histogram': at.histogram.tolist(),
-            'strength': options.loss.strength, 'target': options.loss.target, 'seconds': round(time.time() - started, 1)}
+  result = {
+    'steps': at.step,
+    'prompts': len(rows),
+    'group_accuracy_histogram': at.histogram.tolist(),
+    'strength': options.loss.strength,
+    'target': options.loss.target,
+    'seconds': round(time.time() - started, 1),
+  }
   finish(stage, result)
   return result
 
@@ -273,13 +317,20 @@ def scalars(rollout: rollouts.Rollout, options: Options, weight_P) -> dict:
   """What metrics.jsonl says of the groups of one step."""
   sampled, n = rollout.sampled, len(rollout.rows)
   return {
-      'accuracy': sampled['accuracy'], 'useful_groups': _trained(rollout, options), 'sampled_groups': sampled['groups'],
-      'given_up_groups': sampled['given_up'], 'stale_tokens': sampled['stale'], 'invalid': sampled['invalid'],
-      'response_tokens': sampled['mean_length'], 'truncated': sampled['truncated'],
-      'weight': np.mean(weight_P[:n]) if n else None,
-      'seconds/rollout': sampled['seconds'][0], 'seconds/verify': sampled['seconds'][1],
-      'seconds/verify_overlapped': sampled['seconds'][2],  # while others were being decoded: part of rollout
-      'rollout_tokens_per_second': rollout.tokens_per_second()}
+    'accuracy': sampled['accuracy'],
+    'useful_groups': _trained(rollout, options),
+    'sampled_groups': sampled['groups'],
+    'given_up_groups': sampled['given_up'],
+    'stale_tokens': sampled['stale'],
+    'invalid': sampled['invalid'],
+    'response_tokens': sampled['mean_length'],
+    'truncated': sampled['truncated'],
+    'weight': np.mean(weight_P[:n]) if n else None,
+    'seconds/rollout': sampled['seconds'][0],
+    'seconds/verify': sampled['seconds'][1],
+    'seconds/verify_overlapped': sampled['seconds'][2],  # while others were being decoded: part of rollout
+    'rollout_tokens_per_second': rollout.tokens_per_second(),
+  }
 
 
 def refuse_idle(stage: Stage, options: Options, step: int, idle: int, made: int) -> None:
@@ -291,21 +342,34 @@ def refuse_idle(stage: Stage, options: Options, step: int, idle: int, made: int)
   done = step == options.steps
   if not (idle >= IDLE_STEPS and (done or idle % IDLE_STEPS == 0) or done and not made):
     return
-  what = (f'no group was useful in the last {idle} steps' if idle >= IDLE_STEPS else
-          f'none of the {step} steps made an update')
-  then = ('it has no step left: train on others in a new stage or workdir' if done else
-          'started again, it goes on with the next prompts')
-  raise ValueError(f'stage {stage.name!r}: {what} (the warnings above and metrics.jsonl say what was seen). It is not done; '
-                   f'the checkpoint of step {step} is kept, and {then}. Problems that the model solves sometimes are '
-                   'needed: easier or harder ones, a larger group or more max_rounds; where all are wrong, look at responses in '
-                   'examples.jsonl')
+  what = (
+    f'no group was useful in the last {idle} steps'
+    if idle >= IDLE_STEPS
+    else f'none of the {step} steps made an update'
+  )
+  then = (
+    'it has no step left: train on others in a new stage or workdir'
+    if done
+    else 'started again, it goes on with the next prompts'
+  )
+  raise ValueError(
+    f'stage {stage.name!r}: {what} (the warnings above and metrics.jsonl say what was seen). It is not done; '
+    f'the checkpoint of step {step} is kept, and {then}. Problems that the model solves sometimes are '
+    'needed: easier or harder ones, a larger group or more max_rounds; where all are wrong, look at responses in '
+    'examples.jsonl'
+  )
 
 
 def make_optimizer(options: Options):
   """(AdamW, its schedule of learning rates)."""
   schedule = lambda step: options.learning_rate * jnp.minimum(1.0, (step + 1) / (options.warmup_steps + 1))
-  return optimizer_lib.adamw(schedule, beta2=options.beta2, weight_decay=options.weight_decay,
-                             clip_norm=options.clip_norm, moments_dtype=options.moments_dtype), schedule
+  return optimizer_lib.adamw(
+    schedule,
+    beta2=options.beta2,
+    weight_decay=options.weight_decay,
+    clip_norm=options.clip_norm,
+    moments_dtype=options.moments_dtype,
+  ), schedule
 
 
 def starting_prompts(stage: Stage, options: Options, model: Model) -> list[dict]:
@@ -318,19 +382,31 @@ def starting_prompts(stage: Stage, options: Options, model: Model) -> list[dict]
   known = hosts.agreed(lambda: config_lib.read_json(path))
   if known is None:
     scored = benchmarks.sample_and_verify(
-        model, rows, options.filter_samples, options.sampler, key=jax.random.fold_in(stage_key(stage), 0),
-        mesh=stage.mesh, pool=stage.pool)
+      model,
+      rows,
+      options.filter_samples,
+      options.sampler,
+      key=jax.random.fold_in(stage_key(stage), 0),
+      mesh=stage.mesh,
+      pool=stage.pool,
+    )
     known = {'accuracy': rollouts.accuracy(scored.correct_PG, scored.valid_PG)}
     hosts.agreed(lambda: config_lib.write_json(path, known))
   kept = curriculum.keep_uncertain(known['accuracy'])
   if len(kept) < options.prompts and stage.recipe.rehearsal:
-    LOG.info('stage %s, rehearsal: all %d prompts are kept; %d of them have an accuracy between 0 and 1', stage.name,
-             len(rows), len(kept))
+    LOG.info(
+      'stage %s, rehearsal: all %d prompts are kept; %d of them have an accuracy between 0 and 1',
+      stage.name,
+      len(rows),
+      len(kept),
+    )
     return rows
   if len(kept) < options.prompts:
-    raise ValueError(f'stage {stage.name!r}: only {len(kept)} of {len(rows)} prompts have an accuracy between 0 and 1 '
-                     f'under {options.init_from!r}; {options.prompts} are needed per step. Take more problems, or '
-                     'easier or harder levels')
+    raise ValueError(
+      f'stage {stage.name!r}: only {len(kept)} of {len(rows)} prompts have an accuracy between 0 and 1 '
+      f'under {options.init_from!r}; {options.prompts} are needed per step. Take more problems, or '
+      'easier or harder levels'
+    )
   return [rows[i] for i in kept]
 
 
@@ -365,25 +441,44 @@ def _batches(stage: Stage, options: Options, rollout: rollouts.Rollout, advantag
   batches = batch_lib.rl_batches(groups, row_lengths=lengths, micro_batch=options.micro_batch, stem=stem)
   placed = NamedSharding(stage.mesh, PartitionSpec(None, *sharding.batch_sharding(stage.mesh).spec))
   batches = [({name: sharding.place(x, placed) for name, x in arrays.items()}, count) for arrays, count in batches]
-  return [(micros | {'advantages': spread(advantages_PG, micros['responses'], micros['mask'])}, count)
-          for micros, count in batches]
+  return [
+    (micros | {'advantages': spread(advantages_PG, micros['responses'], micros['mask'])}, count)
+    for micros, count in batches
+  ]
 
 
 class _Examples:
   """examples.jsonl of host 0: some groups as text, for the report; goes on where a restored checkpoint stands."""
 
   def __init__(self, path, step: int):
-    self._file = (disk.open_lines(path, 'examples.jsonl', lambda line: metrics.line_step(line) <= step) if hosts.first()
-                  else open(os.devnull, 'wb'))
+    self._file = (
+      disk.open_lines(path, 'examples.jsonl', lambda line: metrics.line_step(line) <= step)
+      if hosts.first()
+      else open(os.devnull, 'wb')
+    )
 
   def write(self, step: int, rollout: rollouts.Rollout, weight_P, groups: int = 2) -> None:
     for p in range(min(groups, len(rollout.rows))):
       row = rollout.rows[p]
-      disk.append(self._file, json.dumps({
-          'step': step, 'prompt': row['prompt'], 'answer': row['answer'], 'domain': row['domain'],
-          'accuracy': float(rollout.correct[p].mean()), 'weight': float(weight_P[p]),
-          'responses': [{'text': text, 'reward': int(correct), 'tokens': int(length)} for text, correct, length in
-                        zip(rollout.texts[p], rollout.correct[p], rollout.lengths[p])]}).encode() + b'\n', 'examples.jsonl')
+      disk.append(
+        self._file,
+        json.dumps(
+          {
+            'step': step,
+            'prompt': row['prompt'],
+            'answer': row['answer'],
+            'domain': row['domain'],
+            'accuracy': float(rollout.correct[p].mean()),
+            'weight': float(weight_P[p]),
+            'responses': [
+              {'text': text, 'reward': int(correct), 'tokens': int(length)}
+              for text, correct, length in zip(rollout.texts[p], rollout.correct[p], rollout.lengths[p])
+            ],
+          }
+        ).encode()
+        + b'\n',
+        'examples.jsonl',
+      )
 
   def close(self) -> None:
     self._file.close()

@@ -1,9 +1,10 @@
-"""The groups of an RL step: sampled, verified, and chosen; with over-sampling, those too late are given up or carried on.
+"""The groups of an RL step: sampled, verified, and chosen; with over-sampling, those too late are given up or carried
+on.
 
 By default a step samples as many prompts as it trains on and waits for the last response: on-policy, but the longest
-response decides. With `oversample` more prompts run at once and the step ends when enough groups are useful (APRIL, arXiv
-2509.18521, does so); with `carry` the unfinished ones go on in the next steps, their tokens keeping the log-probabilities
-they were sampled with.
+response decides. With `oversample` more prompts run at once and the step ends when enough groups are useful (APRIL,
+arXiv 2509.18521, does so); with `carry` the unfinished ones go on in the next steps, their tokens keeping the
+log-probabilities they were sampled with.
 """
 
 import math
@@ -23,6 +24,7 @@ from vibethinker_jax.sampler import engine
 
 class Rollout(NamedTuple):
   """The groups of one step: `rows` and what benchmarks.Scored holds of them, plus counts of all that was sampled."""
+
   rows: list
   prompts: list
   tokens: np.ndarray
@@ -37,8 +39,10 @@ class Rollout(NamedTuple):
     return self.sampled['tokens'] / self.sampled['seconds'][0]
 
   def summary(self) -> str:
-    return (f'accuracy {self.sampled["accuracy"]:.2f}, {self.sampled["mean_length"]:.0f} tokens, '
-            f'{self.tokens_per_second():,.0f} tok/s')
+    return (
+      f'accuracy {self.sampled["accuracy"]:.2f}, {self.sampled["mean_length"]:.0f} tokens, '
+      f'{self.tokens_per_second():,.0f} tok/s'
+    )
 
 
 class Carried(NamedTuple):
@@ -49,6 +53,7 @@ class Carried(NamedTuple):
     responses: sampler.engine.Responses.
     versions_PGL: int32, the step whose policy sampled each token.
   """
+
   indices_P: np.ndarray
   responses: engine.Responses
   versions_PGL: np.ndarray
@@ -57,12 +62,16 @@ class Carried(NamedTuple):
 def nothing(options) -> Carried:
   shape = (0, options.group, options.sampler.max_tokens)
   tokens, flags = np.zeros(shape, np.int32), np.zeros(shape[:2], bool)
-  return Carried(np.zeros(0, int), engine.Responses(tokens, np.zeros(shape, np.float32), np.zeros(shape[:2], np.int32),
-                                                    flags, flags, 0), tokens)
+  return Carried(
+    np.zeros(0, int),
+    engine.Responses(tokens, np.zeros(shape, np.float32), np.zeros(shape[:2], np.int32), flags, flags, 0),
+    tokens,
+  )
 
 
 class _Group(NamedTuple):
   """A group of a call of sample_and_verify: its place there, its prompt's among all, and who sampled its tokens."""
+
   scored: benchmarks.Scored
   place: int
   index: int
@@ -82,7 +91,8 @@ def collect(stage: Stage, options, model: Model, rows: list[dict], cursor: int, 
   useful, late, parts, seen = [], [], [], set(carried.indices_P.tolist())
   key = jax.random.fold_in(stage_key(stage), 1 + step)
   good_P = lambda correct_PG, valid_PG, ended_P: (
-      ended_P if stage.recipe.rehearsal else _useful(correct_PG, valid_PG, ended_P, options))
+    ended_P if stage.recipe.rehearsal else _useful(correct_PG, valid_PG, ended_P, options)
+  )
   for round_ in range(options.max_rounds):
     missing = options.prompts - len(useful)
     begun = carried if round_ == 0 else nothing(options)
@@ -95,9 +105,15 @@ def collect(stage: Stage, options, model: Model, rows: list[dict], cursor: int, 
     earlier = _filled(begun, len(picked))
     enough = lambda *verdicts, missing=missing: good_P(*verdicts).sum() >= missing
     scored = benchmarks.sample_and_verify(
-        model, [rows[i] for i in picked], options.group, options.sampler, key=jax.random.fold_in(key, round_),
-        mesh=stage.mesh, pool=stage.pool,
-        partial=benchmarks.Partial(earlier.responses, enough if options.oversample > 1 else None))
+      model,
+      [rows[i] for i in picked],
+      options.group,
+      options.sampler,
+      key=jax.random.fold_in(key, round_),
+      mesh=stage.mesh,
+      pool=stage.pool,
+      partial=benchmarks.Partial(earlier.responses, enough if options.oversample > 1 else None),
+    )
     parts.append((scored, int(scored.responses.lengths_PG.sum() - earlier.responses.lengths_PG.sum())))
     ended_P = scored.responses.ended_PG.all(axis=1)
     good = np.flatnonzero(good_P(scored.correct_PG, scored.valid_PG, ended_P))
@@ -149,10 +165,17 @@ def _stale(groups: list[_Group], step: int) -> float:
 def _rollout(groups: list[_Group], rows: list[dict], sampled: dict) -> Rollout:
   of = lambda get: [get(group.scored)[group.place] for group in groups]
   array = lambda get: np.array(of(get))
-  return Rollout([rows[group.index] for group in groups], of(lambda s: s.prompts),
-                 array(lambda s: s.responses.tokens_PGL), array(lambda s: s.responses.logps_PGL),
-                 array(lambda s: s.responses.lengths_PG), array(lambda s: s.correct_PG), array(lambda s: s.valid_PG),
-                 of(lambda s: s.texts_PG), sampled)
+  return Rollout(
+    [rows[group.index] for group in groups],
+    of(lambda s: s.prompts),
+    array(lambda s: s.responses.tokens_PGL),
+    array(lambda s: s.responses.logps_PGL),
+    array(lambda s: s.responses.lengths_PG),
+    array(lambda s: s.correct_PG),
+    array(lambda s: s.valid_PG),
+    of(lambda s: s.texts_PG),
+    sampled,
+  )
 
 
 def accuracy(correct_PG, valid_PG) -> list[float]:
@@ -169,8 +192,12 @@ def described(sampled: dict) -> str:
 def _kinds(correct_PG, valid_PG) -> dict[str, int]:
   """How many groups are of which kind; a response without a verdict does not count."""
   known, right = valid_PG.any(axis=1), np.array(accuracy(correct_PG, valid_PG))
-  return {'right and wrong': int(((right > 0) & (right < 1)).sum()), 'all wrong': int((known & (right == 0)).sum()),
-          'all right': int((right == 1).sum()), 'without a verdict': int((~known).sum())}
+  return {
+    'right and wrong': int(((right > 0) & (right < 1)).sum()),
+    'all wrong': int((known & (right == 0)).sum()),
+    'all right': int((right == 1).sum()),
+    'without a verdict': int((~known).sum()),
+  }
 
 
 def _useful(correct_PG, valid_PG, ended_P, options) -> np.ndarray:
@@ -180,11 +207,14 @@ def _useful(correct_PG, valid_PG, ended_P, options) -> np.ndarray:
 def _filled(begun: Carried, count: int) -> Carried:
   """With room for `count` groups, the new ones empty."""
   more = lambda x: np.concatenate([x, np.zeros((count - len(x), *x.shape[1:]), x.dtype)])
-  return Carried(begun.indices_P, engine.Responses(*(more(x) for x in begun.responses[:5]), 0), more(begun.versions_PGL))
+  return Carried(
+    begun.indices_P, engine.Responses(*(more(x) for x in begun.responses[:5]), 0), more(begun.versions_PGL)
+  )
 
 
 def _carry(late: list[_Group], options, step: int) -> Carried:
   """Of the late groups those that the next step may still go on with: no token is older than `carry` updates."""
+
   def young(group):
     on = _on(group.scored.responses.lengths_PG[group.place], group.versions_GL.shape[1])
     return step + 1 - (group.versions_GL[on].min() if on.any() else step) <= options.carry
@@ -193,9 +223,11 @@ def _carry(late: list[_Group], options, step: int) -> Carried:
   if not kept:
     return nothing(options)
   take = lambda field: np.array([getattr(group.scored.responses, field)[group.place] for group in kept])
-  return Carried(np.array([group.index for group in kept]),
-                 engine.Responses(*(take(f) for f in engine.Responses._fields[:5]), 0),
-                 np.array([group.versions_GL for group in kept]))
+  return Carried(
+    np.array([group.index for group in kept]),
+    engine.Responses(*(take(f) for f in engine.Responses._fields[:5]), 0),
+    np.array([group.versions_GL for group in kept]),
+  )
 
 
 def _counts(parts, options) -> dict:
@@ -205,11 +237,17 @@ def _counts(parts, options) -> dict:
   lengths, stopped = join(lambda s: s.responses.lengths_PG), join(lambda s: s.responses.stopped_PG)
   mean = lambda x: float(x.mean()) if x.size else 0.0
   return {
-      'kinds': _kinds(correct, valid), 'useful': int(_useful(correct, valid, True, options).sum()),
-      'groups': len(correct), 'accuracy': mean(correct[valid]), 'invalid': int((~valid).sum()),
-      'tokens': sum(new for _, new in parts), 'mean_length': mean(lengths), 'truncated': 1 - mean(stopped) if stopped.size else 0.0,
-      'histogram': np.bincount(correct.sum(axis=1), minlength=options.group + 1),
-      'seconds': np.sum([scored.seconds for scored, _ in parts], axis=0)}
+    'kinds': _kinds(correct, valid),
+    'useful': int(_useful(correct, valid, True, options).sum()),
+    'groups': len(correct),
+    'accuracy': mean(correct[valid]),
+    'invalid': int((~valid).sum()),
+    'tokens': sum(new for _, new in parts),
+    'mean_length': mean(lengths),
+    'truncated': 1 - mean(stopped) if stopped.size else 0.0,
+    'histogram': np.bincount(correct.sum(axis=1), minlength=options.group + 1),
+    'seconds': np.sum([scored.seconds for scored, _ in parts], axis=0),
+  }
 
 
 def save(directory: pathlib.Path, step: int, carried: Carried) -> None:
@@ -234,14 +272,19 @@ def load(directory: pathlib.Path, step: int, options) -> Carried:
   path = _path(directory, step)
   try:
     with np.load(path) as saved:
-      carried = Carried(saved['indices'], engine.Responses(*(saved[f] for f in engine.Responses._fields[:5]), 0),
-                        saved['versions'])
+      carried = Carried(
+        saved['indices'], engine.Responses(*(saved[f] for f in engine.Responses._fields[:5]), 0), saved['versions']
+      )
   except (OSError, KeyError, ValueError, EOFError) as error:
-    raise ValueError(f'{path}: the groups that step {step} carried on cannot be read ({error}). Delete this checkpoint to go on '
-                     'from the one before, or set carry=0 in a new workdir') from error
+    raise ValueError(
+      f'{path}: the groups that step {step} carried on cannot be read ({error}). Delete this checkpoint to go on '
+      'from the one before, or set carry=0 in a new workdir'
+    ) from error
   if carried.versions_PGL.shape[1:] != (options.group, options.sampler.max_tokens):
-    raise ValueError(f'{path}: groups of another config: group={options.group} or sampler.max_tokens='
-                     f'{options.sampler.max_tokens} changed')
+    raise ValueError(
+      f'{path}: groups of another config: group={options.group} or sampler.max_tokens='
+      f'{options.sampler.max_tokens} changed'
+    )
   return carried
 
 

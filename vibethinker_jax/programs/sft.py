@@ -1,8 +1,9 @@
 """Supervised fine-tuning for a spectrum of solutions, with checkpoints to probe (VibeThinker-1.5B §3.3)."""
 
+from collections.abc import Callable, Iterator
 import functools
 import time
-from typing import Annotated, Callable, Iterator, Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import jax
 
@@ -40,6 +41,7 @@ class Options(NamedTuple):
     unroll: layers unrolled instead of scanned.
     max_skipped: give up after so many non-finite updates in a row.
   """
+
   program: str
   init_from: str
   data: sources.DataOptions
@@ -75,8 +77,10 @@ class Options(NamedTuple):
       if self.batch_size % getattr(self, name):
         yield f'batch_size={self.batch_size} must be a multiple of {name}={getattr(self, name)}'
     if self.final_learning_rate > self.learning_rate:
-      yield (f'final_learning_rate={self.final_learning_rate} must be at most learning_rate={self.learning_rate}: it is '
-             'the end of the cosine')
+      yield (
+        f'final_learning_rate={self.final_learning_rate} must be at most learning_rate={self.learning_rate}: it is '
+        'the end of the cosine'
+      )
 
   def misfits(self, mesh) -> Iterator[str]:
     yield from inputs.rows_misfit(mesh, 'batch_size', self.batch_size)
@@ -91,8 +95,15 @@ def run(stage: Stage, options: Options) -> dict:
   placed = sharding.batch_sharding(stage.mesh)
   rows = sharding.rows_here(placed, options.batch_size)
   batches = loader.sft_batches(
-      mixture, model.tokenizer, batch_size=options.batch_size, length=options.length, seed=stage.recipe.seed,
-      too_long=options.too_long, streams=options.streams, rows=rows)
+    mixture,
+    model.tokenizer,
+    batch_size=options.batch_size,
+    length=options.length,
+    seed=stage.recipe.seed,
+    too_long=options.too_long,
+    streams=options.streams,
+    rows=rows,
+  )
   state = state_lib.init(model.config, optimizer, stage.mesh, params=model.params)
   model = model._replace(params=None)  # the state has a copy of its own
   directory = stage.directory / 'checkpoints'
@@ -138,8 +149,13 @@ def run(stage: Stage, options: Options) -> dict:
     writer.close()
     if stop:
       raise watch.Preempted(stage.name, step)
-  result = {'steps': step, 'final_loss': hosts.agreed(lambda: metrics.read(stage.directory)[-1]['loss']),
-            'tokens_this_process': tokens, 'seconds': round(time.time() - started, 1), 'resumed_at': first}
+  result = {
+    'steps': step,
+    'final_loss': hosts.agreed(lambda: metrics.read(stage.directory)[-1]['loss']),
+    'tokens_this_process': tokens,
+    'seconds': round(time.time() - started, 1),
+    'resumed_at': first,
+  }
   finish(stage, result)
   return result
 
@@ -147,8 +163,15 @@ def run(stage: Stage, options: Options) -> dict:
 def open_data(stage: Stage, options: Options, tokenizer) -> loader.Mixture:
   """The examples to train on, checked; says what is asked (programs.asked)."""
   data = inputs.resolve(stage, options.data)
-  examples = sources.examples(data) if data.files else [sources.SyntheticExamples(
-      options.domains, options.levels, stage.recipe.seed, options.problems, stage.recipe.templates, data)]
+  examples = (
+    sources.examples(data)
+    if data.files
+    else [
+      sources.SyntheticExamples(
+        options.domains, options.levels, stage.recipe.seed, options.problems, stage.recipe.templates, data
+      )
+    ]
+  )
   hosts.agreed(lambda: chat.check_examples(tokenizer, examples, stage.name))
   asked.show(stage, tokenizer, asked.first_examples(examples))
   return loader.Mixture(examples, data.weights)
@@ -157,23 +180,37 @@ def open_data(stage: Stage, options: Options, tokenizer) -> loader.Mixture:
 def check_sizes(stage: Stage, sizes: list[int], position: dict) -> None:
   """Raises ValueError where the data is not what it was when a checkpoint was written."""
   if position.get('examples', sizes) != sizes:
-    raise ValueError(f'stage {stage.name}: its data has {sizes} examples now, {position["examples"]} when it was '
-                     'started: bring the old files back, or delete the stage to run it anew')
+    raise ValueError(
+      f'stage {stage.name}: its data has {sizes} examples now, {position["examples"]} when it was '
+      'started: bring the old files back, or delete the stage to run it anew'
+    )
 
 
 def make_optimizer(options: Options):
   """(AdamW, its schedule of learning rates)."""
-  schedule = optimizer_lib.schedule(options.learning_rate, options.final_learning_rate,
-                                    round(options.steps * options.warmup_percent / 100), options.steps)
-  return optimizer_lib.adamw(schedule, beta2=options.beta2, weight_decay=options.weight_decay,
-                             clip_norm=options.clip_norm, moments_dtype=options.moments_dtype), schedule
+  schedule = optimizer_lib.schedule(
+    options.learning_rate,
+    options.final_learning_rate,
+    round(options.steps * options.warmup_percent / 100),
+    options.steps,
+  )
+  return optimizer_lib.adamw(
+    schedule,
+    beta2=options.beta2,
+    weight_decay=options.weight_decay,
+    clip_norm=options.clip_norm,
+    moments_dtype=options.moments_dtype,
+  ), schedule
 
 
 def make_step(config: ModelConfig, state: state_lib.TrainState, optimizer, options: Options) -> Callable:
   """The jitted update (state, batch) -> (state, metrics); of `state` (it may be abstract) only the shardings count."""
   return step_lib.jit_train_step(
-      state, optimizer=optimizer, micro_batches=options.micro_batches,
-      loss=functools.partial(loss.sft, config, execution=options.execution()))
+    state,
+    optimizer=optimizer,
+    micro_batches=options.micro_batches,
+    loss=functools.partial(loss.sft, config, execution=options.execution()),
+  )
 
 
 def _everywhere(batches: loader.Batches) -> dict:

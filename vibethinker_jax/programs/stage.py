@@ -21,6 +21,7 @@ from vibethinker_jax.verify.pool import Pool
 
 class Stage(NamedTuple):
   """name: of the stage. directory: its own. workdir: of the run. config: the whole, plain. pool: the verifiers."""
+
   name: str
   directory: pathlib.Path
   workdir: pathlib.Path
@@ -46,6 +47,7 @@ class TokenizerOptions(NamedTuple):
   path: a SentencePiece .model, a tokenizer.json or a Hugging Face directory; '' trains a SentencePiece model of
   vocab_size pieces on `problems` synthetic problems of `levels`.
   """
+
   path: str = ''
   vocab_size: Annotated[int, config_lib.Range(ge=tokenizer_lib.FEWEST, lt=2**31)] = 768
   problems: config_lib.Positive = 8000
@@ -73,8 +75,10 @@ def open_model(stage: Stage, source: str) -> Model:
   name = source.partition('@')[0]
   path = stage.workdir / name
   if name in stage.recipe.stages and not hosts.agreed(lambda: checkpoint.steps(path / 'checkpoints')):
-    raise ValueError(f'stage {stage.name!r} starts from {name!r}, which has no checkpoint in {path} yet: run that stage '
-                     f'first (--stages={name})')
+    raise ValueError(
+      f'stage {stage.name!r} starts from {name!r}, which has no checkpoint in {path} yet: run that stage '
+      f'first (--stages={name})'
+    )
   path = _path(stage, source)
   return load(path, stage.mesh, tokenizer=asking(path, stage.recipe.chat_template, stage.recipe.chat_template_kwargs))
 
@@ -127,8 +131,10 @@ def read_tokenizer(path: pathlib.Path) -> tokenizer_lib.Tokenizer | hub_tokenize
 
 def _existing(path) -> pathlib.Path:
   if not pathlib.Path(path).exists():
-    raise ValueError(f'{path}: there is no such file or directory. Give a stage directory, one of our checkpoints, a Hugging '
-                     'Face directory or a GGUF file on this machine; nothing is downloaded')
+    raise ValueError(
+      f'{path}: there is no such file or directory. Give a stage directory, one of our checkpoints, a Hugging '
+      'Face directory or a GGUF file on this machine; nothing is downloaded'
+    )
   return pathlib.Path(path)
 
 
@@ -162,10 +168,14 @@ def _load(path: pathlib.Path, mesh, tokenizer, progress: bool) -> Model:
   saved = checkpoint.read_model(directory)
   config = model_config.from_dict(saved['config'])
   shapes = transformer.shapes(config)
-  target = jax.tree.map(lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), shapes,
-                        sharding.tree_shardings(mesh, shapes))
-  return Model(config, checkpoint.read_params(directory, target, saved['digests']),
-               tokenizer or tokenizer_lib.from_files(saved['tokenizer']))
+  target = jax.tree.map(
+    lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), shapes, sharding.tree_shardings(mesh, shapes)
+  )
+  return Model(
+    config,
+    checkpoint.read_params(directory, target, saved['digests']),
+    tokenizer or tokenizer_lib.from_files(saved['tokenizer']),
+  )
 
 
 def fingerprint(path: pathlib.Path) -> dict:
@@ -199,8 +209,10 @@ def base(stage: Stage) -> Model:
 
 def _checked(model: Model, path) -> Model:
   if model.tokenizer.vocab_size > model.config.vocab_size:
-    raise ValueError(f'{path}: the tokenizer has {model.tokenizer.vocab_size} ids, the model only '
-                     f'{model.config.vocab_size}: the two do not belong together')
+    raise ValueError(
+      f'{path}: the tokenizer has {model.tokenizer.vocab_size} ids, the model only '
+      f'{model.config.vocab_size}: the two do not belong together'
+    )
   return model
 
 
@@ -211,7 +223,9 @@ def scratch(stage: Stage) -> Model:
   fields = dict(stage.recipe.model)
   fields['vocab_size'] = fields.get('vocab_size') or tokenizer.vocab_size
   if fields['vocab_size'] < tokenizer.vocab_size:
-    raise ValueError(f'config.model.vocab_size={fields["vocab_size"]} is smaller than the tokenizer: {tokenizer.vocab_size}')
+    raise ValueError(
+      f'config.model.vocab_size={fields["vocab_size"]} is smaller than the tokenizer: {tokenizer.vocab_size}'
+    )
   config = model_config.from_dict(fields)
   shardings = sharding.tree_shardings(stage.mesh, transformer.shapes(config))
   key = jax.random.fold_in(jax.random.key(stage.recipe.seed), 0)
@@ -236,18 +250,21 @@ def tokenizer_of(stage: Stage, source: str):
 
 def _tokenizer(stage: Stage, options: TokenizerOptions) -> tokenizer_lib.Tokenizer:
   if options.path:
-    return chat_template.applied(tokenizer_lib.load(options.path), stage.recipe.chat_template,
-                                 stage.recipe.chat_template_kwargs)
+    return chat_template.applied(
+      tokenizer_lib.load(options.path), stage.recipe.chat_template, stage.recipe.chat_template_kwargs
+    )
   path = stage.workdir / 'tokenizer.model'
   hosts.agreed(lambda: None if path.exists() else _train_tokenizer(stage, options, path), 'training a tokenizer')
   return tokenizer_lib.load(path)
 
 
 def _train_tokenizer(stage: Stage, options: TokenizerOptions, path: pathlib.Path) -> None:
-  logging.getLogger('vibethinker_jax').info('training a tokenizer of %d pieces on %d synthetic problems',
-                                            options.vocab_size, options.problems)
-  examples = sources.SyntheticExamples(stage.recipe.domains, options.levels, stage.recipe.seed, options.problems,
-                                       stage.recipe.templates)
+  logging.getLogger('vibethinker_jax').info(
+    'training a tokenizer of %d pieces on %d synthetic problems', options.vocab_size, options.problems
+  )
+  examples = sources.SyntheticExamples(
+    stage.recipe.domains, options.levels, stage.recipe.seed, options.problems, stage.recipe.templates
+  )
   texts = (text for i in range(len(examples)) for text in ('user', 'assistant', *examples[i].values()))
   trained = tokenizer_lib.train(texts, options.vocab_size)
   with disk.replacing(path, 'the tokenizer') as temporary:
@@ -262,8 +279,16 @@ def stage_key(stage: Stage) -> jax.Array:
 def progress(total: int, description: str, initial: int = 0, unit: str = 'step') -> tqdm.tqdm:
   """A progress bar on stderr of host 0; a line every 20 s where that is not a terminal."""
   terminal = sys.stderr.isatty()
-  return tqdm.tqdm(total=total, desc=description, initial=initial, unit=unit, dynamic_ncols=True,
-                   mininterval=0.2 if terminal else 20, smoothing=0.1, disable=not hosts.first())
+  return tqdm.tqdm(
+    total=total,
+    desc=description,
+    initial=initial,
+    unit=unit,
+    dynamic_ncols=True,
+    mininterval=0.2 if terminal else 20,
+    smoothing=0.1,
+    disable=not hosts.first(),
+  )
 
 
 def finish(stage: Stage, result: dict) -> None:
@@ -285,7 +310,9 @@ def kept(workdir: pathlib.Path, stages: tuple) -> str:
     if steps := checkpoint.steps(directory / 'checkpoints'):
       parts.append(f'the checkpoint of step {steps[-1]} of {name}')
     for file in sorted([*directory.glob('*.jsonl'), *directory.glob('*/responses.jsonl')]):
-      if file.name in ('responses.jsonl', 'samples.jsonl', 'error_rates.jsonl') and (count := file.read_bytes().count(b'\n')):
+      if file.name in ('responses.jsonl', 'samples.jsonl', 'error_rates.jsonl') and (
+        count := file.read_bytes().count(b'\n')
+      ):
         parts.append(f'{count} lines of {file.relative_to(workdir)}')
     if count := len(list(directory.glob('scores_*.json'))):
       parts.append(f'the scores of {count} model{"s" if count > 1 else ""} of {name}')
@@ -297,5 +324,6 @@ def check_finite(stage: Stage, step: int, skipped_in_a_row: int, limit: int) -> 
   if skipped_in_a_row >= limit:
     good = checkpoint.steps(stage.directory / 'checkpoints')
     raise FloatingPointError(
-        f'stage {stage.name}: {skipped_in_a_row} updates in a row up to step {step} were not finite and were skipped. '
-        f'The last checkpoint is step {good[-1] if good else "none"}. Lower the learning rate or clip_norm')
+      f'stage {stage.name}: {skipped_in_a_row} updates in a row up to step {step} were not finite and were skipped. '
+      f'The last checkpoint is step {good[-1] if good else "none"}. Lower the learning rate or clip_norm'
+    )

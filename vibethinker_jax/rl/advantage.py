@@ -27,8 +27,9 @@ def group_advantages(rewards_PG, *, normalise: str = 'std', valid_PG=None, epsil
   n = jnp.maximum(jnp.sum(valid, axis=1, keepdims=True), 1.0)
   centred = (rewards - jnp.sum(rewards * valid, axis=1, keepdims=True) / n) * valid
   # The mean of equal rewards such as 0.1 is off by rounding, which the division by the deviation would blow up.
-  equal = (jnp.max(jnp.where(valid > 0, rewards, -jnp.inf), axis=1, keepdims=True)
-           == jnp.min(jnp.where(valid > 0, rewards, jnp.inf), axis=1, keepdims=True))
+  equal = jnp.max(jnp.where(valid > 0, rewards, -jnp.inf), axis=1, keepdims=True) == jnp.min(
+    jnp.where(valid > 0, rewards, jnp.inf), axis=1, keepdims=True
+  )
   centred = jnp.where(equal, 0.0, centred)
   if normalise == 'none':
     return centred

@@ -16,6 +16,7 @@ class Groups(NamedTuple):
     tokens_PGL, logps_PGL, lengths_PG: as of sampler.engine.Responses.
     use_PG: bool, which responses to train on.
   """
+
   prompts: list[list[int]]
   tokens_PGL: np.ndarray
   logps_PGL: np.ndarray
@@ -79,7 +80,7 @@ def plan(lengths, row_lengths: tuple[int, ...], micro_batch: int) -> list[tuple[
     whole = len(rows) if last else len(rows) // size * size
     waiting = [document for row in rows[whole:] for document in row]
     if whole:
-      kinds.append((length, [rows[i:i + size] for i in range(0, whole, size)]))
+      kinds.append((length, [rows[i : i + size] for i in range(0, whole, size)]))
   return kinds
 
 
@@ -97,8 +98,9 @@ def plan_shared(lengths, owners, row_length: int, micro_batch: int, stems_per_ro
     ValueError: a response is longer than a row, or a micro-batch has no room for a prompt and a response.
   """
   if micro_batch < 2:
-    raise ValueError(f'micro_batch={micro_batch}: with shared prompts a micro-batch has a row of prompts and at least '
-                     'one of responses')
+    raise ValueError(
+      f'micro_batch={micro_batch}: with shared prompts a micro-batch has a row of prompts and at least one of responses'
+    )
   lengths, owners, micros = np.asarray(lengths, int), np.asarray(owners, int), []
   for p in np.unique(owners).tolist():
     documents = np.flatnonzero(owners == p)
@@ -114,7 +116,9 @@ def plan_shared(lengths, owners, row_length: int, micro_batch: int, stems_per_ro
   return micros
 
 
-def rl_batches(groups: Groups, *, row_lengths: tuple[int, ...], micro_batch: int, stem: int = 0) -> list[tuple[dict, int]]:
+def rl_batches(
+  groups: Groups, *, row_lengths: tuple[int, ...], micro_batch: int, stem: int = 0
+) -> list[tuple[dict, int]]:
   """Packs the responses with use_PG into micro-batches.
 
   Args:
@@ -151,8 +155,10 @@ def _shared(documents: list[tuple[int, int]], groups: Groups, row_length: int, m
   prompts = groups.prompts
   longest = max(len(prompts[p]) for p, _ in documents) - 1
   if longest > stem or row_length % stem:
-    raise ValueError(f'{stem} positions for a shared prompt: they must hold the {longest} of the longest without its '
-                     f'last token, and divide the row length {row_length}')
+    raise ValueError(
+      f'{stem} positions for a shared prompt: they must hold the {longest} of the longest without its '
+      f'last token, and divide the row length {row_length}'
+    )
   per_row = row_length // stem
   lengths, owners = [groups.lengths_PG[p, g] for p, g in documents], [p for p, _ in documents]
   micros = plan_shared(lengths, owners, row_length, micro_batch, per_row)

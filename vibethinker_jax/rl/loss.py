@@ -27,6 +27,7 @@ class LossOptions(NamedTuple):
     long2short: strength of the brevity bonus (VibeThinker-3B §2.2.2); 0 is off.
     kl: weight of the KL divergence to the stage's starting policy (k3); 0 is off, as in the papers.
   """
+
   strength: NotNegative = 4.0
   target: Annotated[float, Range(gt=0, lt=1)] = 0.5
   normalise: Literal[advantage.NORMALISE] = 'std'
@@ -55,8 +56,9 @@ def spread(advantages_PG, responses_BL, mask_BL):
   return advantages_PG.reshape(-1)[responses_BL] * mask_BL
 
 
-def mgpo_loss(config: ModelConfig, params, batch: dict, *, options: LossOptions, execution: Execution = Execution(),
-              chunk: int = 0):
+def mgpo_loss(
+  config: ModelConfig, params, batch: dict, *, options: LossOptions, execution: Execution = Execution(), chunk: int = 0
+):
   """Minus the clipped objective of a packed batch (rl.batch.rl_batches) with its groups' rewards.
 
   Args:
@@ -82,7 +84,8 @@ def mgpo_loss(config: ModelConfig, params, batch: dict, *, options: LossOptions,
   logp_BL, entropy_BL = on(logp_BL), on(entropy_BL)
   behaviour_BL = batch.get('policy_logps', batch['behaviour_logps'])
   objective_BL, ratio_BL, clipped_BL = mgpo.clipped_objective(
-      logp_BL, behaviour_BL, batch['advantages'], options.clip_low, options.clip_high)
+    logp_BL, behaviour_BL, batch['advantages'], options.clip_low, options.clip_high
+  )
   if options.importance_cap:
     trust = jnp.exp(batch['policy_logps'] - batch['behaviour_logps'])
     objective_BL *= jax.lax.stop_gradient(jnp.minimum(trust, options.importance_cap))
@@ -92,6 +95,14 @@ def mgpo_loss(config: ModelConfig, params, batch: dict, *, options: LossOptions,
   gap_BL = jnp.abs(logp_BL - batch['behaviour_logps'])
   mean = lambda x: jnp.sum(x * by_token)
   loss = -mean(objective_BL)
-  return loss, jnp.sum(by_token), {
-      'loss': loss, 'entropy': mean(entropy_BL), 'ratio': mean(ratio_BL), 'clip_fraction': mean(clipped_BL),
-      'logp_gap': mean(gap_BL)}
+  return (
+    loss,
+    jnp.sum(by_token),
+    {
+      'loss': loss,
+      'entropy': mean(entropy_BL),
+      'ratio': mean(ratio_BL),
+      'clip_fraction': mean(clipped_BL),
+      'logp_gap': mean(gap_BL),
+    },
+  )

@@ -5,7 +5,8 @@ per token than short ones and code more than prose, so that one ranking over all
 """
 
 import collections
-from typing import Annotated, NamedTuple, Sequence
+from collections.abc import Sequence
+from typing import Annotated, NamedTuple
 
 import numpy as np
 
@@ -25,6 +26,7 @@ class SelectionOptions(NamedTuple):
     low_quantile, high_quantile: the range to keep, ends included.
     per_problem: at most so many traces of a problem, those of the highest rank; 0 is no limit.
   """
+
   length_bounds: tuple[Positive, ...] = ()
   outlier_quantile: Annotated[float, Range(ge=0, lt=0.5)] = 0.01
   low_quantile: Share = 0.3
@@ -45,8 +47,9 @@ def quantiles(scores: np.ndarray) -> np.ndarray:
   return (below + upto) / (2 * max(1, len(scores)))
 
 
-def select(domains: Sequence[str], problems: Sequence[str], lengths, scores, options: SelectionOptions,
-           caps: dict[str, int]) -> list[str]:
+def select(
+  domains: Sequence[str], problems: Sequence[str], lengths, scores, options: SelectionOptions, caps: dict[str, int]
+) -> list[str]:
   """KEPT or one of REASONS for each trace; the same whatever the order of the traces, up to equal scores.
 
   Args:

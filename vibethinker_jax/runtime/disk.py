@@ -1,9 +1,11 @@
 """Files that are written whole or not at all, and the one line that is said where a disk takes no more.
 
-Whatever writes stands in `writing`, `replacing` or `append`: a full, read-only or forbidden disk is then an `Unwritable`
-that says which directory, what was being written, and why. A command adds what is kept and what to do (`told`).
+Whatever writes stands in `writing`, `replacing` or `append`: a full, read-only or forbidden disk is then an
+`Unwritable` that says which directory, what was being written, and why. A command adds what is kept and what to do
+(`told`).
 """
 
+from collections.abc import Callable, Iterator
 import contextlib
 import errno
 import getpass
@@ -13,13 +15,20 @@ import pathlib
 import shutil
 import tempfile
 import threading
-from typing import Callable, Iterator
 
-FULL = {errno.ENOSPC: 'no space left', errno.EDQUOT: 'the disk quota is used up',
-        errno.EFBIG: 'the limit of the size of a file is reached'}
-CLOSED = {errno.EROFS: 'the disk is read-only', errno.EACCES: 'permission denied', errno.EPERM: 'permission denied',
-          errno.ENOTDIR: 'a file stands where a directory is needed', errno.EISDIR: 'a directory stands where a file is needed',
-          errno.EEXIST: 'a file stands where a directory is needed'}
+FULL = {
+  errno.ENOSPC: 'no space left',
+  errno.EDQUOT: 'the disk quota is used up',
+  errno.EFBIG: 'the limit of the size of a file is reached',
+}
+CLOSED = {
+  errno.EROFS: 'the disk is read-only',
+  errno.EACCES: 'permission denied',
+  errno.EPERM: 'permission denied',
+  errno.ENOTDIR: 'a file stands where a directory is needed',
+  errno.EISDIR: 'a directory stands where a file is needed',
+  errno.EEXIST: 'a file stands where a directory is needed',
+}
 PROBE = 4096  # bytes: a block of most file systems
 
 
@@ -105,7 +114,8 @@ def writing(what: str, path: pathlib.Path | str, size: int = 0):
 
 @contextlib.contextmanager
 def replacing(path: pathlib.Path | str, what: str):
-  """Gives a temporary path beside `path`, which becomes `path` when the block ends well and is removed when it does not."""
+  """Gives a temporary path beside `path`, which becomes `path` when the block ends well and is removed when it does
+  not."""
   path = pathlib.Path(path)
   temporary = path.with_name(path.name + '.tmp')
   try:
@@ -126,7 +136,7 @@ def append(file, content: bytes, what: str) -> None:
     try:
       rest = memoryview(content)
       while rest:
-        rest = rest[file.write(rest):]
+        rest = rest[file.write(rest) :]
     except OSError:
       with contextlib.suppress(OSError):
         file.truncate(end)
@@ -168,13 +178,16 @@ def told(error: BaseException, flag: str, kept: str = '') -> str | None:
     if not isinstance(error, OSError) or error.errno not in (*FULL, errno.EROFS):
       return None  # it may be of a file that is read
     file = error.filename if isinstance(error.filename, (str, os.PathLike)) else None
-    error = Unwritable(pathlib.Path(file).parent if file else 'standard output or a temporary file', file or 'there',
-                       *reason(error))
+    error = Unwritable(
+      pathlib.Path(file).parent if file else 'standard output or a temporary file', file or 'there', *reason(error)
+    )
   _seen.set()
   again = 'start the same command again: it goes on' if kept else 'start the same command again'
   if error.number in FULL:
     need = f'at least {readable(error.size)}' if error.size else 'some'
-    advice = f'Free {need} there and {again}' if error.number == errno.ENOSPC else f'Raise it, or free space, and {again}'
+    advice = (
+      f'Free {need} there and {again}' if error.number == errno.ENOSPC else f'Raise it, or free space, and {again}'
+    )
   else:
     advice = f'Make it writable for {_user()} and {again}, or give another {flag}'
   return f'{error}. {f"Kept: {kept}. " if kept else ""}{advice}'
@@ -191,8 +204,8 @@ _seen = threading.Event()
 
 
 class Silence(logging.Filter):
-  """Drops a library's tracebacks of a disk that cannot be written, and of what its threads meet after that: the command says
-  it in one line."""
+  """Drops a library's tracebacks of a disk that cannot be written, and of what its threads meet after that: the command
+  says it in one line."""
 
   def filter(self, record: logging.LogRecord) -> bool:
     if record.exc_info and reason(record.exc_info[1]):

@@ -1,7 +1,7 @@
 """Which flags a command reads in which of its modes; a flag that is given and not read is an error.
 
-Each command has a table READ = {mode: names of the flags that it reads}, and MEANT = {flag: what to give instead}. The name
-of a mode is the end of the sentence '--limit does nothing ...'.
+Each command has a table READ = {mode: names of the flags that it reads}, and MEANT = {flag: what to give instead}. The
+name of a mode is the end of the sentence '--limit does nothing ...'.
 """
 
 from absl import flags
@@ -12,8 +12,15 @@ def words(*names: str) -> frozenset[str]:
   return frozenset(' '.join(names).split())
 
 
-def check(argv: list[str], mode: str, read: dict[str, frozenset[str]], meant: dict[str, str],
-          needs: dict[str, str] | None = None, empty: tuple[str, ...] = (), repeats: tuple[str, ...] = ()) -> None:
+def check(
+  argv: list[str],
+  mode: str,
+  read: dict[str, frozenset[str]],
+  meant: dict[str, str],
+  needs: dict[str, str] | None = None,
+  empty: tuple[str, ...] = (),
+  repeats: tuple[str, ...] = (),
+) -> None:
   """To be called first thing in a command.
 
   Args:
@@ -28,8 +35,10 @@ def check(argv: list[str], mode: str, read: dict[str, frozenset[str]], meant: di
   wrong = []
   if len(argv) > 1:
     named = argv[1].partition('=')[0]
-    wrong.append(f'{argv[1]!r} is no flag' + (f': --{argv[1]} is meant' if named in known else
-                                              '; every flag is --NAME=VALUE, values with spaces in quotes'))
+    wrong.append(
+      f'{argv[1]!r} is no flag'
+      + (f': --{argv[1]} is meant' if named in known else '; every flag is --NAME=VALUE, values with spaces in quotes')
+    )
   fields = [name for name in known if name.startswith('config.')]  # of ml_collections: --config.sft.steps=3
   for name in sorted(frozenset(fields).union(*read.values())):
     flag = known[name]

@@ -1,9 +1,10 @@
 """What the processes (hosts) of one run agree on; a run of one process is the simple case.
 
-Every process runs the same program. Host 0 alone writes files and prints; what the others must know of its files they hear
-from it (`agreed`), so that no network disk's cache decides which way a host goes.
+Every process runs the same program. Host 0 alone writes files and prints; what the others must know of its files they
+hear from it (`agreed`), so that no network disk's cache decides which way a host goes.
 """
 
+from collections.abc import Callable
 import contextlib
 import itertools
 import json
@@ -12,7 +13,7 @@ import os
 import pathlib
 import re
 import time
-from typing import Any, Callable
+from typing import Any
 
 import jax
 from jax._src import distributed  # its key-value store has no public name
@@ -63,8 +64,8 @@ def busy(what: str):
 def connect() -> None:
   """Joins the other processes of this run if the environment names some. Call before JAX touches a device.
 
-  The environment: JAX_COORDINATOR_ADDRESS (host:port), JAX_NUM_PROCESSES and JAX_PROCESS_ID; or srun of Slurm with several
-  tasks; or a TPU pod.
+  The environment: JAX_COORDINATOR_ADDRESS (host:port), JAX_NUM_PROCESSES and JAX_PROCESS_ID; or srun of Slurm with
+  several tasks; or a TPU pod.
 
   Raises:
     ValueError: some of the three variables without the others.
@@ -72,13 +73,19 @@ def connect() -> None:
   names = ('JAX_COORDINATOR_ADDRESS', 'JAX_NUM_PROCESSES', 'JAX_PROCESS_ID')
   given = [name for name in names if os.environ.get(name)]
   if given and len(given) < len(names):
-    raise ValueError(f'the environment has {", ".join(given)} but not {", ".join(set(names) - set(given))}: several '
-                     'processes need all three, one process none')
+    raise ValueError(
+      f'the environment has {", ".join(given)} but not {", ".join(set(names) - set(given))}: several '
+      'processes need all three, one process none'
+    )
   if given:
     address, processes, index = (os.environ[name] for name in names)
     if int(processes) > 1:
-      _initialize(coordinator_address=address, num_processes=int(processes), process_id=int(index),
-                  cluster_detection_method='deactivate')
+      _initialize(
+        coordinator_address=address,
+        num_processes=int(processes),
+        process_id=int(index),
+        cluster_detection_method='deactivate',
+      )
   elif int(os.environ.get('SLURM_NTASKS', 1)) > 1 and 'SLURM_STEP_NODELIST' in os.environ:
     _initialize(local_device_ids=_slurm_devices())
   elif 'cpu' != os.environ.get('JAX_PLATFORMS') and _on_tpu():
@@ -92,8 +99,8 @@ def connect() -> None:
 
 
 def _initialize(**options) -> None:
-  # peers.py notices a lost host in seconds. JAX's own heartbeat is for when Python cannot run; shorter than this, it would
-  # end a run whose machines were only paused.
+  # peers.py notices a lost host in seconds. JAX's own heartbeat is for when Python cannot run; shorter than this, it
+  # would end a run whose machines were only paused.
   jax.distributed.initialize(heartbeat_timeout_seconds=600, **options)
 
 
@@ -162,7 +169,7 @@ def _exchange(what: str, text: str | None, speakers) -> list[str]:
     return [text]
   key, store = f'{PREFIX}/said/{next(_messages)}', client()
   if index() in speakers:
-    parts = [text[i:i + CHUNK] for i in range(0, len(text), CHUNK)]
+    parts = [text[i : i + CHUNK] for i in range(0, len(text), CHUNK)]
     for i, part in enumerate(parts):
       store.key_value_set(f'{key}/{index()}/{i}', part)
     store.key_value_set(f'{key}/{index()}/parts', str(len(parts)))

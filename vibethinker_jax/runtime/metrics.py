@@ -16,7 +16,8 @@ BOARD = 'TensorBoard events'
 
 
 class Writer:
-  """Appends one line per step to `metrics.jsonl` and the same scalars to TensorBoard; on host 0, on others it does nothing.
+  """Appends one line per step to `metrics.jsonl` and the same scalars to TensorBoard; on host 0, on others it does
+  nothing.
 
   Args:
     directory: of the stage.
@@ -30,17 +31,23 @@ class Writer:
     self._directory = directory
     self._file = disk.open_lines(directory / 'metrics.jsonl', 'the metrics', lambda line: line_step(line) <= step)
     # Not SummaryWriter: its thread dies with a full disk, and the queue to it then blocks the run for ever.
-    self._board = disk.open_lines(directory / f'events.out.tfevents.{time.time_ns() // 10**6}.{socket.gethostname()}', BOARD)
+    self._board = disk.open_lines(
+      directory / f'events.out.tfevents.{time.time_ns() // 10**6}.{socket.gethostname()}', BOARD
+    )
     self._event(file_version='brain.Event:2')
-    self._event(step=step + 1, session_log=SessionLog(status=SessionLog.START))  # hides what an earlier start wrote after it
+    self._event(
+      step=step + 1, session_log=SessionLog(status=SessionLog.START)
+    )  # hides what an earlier start wrote after it
 
   def write(self, step: int, scalars: dict) -> None:
-    """One line: step, unix time, scalars (floats; None and NaN stand as null), and where the time since the last one went
-    (time/train and so on, in seconds)."""
+    """One line: step, unix time, scalars (floats; None and NaN stand as null), and where the time since the last one
+    went (time/train and so on, in seconds)."""
     if not self._on:
       return
     seconds = timeline.record(self._directory, step)
-    scalars = scalars | {f'time/{name}': value for name, value in seconds.items()} | {'goodput': timeline.goodput(seconds)}
+    scalars = (
+      scalars | {f'time/{name}': value for name, value in seconds.items()} | {'goodput': timeline.goodput(seconds)}
+    )
     values = {name: _number(value) for name, value in scalars.items()}
     line = json.dumps({'step': step, 'time': round(time.time(), 3), **values}) + '\n'
     disk.append(self._file, line.encode(), 'the metrics')

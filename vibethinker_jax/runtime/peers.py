@@ -25,17 +25,18 @@ PAUSED = 5.0  # a look that comes so late: this machine was paused, and nobody i
 BEATS, FAILED = f'{hosts.PREFIX}/beat/', f'{hosts.PREFIX}/failed/'
 
 # What the child of `_crash_teller` runs: it waits for what faulthandler writes when the process is crashing.
-TELLER = '''
+TELLER = """
 import sys
 text = sys.stdin.read()
 if text:
   print("".join(x for x in text.splitlines(True) if not x.startswith("Extension modules")), file=sys.stderr, end="")
   print(sys.argv[1] if "Fatal Python error: Aborted" in text else sys.argv[2], file=sys.stderr, flush=True)
-'''
+"""
 
 
 class Beat:
-  """What is known of one host. since: of when its last message is; behind: since when it is behind and idle, or None."""
+  """What is known of one host. since: of when its last message is; behind: since when it is behind and idle, or
+  None."""
 
   def __init__(self, now: float):
     self.message, self.since, self.behind = {}, now, None
@@ -61,7 +62,8 @@ class Beat:
 
 
 class Peers:
-  """Two threads of a process of several: one talks with the coordinator, the other judges, also when the first must wait.
+  """Two threads of a process of several: one talks with the coordinator, the other judges, also when the first must
+  wait.
 
   Args:
     working: says what this process is doing that may take long, '' nothing.
@@ -101,8 +103,14 @@ class Peers:
     number = 0
     while not self._closed.wait(PERIOD):
       place, store, number = hosts.place, hosts.client(), number + 1
-      message = {'number': number, 'count': place.count, 'what': place.what, 'active': place.active, 'name': _name(),
-                 'busy': self._working()}
+      message = {
+        'number': number,
+        'count': place.count,
+        'what': place.what,
+        'active': place.active,
+        'name': _name(),
+        'busy': self._working(),
+      }
       try:
         store.key_value_set(f'{BEATS}{hosts.index()}', json.dumps(message), allow_overwrite=True)
         if found := store.key_value_dir_get(FAILED):
@@ -129,8 +137,11 @@ class Peers:
       if late > PAUSED:
         self._heard, self._beats = now, {}
       elif now - self._heard > SILENT:
-        self._end(0, 'the coordinator', f'does not answer for {now - self._heard:.0f} s: it died, was stopped, or the '
-                  'network is down')
+        self._end(
+          0,
+          'the coordinator',
+          f'does not answer for {now - self._heard:.0f} s: it died, was stopped, or the network is down',
+        )
       for host, beat in list(self._beats.items()):
         if trouble := beat.trouble(now):
           self._end(host, beat.message.get('name', ''), trouble)
@@ -141,8 +152,10 @@ class Peers:
       self._publish(host, name, text)
       if host == hosts.index() and text.startswith('hangs'):
         faulthandler.dump_traceback(sys.stderr)
-      _tell(f'error: host {host} of {hosts.count()}{f" ({name})" if name else ""} {text}. This is host {hosts.index()}, '
-            'ending too; the same command goes on from the last checkpoint')
+      _tell(
+        f'error: host {host} of {hosts.count()}{f" ({name})" if name else ""} {text}. This is host {hosts.index()}, '
+        'ending too; the same command goes on from the last checkpoint'
+      )
       if hosts.first():
         time.sleep(3 * PERIOD)
       leave(1)
@@ -170,11 +183,17 @@ def leave(status: int) -> None:
 
 def _crash_teller():
   """A pipe to a child that says in our words what is happening when JAX aborts the process from C++, as it does at once
-  when the coordinator dies. (No code of this process can run then, and jaxlib's callback cannot be used from Python.)"""
+  when the coordinator dies. (No code of this process can run then, and jaxlib's callback cannot be used from
+  Python.)"""
   what = f'host {hosts.index()} of {hosts.count()} ({_name()})'
   why = 'the lines above say why' if hosts.first() else 'host 0, the coordinator, died or cannot be reached'
   lost = f'error: {what} was ended by JAX: {why}; the same command goes on from the last checkpoint'
-  child = subprocess.Popen([sys.executable, '-I', '-S', '-c', TELLER, lost, f'error: {what} crashed'], start_new_session=True,
-                           stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, env={'PATH': os.environ.get('PATH', '')})
+  child = subprocess.Popen(
+    [sys.executable, '-I', '-S', '-c', TELLER, lost, f'error: {what} crashed'],
+    start_new_session=True,
+    stdin=subprocess.PIPE,
+    stdout=subprocess.DEVNULL,
+    env={'PATH': os.environ.get('PATH', '')},
+  )
   faulthandler.enable(child.stdin)
   return child.stdin

@@ -1,5 +1,6 @@
 """What a command does before JAX is imported: quiet logs, the platform, huge pages on CPU."""
 
+from collections.abc import Callable
 import contextlib
 import logging
 import math
@@ -8,7 +9,6 @@ import pathlib
 import sys
 import time
 import types
-from typing import Callable
 import warnings
 
 from absl import flags
@@ -30,8 +30,12 @@ def prepare() -> None:
   if not _accelerator():
     # libtpu may be installed without a TPU (ahead-of-time compilation): JAX would search for one, loudly.
     os.environ.setdefault('JAX_PLATFORMS', 'cpu')
-  if (sys.platform == 'linux' and 'cpu' == os.environ.get('JAX_PLATFORMS') and 'GLIBC_TUNABLES' not in os.environ
-      and os.confstr('CS_GNU_LIBC_VERSION')):
+  if (
+    sys.platform == 'linux'
+    and 'cpu' == os.environ.get('JAX_PLATFORMS')
+    and 'GLIBC_TUNABLES' not in os.environ
+    and os.confstr('CS_GNU_LIBC_VERSION')
+  ):
     os.environ['GLIBC_TUNABLES'] = HUGE_PAGES
     sys.stdout.flush()
     os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
@@ -88,6 +92,7 @@ def keep_compiled(where: str = 'auto', workdir: pathlib.Path | None = None) -> N
   A directory that cannot be written, or becomes full, costs time at the next start: a warning says so once.
   """
   import jax  # not at the top: this module is imported before prepare() has set up the environment
+
   given = os.environ.get('JAX_COMPILATION_CACHE_DIR')
   where = given or where
   if not where:

@@ -16,8 +16,11 @@ from vibethinker_jax.runtime import disk, hosts
 
 PHASES = ('train', 'rollout', 'verify', 'checkpoint', 'compile', 'idle')
 USEFUL = ('train', 'rollout')  # what goodput is the share of
-COMPILING = ('/jax/core/compile/jaxpr_trace_duration', '/jax/core/compile/jaxpr_to_mlir_module_duration',
-             '/jax/core/compile/backend_compile_duration')
+COMPILING = (
+  '/jax/core/compile/jaxpr_trace_duration',
+  '/jax/core/compile/jaxpr_to_mlir_module_duration',
+  '/jax/core/compile/backend_compile_duration',
+)
 
 
 class phase:  # pylint: disable=invalid-name
@@ -34,7 +37,7 @@ class phase:  # pylint: disable=invalid-name
 
   def __exit__(self, *_) -> None:
     _count()
-    del _stack[_stack.index(self):]
+    del _stack[_stack.index(self) :]
 
 
 _stack, _seconds, _since = [phase('idle')], dict.fromkeys(PHASES, 0.0), time.monotonic()

@@ -63,13 +63,17 @@ def guard(hang_seconds: float = 0.0):
 def _raised(others: peers.Peers, error: BaseException) -> None:
   """Ends this process; if another one is the reason, its name comes first."""
   if isinstance(error, jax.errors.JaxRuntimeError):
-    time.sleep(peers.SILENT + 3 * peers.PERIOD)  # often of a connection to a host that is gone: `others` finds out which
+    time.sleep(
+      peers.SILENT + 3 * peers.PERIOD
+    )  # often of a connection to a host that is gone: `others` finds out which
   text = ' '.join(str(error).split()) or type(error).__name__
   if isinstance(error, SystemExit):
     show = lambda: print(error, file=sys.stderr, flush=True)
   else:
     show, text = lambda: traceback.print_exception(error), f'{type(error).__name__}: {text}'
-  status = error.code if isinstance(getattr(error, 'code', None), int) else 130 if isinstance(error, KeyboardInterrupt) else 1
+  status = (
+    error.code if isinstance(getattr(error, 'code', None), int) else 130 if isinstance(error, KeyboardInterrupt) else 1
+  )
   others.failed(f'failed: {text[:500]}', status, show)
 
 
@@ -93,8 +97,10 @@ def _watch(closed: threading.Event, hang_seconds: float, others: peers.Peers | N
     waited = now - since
     if waited > max(PATIENCE, TIMES * longest, 2 * reported):
       reported = waited
-      _report(f'nothing was finished for {waited:.0f} s since {place.what!r} (the longest wait so far: {longest:.0f} s). '
-              'The stacks of all threads follow')
+      _report(
+        f'nothing was finished for {waited:.0f} s since {place.what!r} (the longest wait so far: {longest:.0f} s). '
+        'The stacks of all threads follow'
+      )
     if 0 < hang_seconds < waited:
       text = f'hangs: nothing was finished for {waited:.0f} s since {place.what!r}'
       if others:

@@ -27,6 +27,7 @@ class Slots(NamedTuple):
     keys_B: one random key per slot (of its response).
     alive_B: still decoding.
   """
+
   cache: Any
   head_D: jax.Array
   owner_B: jax.Array
@@ -45,9 +46,11 @@ class Queue(NamedTuple):
     prompts: prefilled, as ring.as_prompts or pages.as_prompts gives them.
     count_D: int32, how many of a device's entries are real.
     owner_Q: int32, the response. row_Q: its prompt among the device's own.
-    tokens_Q: the last token. lengths_Q: tokens so far. made_Q: how many of these are of the response (one that goes on).
+    tokens_Q: the last token. lengths_Q: tokens so far. made_Q: how many of these are of the response (one that goes
+      on).
     keys_Q: the response's random key.
   """
+
   prompts: Any
   count_D: jax.Array
   owner_Q: jax.Array
@@ -70,6 +73,7 @@ class Steps(NamedTuple):
     steps_D: int32, steps that were run.
     alive_B: slots still decoding. head_D: entries of the queue that were taken.
   """
+
   tokens_BT: jax.Array
   logps_BT: jax.Array
   owner_BT: jax.Array
@@ -88,6 +92,7 @@ class Bounds(NamedTuple):
     floor: int32, a device stops early once it has that many live slots or fewer and nothing waits.
     stop_ids: int32 [n], tokens that end a response (they belong to it).
   """
+
   limit: jax.Array
   floor: jax.Array
   stop_ids: jax.Array
@@ -95,6 +100,7 @@ class Bounds(NamedTuple):
 
 class Layout(NamedTuple):
   """Of the cache. page: tokens of a page; 0: a ring. int8: the pages hold int8. tokens: see pages.empty."""
+
   page: int = 0
   int8: bool = False
   tokens: int = 0
@@ -146,8 +152,9 @@ def empty_slots(config: ModelConfig, layout: Layout, slots: int, columns: int, *
   zeros = jnp.zeros(slots, jnp.int32)
   keys = jnp.broadcast_to(jax.random.key(0), (slots,))
   if layout.page:
-    cache = pages.empty(config, mesh.size, slots, columns, layout.tokens, layout.page,
-                        jnp.int8 if layout.int8 else compute_dtype())
+    cache = pages.empty(
+      config, mesh.size, slots, columns, layout.tokens, layout.page, jnp.int8 if layout.int8 else compute_dtype()
+    )
   else:
     cache = ring.empty(config, mesh.size, slots, columns, compute_dtype())
   free = Slots(cache, jnp.zeros(mesh.size, jnp.int32), zeros, zeros, zeros + 1, zeros, zeros, keys, zeros > 0)
@@ -175,16 +182,19 @@ def smaller(slots: Slots, index_B, alive_B, *, columns: int, mesh) -> Slots:
     cache = _kv(slots.cache).take(slots.cache, index, columns)
     rest = jax.tree.map(lambda x: x[index], slots._replace(cache=None, head_D=None))
     return rest._replace(cache=cache, head_D=slots.head_D, alive_B=alive)
+
   return _on_each_device(mesh, each, (P(AXES), P(AXES), P(AXES)), P(AXES))(slots, index_B, alive_B)
 
 
 @functools.partial(jax.jit, donate_argnums=0, static_argnames='mesh')
 def drop(slots: Slots, gone_B, *, mesh) -> Slots:
   """Ends what is in the slots gone_B."""
+
   def each(slots, gone):
     gone &= slots.alive_B
     cache = _kv(slots.cache).release(slots.cache, gone, slots.lengths_B - 1)
     return slots._replace(cache=cache, alive_B=slots.alive_B & ~gone)
+
   return _on_each_device(mesh, each, (P(AXES), P(AXES)), P(AXES))(slots, gone_B)
 
 
@@ -194,14 +204,23 @@ def fill(slots: Slots, queue: Queue, limit, *, mesh) -> Slots:
   return _on_each_device(mesh, _refill, (P(AXES), P(AXES), P()), P(AXES))(slots, queue, limit)
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1), donate_argnums=3,
-                   static_argnames=('distribution', 'mesh'))
-def decode(config: ModelConfig, steps: int, weights, slots: Slots, queue: Queue, bounds: Bounds, *,
-           distribution: Distribution, mesh) -> tuple[Slots, Steps]:
+@functools.partial(jax.jit, static_argnums=(0, 1), donate_argnums=3, static_argnames=('distribution', 'mesh'))
+def decode(
+  config: ModelConfig,
+  steps: int,
+  weights,
+  slots: Slots,
+  queue: Queue,
+  bounds: Bounds,
+  *,
+  distribution: Distribution,
+  mesh,
+) -> tuple[Slots, Steps]:
   """Runs up to `steps` decode steps; slots whose response ended take the next of the queue, inside the loop.
 
   Each device runs its own loop on its own slots and queue: no collective, no host contact.
   """
+
   def run(weights, slots, queue, bounds):
     B = slots.tokens_B.shape[0]
     empty = functools.partial(jnp.zeros, (B, steps))
@@ -249,8 +268,13 @@ def _step(config, weights, slots: Slots, stop_ids, distribution: Distribution):
   goes_on = alive & (end == GOES_ON)
   new = token, logp, jnp.where(slots.alive_B, slots.owner_B, -1), jnp.where(alive, slots.made_B, -1), end
   cache = kv.advance(kv.release(cache._replace(layers=tuple(layers)), alive & ~goes_on, slots.lengths_B))
-  return slots._replace(cache=cache, tokens_B=jnp.where(alive, token, slots.tokens_B),
-                        lengths_B=slots.lengths_B + alive, made_B=made, alive_B=goes_on), new
+  return slots._replace(
+    cache=cache,
+    tokens_B=jnp.where(alive, token, slots.tokens_B),
+    lengths_B=slots.lengths_B + alive,
+    made_B=made,
+    alive_B=goes_on,
+  ), new
 
 
 def _refill(slots: Slots, queue: Queue, limit) -> Slots:
@@ -267,10 +291,16 @@ def _refill(slots: Slots, queue: Queue, limit) -> Slots:
     slot, entry = jnp.argmin(slots.alive_B), slots.head_D[0]
     put = lambda x, new: x.at[slot].set(new)
     return Slots(
-        kv.insert(slots.cache, queue.prompts, queue.row_Q[entry], slot, queue.lengths_Q[entry]),
-        slots.head_D + 1, put(slots.owner_B, queue.owner_Q[entry]), put(slots.tokens_B, queue.tokens_Q[entry]),
-        put(slots.lengths_B, queue.lengths_Q[entry]), put(slots.made_B, queue.made_Q[entry]), put(slots.limits_B, limit),
-        put(slots.keys_B, queue.keys_Q[entry]), put(slots.alive_B, True))
+      kv.insert(slots.cache, queue.prompts, queue.row_Q[entry], slot, queue.lengths_Q[entry]),
+      slots.head_D + 1,
+      put(slots.owner_B, queue.owner_Q[entry]),
+      put(slots.tokens_B, queue.tokens_Q[entry]),
+      put(slots.lengths_B, queue.lengths_Q[entry]),
+      put(slots.made_B, queue.made_Q[entry]),
+      put(slots.limits_B, limit),
+      put(slots.keys_B, queue.keys_Q[entry]),
+      put(slots.alive_B, True),
+    )
 
   return jax.lax.while_loop(wanted, one, slots)
 

@@ -1,8 +1,8 @@
 """Rollouts: many prompts, G responses each, through a fixed number of slots that are refilled as responses end.
 
-The sampler knows token ids only. Each device runs its own loop of up to `steps_per_call` decode steps and gives a slot whose
-response ended to the next one that waits, inside that loop; the host prefills prompts (once per group), hands out queues
-of waiting responses and takes tokens out. At the end the last long responses move into smaller batches.
+The sampler knows token ids only. Each device runs its own loop of up to `steps_per_call` decode steps and gives a slot
+whose response ended to the next one that waits, inside that loop; the host prefills prompts (once per group), hands out
+queues of waiting responses and takes tokens out. At the end the last long responses move into smaller batches.
 
 With several processes each calls `generate` with all prompts and gets all responses; all decide alike.
 """
@@ -28,6 +28,7 @@ SMALLEST = 8  # the last responses run in half the slots, a quarter, and so on d
 
 class _Row(NamedTuple):
   """A prompt to prefill, of `responses` that wait for a slot; `made`: tokens of the one response that goes on."""
+
   prompt: int
   responses: list
   made: int = 0
@@ -35,6 +36,7 @@ class _Row(NamedTuple):
 
 class _Work(NamedTuple):
   """What a call of generate samples: its arguments, checked, and the sizes that follow from them."""
+
   config: ModelConfig
   params: dict
   request: Request  # with prompt_ids
@@ -48,7 +50,9 @@ class _Work(NamedTuple):
 
 
 class _Queued(NamedTuple):
-  """entries: the (prompt, response)s of each device, in `queue` (None before the first); head: how many found a slot."""
+  """entries: the (prompt, response)s of each device, in `queue` (None before the first); head: how many found a
+  slot."""
+
   queue: decode.Queue | None
   entries: list[list]
   head: np.ndarray
@@ -57,8 +61,17 @@ class _Queued(NamedTuple):
     return [entry for entries, head in zip(self.entries, self.head) for entry in entries[head:]]
 
 
-def generate(config: ModelConfig, params, request: Request, options: Options, *, key, mesh, vocabulary: Vocabulary,
-             callbacks: Callbacks = Callbacks()) -> Responses:
+def generate(
+  config: ModelConfig,
+  params,
+  request: Request,
+  options: Options,
+  *,
+  key,
+  mesh,
+  vocabulary: Vocabulary,
+  callbacks: Callbacks = Callbacks(),
+) -> Responses:
   """Samples the responses of a request.
 
   Args:
@@ -72,8 +85,14 @@ def generate(config: ModelConfig, params, request: Request, options: Options, *,
   out = _start(request, options.max_tokens)
   weights = decode.rollout_weights(config, params, mesh=mesh)
   bounds = decode.Bounds(jnp.int32(options.max_tokens), jnp.int32(0), jnp.asarray(vocabulary.stop_ids, jnp.int32))
-  run = functools.partial(decode.decode, config, options.steps_per_call, weights, mesh=mesh,
-                          distribution=Distribution(options.temperature, options.top_p, vocabulary.size))
+  run = functools.partial(
+    decode.decode,
+    config,
+    options.steps_per_call,
+    weights,
+    mesh=mesh,
+    distribution=Distribution(options.temperature, options.top_p, vocabulary.size),
+  )
   widths = ring.widths(config, B, work.columns, compute_dtype()) if not work.layout.page else (work.columns,)
   width = _fit(widths, work.prompt_columns + options.steps_per_call) if request.earlier is None else work.columns
   slots = decode.empty_slots(config, work.layout, B * devices, width, mesh=mesh)
@@ -118,13 +137,25 @@ def _work(config, params, request: Request, options: Options, key, mesh) -> _Wor
   columns = options.columns or -(-(longest + options.max_tokens) // 128) * 128
   prompt_columns = min(columns, options.prompt_columns or -(-longest // 32) * 32)
   if longest > prompt_columns or longest + options.max_tokens > columns:
-    raise ValueError(f'a prompt of {longest} tokens with max_tokens={options.max_tokens} needs {columns=} and '
-                     f'{prompt_columns=} to be larger: set them to 0 to fit, or shorten the prompts')
+    raise ValueError(
+      f'a prompt of {longest} tokens with max_tokens={options.max_tokens} needs {columns=} and '
+      f'{prompt_columns=} to be larger: set them to 0 to fit, or shorten the prompts'
+    )
   slots = -(-options.slots // mesh.size)
   if request.prompt_ids is None:
     request = request._replace(prompt_ids=range(len(request.prompts)))
-  return _Work(config, params, request, key, mesh, layout(options, columns), columns, prompt_columns, slots,
-               max(1, slots // request.group))
+  return _Work(
+    config,
+    params,
+    request,
+    key,
+    mesh,
+    layout(options, columns),
+    columns,
+    prompt_columns,
+    slots,
+    max(1, slots // request.group),
+  )
 
 
 def layout(options: Options, columns: int) -> decode.Layout:
@@ -134,8 +165,10 @@ def layout(options: Options, columns: int) -> decode.Layout:
     ValueError: options that contradict each other, or a cache that is too small for one response.
   """
   if options.cache not in CACHES or options.cache_dtype not in CACHE_DTYPES:
-    raise ValueError(f"sampler: cache={options.cache!r} must be 'auto', 'ring' or 'pages', "
-                     f"cache_dtype={options.cache_dtype!r} 'auto' or 'int8'")
+    raise ValueError(
+      f"sampler: cache={options.cache!r} must be 'auto', 'ring' or 'pages', "
+      f"cache_dtype={options.cache_dtype!r} 'auto' or 'int8'"
+    )
   of_pages = options.cache_dtype != 'auto' or options.cache_tokens or options.page
   if options.cache == 'ring' and of_pages:
     raise ValueError("sampler: cache_dtype, cache_tokens and page are of cache='pages', not of a ring")
@@ -143,20 +176,30 @@ def layout(options: Options, columns: int) -> decode.Layout:
   if not paged:
     return decode.Layout()
   if 0 < options.cache_tokens < columns:
-    raise ValueError(f'sampler.cache_tokens={options.cache_tokens} cannot hold one response of {columns} tokens with its '
-                     'prompt: raise it, or lower max_tokens')
+    raise ValueError(
+      f'sampler.cache_tokens={options.cache_tokens} cannot hold one response of {columns} tokens with its '
+      'prompt: raise it, or lower max_tokens'
+    )
   return decode.Layout(pages.page_tokens(options.page), options.cache_dtype == 'int8', options.cache_tokens)
 
 
 def _start(request: Request, T: int) -> Responses:
   """Arrays to fill, with what an earlier call sampled."""
   P, group, earlier = len(request.prompts), request.group, request.earlier
-  out = Responses(np.zeros((P, group, T), np.int32), np.zeros((P, group, T), np.float32), np.zeros((P, group), np.int32),
-                  np.zeros((P, group), bool), np.zeros((P, group), bool), 0)
+  out = Responses(
+    np.zeros((P, group, T), np.int32),
+    np.zeros((P, group, T), np.float32),
+    np.zeros((P, group), np.int32),
+    np.zeros((P, group), bool),
+    np.zeros((P, group), bool),
+    0,
+  )
   if earlier is not None:
     if earlier.lengths_PG.shape != (P, group) or earlier.lengths_PG.max(initial=0) > T:
-      raise ValueError(f'earlier responses of shape {earlier.lengths_PG.shape} with up to '
-                       f'{earlier.lengths_PG.max(initial=0)} tokens do not fit {P} prompts x {group} of max_tokens={T}')
+      raise ValueError(
+        f'earlier responses of shape {earlier.lengths_PG.shape} with up to '
+        f'{earlier.lengths_PG.max(initial=0)} tokens do not fit {P} prompts x {group} of max_tokens={T}'
+      )
     n = min(T, earlier.tokens_PGL.shape[2])
     for new, old in zip(out[:2], earlier[:2]):
       new[..., :n] = old[..., :n]
@@ -170,8 +213,9 @@ def _start(request: Request, T: int) -> Responses:
 def _fresh(out: Responses) -> collections.deque[_Row]:
   """Of each prompt the responses that have not begun."""
   begun_PG = out.ended_PG | (out.lengths_PG > 0)
-  return collections.deque(_Row(p, np.flatnonzero(~begun_G).tolist()) for p, begun_G in enumerate(begun_PG)
-                           if not begun_G.all())
+  return collections.deque(
+    _Row(p, np.flatnonzero(~begun_G).tolist()) for p, begun_G in enumerate(begun_PG) if not begun_G.all()
+  )
 
 
 def _give_up(work: _Work, keep_P, rows, queued: _Queued, slots, alive):
@@ -187,7 +231,8 @@ def _give_up(work: _Work, keep_P, rows, queued: _Queued, slots, alive):
 
 
 def _smaller(size: int, slots: int) -> int:
-  """Slots of the next smaller batch, if there is one: half; on CPU, where a large batch's time follows its size, more."""
+  """Slots of the next smaller batch, if there is one: half; on CPU, where a large batch's time follows its size,
+  more."""
   if size <= -(-slots // SMALLEST):
     return size
   if platform() == 'cpu' and size >= 48:
@@ -216,9 +261,9 @@ def _go_on(work: _Work, slots, out: Responses, limit):
   devices = work.mesh.size
   begun = [(p, g) for p, g in np.argwhere(~out.ended_PG & (out.lengths_PG > 0))]
   begun.sort(key=lambda pg: (-out.lengths_PG[*pg], *pg))
-  begun, refused = begun[:work.slots * devices], begun[work.slots * devices:]
+  begun, refused = begun[: work.slots * devices], begun[work.slots * devices :]
   for i in range(0, len(begun), devices):
-    batch = [_Row(int(p), [int(g)], int(out.lengths_PG[p, g])) for p, g in begun[i:i + devices]]
+    batch = [_Row(int(p), [int(g)], int(out.lengths_PG[p, g])) for p, g in begun[i : i + devices]]
     longest = max(len(work.request.prompts[row.prompt]) + row.made for row in batch)
     L = work.prompt_columns
     while L < longest:
@@ -237,7 +282,9 @@ def _start_again(out: Responses, p: int, g: int) -> _Row:
   return _Row(p, [g])
 
 
-def _queue(work: _Work, rows: list[_Row], columns: int, chunk: int, group: int, out: Responses | None = None) -> _Queued:
+def _queue(
+  work: _Work, rows: list[_Row], columns: int, chunk: int, group: int, out: Responses | None = None
+) -> _Queued:
   """Prefills up to `chunk` rows for each device and queues their responses, up to `group` of each.
 
   Args:
@@ -259,8 +306,9 @@ def _queue(work: _Work, rows: list[_Row], columns: int, chunk: int, group: int, 
       entries[:, d, entry] = p * work.request.group + g, row, ids[-1], len(ids), made
       names[:, d, entry] = work.request.prompt_ids[p], g
       taken[d].append((p, g))
-  prompts = decode.prefill(work.config, work.layout, work.params, tokens.reshape(-1, columns), lengths.reshape(-1),
-                           mesh=work.mesh)
+  prompts = decode.prefill(
+    work.config, work.layout, work.params, tokens.reshape(-1, columns), lengths.reshape(-1), mesh=work.mesh
+  )
   count = _put(np.array([len(x) for x in taken], np.int32), work.mesh)
   keys = decode.keys(work.key, *names.reshape(2, -1), mesh=work.mesh)
   queue = decode.Queue(prompts, count, *(_put(x.reshape(-1), work.mesh) for x in entries), keys)
@@ -268,8 +316,8 @@ def _queue(work: _Work, rows: list[_Row], columns: int, chunk: int, group: int, 
 
 
 def _collect(out: Responses, steps: decode.Steps, here_B, callbacks: Callbacks) -> list[_Row]:
-  """Moves the tokens of a run of steps to their responses and tells who finished, in the order in which they did. Returns
-  those that were put back, to start again."""
+  """Moves the tokens of a run of steps to their responses and tells who finished, in the order in which they did.
+  Returns those that were put back, to start again."""
   lengths, (_, group, T) = out.lengths_PG.reshape(-1), out.tokens_PGL.shape
   real = steps.place_BT >= 0
   owner, place = steps.owner_BT[real], steps.place_BT[real]
@@ -279,7 +327,7 @@ def _collect(out: Responses, steps: decode.Steps, here_B, callbacks: Callbacks) 
   np.maximum.at(lengths, owner, place + 1)
   for r in np.flatnonzero(lengths > starts):
     p, g = divmod(int(r), group)
-    callbacks.on_tokens(p, g, out.tokens_PGL[p, g, starts[r]:lengths[r]])
+    callbacks.on_tokens(p, g, out.tokens_PGL[p, g, starts[r] : lengths[r]])
   again = []
   for t, slot in np.argwhere(steps.end_BT.T != decode.GOES_ON):
     p, g = divmod(int(steps.owner_BT[slot, t]), group)
@@ -288,7 +336,7 @@ def _collect(out: Responses, steps: decode.Steps, here_B, callbacks: Callbacks) 
       continue
     out.ended_PG[p, g], out.stopped_PG[p, g] = True, steps.end_BT[slot, t] == decode.STOPPED
     if here_B[slot]:
-      callbacks.on_finished(p, g, out.tokens_PGL[p, g, :out.lengths_PG[p, g]])
+      callbacks.on_finished(p, g, out.tokens_PGL[p, g, : out.lengths_PG[p, g]])
   return again
 
 

@@ -20,11 +20,12 @@ from vibethinker_jax.sharding import platform
 
 class Pages(NamedTuple):
   """Attributes:
-    layers: (k, v) of each, [F, K, page, h]; as int8 (k, v, k_scales, v_scales), the scales float32 [F, K, page].
-    table_BM: int32, the page of each slot's m-th `page` tokens.
-    free_F: int32, a stack of unused pages, of which the first count_D[0] are there.
-    count_D: int32, one number per device.
+  layers: (k, v) of each, [F, K, page, h]; as int8 (k, v, k_scales, v_scales), the scales float32 [F, K, page].
+  table_BM: int32, the page of each slot's m-th `page` tokens.
+  free_F: int32, a stack of unused pages, of which the first count_D[0] are there.
+  count_D: int32, one number per device.
   """
+
   layers: Any
   table_BM: jax.Array
   free_F: jax.Array
@@ -49,11 +50,16 @@ def empty(config: ModelConfig, devices: int, slots: int, columns: int, tokens: i
   pool = lambda: jnp.zeros((devices * count, K, page, h), dtype)
   scales = lambda: jnp.zeros((devices * count, K, page), jnp.float32)
   int8 = jnp.dtype(dtype) == jnp.int8
-  layers = tuple((pool(), pool(), scales(), scales()) if int8 else (pool(), pool())
-                 for _ in range(config.num_hidden_layers))
+  layers = tuple(
+    (pool(), pool(), scales(), scales()) if int8 else (pool(), pool()) for _ in range(config.num_hidden_layers)
+  )
   stack = jnp.tile(jnp.arange(count, 0, -1, dtype=jnp.int32) % count, devices)  # its last entry, page 0, is not counted
-  return Pages(layers, jnp.zeros((slots, longest), jnp.int32), jnp.roll(stack.reshape(devices, -1), -1, 1).reshape(-1),
-               jnp.full(devices, count - 1, jnp.int32))
+  return Pages(
+    layers,
+    jnp.zeros((slots, longest), jnp.int32),
+    jnp.roll(stack.reshape(devices, -1), -1, 1).reshape(-1),
+    jnp.full(devices, count - 1, jnp.int32),
+  )
 
 
 def _page(cache: Pages) -> int:
@@ -104,8 +110,9 @@ def _release(cache: Pages, ended_B, lengths_B) -> Pages:
   back_BM = ended_B[:, None] & (jnp.arange(cache.table_BM.shape[1]) < used_B[:, None])
   rank = jnp.cumsum(back_BM.reshape(-1))
   at = jnp.where(back_BM.reshape(-1), cache.count_D[0] + rank - 1, cache.free_F.shape[0])
-  return cache._replace(free_F=cache.free_F.at[at].set(cache.table_BM.reshape(-1), mode='drop'),
-                        count_D=cache.count_D + rank[-1])
+  return cache._replace(
+    free_F=cache.free_F.at[at].set(cache.table_BM.reshape(-1), mode='drop'), count_D=cache.count_D + rank[-1]
+  )
 
 
 def place(cache: Pages, lengths_B, alive_B):
@@ -136,8 +143,8 @@ def quantised(k, v):
 
 
 def as_prompts(k_NPLKh, v_NPLKh, page: int, int8: bool):
-  """Prefilled prompts, left-aligned: per layer (k, v [P, L/page, K, page, h]), for int8 with scales [P, L/page, K, page].
-  """
+  """Prefilled prompts, left-aligned: per layer (k, v [P, L/page, K, page, h]), for int8 with scales [P, L/page, K,
+  page]."""
   pad = -k_NPLKh.shape[2] % page
 
   def one(x_PLKh):
@@ -159,7 +166,7 @@ def insert(cache: Pages, prompts, row, slot, length) -> Pages:
   def put(pool, prompt):
     chunks = jax.lax.dynamic_index_in_dim(prompt, row, 0, keepdims=False).astype(pool.dtype)
     for i in range(len(m)):
-      pool = jax.lax.dynamic_update_slice_in_dim(pool, chunks[i:i + 1], ids[i], 0)
+      pool = jax.lax.dynamic_update_slice_in_dim(pool, chunks[i : i + 1], ids[i], 0)
     return pool
 
   layers = tuple(tuple(put(*one) for one in zip(*both)) for both in zip(cache.layers, prompts))

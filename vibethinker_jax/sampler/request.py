@@ -1,6 +1,7 @@
 """What is asked of the sampler, and what comes back."""
 
-from typing import Annotated, Callable, Literal, NamedTuple, Sequence
+from collections.abc import Callable, Sequence
+from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
 
@@ -20,6 +21,7 @@ class Responses(NamedTuple):
     ended_PG: bool, False: given up while it was being sampled, see Callbacks.wanted.
     row_steps: decode row-steps computed, useful or not.
   """
+
   tokens_PGL: np.ndarray
   logps_PGL: np.ndarray
   lengths_PG: np.ndarray
@@ -34,16 +36,17 @@ class Options(NamedTuple):
   Attributes:
     max_tokens: of a response. temperature: 0 is greedy. top_p: 1 keeps all tokens.
     slots: sequences in flight, over all devices. steps_per_call: decode steps between two contacts with the host.
-    columns: cache positions per slot, at least the longest prompt + max_tokens (0: just that, rounded up to 128; a fixed
-      number saves recompilation between stages). prompt_columns: positions of a prefilled prompt (0: as needed).
+    columns: cache positions per slot, at least the longest prompt + max_tokens (0: just that, rounded up to 128; a
+      fixed number saves recompilation between stages). prompt_columns: positions of a prefilled prompt (0: as needed).
     cache: 'ring' (contiguous, every slot has room for the longest response), 'pages' (memory follows the tokens that
       exist), or 'auto': pages on accelerators and where one of the next three is set, ring on CPU.
-    cache_dtype: of pages: 'auto' (as the products), or 'int8' (half the memory and traffic; the sampled distribution then
-      differs a little from the trainer's: use it with loss.importance_cap).
+    cache_dtype: of pages: 'auto' (as the products), or 'int8' (half the memory and traffic; the sampled distribution
+      then differs a little from the trainer's: use it with loss.importance_cap).
     cache_tokens: tokens that the pages of each device hold; 0: enough for all slots at their longest. With fewer, more
       slots fit; a response that finds no room is sampled again later.
     page: tokens of a page; 0: 512 on TPU, else 64.
   """
+
   max_tokens: Positive
   temperature: NotNegative = 1.0
   top_p: Annotated[float, Range(gt=0, le=1)] = 1.0
@@ -59,17 +62,22 @@ class Options(NamedTuple):
   def conflicts(self):
     needed = max(1, self.prompt_columns) + self.max_tokens  # the shortest prompt has a token
     if 0 < self.columns < needed:
-      yield (f'columns={self.columns} must be 0, or at least prompt_columns + max_tokens = {needed}: a prompt and its '
-             'response stand in one slot')
+      yield (
+        f'columns={self.columns} must be 0, or at least prompt_columns + max_tokens = {needed}: a prompt and its '
+        'response stand in one slot'
+      )
     if 0 < self.cache_tokens < max(self.columns, needed):
-      yield (f'cache_tokens={self.cache_tokens} must be 0, or at least {max(self.columns, needed)}: it cannot hold one '
-             'response with its prompt')
+      yield (
+        f'cache_tokens={self.cache_tokens} must be 0, or at least {max(self.columns, needed)}: it cannot hold one '
+        'response with its prompt'
+      )
     if self.cache == 'ring' and (self.cache_dtype != 'auto' or self.cache_tokens or self.page):
       yield "cache='ring' has no cache_dtype, cache_tokens or page: these are of cache='pages'"
 
 
 class Vocabulary(NamedTuple):
   """Of the tokenizer: `size`, padded ids beyond it are never drawn; `stop_ids` end a response and belong to it."""
+
   size: int
   stop_ids: tuple[int, ...]
 
@@ -83,6 +91,7 @@ class Request(NamedTuple):
     earlier: responses of an earlier call to the same prompts: those that ended are returned as they are, the others go
       on after their tokens (perhaps of another policy; those keep their log-probabilities).
   """
+
   prompts: list[list[int]]
   group: int
   prompt_ids: Sequence[int] | None = None
@@ -93,12 +102,13 @@ class Callbacks(NamedTuple):
   """What the host is told, and asked, while it samples.
 
   Attributes:
-    on_finished: called as (prompt, response, tokens) as soon as a response is complete, in the order of completion; with
-      several processes in the one whose device sampled it.
+    on_finished: called as (prompt, response, tokens) as soon as a response is complete, in the order of completion;
+      with several processes in the one whose device sampled it.
     on_tokens: called as (prompt, response, new tokens) after every steps_per_call steps, to stream.
     wanted: called every steps_per_call steps, gives bool [P]; responses to prompts that are no longer wanted are given
       up as they are. Must give the same in all processes.
   """
+
   on_finished: Callable[[int, int, np.ndarray], None] = lambda p, g, tokens: None
   on_tokens: Callable[[int, int, np.ndarray], None] = lambda p, g, tokens: None
   wanted: Callable[[], np.ndarray] | None = None

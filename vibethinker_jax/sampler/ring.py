@@ -21,6 +21,7 @@ LARGE = 2**26  # bytes; reading a smaller ring takes a small part of a step
 
 class Ring(NamedTuple):
   """layers: (k [B, K, h, S], v [B, K, S, h]) of each; column_D: int32, the column that a device's next step writes."""
+
   layers: Any
   column_D: jax.Array
 
@@ -28,8 +29,10 @@ class Ring(NamedTuple):
 def empty(config: ModelConfig, devices: int, slots: int, columns: int, dtype) -> Ring:
   """For `slots` of all devices."""
   K, h = config.num_key_value_heads, config.head_dim
-  layers = tuple((jnp.zeros((slots, K, h, columns), dtype), jnp.zeros((slots, K, columns, h), dtype))
-                 for _ in range(config.num_hidden_layers))
+  layers = tuple(
+    (jnp.zeros((slots, K, h, columns), dtype), jnp.zeros((slots, K, columns, h), dtype))
+    for _ in range(config.num_hidden_layers)
+  )
   return Ring(layers, jnp.zeros(devices, jnp.int32))
 
 
@@ -70,8 +73,9 @@ def attend(q_BHh, k_BKh, v_BKh, layer, cache: Ring, place):
   """
   column, mask_BS = place
   k_BKhS, v_BKSh = (
-      jax.lax.dynamic_update_slice_in_dim(cache, jnp.expand_dims(new, axis).astype(cache.dtype), column, axis)
-      for cache, new, axis in zip(layer, (k_BKh, v_BKh), COLUMNS))
+    jax.lax.dynamic_update_slice_in_dim(cache, jnp.expand_dims(new, axis).astype(cache.dtype), column, axis)
+    for cache, new, axis in zip(layer, (k_BKh, v_BKh), COLUMNS)
+  )
   B, H, h = q_BHh.shape
   K = k_BKhS.shape[1]
   q_BKGh = (q_BHh * h**-0.5).reshape(B, K, H // K, h)
@@ -88,14 +92,16 @@ def as_prompts(k_NPLKh, v_NPLKh):
 
 def insert(cache: Ring, prompts, row, slot, length) -> Ring:
   """The cache with one prefilled prompt in one slot; the last column of a prompt is its newest token."""
+
   def one(into, prompt, axis):
     new = jax.lax.dynamic_index_in_dim(prompt, row, 0, keepdims=True).astype(into.dtype)
     missing = into.shape[axis] - prompt.shape[axis]
     new = jnp.pad(new, [(missing if a == axis else 0, 0) for a in range(4)])
     return jax.lax.dynamic_update_slice_in_dim(into, jnp.roll(new, cache.column_D[0], axis), slot, 0)
 
-  layers = tuple(tuple(one(*args) for args in zip(layer, prompt, COLUMNS))
-                 for layer, prompt in zip(cache.layers, prompts))
+  layers = tuple(
+    tuple(one(*args) for args in zip(layer, prompt, COLUMNS)) for layer, prompt in zip(cache.layers, prompts)
+  )
   return cache._replace(layers=layers)
 
 
@@ -104,8 +110,9 @@ def take(cache: Ring, index_B, columns: int) -> Ring:
   if columns == cache.layers[0][0].shape[3]:
     return cache._replace(layers=jax.tree.map(lambda x: x[index_B], cache.layers))
   newest_last = jnp.mod(cache.column_D[0] - columns + jnp.arange(columns), cache.layers[0][0].shape[3])
-  layers = tuple(tuple(jnp.take(x[index_B], newest_last, axis=axis) for x, axis in zip(layer, COLUMNS))
-                 for layer in cache.layers)
+  layers = tuple(
+    tuple(jnp.take(x[index_B], newest_last, axis=axis) for x, axis in zip(layer, COLUMNS)) for layer in cache.layers
+  )
   return Ring(layers, jnp.zeros_like(cache.column_D))
 
 

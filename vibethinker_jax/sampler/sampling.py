@@ -18,6 +18,7 @@ class Distribution(NamedTuple):
     top_p: nucleus; 1 keeps all.
     vocab_size: ids from here on (the padding of the embedding table) are never drawn; None: there are none.
   """
+
   temperature: float = 1.0
   top_p: float = 1.0
   vocab_size: int | None = None
@@ -39,6 +40,7 @@ def top_p_threshold(probs_BV, top_p):
   Returns:
     t_B1, correct to 2^-24 of the largest probability.
   """
+
   def halve(_, bounds):
     low, high = bounds  # mass {p > low} >= top_p > mass {p > high}
     middle = 0.5 * (low + high)

@@ -17,13 +17,23 @@ Beta = Annotated[float, Range(ge=0, lt=1)]  # at 1 the moments would stay 0
 def schedule(learning_rate: float, final_learning_rate: float, warmup_steps: int, total_steps: int) -> optax.Schedule:
   """Linear warm-up to `learning_rate`, then cosine to `final_learning_rate` at `total_steps` (VibeThinker-3B §2.1)."""
   return optax.warmup_cosine_decay_schedule(
-      0.0 if warmup_steps else learning_rate, learning_rate, warmup_steps, max(total_steps, warmup_steps + 1),
-      final_learning_rate)
+    0.0 if warmup_steps else learning_rate,
+    learning_rate,
+    warmup_steps,
+    max(total_steps, warmup_steps + 1),
+    final_learning_rate,
+  )
 
 
-def adamw(learning_rate: optax.Schedule | float, *, beta1: float = 0.9, beta2: float = 0.95,
-          weight_decay: float = 0.0, clip_norm: float = 1.0, moments_dtype: str = 'float32'
-          ) -> optax.GradientTransformation:
+def adamw(
+  learning_rate: optax.Schedule | float,
+  *,
+  beta1: float = 0.9,
+  beta2: float = 0.95,
+  weight_decay: float = 0.0,
+  clip_norm: float = 1.0,
+  moments_dtype: str = 'float32',
+) -> optax.GradientTransformation:
   """Clipping by the global norm, then AdamW; norms and biases are not decayed.
 
   Args:
@@ -36,8 +46,7 @@ def adamw(learning_rate: optax.Schedule | float, *, beta1: float = 0.9, beta2: f
     raise ValueError(f'moments_dtype={moments_dtype!r}: choose from {", ".join(MOMENTS)}')
 
   def decayed(params):
-    return jax.tree_util.tree_map_with_path(
-        lambda path, _: not path_name(path).endswith(('norm', 'bias')), params)
+    return jax.tree_util.tree_map_with_path(lambda path, _: not path_name(path).endswith(('norm', 'bias')), params)
 
   adam = optax.adamw(learning_rate, b1=beta1, b2=beta2, weight_decay=weight_decay, mask=decayed)
   return optax.chain(optax.clip_by_global_norm(clip_norm), stored(adam) if moments_dtype == 'bfloat16' else adam)
@@ -46,10 +55,10 @@ def adamw(learning_rate: optax.Schedule | float, *, beta1: float = 0.9, beta2: f
 def stored(adam: optax.GradientTransformation) -> optax.GradientTransformation:
   """optax.adamw with both moments kept in bfloat16, rounded stochastically.
 
-  A step moves the second moment by a factor of about beta2: by 0.1% at 0.999, where neighbours in bfloat16 are 0.4 to 0.8%
-  apart. Rounded to the nearest it would never fall again after large gradients, and the steps would stay small; rounded
-  up or down by chance it is right on average. The draws are a function of the step and the parameter alone, whatever the
-  devices. optax's mu_dtype is the first moment only, to the nearest.
+  A step moves the second moment by a factor of about beta2: by 0.1% at 0.999, where neighbours in bfloat16 are 0.4 to
+  0.8% apart. Rounded to the nearest it would never fall again after large gradients, and the steps would stay small;
+  rounded up or down by chance it is right on average. The draws are a function of the step and the parameter alone,
+  whatever the devices. optax's mu_dtype is the first moment only, to the nearest.
   """
   array = lambda x: x.ndim > 0  # the others are counts
 

@@ -13,6 +13,7 @@ from vibethinker_jax.model.config import ModelConfig
 
 class TrainState(NamedTuple):
   """step: updates tried, int32; skipped: updates in a row that were not applied because they were not finite."""
+
   step: jax.Array
   params: Any
   opt_state: Any
@@ -44,8 +45,9 @@ def create(params, optimizer: optax.GradientTransformation) -> TrainState:
 def abstract(config: ModelConfig, optimizer: optax.GradientTransformation, mesh) -> TrainState:
   """The state as ShapeDtypeStructs with their shardings, for restoring and for ahead-of-time compilation."""
   shapes = jax.eval_shape(lambda p: create(p, optimizer), transformer.shapes(config))
-  return jax.tree.map(lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), shapes,
-                      sharding.tree_shardings(mesh, shapes))
+  return jax.tree.map(
+    lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), shapes, sharding.tree_shardings(mesh, shapes)
+  )
 
 
 def init(config: ModelConfig, optimizer: optax.GradientTransformation, mesh, key=None, params=None) -> TrainState:

@@ -1,7 +1,7 @@
 """One update from any loss that returns (sum, count, metric sums): gradients, accumulation, application."""
 
+from collections.abc import Callable
 import functools
-from typing import Callable
 
 import jax
 import jax.numpy as jnp
@@ -13,9 +13,11 @@ from vibethinker_jax.train.state import TrainState
 
 def gradients(params, batch: dict, *, loss: Callable):
   """(gradient of the sum, count, metric sums) of one micro-batch; loss: (params, batch) -> (sum, count, sums)."""
+
   def scalar(params):
     total, count, sums = loss(params, batch)
     return total, (count, sums)
+
   (_, (count, sums)), gradient = jax.value_and_grad(scalar, has_aux=True)(params)
   return gradient, count, sums
 
@@ -35,12 +37,17 @@ def apply(state: TrainState, accumulated, *, optimizer: optax.GradientTransforma
   keep = functools.partial(jax.tree.map, lambda new, old: jnp.where(ok, new, old))
   metrics = {name: value / count for name, value in sums.items()}
   metrics |= {'count': accumulated[1], 'grad_norm': norm, 'skipped': 1 - ok.astype(jnp.int32)}
-  return TrainState(state.step + 1, keep(optax.apply_updates(state.params, updates), state.params),
-                    keep(opt_state, state.opt_state), jnp.where(ok, 0, state.skipped + 1)), metrics
+  return TrainState(
+    state.step + 1,
+    keep(optax.apply_updates(state.params, updates), state.params),
+    keep(opt_state, state.opt_state),
+    jnp.where(ok, 0, state.skipped + 1),
+  ), metrics
 
 
-def train_step(state: TrainState, batch: dict, *, loss: Callable, optimizer: optax.GradientTransformation,
-               micro_batches: int = 1) -> tuple[TrainState, dict]:
+def train_step(
+  state: TrainState, batch: dict, *, loss: Callable, optimizer: optax.GradientTransformation, micro_batches: int = 1
+) -> tuple[TrainState, dict]:
   """One update from a batch whose rows are split into `micro_batches` (rows i, i + micro_batches, ... together, so
   that each device keeps the rows it has). The gradient is that of sum / count over all of them."""
   if micro_batches == 1:
@@ -56,8 +63,12 @@ def train_step(state: TrainState, batch: dict, *, loss: Callable, optimizer: opt
 def jit_train_step(state: TrainState, **options) -> Callable:
   """`train_step` with its options bound, jitted, the state donated and kept in the shardings of `state`."""
   shardings = jax.tree.map(lambda x: x.sharding, state)
-  return jax.jit(functools.partial(train_step, **options), donate_argnums=0, out_shardings=(shardings, None),
-                 compiler_options=sharding.compiler_options())
+  return jax.jit(
+    functools.partial(train_step, **options),
+    donate_argnums=0,
+    out_shardings=(shardings, None),
+    compiler_options=sharding.compiler_options(),
+  )
 
 
 def accumulate(total, params, micros: dict, count, *, loss: Callable):
@@ -66,8 +77,9 @@ def accumulate(total, params, micros: dict, count, *, loss: Callable):
   The number of micro-batches is a value, not a shape: padded to a few sizes n, no step compiles anything again, and
   what is padding is not computed.
   """
-  one = lambda i: gradients(params, jax.tree.map(lambda x: jax.lax.dynamic_index_in_dim(x, i, keepdims=False), micros),
-                            loss=loss)
+  one = lambda i: gradients(
+    params, jax.tree.map(lambda x: jax.lax.dynamic_index_in_dim(x, i, keepdims=False), micros), loss=loss
+  )
   if total is None:
     total = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), jax.eval_shape(one, jnp.int32(0)))
   return jax.lax.fori_loop(0, count, lambda i, total: jax.tree.map(jnp.add, total, one(i)), total)
@@ -76,17 +88,24 @@ def accumulate(total, params, micros: dict, count, *, loss: Callable):
 def jit_accumulate(params_shardings, loss: Callable) -> Callable:
   """`accumulate`, jitted: (total or None, params, micros, count) -> total. Nothing waits for the host."""
   function = lambda total, params, micros, count: accumulate(total, params, micros, count, loss=loss)
-  return jax.jit(function, donate_argnums=0, out_shardings=(params_shardings, None, None),
-                 compiler_options=sharding.compiler_options())
+  return jax.jit(
+    function,
+    donate_argnums=0,
+    out_shardings=(params_shardings, None, None),
+    compiler_options=sharding.compiler_options(),
+  )
 
 
 def jit_map(function: Callable) -> Callable:
   """(params, micros, count) -> function(params, micro), float32 [rows, L], of the first `count` micro-batches."""
+
   @functools.partial(jax.jit, compiler_options=sharding.compiler_options())
   def mapped(params, micros, count):
     micro = lambda i: jax.tree.map(lambda x: jax.lax.dynamic_index_in_dim(x, i, keepdims=False), micros)
-    return jax.lax.fori_loop(0, count, lambda i, out: out.at[i].set(function(params, micro(i))),
-                             jnp.zeros(micros['tokens'].shape, jnp.float32))
+    return jax.lax.fori_loop(
+      0, count, lambda i, out: out.at[i].set(function(params, micro(i))), jnp.zeros(micros['tokens'].shape, jnp.float32)
+    )
+
   return mapped
 
 

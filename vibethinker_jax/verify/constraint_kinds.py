@@ -1,4 +1,5 @@
 """The kinds of constraints, a pure function each: text -> bool; counts take at_least, at_most or exactly."""
+
 from __future__ import annotations
 
 import json
@@ -328,12 +329,42 @@ def unrepeated(text: str, size: int = 4, at_most: float = 0.2) -> bool:
   (True, False)
   """
   found = [word.lower() for word in _WORD.findall(text)]
-  runs = [tuple(found[i:i + size]) for i in range(len(found) - size + 1)]
+  runs = [tuple(found[i : i + size]) for i in range(len(found) - size + 1)]
   return len(runs) - len(set(runs)) <= at_most * len(runs)
 
 
-KINDS = {f.__name__: f for f in (
-  characters, words, sentences, paragraphs, paragraph_starts, keywords, keyword_count, forbidden, without, letter_count,
-  order, uppercase, lowercase, capital_words, json_format, bullets, sections, title, highlights, placeholders,
-  postscript,
-  responses, one_of, starts_with, ends_with, quoted, complete, script, repeats, unrepeated)}
+KINDS = {
+  f.__name__: f
+  for f in (
+    characters,
+    words,
+    sentences,
+    paragraphs,
+    paragraph_starts,
+    keywords,
+    keyword_count,
+    forbidden,
+    without,
+    letter_count,
+    order,
+    uppercase,
+    lowercase,
+    capital_words,
+    json_format,
+    bullets,
+    sections,
+    title,
+    highlights,
+    placeholders,
+    postscript,
+    responses,
+    one_of,
+    starts_with,
+    ends_with,
+    quoted,
+    complete,
+    script,
+    repeats,
+    unrepeated,
+  )
+}

@@ -2,8 +2,10 @@ r"""Validators of explicit constraints, for instruction RL (VibeThinker-3B §2.4
 
   verify('<think>x</think>one two three', [{'kind': 'words', 'at_most': 3}]) == Verdict('correct', 'followed')
 
-A constraint is {'kind': name of a function of constraint_kinds.py, its arguments}. Several constraints of a prompt hold together or not at all.
+A constraint is {'kind': name of a function of constraint_kinds.py, its arguments}. Several constraints of a prompt hold
+together or not at all.
 """
+
 from __future__ import annotations
 
 import inspect

@@ -1,7 +1,9 @@
 """The default verifier: constraints first, then code problems by their tests, all others by their answer.
 
-A response is taken apart once (`needed`); what is judged of it is then one text: its answer, its program or its final part.
+A response is taken apart once (`needed`); what is judged of it is then one text: its answer, its program or its final
+part.
 """
+
 from __future__ import annotations
 
 from vibethinker_jax.verify import constraints
@@ -29,7 +31,8 @@ def needed(response: str, row: dict) -> tuple[str | None, dict]:
     response: the model's whole text.
     row: see response.verify.
   Returns:
-    (final part for constraints, program for tests, else the boxed answer; None where there is none, the fields that judge).
+    (final part for constraints, program for tests, else the boxed answer; None where there is none, the fields that
+    judge).
   """
   parts = parse(response)
   if row.get('constraints') is not None:
@@ -37,7 +40,9 @@ def needed(response: str, row: dict) -> tuple[str | None, dict]:
   if row.get('tests') is not None:
     return parts.program, {'tests': row['tests']}
   # sets that mix kinds have '' or [] as choices in other rows
-  answer = {name: row[name] for name in ('accepted_answers', 'choices') if row.get(name) and not isinstance(row[name], str)}
+  answer = {
+    name: row[name] for name in ('accepted_answers', 'choices') if row.get(name) and not isinstance(row[name], str)
+  }
   return extract.answer_of(parts), {'answer': str(row['answer'])} | answer
 
 
@@ -58,7 +63,8 @@ def at_once(part: str | None, row: dict) -> Verdict | None:
 
 
 def judge(part: str, row: dict, seconds: float = answers.SLOW) -> Verdict:
-  """What at_once left open. To be called in the main thread of a process that may be killed, unless `row` has tests alone.
+  """What at_once left open. To be called in the main thread of a process that may be killed, unless `row` has tests
+  alone.
 
   Args:
     seconds: of CPU for a symbolic comparison.

@@ -1,7 +1,8 @@
 r"""Judges responses to maths problems; `python -m vibethinker_jax.verify.math` does it for files of pairs.
 
-  verify('<think>6*7</think>\\boxed{\\frac{84}{2}}', '42') == Verdict('correct', 'equal')
+verify('<think>6*7</think>\\boxed{\\frac{84}{2}}', '42') == Verdict('correct', 'equal')
 """
+
 from __future__ import annotations
 
 import sys

@@ -5,9 +5,10 @@
 
 Each worker has one thread here that starts it, feeds it, and replaces it. Workers are fresh processes (never
 forks of a JAX process) with a clean environment; what passes between is length-prefixed JSON. A maths answer that is
-not judged in answers.QUICK seconds is given to the slow lane, workers of lowest priority, so that a few bombs do not hold
-up everything else.
+not judged in answers.QUICK seconds is given to the slow lane, workers of lowest priority, so that a few bombs do not
+hold up everything else.
 """
+
 from __future__ import annotations
 
 import collections
@@ -41,6 +42,7 @@ STARTS = 3  # consecutive workers that died before they were ready: then the poo
 class Stats:
   """Counters since the pool started. fast: decided without a worker; shared: joined an identical task in flight; slow:
   sent to the slow lane; busy: seconds that workers spent on tasks."""
+
   tasks: int = 0
   fast: int = 0
   shared: int = 0
@@ -80,7 +82,9 @@ class Pool:
   of a worker.
   """
 
-  def __init__(self, workers: int = 2, verifier: str = default.NAME, timeout: float = 10.0, packages: tuple | None = None):
+  def __init__(
+    self, workers: int = 2, verifier: str = default.NAME, timeout: float = 10.0, packages: tuple | None = None
+  ):
     if workers < 1 or ':' not in verifier:
       raise ValueError(f'Pool needs workers >= 1 and a verifier "module:function": {workers}, {verifier!r}')
     self.stats = Stats()
@@ -94,8 +98,10 @@ class Pool:
     self._shown = False
     self._number = 0
     lanes = [self._queue] * workers + [self._slow] * (-(-workers // 2) if verifier == default.NAME else 0)
-    self._threads = [threading.Thread(target=self._serve, args=(i, lane), name=f'verifier-{i}', daemon=True)
-                     for i, lane in enumerate(lanes)]
+    self._threads = [
+      threading.Thread(target=self._serve, args=(i, lane), name=f'verifier-{i}', daemon=True)
+      for i, lane in enumerate(lanes)
+    ]
     for thread in self._threads:
       thread.start()
 
@@ -156,7 +162,7 @@ class Pool:
     for task in self._slow:  # moved there while its workers were ending
       self._resolve(task, FAULT)
 
-  def __enter__(self) -> 'Pool':
+  def __enter__(self) -> Pool:
     return self
 
   def __exit__(self, *_) -> None:
@@ -175,7 +181,13 @@ class Pool:
   def _loop(self, number: int, lane: collections.deque, held: collections.deque) -> None:
     slow = lane is self._slow
     limit = self._timeout * (3 if slow else 1)  # its priority is low
-    process, alive, sent, head, started = None if slow else _start(self._verifier, number, self._packages), False, 0, 0.0, 0
+    process, alive, sent, head, started = (
+      None if slow else _start(self._verifier, number, self._packages),
+      False,
+      0,
+      0.0,
+      0,
+    )
     while self._take(lane, held):
       if process is None:
         process, alive, sent = _start(self._verifier, number, self._packages), False, 0
@@ -268,8 +280,7 @@ class Pool:
         self.stats.faults += 1
         show, self._shown = not self._shown, True
       if show:
-        print(f'verifier fault (shown once, counted in stats.faults):\n{answer[2]}', file=sys.stderr,
-          flush=True)
+        print(f'verifier fault (shown once, counted in stats.faults):\n{answer[2]}', file=sys.stderr, flush=True)
       self._resolve(task, FAULT)
 
   def _head_failed(self, held: collections.deque, timed_out: bool) -> None:
@@ -316,14 +327,28 @@ def _done(verdict: Verdict) -> Future:
 
 def _start(verifier: str, number: int, packages: tuple) -> subprocess.Popen:
   path = os.pathsep.join(os.path.abspath(p or '.') for p in sys.path)
-  env = {'PATH': os.environ.get('PATH', '/usr/bin:/bin'), 'LANG': 'C.UTF-8', 'PYTHONPATH': path,
-         'PYTHONHASHSEED': '0', 'PYTHONSAFEPATH': '1', 'SYMPY_GROUND_TYPES': 'python',
-         'OMP_NUM_THREADS': '1', 'OPENBLAS_NUM_THREADS': '1', 'JAX_PLATFORMS': 'cpu', frames.IN_WORKER: str(number),
-         packages_lib.VARIABLE: ','.join(packages)}
+  env = {
+    'PATH': os.environ.get('PATH', '/usr/bin:/bin'),
+    'LANG': 'C.UTF-8',
+    'PYTHONPATH': path,
+    'PYTHONHASHSEED': '0',
+    'PYTHONSAFEPATH': '1',
+    'SYMPY_GROUND_TYPES': 'python',
+    'OMP_NUM_THREADS': '1',
+    'OPENBLAS_NUM_THREADS': '1',
+    'JAX_PLATFORMS': 'cpu',
+    frames.IN_WORKER: str(number),
+    packages_lib.VARIABLE: ','.join(packages),
+  }
   env.update((name, os.environ[name]) for name in (UNSAFE, 'LD_LIBRARY_PATH', 'TMPDIR') if name in os.environ)
   return subprocess.Popen(
     [sys.executable, '-m', 'vibethinker_jax.verify.worker', verifier, str(os.getpid()), str(MEMORY)],
-    stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=env, bufsize=0, start_new_session=True)
+    stdin=subprocess.PIPE,
+    stdout=subprocess.PIPE,
+    env=env,
+    bufsize=0,
+    start_new_session=True,
+  )
 
 
 def _fits(process: subprocess.Popen, waiting: list[_Task]) -> bool:

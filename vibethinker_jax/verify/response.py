@@ -1,4 +1,5 @@
 """Judges whole responses, from any process: the name of the default verifier in a config."""
+
 from __future__ import annotations
 
 import atexit
@@ -18,9 +19,9 @@ def verify(response: str, row: dict) -> Verdict:
 
   Args:
     response: the model's whole text.
-    row: with `tests` (not None; see code.verify) or else `answer` (see math.verify; with `choices` the letter of one, see
-      maths/choice.py; `accepted_answers` are further answers, each right too), with `constraints` (see constraints.verify),
-      or with both: then both must hold.
+    row: with `tests` (not None; see code.verify) or else `answer` (see math.verify; with `choices` the letter of one,
+      see maths/choice.py; `accepted_answers` are further answers, each right too), with `constraints` (see
+      constraints.verify), or with both: then both must hold.
   Returns:
     A Verdict; a response without an answer, or without a code block, is ('wrong', 'no_answer').
   Raises:

@@ -1,4 +1,5 @@
 """The result of judging one response."""
+
 from __future__ import annotations
 
 from typing import NamedTuple
@@ -19,6 +20,7 @@ class Verdict(NamedTuple):
     test, or with an answer like 'see below', proves nothing).
   reason, for constraints: 'followed' (correct) or the kind of the first that is broken.
   """
+
   status: str
   reason: str
 

@@ -1,8 +1,10 @@
 """A worker process of the pool: `python -m vibethinker_jax.verify.worker MODULE:FUNCTION PARENT MEMORY`.
 
-Reads frames [id, what is judged, row, seconds] on its stdin (the whole response for a user's verifier) and answers [id, status, reason] or [id, 'raise', kind, text] in
-order; first it says [0, 'ready'], or [-1, 'raise', ...] if the verifier cannot be imported.
+Reads frames [id, what is judged, row, seconds] on its stdin (the whole response for a user's verifier) and answers [id,
+status, reason] or [id, 'raise', kind, text] in order; first it says [0, 'ready'], or [-1, 'raise', ...] if the verifier
+cannot be imported.
 """
+
 from __future__ import annotations
 
 import importlib
@@ -20,6 +22,7 @@ def die_with_parent(parent: int) -> None:
   if sys.platform.startswith('linux'):
     import ctypes
     import signal
+
     ctypes.CDLL(None).prctl(1, signal.SIGKILL, 0, 0, 0)  # PR_SET_PDEATHSIG
   if os.getppid() != parent:
     os._exit(0)
@@ -29,6 +32,7 @@ def limit_memory(size: int) -> None:
   """Soft limit of the address space, so that the sandbox's own limit can still be set. macOS has no such
   limit."""
   import resource
+
   try:
     resource.setrlimit(resource.RLIMIT_AS, (size, resource.getrlimit(resource.RLIMIT_AS)[1]))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -70,6 +74,7 @@ def main() -> None:
       judge_one = default.judge
       # now, so that no answer's time-out pays for importing sympy
       from vibethinker_jax.verify.maths import symbolic
+
       symbolic.warm()
   except Exception:  # a user's module may raise anything; the pool shows the traceback. pylint: disable=broad-except
     frames.write_all(replies, frames.pack([-1, 'raise', 'ImportError', traceback.format_exc()[-2000:]]))

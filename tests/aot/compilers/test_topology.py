@@ -8,10 +8,18 @@ def test_sizes(name, chips, devices):
   assert topology.count(name) == chips and chips * topology.chip_of(name).devices == devices
 
 
-@pytest.mark.parametrize('name, match', [
-    ('h100:8', "there is no chip 'h100'; choose from v4, v5e, v5p, v6e, tpu7x"), ('v5e', 'v5e have 2 dimensions, as in v5e:4x4'),
-    ('v5e:4', '2 dimensions'), ('v5p:4x4', '3 dimensions, as in v5p:2x2x2'), ('v5e:4x', '2 dimensions'), ('v5e:0x4', '2 dim'),
-    ('v5e:64x64', 'at most 256 chips')])
+@pytest.mark.parametrize(
+  'name, match',
+  [
+    ('h100:8', "there is no chip 'h100'; choose from v4, v5e, v5p, v6e, tpu7x"),
+    ('v5e', 'v5e have 2 dimensions, as in v5e:4x4'),
+    ('v5e:4', '2 dimensions'),
+    ('v5p:4x4', '3 dimensions, as in v5p:2x2x2'),
+    ('v5e:4x', '2 dimensions'),
+    ('v5e:0x4', '2 dim'),
+    ('v5e:64x64', 'at most 256 chips'),
+  ],
+)
 def test_unknown_ones_are_named_with_what_there_is(name, match):
   with pytest.raises(ValueError, match=match):
     topology.chip_of(name)
@@ -32,7 +40,12 @@ def test_the_compiler_refuses_odd_shapes():
 def test_the_mesh_is_that_of_a_run():
   pytest.importorskip('libtpu', reason='the TPU compiler is not installed: pip install -e .[plan]')
   mesh = topology.make_mesh('v4:2x2x1', dict(data=2, fsdp=-1, tensor=1, context=1))
-  assert dict(mesh.shape) == {'data': 2, 'fsdp': 2, 'tensor': 1, 'context': 1}  # v4: one device per chip, as on a TPU VM
+  assert dict(mesh.shape) == {
+    'data': 2,
+    'fsdp': 2,
+    'tensor': 1,
+    'context': 1,
+  }  # v4: one device per chip, as on a TPU VM
   assert {d.platform for d in mesh.devices.flat} == {'tpu'}
 
 

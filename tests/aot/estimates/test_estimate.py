@@ -7,7 +7,7 @@ from vibethinker_jax.aot.compilers import topology
 from vibethinker_jax.aot.estimates import estimate, hlo, rollout
 
 CHIP = topology.Chip(flops=1e12, bandwidth=1e9, clock=1e9, ici=1e8, memory=1e9, dimensions=2)
-LOOPS = '''HloModule x
+LOOPS = """HloModule x
 
 %product (p: f32[8,8]) -> f32[8,8] {
   %p = f32[8,8]{1,0} parameter(0)
@@ -42,7 +42,7 @@ ENTRY %main (x: f32[8,8]) -> f32[8,8] {
   %call = bf16[3,2,64,128]{3,2,1,0} custom-call(%q), custom_call_target="tpu_custom_call", backend_config={}
   ROOT %copy.1 = f32[8,8]{1,0} copy(%x)
 }
-'''
+"""
 
 
 def test_a_step_is_the_sum_of_its_parts():
@@ -84,7 +84,9 @@ def test_a_decode_step_waits_for_memory_or_the_core():
 
 def test_lengths_are_the_lognormal_that_the_note_describes():
   drawn = rollout.Lengths(6000, 10**9).sample(20_001)
-  assert np.median(drawn) == pytest.approx(6000, rel=1e-3) and np.quantile(drawn, 0.95) == pytest.approx(21_600, rel=1e-2)
+  assert np.median(drawn) == pytest.approx(6000, rel=1e-3) and np.quantile(drawn, 0.95) == pytest.approx(
+    21_600, rel=1e-2
+  )
   assert rollout.Lengths(6000, 8000).sample(1000).max() == 8000
 
 

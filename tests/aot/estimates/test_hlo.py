@@ -4,7 +4,7 @@ import pytest
 
 from vibethinker_jax.aot.estimates import hlo
 
-TEXT = '''HloModule jit_step, is_scheduled=true, entry_computation_layout={(f32[8,128]{1,0:T(8,128)})->f32[8,128]{1,0:T(8,128)}}
+TEXT = """HloModule jit_step, is_scheduled=true, entry_computation_layout={(f32[8,128]{1,0:T(8,128)})->f32[8,128]{1,0:T(8,128)}}
 
 %add.1 (a: f32[], b: f32[]) -> f32[] {
   %a = f32[] parameter(0)
@@ -57,7 +57,7 @@ ENTRY %main.1 (arg: f32[8,128], x: bf16[64,128]) -> f32[8,128] {
   %while.2 = (s32[]{:T(128)}, bf16[64,128]{1,0:T(8,128)(2,1)}, f32[28,64,128]{2,1,0:T(8,128)}) while(%while.1), condition=%condition.2, body=%body.1
   ROOT %copy.2 = f32[8,128]{1,0:T(8,128)} copy(%copy.1)
 }
-'''
+"""
 
 
 @pytest.fixture(scope='module')
@@ -93,13 +93,21 @@ def test_a_kernels_arrays_and_raw_newlines(module):
   kernel = only(hlo.executed(module)[0], 'kernel.1')
   assert kernel.place == 'kernel'
   assert [(a.dtype, a.shape) for a in kernel.arrays] == [
-      ('bf16', (64, 256)), ('bf16', (2, 6, 64, 128)), ('f32', (2, 6, 64))]
+    ('bf16', (64, 256)),
+    ('bf16', (2, 6, 64, 128)),
+    ('f32', (2, 6, 64)),
+  ]
 
 
 def test_collectives(module):
   found = hlo.by_kind(hlo.collectives(module, {'while.2': 5}))
   gathered = 2 * 128 * 256
-  assert found['all-gather'] == {'bytes': 33 * gathered, 'received_bytes': 33 * gathered, 'count': 33, 'overlapped_bytes': 33 * gathered}
+  assert found['all-gather'] == {
+    'bytes': 33 * gathered,
+    'received_bytes': 33 * gathered,
+    'count': 33,
+    'overlapped_bytes': 33 * gathered,
+  }
   assert found['all-reduce']['overlapped_bytes'] == 0 and found['all-reduce']['bytes'] == 33 * 2 * 64 * 256
   assert found['all-reduce']['received_bytes'] == 2 * found['all-reduce']['bytes']
 
@@ -107,8 +115,10 @@ def test_collectives(module):
 def test_pieces_of_one_collective_count_once():
   """The next fusion carries the gather on, without the attribute that says so."""
   carries = '  %next = bf16[128,256]{1,0:T(8,128)(2,1)S(1)} fusion(%x), kind=kCustom, calls=%carried\n  %kernel.1 ='
-  piece = '%carried (p0: bf16[128,16]) -> bf16[128,256] {\n  %p0 = bf16[128,16]{1,0} parameter(0)\n' \
-          '  ROOT %all-gather.3 = bf16[128,256]{1,0:S(1)} all-gather(%p0), channel_id=7, dimensions={1}\n}\n\n'
+  piece = (
+    '%carried (p0: bf16[128,16]) -> bf16[128,256] {\n  %p0 = bf16[128,16]{1,0} parameter(0)\n'
+    '  ROOT %all-gather.3 = bf16[128,256]{1,0:S(1)} all-gather(%p0), channel_id=7, dimensions={1}\n}\n\n'
+  )
   text = TEXT.replace('  %kernel.1 =', carries).replace('%body.1 (state', piece + '%body.1 (state', 1)
   found = hlo.by_kind(hlo.collectives(hlo.parse(text)))
   assert found['all-gather']['bytes'] == found['all-gather']['overlapped_bytes'] == 29 * 2 * 128 * 256

@@ -32,13 +32,18 @@ def count_reads(monkeypatch):
 
 
 def test_a_second_start_reads_no_row(tmp_path, monkeypatch, caplog):
-  path, seen = write(tmp_path / 'e.jsonl', *({'problem': f'p{i}', 'solutions': ['a'] * (i % 3 + 1)} for i in range(30))), []
+  path, seen = (
+    write(tmp_path / 'e.jsonl', *({'problem': f'p{i}', 'solutions': ['a'] * (i % 3 + 1)} for i in range(30))),
+    [],
+  )
   first = sources.FileExamples(DataOptions(path))
   seen = count_reads(monkeypatch)
   readings._say.cache_clear()  # as in another process
   with caplog.at_level(logging.INFO, 'vibethinker_jax'):
     second = sources.FileExamples(DataOptions(path))
-  assert seen == [] and len(second) == len(first) == 60 and [second[i] for i in range(60)] == [first[i] for i in range(60)]
+  assert (
+    seen == [] and len(second) == len(first) == 60 and [second[i] for i in range(60)] == [first[i] for i in range(60)]
+  )
   assert "30 rows: prompt from 'problem'; response from 'solutions'" in caplog.text  # said again
 
 
@@ -84,8 +89,10 @@ def test_small_files_leave_nothing_behind(tmp_path, monkeypatch):
 
 def test_half_written_files_do_not_count(tmp_path, monkeypatch):
   path = write(tmp_path / 'a', {})
+
   def fail(*args, **kwargs):
     raise OSError('full')
+
   monkeypatch.setattr(np, 'savez', fail)
   assert index.kept([path], 'x', lambda: {'a': [1]})['a'].tolist() == [1]
   assert list((tmp_path / 'cache' / 'vibethinker_jax' / 'index').iterdir()) == []

@@ -14,6 +14,7 @@ ROWS = [{'prompt': f'frage {i} ü\u2028\n"x"', 'n': i, 'deep': {'a': [i, None]}}
 
 def write_array_record(path, values):
   from array_record.python import array_record_module
+
   writer = array_record_module.ArrayRecordWriter(str(path), 'group_size:1')
   for value in values:
     writer.write(value if isinstance(value, bytes) else json.dumps(value).encode())
@@ -80,6 +81,7 @@ def test_raw_lines_are_the_bytes_of_the_file(tmp_path):
 def test_parquet_values_without_a_json_form(tmp_path):
   import datetime
   import decimal
+
   table = pyarrow.table({'day': [datetime.date(2026, 1, 2)], 'd': [decimal.Decimal('1.50')], 'b': [b'x']})
   parquet.write_table(table, tmp_path / 'a.parquet')
   assert rows.Rows([str(tmp_path / 'a.parquet')])[0] == {'day': '2026-01-02', 'd': '1.50', 'b': 'x'}
@@ -93,8 +95,11 @@ def test_paths(tmp_path):
   odd = write(tmp_path / 'x[1].jsonl', ROWS)  # a name is a name before it is a glob
   assert rows.paths(odd) == [odd]
   for files, message in (
-      (str(tmp_path), 'is a folder'), (f'{tmp_path}/c*.jsonl', r'c\*.jsonl \(nothing matches\)'),
-      (f'{tmp_path}/a.jsonl,{tmp_path}/c.jsonl', 'no such data file: .*c.jsonl'), (' , ', 'no data')):
+    (str(tmp_path), 'is a folder'),
+    (f'{tmp_path}/c*.jsonl', r'c\*.jsonl \(nothing matches\)'),
+    (f'{tmp_path}/a.jsonl,{tmp_path}/c.jsonl', 'no such data file: .*c.jsonl'),
+    (' , ', 'no data'),
+  ):
     with pytest.raises(ValueError, match=message):
       rows.paths(files)
 
@@ -109,10 +114,15 @@ def test_empty_files(tmp_path, name):
     rows.Rows([str(tmp_path / name)])
 
 
-@pytest.mark.parametrize('line, message', [
+@pytest.mark.parametrize(
+  'line, message',
+  [
     ('{"a": ', r'not JSON \(.*every line is one JSON object'),
     ('[1]', 'a JSON object is needed, not list'),
-    ('NULL', 'not JSON'), ('7', 'a JSON object is needed, not int')])
+    ('NULL', 'not JSON'),
+    ('7', 'a JSON object is needed, not int'),
+  ],
+)
 @pytest.mark.parametrize('name', ['a.jsonl', 'a.jsonl.gz'])
 def test_bad_lines(tmp_path, name, line, message):
   path = write(tmp_path / name, ['{"a": 1}', line, '{"a": 3}'])
@@ -136,9 +146,17 @@ def test_bad_rows_of_other_formats(tmp_path):
 CUT_OFF = gzip.compress(b'{"a": 1}\n' * 1000, mtime=0)[:-20]  # no time in it: both pytest processes see the same names
 
 
-@pytest.mark.parametrize('name, data', [
-    ('a.parquet', b'no parquet'), ('a.jsonl.gz', b'no gzip'), ('a.json', b'[{"a": 1}, '), ('a.json.gz', b'no gzip'),
-    ('a.jsonl.gz', CUT_OFF), ('a.array_record', b'no record')])
+@pytest.mark.parametrize(
+  'name, data',
+  [
+    ('a.parquet', b'no parquet'),
+    ('a.jsonl.gz', b'no gzip'),
+    ('a.json', b'[{"a": 1}, '),
+    ('a.json.gz', b'no gzip'),
+    ('a.jsonl.gz', CUT_OFF),
+    ('a.array_record', b'no record'),
+  ],
+)
 def test_broken_files(tmp_path, name, data):
   (tmp_path / name).write_bytes(data)
   with pytest.raises(ValueError, match=name):
@@ -177,8 +195,11 @@ def test_write_whole_or_not_at_all(tmp_path):
 
 def test_outputs_that_cannot_be(tmp_path):
   source = rows.Rows([write(tmp_path / 'a.jsonl', ROWS)])
-  for name, message in (('o.csv', 'ends in .jsonl'), ('o.parquet', 'from parquet files only'),
-                        ('x/../a.jsonl', 'one of the files that are read')):
+  for name, message in (
+    ('o.csv', 'ends in .jsonl'),
+    ('o.parquet', 'from parquet files only'),
+    ('x/../a.jsonl', 'one of the files that are read'),
+  ):
     with pytest.raises(ValueError, match=message):
       rows.write(source, [0], str(tmp_path / name))
 
@@ -193,10 +214,15 @@ def packed(path, content: bytes):
 
 @PACK
 def test_marks_empty_lines_and_line_ends(tmp_path, name):
-  content = '\ufeff\n{"a": 1}\r\n   \r\n\u3000\n\ufeff{"a": "ü"}\n\n\t\n{"a": 3}'  # two files with marks, one after the other
+  content = (
+    '\ufeff\n{"a": 1}\r\n   \r\n\u3000\n\ufeff{"a": "ü"}\n\n\t\n{"a": 3}'  # two files with marks, one after the other
+  )
   path = packed(tmp_path / name, content.encode())
   assert list(rows.read(path)) == [
-      (f'{path}, line 2', {'a': 1}), (f'{path}, line 5', {'a': 'ü'}), (f'{path}, line 8', {'a': 3})]
+    (f'{path}, line 2', {'a': 1}),
+    (f'{path}, line 5', {'a': 'ü'}),
+    (f'{path}, line 8', {'a': 3}),
+  ]
   bad = packed(tmp_path / name, content.replace('"ü"', '').encode())
   with pytest.raises(ValueError, match='line 5: not JSON'):
     list(rows.read(bad))
@@ -217,18 +243,36 @@ def test_other_encodings(tmp_path, name, coding):
 
 
 @pytest.mark.parametrize('name', ['a.json', 'a.json.gz', 'a.jsonl', 'a.JSON'])
-@pytest.mark.parametrize('value', [
-    {'data': ROWS}, {'rows': ROWS}, {'examples': ROWS}, {'problems': ROWS}, {'train': ROWS}, {'whatever': ROWS},
-    {'version': '1.0', 'tags': ['a', 'b'], 'about': {'by': 'me'}, 'data': ROWS}, ROWS], ids=lambda v: str(v)[:20])
+@pytest.mark.parametrize(
+  'value',
+  [
+    {'data': ROWS},
+    {'rows': ROWS},
+    {'examples': ROWS},
+    {'problems': ROWS},
+    {'train': ROWS},
+    {'whatever': ROWS},
+    {'version': '1.0', 'tags': ['a', 'b'], 'about': {'by': 'me'}, 'data': ROWS},
+    ROWS,
+  ],
+  ids=lambda v: str(v)[:20],
+)
 @pytest.mark.parametrize('layout', [None, 2])
 def test_an_object_that_holds_the_rows(tmp_path, name, value, layout):
   path = packed(tmp_path / name, ('\ufeff' + json.dumps(value, indent=layout)).encode())
   assert list(rows.read(path)) == [(f'{path}, row {i + 1}', row) for i, row in enumerate(ROWS)]
 
 
-@pytest.mark.parametrize('row', [
-    {'problem': 'p', 'tests': [{'input': '', 'output': ''}]}, {'messages': [{'role': 'user', 'content': 'p'}]},
-    {'turns': [{'role': 'user', 'content': 'p'}]}, {'prompt': 'p', 'data': [{'x': 1}]}, {'a': 1}])
+@pytest.mark.parametrize(
+  'row',
+  [
+    {'problem': 'p', 'tests': [{'input': '', 'output': ''}]},
+    {'messages': [{'role': 'user', 'content': 'p'}]},
+    {'turns': [{'role': 'user', 'content': 'p'}]},
+    {'prompt': 'p', 'data': [{'x': 1}]},
+    {'a': 1},
+  ],
+)
 def test_an_object_that_is_a_row(tmp_path, row):
   for layout in (None, 1):
     path = packed(tmp_path / 'a.json', json.dumps(row, indent=layout).encode())
@@ -237,10 +281,17 @@ def test_an_object_that_is_a_row(tmp_path, row):
   assert [found for _, found in rows.read(path)] == [row] * 2
 
 
-@pytest.mark.parametrize('value, message', [
+@pytest.mark.parametrize(
+  'value, message',
+  [
     ({'train': ROWS, 'test': ROWS}, r'several lists of rows \(train, test\): put each into a file'),
-    ({'data': []}, 'is empty'), ({'data': [], 'version': 1}, 'is empty'), ({'data': [3]}, 'row 1: a JSON object is needed'),
-    ({str(i): row for i, row in enumerate(ROWS)}, 'an object of 5 objects: make a list')], ids=lambda v: str(v)[:20])
+    ({'data': []}, 'is empty'),
+    ({'data': [], 'version': 1}, 'is empty'),
+    ({'data': [3]}, 'row 1: a JSON object is needed'),
+    ({str(i): row for i, row in enumerate(ROWS)}, 'an object of 5 objects: make a list'),
+  ],
+  ids=lambda v: str(v)[:20],
+)
 def test_an_object_that_is_neither(tmp_path, value, message):
   for layout in (None, 1):
     with pytest.raises(ValueError, match=message):
@@ -257,13 +308,16 @@ def test_a_file_is_what_its_first_bytes_say(tmp_path):
       rows.Rows([str(tmp_path / 'c.jsonl')])
 
 
-@pytest.mark.parametrize('text, field', [
-    ('{"a": 1, "b": NaN}', 'b'), ('{"a": {"c": [1, -Infinity]}}', 'a'), ('{"a": Infinity}', 'a')])
+@pytest.mark.parametrize(
+  'text, field', [('{"a": 1, "b": NaN}', 'b'), ('{"a": {"c": [1, -Infinity]}}', 'a'), ('{"a": Infinity}', 'a')]
+)
 @pytest.mark.parametrize('name', ['a.jsonl', 'a.jsonl.gz', 'a.json', 'a.array_record'])
 def test_no_numbers(tmp_path, name, text, field):
   values = [{'a': 1}, text] if 'record' not in name else [{'a': 1}, text.encode()]
   path = write(tmp_path / name, [{'a': 1}, json.loads(text)] if name == 'a.json' else values)
-  with pytest.raises(ValueError, match=f'{name}, (line|row) 2: the field "{field}" is -?(NaN|Infinity), which is no value'):
+  with pytest.raises(
+    ValueError, match=f'{name}, (line|row) 2: the field "{field}" is -?(NaN|Infinity), which is no value'
+  ):
     list(rows.read(path))
 
 
@@ -274,7 +328,9 @@ def test_no_numbers_in_a_column(tmp_path):
 
 
 @pytest.mark.parametrize('half', ['\\ud83d', '\\uD83D x', '\\udc00', 'a\\ude00\\ud83d'])
-@pytest.mark.parametrize('row', ['{"p": "x", "q": "%s"}', '{"p": "x", "q": {"y": ["%s"]}}', '{"p": "x", "q": {"%s": 1}}'])
+@pytest.mark.parametrize(
+  'row', ['{"p": "x", "q": "%s"}', '{"p": "x", "q": {"y": ["%s"]}}', '{"p": "x", "q": {"%s": 1}}']
+)
 @pytest.mark.parametrize('name', ['a.jsonl', 'a.jsonl.gz', 'a.json'])
 def test_half_a_character(tmp_path, name, row, half):
   whole = '{"p": "\\ud83d\\ude00 \\\\ud83d"}'  # a pair, and an escaped backslash

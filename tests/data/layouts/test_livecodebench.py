@@ -13,8 +13,10 @@ from vibethinker_jax.data.layouts import livecodebench
 from vibethinker_jax.verify.code import programs as code
 
 STDIN = [{'input': '1 2\n', 'output': '3\n', 'testtype': 'stdin'}]
-PRIVATE = [{'input': '5 6\n', 'output': '11\n', 'testtype': 'stdin'},
-           {'input': '0 0\n', 'output': '0\n', 'testtype': 'stdin'}]
+PRIVATE = [
+  {'input': '5 6\n', 'output': '11\n', 'testtype': 'stdin'},
+  {'input': '0 0\n', 'output': '0\n', 'testtype': 'stdin'},
+]
 CALLS = [{'input': '5\n[[2, 4], [0, 2]]', 'output': '[3, 2]', 'testtype': 'functional'}]
 STARTER = 'class Solution:\n    def f(self, n: int, q: List[List[int]]) -> List[int]:\n        '
 
@@ -25,10 +27,19 @@ def packed(value) -> str:
 
 
 def row(**changes) -> dict:
-  return {'question_title': 'Sum', 'question_content': 'Print a + b.', 'platform': 'atcoder', 'question_id': 'abc1_a',
-          'contest_id': 'abc1', 'contest_date': '2025-03-01T00:00:00', 'starter_code': '', 'difficulty': 'easy',
-          'public_test_cases': json.dumps(STDIN), 'private_test_cases': packed(json.dumps(PRIVATE)),
-          'metadata': '{}'} | changes
+  return {
+    'question_title': 'Sum',
+    'question_content': 'Print a + b.',
+    'platform': 'atcoder',
+    'question_id': 'abc1_a',
+    'contest_id': 'abc1',
+    'contest_date': '2025-03-01T00:00:00',
+    'starter_code': '',
+    'difficulty': 'easy',
+    'public_test_cases': json.dumps(STDIN),
+    'private_test_cases': packed(json.dumps(PRIVATE)),
+    'metadata': '{}',
+  } | changes
 
 
 def read(tmp_path, *rows) -> list[dict]:
@@ -38,7 +49,7 @@ def read(tmp_path, *rows) -> list[dict]:
 
 
 def test_private_tests_decide(tmp_path):
-  problem, = read(tmp_path, row())
+  (problem,) = read(tmp_path, row())
   assert problem['id'] == 'abc1_a' and problem['tests_are'] == 'all' and problem['subject'] == 'easy'
   assert [case['output'] for case in problem['tests']['cases']] == ['3\n', '11\n', '0\n']
   assert code.verify('a, b = map(int, input().split())\nprint(a + b)', problem['tests']).status == 'correct'
@@ -50,19 +61,21 @@ def test_private_tests_decide(tmp_path):
 
 @pytest.mark.parametrize('private', ['', '[]', None])
 def test_without_private_tests_they_are_public_only(tmp_path, private):
-  problem, = read(tmp_path, row(private_test_cases=private))
+  (problem,) = read(tmp_path, row(private_test_cases=private))
   assert problem['tests_are'] == 'public' and len(problem['tests']['cases']) == 1
 
 
 def test_methods(tmp_path):
   changes = dict(starter_code=STARTER, public_test_cases=json.dumps(CALLS), metadata='{"func_name": "f"}')
-  problem, = read(tmp_path, row(private_test_cases=packed(json.dumps(CALLS)), **changes))
+  (problem,) = read(tmp_path, row(private_test_cases=packed(json.dumps(CALLS)), **changes))
   assert problem['tests']['function'] == 'f'
   assert problem['tests']['cases'][1] == {'args': [5, [[2, 4], [0, 2]]], 'expected': [3, 2]}
   assert code.verify('class Solution:\n  def f(self, n, q):\n    return [3, 2]', problem['tests']).status == 'correct'
   assert code.verify('class Solution:\n  def f(self, n, q):\n    return (3.0, 2)', problem['tests']).status == 'correct'
-  assert code.verify('class Solution:\n  def f(self, n, q):\n    return [3 + 1e-9, 2]', problem['tests']).status == 'wrong'
-  named, = read(tmp_path, row(private_test_cases='', **changes | {'metadata': '{}'}))  # then the starter tells
+  assert (
+    code.verify('class Solution:\n  def f(self, n, q):\n    return [3 + 1e-9, 2]', problem['tests']).status == 'wrong'
+  )
+  (named,) = read(tmp_path, row(private_test_cases='', **changes | {'metadata': '{}'}))  # then the starter tells
   assert named['tests']['function'] == 'f'
   asked = presets.prompt(problem, 'code')
   assert 'starter code' in asked and STARTER in asked and 'stdin' in presets.prompt(read(tmp_path, row())[0], 'code')
@@ -89,8 +102,9 @@ def test_a_pickle_cannot_run_code(tmp_path, monkeypatch):
     read(tmp_path, row(private_test_cases=packed(Evil())))
 
 
-@pytest.mark.parametrize('broken', ['!!!', base64.b64encode(b'x').decode(), packed(PRIVATE), packed('{'),
-                                    packed('[1]')[:-8]])
+@pytest.mark.parametrize(
+  'broken', ['!!!', base64.b64encode(b'x').decode(), packed(PRIVATE), packed('{'), packed('[1]')[:-8]]
+)
 def test_other_damage_is_an_error(broken):
   with pytest.raises(ValueError):
     livecodebench.decode_cases(broken)

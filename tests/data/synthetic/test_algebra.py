@@ -60,15 +60,17 @@ def quadratic_root(prompt: str) -> sympy.Expr:
 
 
 SYMPY = {
-    'linear_equation': lambda prompt: unknown(prompt[6:-1], x),
-    'linear_system': lambda prompt: unknown(prompt.split('. ')[0], x),
-    'quadratic_root': quadratic_root,
-    'series_sum': series,
-    'polynomial_value': lambda prompt: parse(prompt.split(' at ')[0]).subs(x, int(prompt.split('=')[1][:-1])),
-    'ratio_share': ratio_share,
-    'common_divisor': lambda prompt: (sympy.igcd if 'divisor' in prompt else sympy.ilcm)(
-        *map(int, re.findall(r'\d+', prompt))),
-    'fraction_sum': lambda prompt: parse(prompt[:-1])}
+  'linear_equation': lambda prompt: unknown(prompt[6:-1], x),
+  'linear_system': lambda prompt: unknown(prompt.split('. ')[0], x),
+  'quadratic_root': quadratic_root,
+  'series_sum': series,
+  'polynomial_value': lambda prompt: parse(prompt.split(' at ')[0]).subs(x, int(prompt.split('=')[1][:-1])),
+  'ratio_share': ratio_share,
+  'common_divisor': lambda prompt: (sympy.igcd if 'divisor' in prompt else sympy.ilcm)(
+    *map(int, re.findall(r'\d+', prompt))
+  ),
+  'fraction_sum': lambda prompt: parse(prompt[:-1]),
+}
 
 
 @pytest.mark.parametrize(('template', 'level'), CASES)
@@ -158,6 +160,10 @@ def test_written_arithmetic():
   assert [working.ratio(-6, 4), working.ratio(0, 5), working.ratio(8, 4)] == ['-3/2', '0', '2']
   for one in range(0, 140, 7):
     for two in range(1, 60, 2):
-      for text, value in ((working.plus(one, two), one + two), (working.minus(one, two), one - two),
-                          (working.times(one, two), one * two), (working.divide(one * two, two), one)):
+      for text, value in (
+        (working.plus(one, two), one + two),
+        (working.minus(one, two), one - two),
+        (working.times(one, two), one * two),
+        (working.divide(one * two, two), one),
+      ):
         assert wrong_equalities(text) == [] and last_number(text) == str(value), text

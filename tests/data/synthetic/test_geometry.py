@@ -66,11 +66,15 @@ def dividing_point(prompt: str) -> sympy.Expr:
 
 
 SYMPY = {
-    'polygon_area': lambda prompt: abs(sympy.Polygon(*points(prompt)).area),
-    'squared_distance': squared_distance, 'missing_angle': missing_angle, 'l_shape': l_shape,
-    'ring_sector': ring_sector, 'similar_side': similar_side, 'dividing_point': dividing_point,
-    'line_value': lambda prompt: sympy.interpolate([tuple(p) for p in points(prompt)], r).subs(
-        r, numbers(prompt)[-1])}
+  'polygon_area': lambda prompt: abs(sympy.Polygon(*points(prompt)).area),
+  'squared_distance': squared_distance,
+  'missing_angle': missing_angle,
+  'l_shape': l_shape,
+  'ring_sector': ring_sector,
+  'similar_side': similar_side,
+  'dividing_point': dividing_point,
+  'line_value': lambda prompt: sympy.interpolate([tuple(p) for p in points(prompt)], r).subs(r, numbers(prompt)[-1]),
+}
 
 
 @pytest.mark.parametrize(('template', 'level'), CASES)

@@ -55,8 +55,9 @@ def dice(m, n, *rest):
     good = [(a <= i and b <= j) if word == 'and' else (a <= i or b <= j) for a, b in rolls]
   else:
     word, target = rest
-    good = [{'at least': a + b >= target, 'at most': a + b <= target, 'exactly': a + b == target}[word]
-            for a, b in rolls]
+    good = [
+      {'at least': a + b >= target, 'at most': a + b <= target, 'exactly': a + b == target}[word] for a, b in rolls
+    ]
   return Fraction(sum(good), len(rolls))
 
 

@@ -12,8 +12,10 @@ LEVELS = (1, 2, 3)
 
 @pytest.mark.parametrize('domain', synthetic.DOMAINS)
 def test_splits_are_disjoint(domain):
-  ids = {split: {synthetic.problem(domain, split, index, seed, LEVELS)['id']
-                 for seed in range(3) for index in range(100)} for split in synthetic.SPLITS}
+  ids = {
+    split: {synthetic.problem(domain, split, index, seed, LEVELS)['id'] for seed in range(3) for index in range(100)}
+    for split in synthetic.SPLITS
+  }
   for split in ids:
     for other in ids:
       assert split == other or not ids[split] & ids[other], (split, other)
@@ -22,8 +24,10 @@ def test_splits_are_disjoint(domain):
 def test_prompts_of_splits_are_disjoint():
   """A split by key is only worth something if the same question cannot come back under another key."""
   for domain in synthetic.DOMAINS:
-    prompts = {split: {synthetic.problem(domain, split, index, 0, (1,))['prompt'] for index in range(200)}
-               for split in synthetic.SPLITS}
+    prompts = {
+      split: {synthetic.problem(domain, split, index, 0, (1,))['prompt'] for index in range(200)}
+      for split in synthetic.SPLITS
+    }
     assert not prompts['train'] & (prompts['rl'] | prompts['probe'] | prompts['evaluate']), domain
 
 

@@ -28,12 +28,15 @@ def hub():
   """name of a template -> a tokenizer with it."""
   bpe = tokenizers.Tokenizer(models.BPE())
   bpe.pre_tokenizer, bpe.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
-  bpe.train_from_iterator(['user assistant What is 1 + 1?\n\nOne and one\n\n'] * 9, trainers.BpeTrainer(
-      vocab_size=300, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False))
+  bpe.train_from_iterator(
+    ['user assistant What is 1 + 1?\n\nOne and one\n\n'] * 9,
+    trainers.BpeTrainer(vocab_size=300, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False),
+  )
   bpe.add_special_tokens(['<|im_start|>', '<|im_end|>', '<|channel|>'])
   bpe.add_tokens(['<think>', '</think>'])
-  return lambda name: HubTokenizer({'tokenizer.json': bpe.to_str().encode(),
-                                    'chat_template.jinja': TEMPLATES[name].encode()})
+  return lambda name: HubTokenizer(
+    {'tokenizer.json': bpe.to_str().encode(), 'chat_template.jinja': TEMPLATES[name].encode()}
+  )
 
 
 def trained(tokenizer, row):
@@ -50,36 +53,50 @@ def test_prefix_is_asked_and_not_trained(own, hub):
   system = [{'role': 'system', 'content': 'Be <|im_end|> terse.'}, {'role': 'user', 'content': 'What is 1 + 1?'}]
   for tokenizer in (own, hub('plain')):
     asked, learned = trained(tokenizer, {'prompt': system, 'prefix': '<think>\n', 'response': WHOLE})
-    assert asked == ('<|im_start|>system\nBe <|im_end|> terse.<|im_end|>\n<|im_start|>user\nWhat is 1 + 1?<|im_end|>\n'
-                     '<|im_start|>assistant\n<think>\n')
+    assert asked == (
+      '<|im_start|>system\nBe <|im_end|> terse.<|im_end|>\n<|im_start|>user\nWhat is 1 + 1?<|im_end|>\n'
+      '<|im_start|>assistant\n<think>\n'
+    )
     assert learned == WHOLE.removeprefix('<think>\n')
     # The seam: each part by itself, whatever a tokenizer would merge over it.
     row = ROW | {'prefix': 'One', 'response': 'One and one'}
     without = chat.encode_prompt(tokenizer, ROW)
     assert chat.encode_example(tokenizer, row)[0] == [
-        *without, *tokenizer.encode('One'), *tokenizer.encode(' and one'), tokenizer.end_id]
+      *without,
+      *tokenizer.encode('One'),
+      *tokenizer.encode(' and one'),
+      tokenizer.end_id,
+    ]
     assert chat.opening(tokenizer, row) == 'One' and chat.opening(tokenizer, ROW) == ''
 
 
 def test_a_prefix_may_have_control_tokens(hub):
   row = ROW | {'prefix': '<|channel|>final'}
   assert chat.render_prompt(hub('plain'), row).endswith('assistant\n<|channel|>final')
-  channel, *final = chat.encode_prompt(hub('plain'), row)[len(chat.encode_prompt(hub('plain'), ROW)):]
+  channel, *final = chat.encode_prompt(hub('plain'), row)[len(chat.encode_prompt(hub('plain'), ROW)) :]
   assert hub('plain').show([channel]) == '<|channel|>' and final == hub('plain').encode('final')
 
 
-@pytest.mark.parametrize('name, prefix, response, said, learned', [
-    ('thinking', '', WHOLE, '<think>\n', WHOLE[8:]), ('thinking', '', WHOLE[8:], '<think>\n', WHOLE[8:]),
+@pytest.mark.parametrize(
+  'name, prefix, response, said, learned',
+  [
+    ('thinking', '', WHOLE, '<think>\n', WHOLE[8:]),
+    ('thinking', '', WHOLE[8:], '<think>\n', WHOLE[8:]),
     ('thinking', '', '<think>One</think>2', '<think>\n', 'One</think>2'),
     ('thinking', '', '\n<think>\n\nOne</think>2', '<think>\n', 'One</think>2'),
     ('thinking', 'Okay', '<think>\nOkay, one</think>2', '<think>\nOkay', ', one</think>2'),
     ('thinking', 'Okay', 'Okay, one</think>2', '<think>\nOkay', ', one</think>2'),
-    ('closed', '', '\\boxed{2}', '', '\\boxed{2}'), ('closed', '', '<think>\n\n</think>\n\n\\boxed{2}', '', '\\boxed{2}'),
-    ('closed', '', '<think></think>\\boxed{2}', '', '\\boxed{2}'), ('closed', 'So ', 'So 2', 'So ', '2'),
+    ('closed', '', '\\boxed{2}', '', '\\boxed{2}'),
+    ('closed', '', '<think>\n\n</think>\n\n\\boxed{2}', '', '\\boxed{2}'),
+    ('closed', '', '<think></think>\\boxed{2}', '', '\\boxed{2}'),
+    ('closed', 'So ', 'So 2', 'So ', '2'),
     ('plain', '<think>\n', '<think>\nOne</think>2', '<think>\n', 'One</think>2'),
     ('plain', '<think>\n', 'One</think>2', '<think>\n', 'One</think>2'),
     ('plain', '<think>', '<think>\nOne</think>2', '<think>', '\nOne</think>2'),
-    ('plain', '', WHOLE, '', WHOLE), ('plain', 'So 1', '2', 'So 1', '2')])
+    ('plain', '', WHOLE, '', WHOLE),
+    ('plain', 'So 1', '2', 'So 1', '2'),
+  ],
+)
 def test_nothing_is_said_twice(hub, name, prefix, response, said, learned):
   tokenizer, row = hub(name), ROW | {'response': response} | ({'prefix': prefix} if prefix else {})
   assert chat.opening(tokenizer, row) == said
@@ -91,6 +108,7 @@ def test_nothing_is_said_twice(hub, name, prefix, response, said, learned):
 
 def test_what_the_prompt_opens_is_judged_with_the_response():
   from vibethinker_jax.verify import math
+
   text = 'One \\boxed{3}</think>\\boxed{2}'
   assert math.verify('<think>\n' + text, '2').status == 'correct' == math.verify(text, '2').status
   # Never closed: only with its opening is this seen.
@@ -104,15 +122,29 @@ def test_a_thought_that_would_be_opened_twice_is_refused(hub):
 
 
 def test_a_template_that_leaves_the_system_turn_out_is_told(hub):
-  deaf = HubTokenizer(hub('plain').files() | {'chat_template.jinja': (
-      "{% for m in messages if m.role != 'system' %}<|im_start|>{{ m.content }}<|im_end|>{% endfor %}").encode()})
+  deaf = HubTokenizer(
+    hub('plain').files()
+    | {
+      'chat_template.jinja': (
+        b"{% for m in messages if m.role != 'system' %}<|im_start|>{{ m.content }}<|im_end|>{% endfor %}"
+      )
+    }
+  )
   chat.encode_prompt(deaf, ROW)
   with pytest.raises(ValueError, match="leaves out 'Be terse.'.*data.prompt"):
     chat.encode_prompt(deaf, {'prompt': [{'role': 'system', 'content': 'Be terse.'}, {'role': 'user', 'content': 'x'}]})
-  default = HubTokenizer(hub('plain').files() | {'chat_template.jinja': (
-      "{% if messages[0].role != 'system' %}<|im_start|>Be terse.<|im_end|>{% endif %}"
-      '{% for m in messages %}<|im_start|>{{ m.content }}<|im_end|>{% endfor %}').encode()})
-  chat.encode_prompt(default, {'prompt': [{'role': 'system', 'content': 'Be terse.'}, {'role': 'user', 'content': 'x'}]})
+  default = HubTokenizer(
+    hub('plain').files()
+    | {
+      'chat_template.jinja': (
+        b"{% if messages[0].role != 'system' %}<|im_start|>Be terse.<|im_end|>{% endif %}"
+        b'{% for m in messages %}<|im_start|>{{ m.content }}<|im_end|>{% endfor %}'
+      )
+    }
+  )
+  chat.encode_prompt(
+    default, {'prompt': [{'role': 'system', 'content': 'Be terse.'}, {'role': 'user', 'content': 'x'}]}
+  )
 
 
 def examples(*responses, **more):

@@ -11,7 +11,7 @@ from vibethinker_jax.data.tokens import chat, chat_template, tokenizer as tokeni
 from vibethinker_jax.data.tokens.hub_tokenizer import CHATML, HubTokenizer
 
 # Qwen3's way: a name that it reads closes the thought before the response begins.
-SWITCHED = '''{%- if messages[0].role == 'system' %}
+SWITCHED = """{%- if messages[0].role == 'system' %}
     {{- '<|im_start|>system\\n' + messages[0].content + '<|im_end|>\\n' }}
 {%- endif %}
 {%- for message in messages %}
@@ -27,21 +27,27 @@ SWITCHED = '''{%- if messages[0].role == 'system' %}
         {{- '<think>\\n\\n</think>\\n\\n' }}
     {%- endif %}
 {%- endif %}
-'''
+"""
 # DeepSeek-R1's way: the prompt itself opens the thought.
-OPENED = ("{{ bos_token }}{% for m in messages %}{% if m['role'] == 'system' %}{{ m['content'] }}"
-          "{% elif m['role'] == 'user' %}"
-          "{{ '<|User|>' + m['content'] }}{% else %}{{ '<|Assistant|>' + m['content'].split('</think>')[-1] + eos_token }}"
-          "{% endif %}{% endfor %}{% if add_generation_prompt %}{{ '<|Assistant|><think>\\n' }}{% endif %}")
+OPENED = (
+  "{{ bos_token }}{% for m in messages %}{% if m['role'] == 'system' %}{{ m['content'] }}"
+  "{% elif m['role'] == 'user' %}"
+  "{{ '<|User|>' + m['content'] }}{% else %}{{ '<|Assistant|>' + m['content'].split('</think>')[-1] + eos_token }}"
+  "{% endif %}{% endfor %}{% if add_generation_prompt %}{{ '<|Assistant|><think>\\n' }}{% endif %}"
+)
 # SmolLM3's way: the system turn decides; and a block by which transformers finds the assistant's words.
-BY_SYSTEM = ("  {% set ns = namespace(think=true) %}\n{% for m in messages %}"
-             "{% if m.role == 'system' and '/no_think' in m.content %}{% set ns.think = false %}{% endif %}"
-             "<|im_start|>{{ m.role }}\n{% generation %}{{ m.content.replace('/no_think', '') }}"
-             "{% endgeneration %}<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n"
-             "{% if not ns.think %}<think>\n\n</think>\n{% endif %}{% if style is defined %}{{ style }}{% endif %}"
-             "{% endif %}")
-ASKED = [[{'role': 'user', 'content': 'What is 1 + 1?'}],
-         [{'role': 'system', 'content': 'Be terse. /no_think'}, {'role': 'user', 'content': ' <think> 4x\n'}]]
+BY_SYSTEM = (
+  '  {% set ns = namespace(think=true) %}\n{% for m in messages %}'
+  "{% if m.role == 'system' and '/no_think' in m.content %}{% set ns.think = false %}{% endif %}"
+  "<|im_start|>{{ m.role }}\n{% generation %}{{ m.content.replace('/no_think', '') }}"
+  '{% endgeneration %}<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n'
+  '{% if not ns.think %}<think>\n\n</think>\n{% endif %}{% if style is defined %}{{ style }}{% endif %}'
+  '{% endif %}'
+)
+ASKED = [
+  [{'role': 'user', 'content': 'What is 1 + 1?'}],
+  [{'role': 'system', 'content': 'Be terse. /no_think'}, {'role': 'user', 'content': ' <think> 4x\n'}],
+]
 
 
 @pytest.fixture(scope='module')
@@ -49,21 +55,30 @@ def files():
   """A byte-level BPE whose think tags are plain added tokens, as in published models."""
   bpe = tokenizers.Tokenizer(models.BPE())
   bpe.pre_tokenizer, bpe.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
-  bpe.train_from_iterator(['the thinking cat solves 4x + 2 = 10\n\nand the dog'] * 9, trainers.BpeTrainer(
-      vocab_size=300, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False))
+  bpe.train_from_iterator(
+    ['the thinking cat solves 4x + 2 = 10\n\nand the dog'] * 9,
+    trainers.BpeTrainer(vocab_size=300, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False),
+  )
   bpe.add_special_tokens(['<|begin|>', '<|end|>', '<|im_start|>', '<|im_end|>'])
   bpe.add_tokens(['<think>', '</think>', '<|User|>', '<|Assistant|>'])
-  settings = {'tokenizer_class': 'PreTrainedTokenizerFast', 'chat_template': CHATML, 'bos_token': '<|begin|>',
-              'eos_token': '<|end|>', 'pad_token': '<|end|>'}
+  settings = {
+    'tokenizer_class': 'PreTrainedTokenizerFast',
+    'chat_template': CHATML,
+    'bos_token': '<|begin|>',
+    'eos_token': '<|end|>',
+    'pad_token': '<|end|>',
+  }
   return {'tokenizer.json': bpe.to_str().encode(), 'tokenizer_config.json': json.dumps(settings).encode()}
 
 
 @pytest.fixture
 def template(tmp_path):
   """text -> path of a file with it."""
+
   def write(text, name='mine.jinja'):
     (tmp_path / name).write_text(text)
     return str(tmp_path / name)
+
   return write
 
 
@@ -74,10 +89,18 @@ def theirs(files, path):
   return transformers.AutoTokenizer.from_pretrained(path)
 
 
-@pytest.mark.parametrize('text, kwargs', [
-    (SWITCHED, {}), (SWITCHED, {'enable_thinking': False}), (SWITCHED, {'enable_thinking': True}), (OPENED, {}),
-    (BY_SYSTEM, {}), (BY_SYSTEM, {'style': 'a "b" \'c\' \\boxed{%}\n é \U0001f600'}),
-    (BY_SYSTEM, {'style': [1, {'a': None}]})])
+@pytest.mark.parametrize(
+  'text, kwargs',
+  [
+    (SWITCHED, {}),
+    (SWITCHED, {'enable_thinking': False}),
+    (SWITCHED, {'enable_thinking': True}),
+    (OPENED, {}),
+    (BY_SYSTEM, {}),
+    (BY_SYSTEM, {'style': 'a "b" \'c\' \\boxed{%}\n é \U0001f600'}),
+    (BY_SYSTEM, {'style': [1, {'a': None}]}),
+  ],
+)
 def test_as_transformers(files, template, tmp_path, text, kwargs):
   """The replaced template, ours with its defaults against theirs that is told; and the saved files in transformers."""
   told = theirs(files | {'chat_template.jinja': text.encode()}, tmp_path / 'told')
@@ -106,23 +129,41 @@ def test_applied_twice_is_the_same_and_others_can_still_be_told(files, template,
   assert chat_template.applied(once, '', {}) is once
 
 
-@pytest.mark.parametrize('name, text', [
-    ('a.jinja', CHATML), ('chat_template.json', json.dumps({'chat_template': CHATML})),
-    ('tokenizer_config.json', json.dumps({'eos_token': 'x', 'chat_template': [
-        {'name': 'tool', 'template': 'x'}, {'name': 'default', 'template': CHATML}]}))])
+@pytest.mark.parametrize(
+  'name, text',
+  [
+    ('a.jinja', CHATML),
+    ('chat_template.json', json.dumps({'chat_template': CHATML})),
+    (
+      'tokenizer_config.json',
+      json.dumps(
+        {
+          'eos_token': 'x',
+          'chat_template': [{'name': 'tool', 'template': 'x'}, {'name': 'default', 'template': CHATML}],
+        }
+      ),
+    ),
+  ],
+)
 def test_files_that_hold_a_template(template, name, text):
   assert chat_template.read(template(text, name)) == CHATML
 
 
-@pytest.mark.parametrize('text, kwargs, parts', [
-    ('{% for %}', {}, ['mine.jinja', 'not valid']), ('', {}, ['no template in it']), ('{"a": 1}', {}, ['no template in it']),
+@pytest.mark.parametrize(
+  'text, kwargs, parts',
+  [
+    ('{% for %}', {}, ['mine.jinja', 'not valid']),
+    ('', {}, ['no template in it']),
+    ('{"a": 1}', {}, ['no template in it']),
     ("{{ raise_exception('never') }}", {}, ['mine.jinja', 'never']),
     ('<|im_start|>{{ eos_token }}', {}, ['does not show what the user says']),
     ('{% for m in messages %}{{ m.content }}{% endfor %}', {}, ['no control token follows', 'eos_token']),
     (CHATML.replace('im_start', 'start_header'), {}, ['<|start_header|>', 'no token of this tokenizer']),
     (SWITCHED, {'enable_thinkin': False}, ['never reads enable_thinkin', 'it reads enable_thinking']),
     (CHATML, {'enable_thinking': False}, ['never reads enable_thinking', 'no names']),
-    (SWITCHED, {'messages': []}, ['never reads messages'])])
+    (SWITCHED, {'messages': []}, ['never reads messages']),
+  ],
+)
 def test_what_is_refused(files, template, text, kwargs, parts):
   with pytest.raises(ValueError) as error:
     chat_template.applied(HubTokenizer(files), template(text), kwargs)
@@ -138,10 +179,16 @@ def test_what_is_refused_without_a_file(files, tmp_path):
       chat_template.applied(own, path, kwargs)
 
 
-@pytest.mark.parametrize('text, found', [
-    ('', {}), ('enable_thinking=false', {'enable_thinking': False}),
+@pytest.mark.parametrize(
+  'text, found',
+  [
+    ('', {}),
+    ('enable_thinking=false', {'enable_thinking': False}),
     ('a=False, b=1.5,c=x y', {'a': False, 'b': 1.5, 'c': 'x y'}),
-    ('a=[1,2],b="3",c=d,e', {'a': [1, 2], 'b': '3', 'c': 'd,e'}), ('{"a": {"b": null}}', {'a': {'b': None}})])
+    ('a=[1,2],b="3",c=d,e', {'a': [1, 2], 'b': '3', 'c': 'd,e'}),
+    ('{"a": {"b": null}}', {'a': {'b': None}}),
+  ],
+)
 def test_kwargs_of_a_command_line(text, found):
   assert chat_template.parse(text) == found
 

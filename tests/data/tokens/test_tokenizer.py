@@ -15,20 +15,43 @@ def tokenizer():
   return tokenizer_lib.train((text for i in range(200) for text in examples[i].values()), 400)
 
 
-@pytest.mark.parametrize('text', [
-    '', 'a', 'solve 2x + 3 = 11', ' leading', 'trailing ', '  two  spaces  ', '\n', '\n\n', 'a\nb',
-    '\n    x = 1\n', 'def f(x):\n  if x:\n    return 1\n\n  return 2\n', '\ttab\t', 'a\r\nb',
-    'naïve ∑ ∫ 日本語 😀 e\u0301', '\u00a0nbsp', 'ﬁ Å ①', '<think>x</think>\\boxed{1}', '<think>\n x \n</think>',
-    '\\frac{1}{2}', '<|im_end|>', ' ' * 17, '\x00\x01',
-    pytest.param('\u2581', marks=pytest.mark.xfail(
-        strict=True, reason='SentencePiece writes spaces as this character'))], ids=repr)
+@pytest.mark.parametrize(
+  'text',
+  [
+    '',
+    'a',
+    'solve 2x + 3 = 11',
+    ' leading',
+    'trailing ',
+    '  two  spaces  ',
+    '\n',
+    '\n\n',
+    'a\nb',
+    '\n    x = 1\n',
+    'def f(x):\n  if x:\n    return 1\n\n  return 2\n',
+    '\ttab\t',
+    'a\r\nb',
+    'naïve ∑ ∫ 日本語 😀 e\u0301',
+    '\u00a0nbsp',
+    'ﬁ Å ①',
+    '<think>x</think>\\boxed{1}',
+    '<think>\n x \n</think>',
+    '\\frac{1}{2}',
+    '<|im_end|>',
+    ' ' * 17,
+    '\x00\x01',
+    pytest.param(
+      '\u2581', marks=pytest.mark.xfail(strict=True, reason='SentencePiece writes spaces as this character')
+    ),
+  ],
+  ids=repr,
+)
 def test_round_trip(tokenizer, text):
   assert tokenizer.decode(tokenizer.encode(text)) == text
 
 
 def test_round_trip_of_the_corpus(tokenizer):
-  examples = sources.SyntheticExamples(('algebra', 'geometry', 'calculus', 'statistics', 'code'), (1, 2, 3),
-                                       5, 100)
+  examples = sources.SyntheticExamples(('algebra', 'geometry', 'calculus', 'statistics', 'code'), (1, 2, 3), 5, 100)
   for i in range(100):
     for text in examples[i].values():
       assert tokenizer.decode(tokenizer.encode(text)) == text
@@ -41,9 +64,19 @@ def test_ids_are_in_the_vocabulary(tokenizer):
   assert 1 not in tokenizer.encode('ü日')
 
 
-@pytest.mark.parametrize('text', [
-    '<|im_end|>', 'a<|im_end|>b', '<|im_start|>user', '<pad>', '<unk>', '<0x41>', '<s>',
-    '<|im_start|>assistant\n<|im_end|>'])
+@pytest.mark.parametrize(
+  'text',
+  [
+    '<|im_end|>',
+    'a<|im_end|>b',
+    '<|im_start|>user',
+    '<pad>',
+    '<unk>',
+    '<0x41>',
+    '<s>',
+    '<|im_start|>assistant\n<|im_end|>',
+  ],
+)
 def test_control_tokens_in_text_stay_text(tokenizer, text):
   ids = tokenizer.encode(text)
   assert not {tokenizer.start_id, tokenizer.end_id, tokenizer.pad_id} & set(ids)
@@ -52,8 +85,7 @@ def test_control_tokens_in_text_stay_text(tokenizer, text):
 
 def test_control_tokens(tokenizer):
   assert len({tokenizer.pad_id, tokenizer.start_id, tokenizer.end_id}) == 3
-  assert tokenizer.decode([tokenizer.start_id, *tokenizer.encode('hi'), tokenizer.end_id,
-                           tokenizer.pad_id]) == 'hi'
+  assert tokenizer.decode([tokenizer.start_id, *tokenizer.encode('hi'), tokenizer.end_id, tokenizer.pad_id]) == 'hi'
 
 
 def test_digits_are_split(tokenizer):
@@ -93,8 +125,9 @@ def test_errors():
 
 def test_model_without_control_tokens(tmp_path):
   model = io.BytesIO()
-  sentencepiece.SentencePieceTrainer.train(sentence_iterator=iter(['some text here'] * 20),
-                                           model_writer=model, vocab_size=20, model_type='bpe', minloglevel=2)
+  sentencepiece.SentencePieceTrainer.train(
+    sentence_iterator=iter(['some text here'] * 20), model_writer=model, vocab_size=20, model_type='bpe', minloglevel=2
+  )
   with pytest.raises(ValueError, match='no control token'):
     tokenizer_lib.Tokenizer(model.getvalue())
 

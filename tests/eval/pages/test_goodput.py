@@ -17,11 +17,21 @@ def written(path, *lines, tail=''):
   return path
 
 
-STRAIGHT = (line(100, 'start', idle=30), line(110, 1, compile=8, train=2), line(114, 2, train=3, idle=1),
-            line(120, 'end', checkpoint=6))
+STRAIGHT = (
+  line(100, 'start', idle=30),
+  line(110, 1, compile=8, train=2),
+  line(114, 2, train=3, idle=1),
+  line(120, 'end', checkpoint=6),
+)
 # Killed after step 3, 40 s later started again from the checkpoint of step 1.
-RESUMED = (*STRAIGHT[:3], line(118, 3, train=3, rollout=1), line(158, 'start', idle=9), line(161, 2, train=3),
-           line(164, 3, train=3), line(165, 'end', idle=1))
+RESUMED = (
+  *STRAIGHT[:3],
+  line(118, 3, train=3, rollout=1),
+  line(158, 'start', idle=9),
+  line(161, 2, train=3),
+  line(164, 3, train=3),
+  line(165, 'end', idle=1),
+)
 
 
 def test_a_stage_that_was_never_stopped(tmp_path):
@@ -57,4 +67,5 @@ def test_drawings_show_what_counts(tmp_path):
 
 def test_the_phases_are_those_that_are_measured():
   from vibethinker_jax.runtime import timeline
+
   assert tuple(goodput.PHASES) == timeline.PHASES and goodput.USEFUL == timeline.USEFUL

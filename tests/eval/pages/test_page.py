@@ -11,8 +11,13 @@ from vibethinker_jax.eval.pages import page, terminal
 from vibethinker_jax.eval.scores import Judged
 
 EVIL = '</script><script>alert(1)</script> <img src=x onerror=alert(2)> $x^2$ \u2028'
-TIMING = {'seconds': 2.0, 'responses': 4, 'tokens': 40, 'tokens_per_second': 20.0, 'sessions': [
-    {'devices': 1, 'device': 'cpu', 'slots': 8}]}
+TIMING = {
+  'seconds': 2.0,
+  'responses': 4,
+  'tokens': 40,
+  'tokens_per_second': 20.0,
+  'sessions': [{'devices': 1, 'device': 'cpu', 'slots': 8}],
+}
 
 
 @pytest.fixture
@@ -26,10 +31,21 @@ def chosen(tmp_path):
 def result_of(chosen, letters: list[str], text='so \\boxed{1}', **facts):
   status = {'c': 'correct', 'w': 'wrong', 'i': 'invalid'}
   judged = [[Judged(g, text, status[c], 'r', '1', 10, c == 'w') for g, c in enumerate(word)] for word in letters]
-  score = {'score': 'avg@2', 'files': chosen.files, **chosen.settings(), 'samples_asked': 2, 'notes': ['a note'],
-           **scores.of_set(chosen.rows, judged, [1.0] * len(chosen.rows))}
-  result = {'model': {'path': '/runs/tiny', 'sha256': 'ab' * 32}, 'seed': 0, 'jax': '0', 'versions': sets.versions(),
-            'sets': {chosen.name: score}} | facts
+  score = {
+    'score': 'avg@2',
+    'files': chosen.files,
+    **chosen.settings(),
+    'samples_asked': 2,
+    'notes': ['a note'],
+    **scores.of_set(chosen.rows, judged, [1.0] * len(chosen.rows)),
+  }
+  result = {
+    'model': {'path': '/runs/tiny', 'sha256': 'ab' * 32},
+    'seed': 0,
+    'jax': '0',
+    'versions': sets.versions(),
+    'sets': {chosen.name: score},
+  } | facts
   return result, judge.lines_of(chosen, judged)
 
 
@@ -38,16 +54,27 @@ def embedded(text: str) -> dict:
 
 
 def test_page_of_hostile_text(tmp_path, chosen):
-  result, lines = result_of(chosen, ['cw', 'ww', 'ci', 'cc'], EVIL, agreement={
-      'field': 'f', 'agree': 0, 'responses': 1, 'ours_correct': 0, 'theirs_correct': 1, 'disagreements': [
-          {'set': 's', 'id': EVIL, 'sample': 0, 'status': 'wrong', 'reason': 'r', 'answer': EVIL,
-           'theirs': 'correct'}]})
+  result, lines = result_of(
+    chosen,
+    ['cw', 'ww', 'ci', 'cc'],
+    EVIL,
+    agreement={
+      'field': 'f',
+      'agree': 0,
+      'responses': 1,
+      'ours_correct': 0,
+      'theirs_correct': 1,
+      'disagreements': [
+        {'set': 's', 'id': EVIL, 'sample': 0, 'status': 'wrong', 'reason': 'r', 'answer': EVIL, 'theirs': 'correct'}
+      ],
+    },
+  )
   page.write(tmp_path, result, [chosen], lines, TIMING)
   text = (tmp_path / 'report.html').read_text()
   assert '<script>alert' not in text and '<img src=x' not in text and "default-src 'none'" in text
   assert not re.search(r'(?:src|href)="https?:', text) and 'cdn' not in text
   data = embedded(text)
-  problems, = [s['problems'] for s in data['sets']]
+  (problems,) = [s['problems'] for s in data['sets']]
   assert len(problems) == 4 and [len(p['responses']) for p in problems] == [2] * 4 and data['left_out'] == 0
   first = problems[0]['responses'][0]['text']
   source = ''.join(data['formulas'][x][0] if isinstance(x, int) else x for x in first)
@@ -63,8 +90,9 @@ def test_the_page_says_how_was_asked(tmp_path, chosen):
   text = (tmp_path / 'report.html').read_text()
   assert all(part in text for part in ('system turn: Be terse.', 'responses begin with', 'enable_thinking', 'abab'))
   other = result_of(chosen._replace(prefix='So'), ['cw', 'ww', 'ci', 'cc'])[0]
-  notes = compare.result([compare.Evaluation(name, tmp_path, r) for name, r in (('a', result), ('b', other))]
-                         )['sets']['squares']['notes']
+  notes = compare.result([compare.Evaluation(name, tmp_path, r) for name, r in (('a', result), ('b', other))])['sets'][
+    'squares'
+  ]['notes']
   assert notes == ["b: system=None, a: 'Be terse.'", "b: prefix='So', a: '<think>\\n'"]
 
 

@@ -16,29 +16,54 @@ RL = {'rl_math_16k': 40, 'rl_math_32k': 40, 'rl_code': 20}
 MODELS = ('init', 'merge', *RL)
 HOSTILE = '<think>a < b & "c"</think></script><script>alert(1)</script><!--<img src=x>\ud800\u2028'
 CONFIG = {
-    'seed': 7, 'domains': DOMAINS, 'stages': ('sft', 'probe', 'merge', *RL, 'evaluate'),
-    'model': {'vocab_size': 0, 'hidden_size': 128, 'num_hidden_layers': 4, 'num_attention_heads': 4,
-              'num_key_value_heads': 2, 'head_dim': 32, 'intermediate_size': 384},
-    'tokenizer': {'vocab_size': 768}, 'sft': {'program': 'sft'}, 'probe': {'program': 'probe'},
-    'merge': {'program': 'merge', 'probe': 'probe'}, **{name: {'program': 'rl'} for name in RL},
-    'evaluate': {'program': 'evaluate', 'models': MODELS}}
+  'seed': 7,
+  'domains': DOMAINS,
+  'stages': ('sft', 'probe', 'merge', *RL, 'evaluate'),
+  'model': {
+    'vocab_size': 0,
+    'hidden_size': 128,
+    'num_hidden_layers': 4,
+    'num_attention_heads': 4,
+    'num_key_value_heads': 2,
+    'head_dim': 32,
+    'intermediate_size': 384,
+  },
+  'tokenizer': {'vocab_size': 768},
+  'sft': {'program': 'sft'},
+  'probe': {'program': 'probe'},
+  'merge': {'program': 'merge', 'probe': 'probe'},
+  **{name: {'program': 'rl'} for name in RL},
+  'evaluate': {'program': 'evaluate', 'models': MODELS},
+}
 
 
 def summary(p, k=4, half=0.025):
   """What passk.summary gives."""
-  at = {1: p, k: 1 - (1 - p) ** (k ** 0.6)}
+  at = {1: p, k: 1 - (1 - p) ** (k**0.6)}
   around = lambda x: [max(0, x - half), min(1, x + half)]
-  return {'pass@1': p, 'ci95': around(p), 'pass@k': {str(j): x for j, x in at.items()},
-          'pass@k_ci95': {str(j): around(x) for j, x in at.items()}, 'problems': 250, 'samples': k}
+  return {
+    'pass@1': p,
+    'ci95': around(p),
+    'pass@k': {str(j): x for j, x in at.items()},
+    'pass@k_ci95': {str(j): around(x) for j, x in at.items()},
+    'problems': 250,
+    'samples': k,
+  }
 
 
 def group(rng, domain, share, size, **more):
   text = 'y=14-x: 3*14=30+12=42\n5x+42-3x=64\n2x=64-42=22\nx=11'
   answer = '' if domain == 'code' else '11'
-  responses = [{'text': f'<think>{text}</think>\\boxed{{{12 - right}}}', 'reward': right, 'tokens': 48}
-               for right in (int(rng.random() < share) for _ in range(size))]
-  return {'prompt': f'x+y={rng.randint(9, 99)}, 5x+3y=64. Find x.', 'answer': answer, 'domain': domain,
-          'responses': responses} | more
+  responses = [
+    {'text': f'<think>{text}</think>\\boxed{{{12 - right}}}', 'reward': right, 'tokens': 48}
+    for right in (int(rng.random() < share) for _ in range(size))
+  ]
+  return {
+    'prompt': f'x+y={rng.randint(9, 99)}, 5x+3y=64. Find x.',
+    'answer': answer,
+    'domain': domain,
+    'responses': responses,
+  } | more
 
 
 def put(path, values):
@@ -52,46 +77,97 @@ def put_lines(path, lines):
 
 
 def put_sft(workdir, rng):
-  put_lines(workdir / 'sft/metrics.jsonl', [
-      {'step': t, 'time': 1e9 + t, 'loss': 0.3 + 5 * math.exp(-t / 90) + rng.gauss(0, 0.01), 'grad_norm': 0.5,
-       'entropy': 0.28 + 4.5 * math.exp(-t / 100)} for t in range(10, 901, 10)])
+  put_lines(
+    workdir / 'sft/metrics.jsonl',
+    [
+      {
+        'step': t,
+        'time': 1e9 + t,
+        'loss': 0.3 + 5 * math.exp(-t / 90) + rng.gauss(0, 0.01),
+        'grad_norm': 0.5,
+        'entropy': 0.28 + 4.5 * math.exp(-t / 100),
+      }
+      for t in range(10, 901, 10)
+    ],
+  )
   put(workdir / 'sft/result.json', {'steps': 900, 'final_loss': 0.3, 'seconds': 213.4, 'resumed_at': 0})
 
 
 def put_probe_and_merge(workdir, rng):
-  scores = {str(t): {d: summary(0.6 - 0.5 * math.exp(-t / (150 + 60 * i)) + rng.uniform(-0.03, 0.03), 8)
-                     for i, d in enumerate(DOMAINS)} for t in range(150, 901, 150)}
+  scores = {
+    str(t): {
+      d: summary(0.6 - 0.5 * math.exp(-t / (150 + 60 * i)) + rng.uniform(-0.03, 0.03), 8) for i, d in enumerate(DOMAINS)
+    }
+    for t in range(150, 901, 150)
+  }
   chosen = {d: max(map(int, scores), key=lambda t: scores[str(t)][d]['pass@k']['8']) for d in DOMAINS}
   put(workdir / 'probe/result.json', {'k': 8, 'scores': scores, 'chosen': chosen, 'seconds': 38.0})
-  put(workdir / 'merge/result.json', {'specialists': chosen, 'k': 8, 'seconds': 9.5,
-                                      'merged': {d: summary(0.6, 8) for d in DOMAINS}})
+  put(
+    workdir / 'merge/result.json',
+    {'specialists': chosen, 'k': 8, 'seconds': 9.5, 'merged': {d: summary(0.6, 8) for d in DOMAINS}},
+  )
 
 
 def put_rl(workdir, rng):
   for i, (name, steps) in enumerate(RL.items()):
-    put_lines(workdir / name / 'metrics.jsonl', [
-        {'step': t, 'accuracy': 0.5 + 0.05 * i + 0.2 * t / steps + rng.gauss(0, 0.03), 'weight': 0.7,
-         'useful_groups': rng.randint(20, 32), 'grad_norm': rng.uniform(0.2, 0.5),
-         'response_tokens': 40 + 6 * i + 0.1 * t + rng.gauss(0, 1),
-         'entropy': None if t == 7 else 0.3 - 0.002 * t - 0.05 * i, 'logp_gap': rng.uniform(1e-7, 5e-7),
-         'seconds/rollout': 1.9, 'seconds/verify': 0.05, 'seconds/verify_overlapped': 0.76, 'seconds/train': 0.8, 'seconds/step': 2.9}
-        for t in range(1, steps + 1)])
+    put_lines(
+      workdir / name / 'metrics.jsonl',
+      [
+        {
+          'step': t,
+          'accuracy': 0.5 + 0.05 * i + 0.2 * t / steps + rng.gauss(0, 0.03),
+          'weight': 0.7,
+          'useful_groups': rng.randint(20, 32),
+          'grad_norm': rng.uniform(0.2, 0.5),
+          'response_tokens': 40 + 6 * i + 0.1 * t + rng.gauss(0, 1),
+          'entropy': None if t == 7 else 0.3 - 0.002 * t - 0.05 * i,
+          'logp_gap': rng.uniform(1e-7, 5e-7),
+          'seconds/rollout': 1.9,
+          'seconds/verify': 0.05,
+          'seconds/verify_overlapped': 0.76,
+          'seconds/train': 0.8,
+          'seconds/step': 2.9,
+        }
+        for t in range(1, steps + 1)
+      ],
+    )
     domains = ('code',) if name == 'rl_code' else MATHS
-    put_lines(workdir / name / 'examples.jsonl', [
+    put_lines(
+      workdir / name / 'examples.jsonl',
+      [
         group(rng, rng.choice(domains), 0.6, 8, step=t, accuracy=0.5, weight=0.83)
-        for t in (1, 10, 20, 30, 40) if t <= steps for _ in range(2)])
-    put(workdir / name / 'result.json', {
-        'steps': steps, 'prompts': 120, 'strength': 4.0, 'target': 0.5, 'seconds': 2.9 * steps + 8,
-        'group_accuracy_histogram': [round(rng.uniform(40, 90) + 3 * j ** 2) for j in range(9)]})
+        for t in (1, 10, 20, 30, 40)
+        if t <= steps
+        for _ in range(2)
+      ],
+    )
+    put(
+      workdir / name / 'result.json',
+      {
+        'steps': steps,
+        'prompts': 120,
+        'strength': 4.0,
+        'target': 0.5,
+        'seconds': 2.9 * steps + 8,
+        'group_accuracy_histogram': [round(rng.uniform(40, 90) + 3 * j**2) for j in range(9)],
+      },
+    )
 
 
 def put_evaluate(workdir, rng):
-  models = {m: {d: summary(i and 0.5 + 0.06 * i + rng.uniform(-0.05, 0.05)) for d in DOMAINS + ('maths',)}
-            for i, m in enumerate(MODELS)}
+  models = {
+    m: {d: summary(i and 0.5 + 0.06 * i + rng.uniform(-0.05, 0.05)) for d in DOMAINS + ('maths',)}
+    for i, m in enumerate(MODELS)
+  }
   put(workdir / 'evaluate/result.json', {'models': models, 'seconds': 120.0})
   for m in MODELS:
-    put(workdir / f'evaluate/scores_{m}.json', {'domains': models[m], 'examples': [
-        group(rng, d, 0.0 if m == 'init' else 0.7, 4) for d in DOMAINS for _ in range(4)]})
+    put(
+      workdir / f'evaluate/scores_{m}.json',
+      {
+        'domains': models[m],
+        'examples': [group(rng, d, 0.0 if m == 'init' else 0.7, 4) for d in DOMAINS for _ in range(4)],
+      },
+    )
 
 
 def make_run(workdir, seed=0):
@@ -102,6 +178,7 @@ def make_run(workdir, seed=0):
 
 class Checker(html.parser.HTMLParser):
   """Insists on balanced tags, and keeps scripts, addresses that a browser would load, and text."""
+
   VOID = ('meta', 'input', 'br')
 
   def __init__(self, page):
@@ -158,8 +235,14 @@ def test_full_page(tmp_path):
   page, checked = page_of(tmp_path)
   assert 'beside the sampler during 40.0% of the rollout' in page
   assert checked.titles == [
-      'Result: from base to the last stage', 'Supervised fine-tuning: sft', 'Checkpoints by subdomain: probe',
-      'Reinforcement learning', 'How hard the groups were', 'Where the time went', 'Sampled responses']
+    'Result: from base to the last stage',
+    'Supervised fine-tuning: sft',
+    'Checkpoints by subdomain: probe',
+    'Reinforcement learning',
+    'How hard the groups were',
+    'Where the time went',
+    'Sampled responses',
+  ]
   assert page.count('role="img"') == 2 + len(DOMAINS) + len(report.RL_PANELS) + len(RL)
   assert len(page) < 2_000_000 and checked.loads == [] and 'url(' not in page
   assert 'nan' not in page.lower().split('<script')[0]
@@ -188,7 +271,7 @@ def test_hostile_text_is_only_text(tmp_path):
   put(tmp_path / 'probe/result.json', probed)
   page, checked = page_of(tmp_path)
   assert len(checked.scripts) == 2 and page.count('</script>') == 2
-  read, = [g for g in json.loads(checked.scripts[0]) if g['source'].startswith('rl_code, training')]
+  (read,) = [g for g in json.loads(checked.scripts[0]) if g['source'].startswith('rl_code, training')]
   assert read['prompt'] == read['answer'] == read['domain'] == read['responses'][0]['text'] == HOSTILE
   assert read['accuracy'] is None
   assert name not in page and '&lt;b&gt;' in page and name not in report.text(0, 0, name)
@@ -198,9 +281,16 @@ def test_hostile_text_is_only_text(tmp_path):
 
 def test_page_stays_small(tmp_path):
   make_run(tmp_path)
-  put_lines(tmp_path / 'rl_code/examples.jsonl', [
-      {**group(random.Random(t), 'code', 0.5, 16, step=t), 'responses': [
-          {'text': f'begin {"x<" * 20_000} end', 'reward': 1, 'tokens': 9}] * 16} for t in range(1, 40)])
+  put_lines(
+    tmp_path / 'rl_code/examples.jsonl',
+    [
+      {
+        **group(random.Random(t), 'code', 0.5, 16, step=t),
+        'responses': [{'text': f'begin {"x<" * 20_000} end', 'reward': 1, 'tokens': 9}] * 16,
+      }
+      for t in range(1, 40)
+    ],
+  )
   put_lines(tmp_path / 'rl_math_16k/metrics.jsonl', [{'step': t, 'entropy': t} for t in range(1, 20_001)])
   page, checked = page_of(tmp_path)
   assert len(page) < 2_000_000 and 'more groups are in the files' in page
@@ -226,19 +316,23 @@ def test_old_page_survives_a_failure(tmp_path, monkeypatch):
 
 
 def test_table():
-  models = {'init': {d: summary(0.0) for d in DOMAINS + ('maths',)},
-            'rl_math_16k': {d: summary(0.623, half=0.0214) for d in DOMAINS + ('maths',)}}
+  models = {
+    'init': {d: summary(0.0) for d in DOMAINS + ('maths',)},
+    'rl_math_16k': {d: summary(0.623, half=0.0214) for d in DOMAINS + ('maths',)},
+  }
   lines = report.table(models, 4).splitlines()
   assert lines[1].split() == ['model', *DOMAINS[:4], 'maths', 'code', 'maths', '@4', 'code', '@4']
-  at_4 = f'{100 * (1 - 0.377 ** 4 ** 0.6):.1f}'
-  assert re.split(r'  +', lines[3]) == [
-      'rl_math_16k', *['62.3'] * 4, *['62.3 [60.2, 64.4]'] * 2, at_4, at_4]
+  at_4 = f'{100 * (1 - 0.377**4**0.6):.1f}'
+  assert re.split(r'  +', lines[3]) == ['rl_math_16k', *['62.3'] * 4, *['62.3 [60.2, 64.4]'] * 2, at_4, at_4]
   assert re.split(r'  +', lines[2])[:6] == ['init', *['0.0'] * 4, '0.0 [0.0, 2.5]']
   assert len(set(map(len, lines[1:]))) == 1 and max(map(len, lines)) <= 120
   more = {'combinatorics': summary(1.0)} | models['rl_math_16k']
   wide = report.table({'a_rather_long_name_of_a_stage': more}, 4)
   assert max(map(len, wide.splitlines())) <= 120 and '[' not in wide.splitlines()[2] and '62.3' in wide
-  assert report.table({'init': {'maths': {'pass@1': 0.5}}}, 4).splitlines()[1].split() == ['model', 'maths']  # no Pass@4
+  assert report.table({'init': {'maths': {'pass@1': 0.5}}}, 4).splitlines()[1].split() == [
+    'model',
+    'maths',
+  ]  # no Pass@4
 
 
 def test_table_of_files():
@@ -248,7 +342,9 @@ def test_table_of_files():
   assert re.split(r'  +', names) == ['model', 'Addition', 'Subtraction', 'all problems', 'all problems @4']
   assert re.split(r'  +', line)[:4] == ['sft', '25.0', '75.0', '60.0 [50.0, 70.0]'] and head.endswith('@4: Pass@4')
   assert '@' not in report.table({'sft': types}, 1).replace('Pass@1 in percent', '')
-  head, names, line = report.table({'sft': {'math500.jsonl': summary(0.5)}}, 4).splitlines()  # one domain is its own total
+  head, names, line = report.table(
+    {'sft': {'math500.jsonl': summary(0.5)}}, 4
+  ).splitlines()  # one domain is its own total
   assert names.split() == ['model', 'math500.jsonl', 'math500.jsonl', '@4'] and '[47.5, 52.5]' in line
   many = report.table({name: {f'subject {i}': summary(0.5) for i in range(57)} | types for name in ('init', 'sft')}, 4)
   lines = many.splitlines()
@@ -277,7 +373,7 @@ def test_page_of_files(tmp_path):
 
 def test_weight_is_that_of_the_paper():
   assert report.weight(0.5, 4.0, 0.5) == 1
-  assert report.weight(0.0, 4.0, 0.5) == pytest.approx(2.0 ** -4) == report.weight(1.0, 4.0, 0.5)
+  assert report.weight(0.0, 4.0, 0.5) == pytest.approx(2.0**-4) == report.weight(1.0, 4.0, 0.5)
   kl = 0.25 * math.log(0.25 / 0.4) + 0.75 * math.log(0.75 / 0.6)
   assert report.weight(0.25, 2.0, 0.4) == pytest.approx(math.exp(-2 * kl))
 

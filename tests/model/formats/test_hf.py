@@ -17,24 +17,40 @@ from vibethinker_jax.model import transformer
 from vibethinker_jax.model.config import RopeScaling
 from vibethinker_jax.model.formats import hf, hf_config
 
-SIZES = dict(vocab_size=48, hidden_size=16, intermediate_size=24, num_hidden_layers=2, num_attention_heads=4,
-             num_key_value_heads=2, head_dim=8, max_position_embeddings=64, rms_norm_eps=1e-3, bos_token_id=None,
-             eos_token_id=None, pad_token_id=None)
-CLASSES = {'qwen2': (Qwen2Config, Qwen2ForCausalLM), 'qwen3': (Qwen3Config, Qwen3ForCausalLM),
-           'llama': (LlamaConfig, LlamaForCausalLM)}
+SIZES = dict(
+  vocab_size=48,
+  hidden_size=16,
+  intermediate_size=24,
+  num_hidden_layers=2,
+  num_attention_heads=4,
+  num_key_value_heads=2,
+  head_dim=8,
+  max_position_embeddings=64,
+  rms_norm_eps=1e-3,
+  bos_token_id=None,
+  eos_token_id=None,
+  pad_token_id=None,
+)
+CLASSES = {
+  'qwen2': (Qwen2Config, Qwen2ForCausalLM),
+  'qwen3': (Qwen3Config, Qwen3ForCausalLM),
+  'llama': (LlamaConfig, LlamaForCausalLM),
+}
 LINEAR = dict(rope_type='linear', factor=4.0)
 YARN = dict(rope_type='yarn', factor=4.0, original_max_position_embeddings=16)
 YARN_SET = dict(YARN, beta_fast=4.0, beta_slow=2.0, attention_factor=0.7)
-LLAMA3 = dict(rope_type='llama3', factor=8.0, original_max_position_embeddings=32, low_freq_factor=1.0,
-              high_freq_factor=4.0)
+LLAMA3 = dict(
+  rope_type='llama3', factor=8.0, original_max_position_embeddings=32, low_freq_factor=1.0, high_freq_factor=4.0
+)
 
 
 def build(family, rope=None, tied=True):
   """A random model of transformers: no norm at 1, no bias at 0."""
   config_class, model_class = CLASSES[family]
   torch.manual_seed(0)
-  config = config_class(**SIZES, tie_word_embeddings=tied,
-                        rope_parameters=dict(rope or {'rope_type': 'default'}, rope_theta=500.0))
+  config = config_class(
+    **SIZES, tie_word_embeddings=tied, rope_parameters=dict(rope or {'rope_type': 'default'}, rope_theta=500.0)
+  )
   model = model_class(config).eval()
   with torch.no_grad():
     for name, value in model.named_parameters():
@@ -52,9 +68,19 @@ def logits_of(model, length=40):
     return model(torch.tensor(tokens(length))).logits.float().numpy()
 
 
-@pytest.mark.parametrize('family, rope, tied', [
-    ('qwen2', None, True), ('qwen2', None, False), ('qwen2', LINEAR, True), ('qwen2', YARN, True), ('qwen3', None, True),
-    ('qwen3', YARN_SET, False), ('llama', None, False), ('llama', LLAMA3, True)])
+@pytest.mark.parametrize(
+  'family, rope, tied',
+  [
+    ('qwen2', None, True),
+    ('qwen2', None, False),
+    ('qwen2', LINEAR, True),
+    ('qwen2', YARN, True),
+    ('qwen3', None, True),
+    ('qwen3', YARN_SET, False),
+    ('llama', None, False),
+    ('llama', LLAMA3, True),
+  ],
+)
 def test_both_ways(family, rope, tied, tmp_path):
   model = build(family, rope, tied)
   model.save_pretrained(tmp_path / 'theirs', max_shard_size='5KB')
@@ -82,6 +108,7 @@ def test_rope_scaling_matters():
 
 def test_scaled_cache_decodes_as_the_whole(tmp_path, mesh_of):
   from vibethinker_jax.sampler import engine
+
   model = build('qwen3', YARN)
   model.save_pretrained(tmp_path / 'm')
   config, params = hf.load(tmp_path / 'm')
@@ -89,8 +116,15 @@ def test_scaled_cache_decodes_as_the_whole(tmp_path, mesh_of):
   mesh = mesh_of(1, 1, 1, 1)
   with jax.set_mesh(mesh):
     options = engine.Options(16, temperature=0.0, slots=1, steps_per_call=4)
-    found = engine.generate(config, params, engine.Request([prompt], 1), options, key=jax.random.key(0), mesh=mesh,
-                            vocabulary=engine.Vocabulary(48, ())).tokens_PGL[0, 0]
+    found = engine.generate(
+      config,
+      params,
+      engine.Request([prompt], 1),
+      options,
+      key=jax.random.key(0),
+      mesh=mesh,
+      vocabulary=engine.Vocabulary(48, ()),
+    ).tokens_PGL[0, 0]
   ids = list(prompt)
   for _ in range(16):
     with torch.no_grad():
@@ -137,20 +171,36 @@ def test_all_wrong_tensors_are_named_at_once(tmp_path):
   with pytest.raises(ValueError) as error:
     hf.load(tmp_path / 'm')
   message = str(error.value)
-  for part in ('model.layers.2.mlp.up_proj.weight', 'model.layers.{0,1,2}.self_attn.k_norm.weight', '6 surplus',
-               'model.layers.{0,1}.self_attn.q_proj.bias', 'model.norm.weight (16,) instead of (24,)'):
+  for part in (
+    'model.layers.2.mlp.up_proj.weight',
+    'model.layers.{0,1,2}.self_attn.k_norm.weight',
+    '6 surplus',
+    'model.layers.{0,1}.self_attn.q_proj.bias',
+    'model.norm.weight (16,) instead of (24,)',
+  ):
     assert part in message, message
 
 
-@pytest.mark.parametrize('values, part', [
-    (dict(model_type='gpt2'), 'gpt2'), (dict(hidden_act='gelu'), 'gelu'), (dict(use_sliding_window=True), 'sliding'),
-    (dict(quantization_config={'bits': 4}), 'quantization'), (dict(layer_types=['sliding_attention']), 'layer_types'),
+@pytest.mark.parametrize(
+  'values, part',
+  [
+    (dict(model_type='gpt2'), 'gpt2'),
+    (dict(hidden_act='gelu'), 'gelu'),
+    (dict(use_sliding_window=True), 'sliding'),
+    (dict(quantization_config={'bits': 4}), 'quantization'),
+    (dict(layer_types=['sliding_attention']), 'layer_types'),
     (dict(rope_parameters={'rope_type': 'dynamic', 'factor': 2.0}), 'dynamic'),
     (dict(rope_parameters={'rope_type': 'yarn', 'factor': 2.0, 'mscale': 0.7}), 'mscale'),
     (dict(model_type='llama', attention_bias=True), 'bias'),
-    (dict(num_attention_heads=0, hidden_size='1536', rope_theta='big'),
-     "config.json: hidden_size='1536' must be an integer >= 1; num_attention_heads=0 must be .*; rope_theta='big' must be"),
-    (dict(num_key_value_heads=2.5), 'num_key_value_heads=2.5 must be'), (dict(rms_norm_eps=-1), 'rms_norm_eps=-1 must be')])
+    (
+      dict(num_attention_heads=0, hidden_size='1536', rope_theta='big'),
+      "config.json: hidden_size='1536' must be an integer >= 1; num_attention_heads=0 must be .*; rope_theta='big' "
+      'must be',
+    ),
+    (dict(num_key_value_heads=2.5), 'num_key_value_heads=2.5 must be'),
+    (dict(rms_norm_eps=-1), 'rms_norm_eps=-1 must be'),
+  ],
+)
 def test_unsupported_features_are_refused(values, part):
   plain = json.loads(Qwen2Config(**SIZES).to_json_string())
   with pytest.raises(ValueError, match=part):
@@ -159,7 +209,8 @@ def test_unsupported_features_are_refused(values, part):
 
 def test_config_of_transformers_4():
   old = {k: v for k, v in SIZES.items() if k != 'head_dim'} | dict(
-      model_type='qwen2', rope_theta=1e6, rope_scaling=dict(type='yarn', factor=4.0), hidden_size=32)
+    model_type='qwen2', rope_theta=1e6, rope_scaling=dict(type='yarn', factor=4.0), hidden_size=32
+  )
   config = hf_config.read(old, 'config.json')
   assert (config.head_dim, config.rope_theta, config.tie_word_embeddings) == (8, 1e6, False)
   assert config.rope_scaling == RopeScaling('yarn', 4.0, original_max_position_embeddings=64)
@@ -172,7 +223,7 @@ def test_bad_files(tmp_path):
   model.save_pretrained(tmp_path / 'm')
   weights = tmp_path / 'm' / 'model.safetensors'
   whole = weights.read_bytes()
-  weights.write_bytes(whole[:len(whole) // 2])
+  weights.write_bytes(whole[: len(whole) // 2])
   with pytest.raises(ValueError, match='cut short'):
     hf.load(tmp_path / 'm')
   weights.rename(tmp_path / 'm' / 'pytorch_model.bin')
@@ -188,7 +239,9 @@ def test_a_head_that_differs_from_a_tied_embedding_is_refused(tmp_path):
 
 
 def test_save_is_whole_or_not_at_all(tiny, params, tmp_path, monkeypatch):
-  hf.save(tmp_path / 'm', tiny, params, files={'tokenizer.json': b'{}', 'generation_config.json': b'{"eos_token_id": 7}'})
+  hf.save(
+    tmp_path / 'm', tiny, params, files={'tokenizer.json': b'{}', 'generation_config.json': b'{"eos_token_id": 7}'}
+  )
   assert (tmp_path / 'm' / 'tokenizer.json').read_bytes() == b'{}'
   assert json.loads((tmp_path / 'm' / 'config.json').read_text())['eos_token_id'] == 7
   with pytest.raises(ValueError, match='not an empty directory'):
@@ -201,7 +254,7 @@ def test_save_is_whole_or_not_at_all(tiny, params, tmp_path, monkeypatch):
   assert not (tmp_path / 'n').exists()
 
 
-MEASURE = '''
+MEASURE = """
 import re, sys, time, jax
 jax.config.update('jax_platforms', 'cpu')
 import jax.numpy as jnp
@@ -213,16 +266,25 @@ before, start = peak(), time.time()
 config, params = hf.load(sys.argv[1], dtype=jnp.bfloat16)
 held = sum(x.nbytes for x in jax.tree.leaves(params)) >> 20
 print('seconds', round(time.time() - start, 1), 'held MB', held, 'peak MB', peak() - before)
-'''
+"""
 
 
 @pytest.mark.slow
 def test_full_1p5b_shape(tmp_path):
   """Logits of 64 tokens within 1e-3, 32 greedy tokens equal, import memory bounded by the parameters and one tensor."""
   with torch.device('meta'):
-    model = Qwen2ForCausalLM(Qwen2Config(
-        vocab_size=151936, hidden_size=1536, intermediate_size=8960, num_hidden_layers=28, num_attention_heads=12,
-        num_key_value_heads=2, tie_word_embeddings=True, rope_parameters={'rope_type': 'default', 'rope_theta': 1e6}))
+    model = Qwen2ForCausalLM(
+      Qwen2Config(
+        vocab_size=151936,
+        hidden_size=1536,
+        intermediate_size=8960,
+        num_hidden_layers=28,
+        num_attention_heads=12,
+        num_key_value_heads=2,
+        tie_word_embeddings=True,
+        rope_parameters={'rope_type': 'default', 'rope_theta': 1e6},
+      )
+    )
   model = model.to_empty(device='cpu').to(torch.bfloat16)
   model.tie_weights()
   generator = torch.Generator().manual_seed(0)
@@ -235,12 +297,23 @@ def test_full_1p5b_shape(tmp_path):
   prompt = torch.randint(0, 151643, (1, 64), generator=generator)
   with torch.no_grad():
     expected = model(prompt).logits[0].numpy()
-    greedy = model.generate(prompt, attention_mask=torch.ones_like(prompt), max_new_tokens=32, do_sample=False,
-                            eos_token_id=None, pad_token_id=0)[0, 64:].tolist()
+    greedy = model.generate(
+      prompt,
+      attention_mask=torch.ones_like(prompt),
+      max_new_tokens=32,
+      do_sample=False,
+      eos_token_id=None,
+      pad_token_id=0,
+    )[0, 64:].tolist()
   del model
 
-  measured = subprocess.run([sys.executable, '-c', MEASURE, str(tmp_path / 'm')], check=True, stdout=subprocess.PIPE,
-                            text=True, cwd=pathlib.Path(__file__).parents[3]).stdout.split()
+  measured = subprocess.run(
+    [sys.executable, '-c', MEASURE, str(tmp_path / 'm')],
+    check=True,
+    stdout=subprocess.PIPE,
+    text=True,
+    cwd=pathlib.Path(__file__).parents[3],
+  ).stdout.split()
   print(' '.join(measured), 'files MB', sum(f.stat().st_size for f in (tmp_path / 'm').glob('*.safetensors')) >> 20)
   held, peak = int(measured[4]), int(measured[7])
   largest = 151936 * 1536 * 2 >> 20  # the embedding, 445 MB
@@ -252,9 +325,11 @@ def test_full_1p5b_shape(tmp_path):
   assert np.abs(ours - expected).max() < 1e-3
   from vibethinker_jax import sharding
   from vibethinker_jax.sampler import engine
+
   mesh = sharding.make_mesh(devices=jax.devices()[:1])
   with jax.set_mesh(mesh):
     request, options = engine.Request([prompt[0].tolist()], 1), engine.Options(32, temperature=0.0, slots=1)
-    found = engine.generate(config, params, request, options, key=jax.random.key(0), mesh=mesh,
-                            vocabulary=engine.Vocabulary(151936, ())).tokens_PGL[0, 0]
+    found = engine.generate(
+      config, params, request, options, key=jax.random.key(0), mesh=mesh, vocabulary=engine.Vocabulary(151936, ())
+    ).tokens_PGL[0, 0]
   assert found.tolist() == greedy

@@ -17,6 +17,7 @@ def with_gradients(implementation):
   def function(q, k, v, segments, d):
     out, pull = jax.vjp(lambda *x: attention(*x, segments, implementation), q, k, v)
     return out, *pull(d)
+
   return jax.jit(function)
 
 
@@ -24,13 +25,14 @@ def inputs(length, heads, groups, width):
   rng = np.random.default_rng(0)
   q, k, v, d = (rng.normal(size=(2, length, n, width)).astype(np.float32) for n in (heads, groups, groups, heads))
   segments = np.ones((2, length), np.int32)
-  segments[0, 50:], segments[0, 120:], segments[0, length - 10:] = 2, 3, 0
+  segments[0, 50:], segments[0, 120:], segments[0, length - 10 :] = 2, 3, 0
   return q, k, v, segments, d
 
 
 @pytest.mark.parametrize('length, heads, groups, width', [(200, 4, 2, 24), (128, 2, 2, 32), (60, 3, 1, 8)])
 def test_equals_the_reference_with_gradients(length, heads, groups, width):
-  """Packed segments with padding at the end; grouped queries; lengths and widths that the kernel's tiles do not divide."""
+  """Packed segments with padding at the end; grouped queries; lengths and widths that the kernel's tiles do not
+  divide."""
   args = inputs(length, heads, groups, width)
   for a, b in zip(with_gradients('triton')(*args), with_gradients('xla')(*args), strict=True):
     np.testing.assert_allclose(a, b, atol=2e-5, rtol=0)
@@ -40,8 +42,9 @@ def test_the_same_under_every_mesh(tiny, params, mesh_of):
   tokens = np.random.default_rng(0).integers(0, tiny.vocab_size, (8, 24))
   segments = np.repeat(np.arange(1, 5), 6)[None] * np.ones((8, 1), np.int32)
   packing = transformer.Packing(segment_ids_BL=segments)
-  run = lambda name: jax.jit(
-      lambda p: transformer.hidden(tiny, p, tokens, packing, transformer.Execution(name)))(params)
+  run = lambda name: jax.jit(lambda p: transformer.hidden(tiny, p, tokens, packing, transformer.Execution(name)))(
+    params
+  )
   expected = run('xla')
   for sizes in ((1, 1, 1, 1), (2, 2, 2, 1), (1, 2, 4, 1)):  # 2 key/value heads on 4 tensor shards: replicated
     with jax.set_mesh(mesh_of(*sizes)):
@@ -53,10 +56,12 @@ def test_the_same_under_every_mesh(tiny, params, mesh_of):
 def test_saved_for_the_backward_pass(tiny, params):
   """remat='attention' keeps the kernel's output and log-sum-exp of each layer."""
   tokens = np.zeros((1, 128), np.int32)
+
   def saved(remat):
     execution = transformer.Execution('triton', remat)
     loss = lambda p: transformer.hidden(tiny, p, tokens, execution=execution).sum()
     return {a.shape for a, source in saved_residuals(loss, params) if 'argument' not in source}
+
   assert saved('attention') - saved('full') == {(2, 1, 128, 4, 8), (2, 1, 4, 128)}  # [N, B, L, H, h], [N, B, H, L]
 
 
@@ -66,16 +71,20 @@ def test_lowers_for_a_gpu():
   loss = lambda q, k, v, s: run(q, k, v, s).astype(jnp.float32).sum()
   x = lambda n: jax.ShapeDtypeStruct((2, 8192, n, 128), jnp.bfloat16)
   segments = jax.ShapeDtypeStruct((2, 8192), jnp.int32)
-  text = jax.jit(jax.grad(loss, (0, 1, 2))).trace(x(12), x(2), x(2), segments).lower(lowering_platforms=('cuda',)).as_text()
+  text = (
+    jax.jit(jax.grad(loss, (0, 1, 2))).trace(x(12), x(2), x(2), segments).lower(lowering_platforms=('cuda',)).as_text()
+  )
   assert text.count('mha_forward') >= 1 and text.count('mha_backward') >= 1 and '8192x8192' not in text
 
 
 @pytest.fixture
 def on(monkeypatch):
   """Makes the modules believe to be on a platform."""
+
   def set_platform(name):
     for module in (attention_lib, gpu_attention):
       monkeypatch.setattr(module, 'platform', lambda: name)
+
   return set_platform
 
 

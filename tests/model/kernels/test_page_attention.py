@@ -11,13 +11,15 @@ from vibethinker_jax.sampler import pages
 PAGE, M = 16, 4
 LENGTHS = np.array([1, 16, 17, 64, 40], np.int32)
 KERNELS = {
-    'xla': page_attention.xla,
-    'tpu': lambda *args: page_attention.tpu(*args, interpret=True),
-    'gpu': lambda *args: page_attention.gpu(*args, interpret=True)}
+  'xla': page_attention.xla,
+  'tpu': lambda *args: page_attention.tpu(*args, interpret=True),
+  'gpu': lambda *args: page_attention.gpu(*args, interpret=True),
+}
 
 
 def case(H, K, h, dtype, int8=False):
-  """(arguments of a kernel, expected output, expected pools): pages in random order, garbage where there are no tokens."""
+  """(arguments of a kernel, expected output, expected pools): pages in random order, garbage where there are no
+  tokens."""
   rng = np.random.default_rng(0)
   B, F = len(LENGTHS), 1 + len(LENGTHS) * M
   q = jnp.asarray(rng.normal(size=(B, H, h)), dtype)
@@ -25,8 +27,12 @@ def case(H, K, h, dtype, int8=False):
   stored = pages.quantised(*kv) if int8 else kv
   table = rng.permutation(np.arange(1, F)).reshape(B, M).astype(np.int32)
   rows, at = np.arange(B), LENGTHS - 1  # the newest token is not in the pools yet
-  place = (jnp.asarray(table[rows, at // PAGE]), jnp.asarray(at % PAGE), jnp.asarray(LENGTHS),
-           page_attention.work_list(jnp.asarray(table), jnp.asarray(LENGTHS), PAGE))
+  place = (
+    jnp.asarray(table[rows, at // PAGE]),
+    jnp.asarray(at % PAGE),
+    jnp.asarray(LENGTHS),
+    page_attention.work_list(jnp.asarray(table), jnp.asarray(LENGTHS), PAGE),
+  )
 
   def pool(x):
     blocks = x.reshape(B * M, PAGE, *x.shape[2:]).swapaxes(1, 2)
@@ -53,7 +59,8 @@ def check(found, expected, after, atol):
     pool, wanted = np.asarray(pool, np.float32), np.asarray(wanted, np.float32)
     if len(layer) == 2:  # copied, not computed
       assert (pool == wanted).all()
-    else:  # the kernel rounds the new token to int8 itself: another program, where a value between two steps may go either way
+    # the kernel rounds the new token to int8 itself: another program, where a value between two steps may go either way
+    else:
       assert np.abs(pool - wanted).max() <= 1 and (np.abs(pool - wanted) > 1e-6 * np.abs(wanted)).mean() < 1e-3
 
 

@@ -1,4 +1,5 @@
 """The runners of the attack corpora; and the corpora, where VIBETHINKER_ATTACKS names their folder."""
+
 import json
 import os
 import pathlib
@@ -44,12 +45,20 @@ def test_a_corpus_that_holds(tmp_path, capsys):
 
 
 @linux
-@pytest.mark.parametrize('mode, expect, source, message', [
-  ('stdin', 'accepted', 'print(6)', 'wrong_answer, expected accepted'),
-  ('stdin', 'wrong_answer', 'print("x")\nprint("PWNED: it got out")', "'PWNED: it got out'"),
-  ('stdin', 'wrong_answer', 'print("SURFACE: raw")', "'SURFACE: raw'"),
-  ('function', 'wrong_answer', 'def add(a, b):\n  print("PWNED: in a function")\n  return 0', "'PWNED: in a function'"),
-])
+@pytest.mark.parametrize(
+  'mode, expect, source, message',
+  [
+    ('stdin', 'accepted', 'print(6)', 'wrong_answer, expected accepted'),
+    ('stdin', 'wrong_answer', 'print("x")\nprint("PWNED: it got out")', "'PWNED: it got out'"),
+    ('stdin', 'wrong_answer', 'print("SURFACE: raw")', "'SURFACE: raw'"),
+    (
+      'function',
+      'wrong_answer',
+      'def add(a, b):\n  print("PWNED: in a function")\n  return 0',
+      "'PWNED: in a function'",
+    ),
+  ],
+)
 def test_a_failure_is_a_line_and_exit_status_1(tmp_path, capsys, mode, expect, source, message):
   good(tmp_path)
   put(tmp_path, 'programs/666.py', mode, expect, source)
@@ -67,15 +76,22 @@ def test_what_is_left_behind_is_found():
     left.touch()
     os.chmod('/tmp/vt_canary_dir', 0o700)
     socket.create_connection(corpus.LISTENER).close()
-    orphan = ('import ctypes, os, time\nos.setsid()\nctypes.CDLL(None).prctl(15, b"vt_orphan", 0, 0, 0)\n'
-              'print(1, flush=True)\ntime.sleep(60)')
+    orphan = (
+      'import ctypes, os, time\nos.setsid()\nctypes.CDLL(None).prctl(15, b"vt_orphan", 0, 0, 0)\n'
+      'print(1, flush=True)\ntime.sleep(60)'
+    )
     children.append(subprocess.Popen([sys.executable, '-c', orphan], stdout=subprocess.PIPE))
     children[0].stdout.readline()
     zombie = subprocess.Popen(['true'])
     time.sleep(0.2)
     found = '\n'.join(changes([children[0].pid]))
-    for what in (f'left behind: {left}', '/tmp/vt_canary_dir: owner or mode', 'reached the TCP listener',
-                 f'process {children[0].pid} (vt_orphan) is alive', f'zombie {zombie.pid}'):
+    for what in (
+      f'left behind: {left}',
+      '/tmp/vt_canary_dir: owner or mode',
+      'reached the TCP listener',
+      f'process {children[0].pid} (vt_orphan) is alive',
+      f'zombie {zombie.pid}',
+    ):
       assert what in found, found
     left.unlink()
     children[0].kill()
@@ -93,9 +109,16 @@ def test_what_is_left_behind_is_found():
 @linux
 def test_two_runs_do_not_meet():
   with corpus.machine() as changes:
-    other = subprocess.Popen([sys.executable, '-c', 'from vibethinker_jax.verify.code import corpus\n'
-                              'with corpus.machine() as changes: print(changes([]), flush=True)'], cwd=ROOT,
-                             stdout=subprocess.PIPE)
+    other = subprocess.Popen(
+      [
+        sys.executable,
+        '-c',
+        'from vibethinker_jax.verify.code import corpus\n'
+        'with corpus.machine() as changes: print(changes([]), flush=True)',
+      ],
+      cwd=ROOT,
+      stdout=subprocess.PIPE,
+    )
     time.sleep(1)
     assert other.poll() is None and changes([]) == []
     with pytest.raises(OSError):
@@ -105,8 +128,9 @@ def test_two_runs_do_not_meet():
 
 @linux
 def test_a_run_over_its_wall_limit_is_a_failure():
-  slow = type('Slow', (), {'run': lambda self, *a, **k: (time.sleep(0.2), client.Run(0, 0, '', 0.0, [('k', 2)],
-      b'5\n', 2))[1]})
+  slow = type(
+    'Slow', (), {'run': lambda self, *a, **k: (time.sleep(0.2), client.Run(0, 0, '', 0.0, [('k', 2)], b'5\n', 2))[1]}
+  )
   attack, real = corpus.Attack('x', 'stdin', ('accepted',), ''), time.monotonic
   assert corpus.run(attack, slow(), []) == []
   clock = iter([0.0, 6.1])
@@ -128,8 +152,9 @@ def test_a_folder_that_is_no_corpus(tmp_path, text):
 
 def command(*arguments, python=sys.executable, **kwargs):
   env = {k: v for k, v in os.environ.items() if k != client.UNSAFE} | kwargs.pop('env', {})
-  return subprocess.run([python, '-m', *arguments], cwd=ROOT, capture_output=True, text=True, timeout=300,
-      env=env, **kwargs)
+  return subprocess.run(
+    [python, '-m', *arguments], cwd=ROOT, capture_output=True, text=True, timeout=300, env=env, **kwargs
+  )
 
 
 @linux
@@ -171,9 +196,14 @@ def test_the_attacks_as_a_plain_user(tmp_path):
   else:
     pytest.skip('no interpreter that a plain user can run')
   for parallel in (8, 1):
-    done = command('vibethinker_jax.verify.code.sandbox', f'--corpus={ATTACKS}', f'--parallel={parallel}',
-        '--repeat=2', python=python,
-                   **user)
+    done = command(
+      'vibethinker_jax.verify.code.sandbox',
+      f'--corpus={ATTACKS}',
+      f'--parallel={parallel}',
+      '--repeat=2',
+      python=python,
+      **user,
+    )
     assert done.returncode == 0 and 'uid 65534), 0 traces left' in done.stdout, done.stdout + done.stderr
   assert os.listdir(home) == []
   os.rmdir(home)
@@ -201,11 +231,17 @@ def test_pairs(tmp_path, capsys):
 
 def test_hacks(tmp_path, capsys):
   block = '<think>x</think>\n```python\nprint(sum(map(int, input().split())))\n```'
-  rows = [{'kind': 'a', 'gold': '5', 'response': '\\boxed{5}', 'reward_expected': 1},
-          {'kind': 'b', 'gold': '{"inputs": ["2 3\\n"], "outputs": ["5\\n"]}', 'response': block, 'reward_expected': 1},
-          {'kind': 'c', 'gold': '{"fn_name": "f", "inputs": ["2\\n3"], "outputs": ["5"]}', 'reward_expected': 1,
-           'response': '```python\ndef f(a, b): return a + b\n```'},
-          {'kind': 'd', 'gold': '{"inputs": [], "outputs": []}', 'response': block, 'reward_expected': 0}]
+  rows = [
+    {'kind': 'a', 'gold': '5', 'response': '\\boxed{5}', 'reward_expected': 1},
+    {'kind': 'b', 'gold': '{"inputs": ["2 3\\n"], "outputs": ["5\\n"]}', 'response': block, 'reward_expected': 1},
+    {
+      'kind': 'c',
+      'gold': '{"fn_name": "f", "inputs": ["2\\n3"], "outputs": ["5"]}',
+      'reward_expected': 1,
+      'response': '```python\ndef f(a, b): return a + b\n```',
+    },
+    {'kind': 'd', 'gold': '{"inputs": [], "outputs": []}', 'response': block, 'reward_expected': 0},
+  ]
   assert math_corpus.hacks(put_lines(tmp_path / 'hacks.jsonl', rows), 1) == 0
   rows.append({'kind': 'e', 'gold': '\\{1\\}', 'response': '\\boxed{\\{1\\}}', 'reward_expected': 0, 'why': 'because'})
   assert math_corpus.hacks(put_lines(tmp_path / 'hacks.jsonl', rows), 1) == 1
@@ -214,9 +250,11 @@ def test_hacks(tmp_path, capsys):
 
 @needs_attacks
 def test_the_pairs_and_the_hacks():
-  done = command('vibethinker_jax.verify.math', f'--pairs={ATTACKS}/answer_pairs.jsonl',
-      f'--hacks={ATTACKS}/reward_hacks.jsonl')
-  # full-width digits are read today, and an integral earns nothing: one pair and one hack of the first, one pair of the second
+  done = command(
+    'vibethinker_jax.verify.math', f'--pairs={ATTACKS}/answer_pairs.jsonl', f'--hacks={ATTACKS}/reward_hacks.jsonl'
+  )
+  # full-width digits are read today, and an integral earns nothing: one pair and one hack of the first, one pair of the
+  # second
   odd = [line for line in done.stdout.split('\n') if line.startswith(('FALSE POSITIVE', 'FAILED'))]
   assert all('５' in line or 'unicode_digits' in line for line in odd), done.stdout + done.stderr
   assert '; 0 time-outs, 0 faults' in done.stdout and '45 of 46 rewards' in done.stdout, done.stdout + done.stderr

@@ -1,4 +1,5 @@
 """The layers below and above the seccomp filter: user, Landlock, threads; and the filter itself, interpreted."""
+
 import os
 import shutil
 import struct
@@ -28,8 +29,9 @@ def out(box, source, **more):
 
 def evaluate(program, number, arguments=(), arch=0xC000003E):
   """What a filter returns for a system call."""
-  data = struct.pack('<iIQ6Q', number if number < 1 << 31 else number - (1 << 32), arch, 0, *arguments,
-      *[0] * (6 - len(arguments)))
+  data = struct.pack(
+    '<iIQ6Q', number if number < 1 << 31 else number - (1 << 32), arch, 0, *arguments, *[0] * (6 - len(arguments))
+  )
   code, at, a = list(struct.iter_unpack('<HBBI', program)), 0, 0
   while True:
     op, yes, no, k = code[at]
@@ -93,9 +95,14 @@ def test_free_uids_have_no_account_and_no_process(monkeypatch):
 
 
 @pytest.mark.skipif(not ROOT or not shutil.which('setpriv'), reason='only root can drop capabilities')
-@pytest.mark.parametrize('withheld, user', [('-setuid,-setgid', 'no: root that may not'),
-  ('-kill', 'partly: helper and runs'),
-  ('-all', 'no: root that may not')])
+@pytest.mark.parametrize(
+  'withheld, user',
+  [
+    ('-setuid,-setgid', 'no: root that may not'),
+    ('-kill', 'partly: helper and runs'),
+    ('-all', 'no: root that may not'),
+  ],
+)
 def test_root_of_a_container_that_withholds_capabilities(withheld, user):
   """The filter does not need them; what is missing stands in the table."""
   done = check('--check', prefix=['setpriv', f'--bounding-set={withheld}'])
@@ -103,7 +110,7 @@ def test_root_of_a_container_that_withholds_capabilities(withheld, user):
   assert 'self-checks      yes' in done.stdout and done.stderr == ''
 
 
-THREADS = '''import _thread, time
+THREADS = """import _thread, time
 _thread.stack_size(1 << 16)
 n = 0
 try:
@@ -114,7 +121,7 @@ try:
 except RuntimeError:
   pass
 print(n)
-'''
+"""
 
 
 def test_threads_are_capped(box):
@@ -125,15 +132,18 @@ def test_threads_are_capped(box):
 
 def test_threads_are_capped_where_the_user_is_shared(box, monkeypatch):
   """Without a user of its own the kernel's limit cannot serve: the helper counts."""
-  source = ('import os, sys\nos.geteuid = lambda: 1\nsys.argv[0] = {0!r}\n'
-            'exec(compile(open({0!r}).read(), {0!r}, "exec"))')
+  source = (
+    'import os, sys\nos.geteuid = lambda: 1\nsys.argv[0] = {0!r}\nexec(compile(open({0!r}).read(), {0!r}, "exec"))'
+  )
   helper = os.path.join(os.path.dirname(client.HELPER), 'helper.py')
   monkeypatch.setattr(client, 'HELPER', '-c')
   popen = subprocess.Popen
+
   def start(command, **kwargs):
     at = command.index('-c')
     script = source.format(helper).replace('exec(', f'__file__ = {helper!r}\nexec(', 1)
-    return popen(command[:at] + ['-c', script] + command[at + 1:], **kwargs)
+    return popen(command[:at] + ['-c', script] + command[at + 1 :], **kwargs)
+
   monkeypatch.setattr(subprocess, 'Popen', start)
   shared = client.Sandbox()
   assert shared.start()['own user'].startswith('no')
@@ -145,15 +155,17 @@ def test_threads_are_capped_where_the_user_is_shared(box, monkeypatch):
 
 def test_landlock_alone_stops_opens():
   """Without the filter: a process that restricted itself cannot open a path or signal its parent."""
-  source = ('import ctypes, os, sys\nsys.path.insert(0, sys.argv[1])\nimport confine\n'
-            'libc = ctypes.CDLL(None, use_errno=True)\nabi, ruleset = confine.landlock(libc)\n'
-            'if not abi: print("none"); sys.exit()\nopen("/etc/passwd").close()\nparent = os.getpid()\n'
-            'pid = os.fork()\nif pid: sys.exit(os.waitpid(pid, 0)[1])\n'
-            'confine.first(libc, 0, parent, ruleset)\n'
-            'for attempt in (lambda: open("/etc/passwd"), lambda: open("/tmp/x_landlock", "w"),\n'
-            '                lambda: os.listdir("/"),\n'
-            '                lambda: os.kill(parent, 0) if abi >= 6 else open("/")):\n'
-            '  try:\n    attempt()\n    print("OPEN")\n  except PermissionError:\n    print("denied")\n')
+  source = (
+    'import ctypes, os, sys\nsys.path.insert(0, sys.argv[1])\nimport confine\n'
+    'libc = ctypes.CDLL(None, use_errno=True)\nabi, ruleset = confine.landlock(libc)\n'
+    'if not abi: print("none"); sys.exit()\nopen("/etc/passwd").close()\nparent = os.getpid()\n'
+    'pid = os.fork()\nif pid: sys.exit(os.waitpid(pid, 0)[1])\n'
+    'confine.first(libc, 0, parent, ruleset)\n'
+    'for attempt in (lambda: open("/etc/passwd"), lambda: open("/tmp/x_landlock", "w"),\n'
+    '                lambda: os.listdir("/"),\n'
+    '                lambda: os.kill(parent, 0) if abi >= 6 else open("/")):\n'
+    '  try:\n    attempt()\n    print("OPEN")\n  except PermissionError:\n    print("denied")\n'
+  )
   folder = os.path.dirname(os.path.abspath(confine.__file__))
   done = subprocess.run([sys.executable, '-I', '-S', '-c', source, folder], capture_output=True, text=True, timeout=30)
   if done.stdout == 'none\n':
@@ -174,9 +186,13 @@ def test_noise_is_kept_only_where_asked(box):
 def check(*arguments, prefix=(), **env):
   clean = {k: v for k, v in os.environ.items() if k != client.UNSAFE}
   path = os.pathsep.join([os.getcwd(), *filter(None, sys.path)])
-  return subprocess.run([*prefix, sys.executable, '-m', 'vibethinker_jax.verify.code.sandbox', *arguments],
-      capture_output=True, text=True,
-                        timeout=60, env=clean | {'PYTHONPATH': path} | env)
+  return subprocess.run(
+    [*prefix, sys.executable, '-m', 'vibethinker_jax.verify.code.sandbox', *arguments],
+    capture_output=True,
+    text=True,
+    timeout=60,
+    env=clean | {'PYTHONPATH': path} | env,
+  )
 
 
 def test_check_command():

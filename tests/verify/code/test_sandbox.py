@@ -15,6 +15,7 @@ ONE = {'cases': [{'input': '', 'output': '42'}]}
 def test_call_numbers_are_libseccomps():
   pyseccomp = pytest.importorskip('pyseccomp')
   import ctypes
+
   resolve = pyseccomp._libseccomp.seccomp_syscall_resolve_name_arch
   resolve.argtypes, resolve.restype = (ctypes.c_uint32, ctypes.c_char_p), ctypes.c_int
   for table in (seccomp.ALLOW, seccomp.KILL, seccomp._CHECKED):
@@ -26,8 +27,9 @@ def test_call_numbers_are_libseccomps():
 def test_allowed_and_killed_calls_are_disjoint():
   names = [*seccomp.ALLOW, *seccomp.KILL, *seccomp._CHECKED]
   assert len(names) == len(set(names))
-  assert not {'open', 'openat', 'openat2', 'kill', 'tgkill', 'prctl', 'memfd_create', 'stat', 'chmod',
-      'unlink'} & set(seccomp.ALLOW)
+  assert not {'open', 'openat', 'openat2', 'kill', 'tgkill', 'prctl', 'memfd_create', 'stat', 'chmod', 'unlink'} & set(
+    seccomp.ALLOW
+  )
   for machine in seccomp.AUDIT_ARCH:
     assert 0 < len(seccomp.program(machine)) <= 4096 * 8  # BPF_MAXINSNS
 
@@ -60,19 +62,21 @@ def test_other_machines_get_a_clear_refusal(monkeypatch, name, value):
 
 
 def test_unsafe_mode_is_explicit_and_loud():
-  source = ('from vibethinker_jax.verify import code\n'
-            'ONE = {"cases": [{"input": "", "output": "42"}]}\n'
-            'assert code.verify("print(6*7)", ONE).reason == "accepted"\n'
-            'assert code.verify("import os\\nos.stat(chr(47))\\nprint(42)", ONE).reason == "accepted"\n'
-            'assert code.verify("while 1: pass", ONE, code.Limits(cpu_seconds=0.5)).reason == "time_limit"\n')
+  source = (
+    'from vibethinker_jax.verify import code\n'
+    'ONE = {"cases": [{"input": "", "output": "42"}]}\n'
+    'assert code.verify("print(6*7)", ONE).reason == "accepted"\n'
+    'assert code.verify("import os\\nos.stat(chr(47))\\nprint(42)", ONE).reason == "accepted"\n'
+    'assert code.verify("while 1: pass", ONE, code.Limits(cpu_seconds=0.5)).reason == "time_limit"\n'
+  )
   env = dict(os.environ, PYTHONPATH=os.pathsep.join([os.getcwd(), *filter(None, sys.path)]))
-  done = subprocess.run([sys.executable, '-c', source], env=env | {client.UNSAFE: '1'}, capture_output=True,
-    text=True, timeout=60)
+  done = subprocess.run(
+    [sys.executable, '-c', source], env=env | {client.UNSAFE: '1'}, capture_output=True, text=True, timeout=60
+  )
   assert done.returncode == 0, done.stderr
   assert done.stderr.count('WITHOUT a sandbox') == 1
   env.pop(client.UNSAFE, None)
-  assert subprocess.run([sys.executable, '-c', source], env=env, capture_output=True,
-      timeout=60).returncode == 1
+  assert subprocess.run([sys.executable, '-c', source], env=env, capture_output=True, timeout=60).returncode == 1
 
 
 def test_helper_that_died_is_replaced():

@@ -18,15 +18,40 @@ def judged(response, gold, choices):
   return choice.judge(extract.answer_of(parse(response)), gold, choices)
 
 
-@pytest.mark.parametrize('answer, letter', [
-  ('B', 'B'), ('b', 'B'), ('(B)', 'B'), ('B.', 'B'), ('B)', 'B'), ('\\text{B}', 'B'), ('\\textbf{(B)}', 'B'),
-  ('\\mathbf{B}', 'B'),
-  ('Option B', 'B'), ('B) 5 m', 'B'), ('\\text{B. } 5\\text{ m}', 'B'), ('5 m', 'B'), ('0.5', None), ('\\dfrac12', 'C'),
-  ('The force is zero.', 'D'), ('D: the force is zero', 'D'),
-  ('E', None), ('A, B', None), ('A or B', None), ('AB', None), ('B. 3 m', None), ('not B', None),
-  ('B (or C)', None), ('', None),
-  ('7', None), ('A: B', None), ('B B', None), ('A)(B', None), ('B\\text{ or }C', None),
-])
+@pytest.mark.parametrize(
+  'answer, letter',
+  [
+    ('B', 'B'),
+    ('b', 'B'),
+    ('(B)', 'B'),
+    ('B.', 'B'),
+    ('B)', 'B'),
+    ('\\text{B}', 'B'),
+    ('\\textbf{(B)}', 'B'),
+    ('\\mathbf{B}', 'B'),
+    ('Option B', 'B'),
+    ('B) 5 m', 'B'),
+    ('\\text{B. } 5\\text{ m}', 'B'),
+    ('5 m', 'B'),
+    ('0.5', None),
+    ('\\dfrac12', 'C'),
+    ('The force is zero.', 'D'),
+    ('D: the force is zero', 'D'),
+    ('E', None),
+    ('A, B', None),
+    ('A or B', None),
+    ('AB', None),
+    ('B. 3 m', None),
+    ('not B', None),
+    ('B (or C)', None),
+    ('', None),
+    ('7', None),
+    ('A: B', None),
+    ('B B', None),
+    ('A)(B', None),
+    ('B\\text{ or }C', None),
+  ],
+)
 def test_letter(answer, letter):
   assert choice.letter_of(answer, CHOICES) == letter
   expected = 'equal' if letter == 'B' else 'different' if answer else 'no_answer'
@@ -43,8 +68,10 @@ def test_a_letter_that_is_an_options_text_names_two():
   assert choice.letter_of('C', ['A', 'B', 'C']) == 'C'
 
 
-@pytest.mark.parametrize('text', ['B', 'The answer is B', '\\boxed{A} \\boxed{B}', '<think>\\boxed{B}</think>',
-    '\\boxed{B} </think> \\boxed{A}'])
+@pytest.mark.parametrize(
+  'text',
+  ['B', 'The answer is B', '\\boxed{A} \\boxed{B}', '<think>\\boxed{B}</think>', '\\boxed{B} </think> \\boxed{A}'],
+)
 def test_no_or_another_box(text):
   assert judged(text, 'B', CHOICES).status == 'wrong'
 
@@ -59,8 +86,10 @@ def test_rows_with_choices_and_without():
   row = {'answer': 'B', 'choices': CHOICES}
   assert response.verify('\\boxed{5\\text{ m}}', row) == Verdict('correct', 'equal')
   with Pool(workers=1) as pool:
-    assert pool.verify([('\\boxed{(B)}', row), ('\\boxed{C}', row)]) == [Verdict('correct', 'equal'),
-        Verdict('wrong', 'different')]
+    assert pool.verify([('\\boxed{(B)}', row), ('\\boxed{C}', row)]) == [
+      Verdict('correct', 'equal'),
+      Verdict('wrong', 'different'),
+    ]
     assert pool.stats.fast == 2
   for answer in ('B', '(B)', '\\text{B}', '\\textbf{(B)}', 'B.'):
     assert answers.fast_answer(answer, 'B') == EQUAL and answers.fast_answer(answer, '(B)') == EQUAL

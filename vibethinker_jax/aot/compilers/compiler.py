@@ -1,4 +1,5 @@
-"""Compiles one program ahead of time and keeps what the compiler wrote: memory, or how much is missing, and the HLO text."""
+"""Compiles one program ahead of time and keeps what the compiler wrote: memory, or how much is missing, and the HLO
+text."""
 
 import gzip
 import hashlib
@@ -13,8 +14,11 @@ import jax
 from vibethinker_jax.aot.compilers import topology as topology_lib
 from vibethinker_jax.runtime import disk
 
-MISSING = (r'Used ([\d.]+)([KMGT]) of [\d.]+[KMGT] hbm', r'Total hbm usage >= ([\d.]+)([KMGT])',
-           r'allocating ([\d.]+)([KMGT]) which exceeds available HBM')
+MISSING = (
+  r'Used ([\d.]+)([KMGT]) of [\d.]+[KMGT] hbm',
+  r'Total hbm usage >= ([\d.]+)([KMGT])',
+  r'allocating ([\d.]+)([KMGT]) which exceeds available HBM',
+)
 UNITS = {'K': 2.0**10, 'M': 2.0**20, 'G': 2.0**30, 'T': 2.0**40}
 
 
@@ -27,6 +31,7 @@ class Compiled(NamedTuple):
     needed: bytes per device. error: of a program that does not compile, else ''. text: scheduled HLO.
     seconds: of compiling. cached: it was on disk.
   """
+
   memory: dict
   needed: float
   error: str
@@ -54,9 +59,13 @@ def compile_program(lowered: jax.stages.Lowered, topology: str, cache: pathlib.P
     result = Compiled({}, _needed(str(error)), _first_line(str(error)), '', time.perf_counter() - started, False)
   else:
     stats = compiled.memory_analysis()
-    memory = {'arguments': stats.argument_size_in_bytes, 'outputs': stats.output_size_in_bytes,
-              'shared': stats.alias_size_in_bytes, 'temporaries': stats.temp_size_in_bytes,
-              'code': stats.generated_code_size_in_bytes}
+    memory = {
+      'arguments': stats.argument_size_in_bytes,
+      'outputs': stats.output_size_in_bytes,
+      'shared': stats.alias_size_in_bytes,
+      'temporaries': stats.temp_size_in_bytes,
+      'code': stats.generated_code_size_in_bytes,
+    }
     needed = sum(memory.values()) - 2 * memory['shared']
     result = Compiled(memory, needed, '', compiled.as_text(), time.perf_counter() - started, False)
   if cache:

@@ -14,8 +14,15 @@ from vibethinker_jax.rl import batch as batch_lib
 
 PAPER = {'hours': 3900, 'device': 'H800', 'dollars': 7800}  # VibeThinker-1.5B, the whole recipe
 # Problems of the papers' evaluation sets, by the names of their files.
-SETS = {'aime24': 30, 'aime25': 30, 'hmmt25': 30, 'math500': 500, 'gpqa_diamond': 198, 'livecodebench_v5': 279,
-        'livecodebench_v6': 131}
+SETS = {
+  'aime24': 30,
+  'aime25': 30,
+  'hmmt25': 30,
+  'math500': 500,
+  'gpqa_diamond': 198,
+  'livecodebench_v5': 279,
+  'livecodebench_v6': 131,
+}
 
 
 class Assumptions(NamedTuple):
@@ -27,15 +34,24 @@ class Assumptions(NamedTuple):
     problems: of a problem set whose files are not here and whose size is not known.
     rounds: rollout batches per RL step, to replace groups of equal rewards.
   """
+
   dollars: float = 0.0
   median_tokens: int = 6000
   problems: int = 5000
   rounds: float = 1.5
 
 
-def plan(recipe: config_lib.Recipe, options: dict, names: list[str], results: list[dict], chip: Chip, devices: int,
-         assumptions: Assumptions) -> dict:
-  """{stages: {name: {hours: [low, high], parts}}, hours, training_hours, chip_hours, dollars, assumptions, notes, paper}.
+def plan(
+  recipe: config_lib.Recipe,
+  options: dict,
+  names: list[str],
+  results: list[dict],
+  chip: Chip,
+  devices: int,
+  assumptions: Assumptions,
+) -> dict:
+  """{stages: {name: {hours: [low, high], parts}}, hours, training_hours, chip_hours, dollars, assumptions, notes,
+  paper}.
 
   training_hours: of the stages other than evaluation.
 
@@ -52,25 +68,35 @@ def plan(recipe: config_lib.Recipe, options: dict, names: list[str], results: li
       stages[name] = {'parts': parts, 'hours': sorted(hours)}
   total = lambda names: [sum(stages[name]['hours'][i] for name in names) for i in (0, 1)]
   hours, training = total(stages), total([name for name in stages if options[name].program != 'evaluate'])
-  return {'assumptions': assumptions._asdict(), 'notes': notes(assumptions), 'stages': stages, 'hours': hours,
-          'training_hours': training,
-          'chip_hours': [x * chips for x in hours], 'dollars': [x * chips * assumptions.dollars for x in hours],
-          'paper': PAPER}
+  return {
+    'assumptions': assumptions._asdict(),
+    'notes': notes(assumptions),
+    'stages': stages,
+    'hours': hours,
+    'training_hours': training,
+    'chip_hours': [x * chips for x in hours],
+    'dollars': [x * chips * assumptions.dollars for x in hours],
+    'paper': PAPER,
+  }
 
 
 def notes(assumptions: Assumptions) -> list[str]:
   """The assumptions as lines."""
   low, high = (f'{100 * x:.0f}%' for x in estimate.BANDWIDTHS)
   return [
-      'the papers do not publish their budget of tokens: steps, batches and lengths are those of the config',
-      f'responses have a median of {assumptions.median_tokens:,} tokens (lognormal, 95% quantile 3.6 times that), cut off at '
-      'max_tokens (--median_tokens)',
-      f'an RL step samples {assumptions.rounds} times its prompts, to replace groups of equal rewards (--rounds)',
-      'an update trains on all responses of its prompts, packed into micro-batches as the run does it',
-      f'problem sets that are not on this machine have {assumptions.problems:,} problems (--problems); AIME, HMMT, MATH-500, '
-      'GPQA and LiveCodeBench their own number',
-      f'decoding reaches {low} to {high} of HBM bandwidth; verification is hidden, loading, checkpoints and restarts are not '
-      'counted']
+    'the papers do not publish their budget of tokens: steps, batches and lengths are those of the config',
+    f'responses have a median of {assumptions.median_tokens:,} tokens (lognormal, 95% quantile 3.6 times that), cut '
+    'off at '
+    'max_tokens (--median_tokens)',
+    f'an RL step samples {assumptions.rounds} times its prompts, to replace groups of equal rewards (--rounds)',
+    'an update trains on all responses of its prompts, packed into micro-batches as the run does it',
+    f'problem sets that are not on this machine have {assumptions.problems:,} problems (--problems); AIME, HMMT, '
+    'MATH-500, '
+    'GPQA and LiveCodeBench their own number',
+    f'decoding reaches {low} to {high} of HBM bandwidth; verification is hidden, loading, checkpoints and restarts '
+    'are not '
+    'counted',
+  ]
 
 
 def _parts(recipe, options: dict, stage, programs: dict, chip: Chip, devices: int, assumptions: Assumptions) -> dict:
@@ -105,7 +131,8 @@ def _parts(recipe, options: dict, stage, programs: dict, chip: Chip, devices: in
 
 
 def _updates(programs: dict, stage, lengths: rollout.Lengths) -> dict:
-  """{'mgpo_step': part, 'score': part} of one RL update: its responses packed into micro-batches as the run packs them."""
+  """{'mgpo_step': part, 'score': part} of one RL update: its responses packed into micro-batches as the run packs
+  them."""
   documents = np.minimum(lengths.sample(stage.prompts * stage.group) + rollout.PROMPT, stage.row_length).astype(int)
   kinds = (stage.row_length,) if stage.share_prompts else batch_lib.row_lengths(stage.row_length, stage.shortest_row)
   micros = {length: len(found) for length, found in batch_lib.plan(documents, kinds, stage.micro_batch)}
@@ -137,8 +164,10 @@ def _sample(programs: dict, lengths: rollout.Lengths, responses: int, chip: Chip
   mine = np.resize(drawn, math.ceil(responses / devices))
   mine[0] = drawn.max()  # the longest is on some device
   one = lambda efficiency: lambda slots, tokens: step.seconds(tokens, chip, efficiency)
-  seconds = [rollout.seconds(mine, decode['rows_per_device'], decode['cache_tokens'], one(efficiency))
-             for efficiency in estimate.BANDWIDTHS]
+  seconds = [
+    rollout.seconds(mine, decode['rows_per_device'], decode['cache_tokens'], one(efficiency))
+    for efficiency in estimate.BANDWIDTHS
+  ]
   return {'seconds': seconds, 'tokens': float(responses * drawn.mean())}
 
 

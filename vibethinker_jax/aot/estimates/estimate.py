@@ -2,8 +2,8 @@
 
 A step takes the sum of
   * its matrix products, by the compiler's own cycles (for large ones these were 88 to 98% of the chip's peak),
-  * everything else on the core, by the smaller of the compiler's cycles and the HBM traffic at full bandwidth (the cycles
-    of streaming ops are 2 to 4 times what the traffic takes),
+  * everything else on the core, by the smaller of the compiler's cycles and the HBM traffic at full bandwidth (the
+    cycles of streaming ops are 2 to 4 times what the traffic takes),
   * Pallas kernels, whose cycles the compiler does not give: their causal matrix products at 40% and at 60% of peak,
   * collectives that nothing hides, at the full bandwidth of the links.
 No chip was at hand to check it; take it as good to 25%, and better for comparing two programs.
@@ -17,8 +17,8 @@ from vibethinker_jax.aot.compilers.topology import Chip
 from vibethinker_jax.aot.estimates import hlo
 
 EFFICIENCIES = (0.4, 0.6)  # of the attention kernel; splash's forward kernel has a static schedule of 61% on v5e
-# Matrix products of [L, h] x [h, L] size that one call makes, by the kernel's name. The fused backward kernel computes the
-# scores and dP again, and from them dV, dK and dQ.
+# Matrix products of [L, h] x [h, L] size that one call makes, by the kernel's name. The fused backward kernel computes
+# the scores and dP again, and from them dV, dK and dQ.
 SPLASH = ((r'splash_mqa_fwd', 2), (r'splash_mqa_dkv', 5))
 DECODE = 'page_attention'
 BANDWIDTHS = (0.6, 0.85)  # of HBM, in decoding: what engines reach, at best
@@ -31,6 +31,7 @@ class Cost(NamedTuple):
     mxu, other, exposed: as above. kernels: of Pallas kernels at the peak. hidden: of collectives behind other work.
     unknown_loops: loops whose bound is not a constant: they count once if they hold a matrix product, else not at all.
   """
+
   mxu: float
   other: float
   kernels: float
@@ -82,7 +83,9 @@ def kernel_flops(op: hlo.Executed) -> float:
       # More than queries with `context`. Their axis of one row may be gone: [K, keys, h].
       keys = max(a.shape[-2] for a in op.arrays if len(a.shape) >= 3 and a.shape[-1] == width)
       return products * 2.0 * math.prod(heads) * length * keys / 2 * width
-  raise ValueError(f'the kernel {op.name!r} has no entry in aot/estimates/estimate.py: how many operations does it make?')
+  raise ValueError(
+    f'the kernel {op.name!r} has no entry in aot/estimates/estimate.py: how many operations does it make?'
+  )
 
 
 class DecodeStep(NamedTuple):
@@ -91,6 +94,7 @@ class DecodeStep(NamedTuple):
   Attributes:
     core: seconds of what the core computes. weights: bytes. token: bytes of one token in the cache.
   """
+
   core: float
   weights: float
   token: float

@@ -5,15 +5,44 @@ better. Each fusion carries `estimated_cycles`, each array its memory space, eac
 """
 
 import collections
+from collections.abc import Iterator
 import functools
 import re
-from typing import Iterator, NamedTuple
+from typing import NamedTuple
 
-WIDTHS = {'pred': 1, 's4': 0.5, 'u4': 0.5, 's8': 1, 'u8': 1, 'f8e4m3fn': 1, 'f8e5m2': 1, 's16': 2, 'u16': 2, 'f16': 2, 'bf16': 2,
-          's32': 4, 'u32': 4, 'f32': 4, 's64': 8, 'u64': 8, 'f64': 8}
+WIDTHS = {
+  'pred': 1,
+  's4': 0.5,
+  'u4': 0.5,
+  's8': 1,
+  'u8': 1,
+  'f8e4m3fn': 1,
+  'f8e5m2': 1,
+  's16': 2,
+  'u16': 2,
+  'f16': 2,
+  'bf16': 2,
+  's32': 4,
+  'u32': 4,
+  'f32': 4,
+  's64': 8,
+  'u64': 8,
+  'f64': 8,
+}
 COLLECTIVES = ('all-gather', 'all-reduce', 'reduce-scatter', 'all-to-all', 'collective-permute', 'ragged-all-to-all')
-FREE = ('parameter', 'constant', 'get-tuple-element', 'tuple', 'bitcast', 'iota', 'after-all', 'partition-id', 'replica-id',
-        'opt-barrier', 'optimization-barrier')
+FREE = (
+  'parameter',
+  'constant',
+  'get-tuple-element',
+  'tuple',
+  'bitcast',
+  'iota',
+  'after-all',
+  'partition-id',
+  'replica-id',
+  'opt-barrier',
+  'optimization-barrier',
+)
 IN_HBM = (0, 5)  # memory spaces; 1 is VMEM, which costs no HBM traffic
 
 _ARRAY = re.compile(r'\b([a-z][a-z0-9]*)\[([0-9,]*)\](\{[^}]*\})?')
@@ -38,6 +67,7 @@ class Array(NamedTuple):
 
 class Op(NamedTuple):
   """One line: `%name = shape kind(operands), attributes`; arguments is the text between the brackets."""
+
   name: str
   shape: str
   kind: str
@@ -59,6 +89,7 @@ class Executed(NamedTuple):
     cycles: the compiler's estimate of one run, 0 where it gives none. bytes: of HBM that one run reads and writes.
     arrays: operands of a kernel, then its results. source: the JAX function and scope that it comes from.
   """
+
   name: str
   place: str
   count: float
@@ -69,7 +100,9 @@ class Executed(NamedTuple):
 
 
 class Collective(NamedTuple):
-  """One run of it: bytes of the whole array (a reduce-scatter's operand, else the result). overlapped: with other work."""
+  """One run of it: bytes of the whole array (a reduce-scatter's operand, else the result). overlapped: with other
+  work."""
+
   kind: str
   bytes: float
   count: float
@@ -146,16 +179,18 @@ def _parse_op(line: str) -> Op | None:
   head = re.match(r'%([\w.\-]+) = ', line)
   if not head:
     return None
-  rest = line[head.end():]
+  rest = line[head.end() :]
   end = _closing(rest) + 1 if rest.startswith('(') else rest.find(' ')
   shape, rest = rest[:end], rest[end:].strip()
   kind = re.match(r'([\w\-]+)\(', rest)
   if end <= 0 or not kind:
     return None
-  rest = rest[len(kind.group(1)):]
+  rest = rest[len(kind.group(1)) :]
   close = _closing(rest)
   arguments = rest[1:close]
-  return Op(head.group(1), shape, kind.group(1), tuple(re.findall(r'%([\w.\-]+)', arguments)), arguments, rest[close + 1:])
+  return Op(
+    head.group(1), shape, kind.group(1), tuple(re.findall(r'%([\w.\-]+)', arguments)), arguments, rest[close + 1 :]
+  )
 
 
 def trip_count(module: Module, loop: Op) -> int | None:
@@ -178,20 +213,25 @@ def body(loop: Op) -> str:
 def _called(op: Op) -> list[str]:
   if op.kind == 'conditional':
     branches = re.search(r'branch_computations=\{([^}]*)\}', op.attributes)
-    return re.findall(r'%([\w.\-]+)', branches.group(1) if branches else
-                      ' '.join(re.findall(r'(?:true|false)_computation=%[\w.\-]+', op.attributes)))
+    return re.findall(
+      r'%([\w.\-]+)',
+      branches.group(1) if branches else ' '.join(re.findall(r'(?:true|false)_computation=%[\w.\-]+', op.attributes)),
+    )
   return _CALLED.findall(op.attributes)
 
 
 def _contains(module: Module, computation: str, kinds: tuple, seen: frozenset = frozenset()) -> bool:
   if computation in seen or computation not in module.computations:
     return False
-  return any(op.kind in kinds or any(_contains(module, name, kinds, seen | {computation}) for name in _called(op))
-             for op in module.computations[computation])
+  return any(
+    op.kind in kinds or any(_contains(module, name, kinds, seen | {computation}) for name in _called(op))
+    for op in module.computations[computation]
+  )
 
 
 def executed(module: Module, trips: dict[str, int] | None = None) -> tuple[list[Executed], list[str]]:
-  """(every op that runs, with how often; names of loops without a known bound, which count `trips[name]` times or once).
+  """(every op that runs, with how often; names of loops without a known bound, which count `trips[name]` times or
+  once).
 
   Of a conditional all branches count.
   """
@@ -236,7 +276,9 @@ def _executed(op: Op, count: float, shapes: dict, holds) -> Executed:
   if not cycles and re.search('gather|scatter|dynamic', op.name):
     moved = 2 * sum(size for size in sizes if size < max(sizes))  # not the whole table, only the rows that move
   kept = place == 'kernel'
-  parts = tuple(a for name in op.operands for a in arrays(shapes.get(name, ''))) + tuple(arrays(op.shape)) if kept else ()
+  parts = (
+    tuple(a for name in op.operands for a in arrays(shapes.get(name, ''))) + tuple(arrays(op.shape)) if kept else ()
+  )
   return Executed(op.name, place, count, int(cycles.group(1)) if cycles else 0, moved, parts, _source(op))
 
 
@@ -299,8 +341,9 @@ def carried(module: Module) -> float:
 
   In a training step that is the loop over layers: the gradients and what the forward pass saved for the backward pass.
   """
-  arguments = collections.Counter(a[:2] for op in module.computations[module.entry] if op.kind == 'parameter'
-                                  for a in arrays(op.shape))
+  arguments = collections.Counter(
+    a[:2] for op in module.computations[module.entry] if op.kind == 'parameter' for a in arrays(op.shape)
+  )
   most = 0.0
   for ops in module.computations.values():
     for op in ops:
@@ -318,12 +361,20 @@ def carried(module: Module) -> float:
 def bookkeeping(module: Module) -> dict[str, int]:
   """{loop: 0} of loops without a known bound that hold no matrix product and no kernel: what a decode loop does now and
   then, such as filling a slot."""
-  loops = (op for ops in module.computations.values() for op in ops if op.kind == 'while' and trip_count(module, op) is None)
+  loops = (
+    op for ops in module.computations.values() for op in ops if op.kind == 'while' and trip_count(module, op) is None
+  )
   return {op.name: 0 for op in loops if not _works(module, body(op))}
 
 
 def _works(module: Module, computation: str) -> bool:
-  return any(op.kind in ('convolution', 'dot') or 'tpu_custom_call' in op.attributes
-             or any(_works(module, name) for name in _called(op) + ([body(op)] if op.kind == 'while' else [])
-                    if name in module.computations)
-             for op in module.computations[computation])
+  return any(
+    op.kind in ('convolution', 'dot')
+    or 'tpu_custom_call' in op.attributes
+    or any(
+      _works(module, name)
+      for name in _called(op) + ([body(op)] if op.kind == 'while' else [])
+      if name in module.computations
+    )
+    for op in module.computations[computation]
+  )

@@ -1,7 +1,9 @@
-"""How long a batch of rollouts takes: every response's length in, the sampler's own schedule in steps of some tokens."""
+"""How long a batch of rollouts takes: every response's length in, the sampler's own schedule in steps of some
+tokens."""
 
+from collections.abc import Callable
 import math
-from typing import Callable, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -10,6 +12,7 @@ PROMPT = 200  # tokens before a response; short beside thousands
 
 class Lengths(NamedTuple):
   """Lognormal, cut off at `limit`. sigma: a 95% quantile 3.6 times the median, as of published long-reasoning runs."""
+
   median: float
   limit: int
   sigma: float = math.log(3.6) / 1.645
@@ -32,12 +35,15 @@ def _inverse_erf(y: np.ndarray) -> np.ndarray:
   return x
 
 
-def seconds(lengths: np.ndarray, slots: int, tokens: int, step: Callable[[int, float], float], chunk: int = 64) -> float:
+def seconds(
+  lengths: np.ndarray, slots: int, tokens: int, step: Callable[[int, float], float], chunk: int = 64
+) -> float:
   """Of one device until its last response ends.
 
   Args:
     lengths: of the responses in the order in which they start. slots: at most so many at once. tokens: that the cache
-      holds; a response starts while there is room for as many tokens as it and the others have by then, and a few pages.
+      holds; a response starts while there is room for as many tokens as it and the others have by then, and a few
+      pages.
     step: (live slots, tokens in the cache) -> seconds of a decode step.
     chunk: steps that are taken as one.
   """

@@ -1,8 +1,9 @@
 """Which batch, remat policy, mesh and cache would be faster, or fit at all: compiled one change at a time."""
 
+from collections.abc import Callable, Iterator
 import copy
 import math
-from typing import Callable, Iterator, NamedTuple
+from typing import NamedTuple
 
 REMAT = ('attention_qkv', 'attention', 'full')
 ROWS = (1, 2, 4)  # per device and micro-batch
@@ -11,6 +12,7 @@ GIB = 2.0**30
 
 class Trial(NamedTuple):
   """fields: {path in the config: value}, as --config.<path>=value. result: of worker.run, or the error."""
+
   fields: dict
   result: dict
   error: str = ''
@@ -19,8 +21,8 @@ class Trial(NamedTuple):
 def stage(config: dict, name: str, devices: int, compile_one: Callable[[dict, str], dict]) -> list[Trial]:
   """Tries of a stage, best first; the config's own settings are among them.
 
-  Training: from the settings as they are, each remat policy; with the best of them each number of rows; with the best of
-  these each mesh. The measure is the estimated time of a position. Sampling: the largest cache that fits.
+  Training: from the settings as they are, each remat policy; with the best of them each number of rows; with the best
+  of these each mesh. The measure is the estimated time of a position. Sampling: the largest cache that fits.
 
   Args:
     devices: of the slice. compile_one: (config, name of the program) -> result of worker.run. May raise ValueError.
@@ -81,8 +83,11 @@ def _cache(config: dict, name: str, compile_one) -> list[Trial]:
   sampler = config[name]['sampler']
   columns = sampler['columns'] or sampler['max_tokens'] + 1024
   field = f'{name}.sampler.cache_tokens'
-  trials = [_attempt(config, {}, 'decode', compile_one), _attempt(config, {field: columns}, 'decode', compile_one),
-            _attempt(config, {field: 2 * columns}, 'decode', compile_one)]
+  trials = [
+    _attempt(config, {}, 'decode', compile_one),
+    _attempt(config, {field: columns}, 'decode', compile_one),
+    _attempt(config, {field: 2 * columns}, 'decode', compile_one),
+  ]
   small, large = (trial.result.get('hbm', {}) for trial in trials[1:])
   if small.get('kv_cache') and large.get('kv_cache', 0.0) > small['kv_cache'] and not trials[1].error:
     per_token = (large['total'] - small['total']) / columns
@@ -114,13 +119,16 @@ def changed(config: dict, fields: dict) -> dict:
 
 
 def _ranked(trials) -> list[Trial]:
-  """What fits first, by the estimated time of a position (the mean of the bracket); then by the memory it would take."""
+  """What fits first, by the estimated time of a position (the mean of the bracket); then by the memory it would
+  take."""
+
   def key(trial):
     if not trial.result:
       return 2, 0.0
     if not trial.result['fits'] or 'estimate' not in trial.result:
       return 1, trial.result['hbm']['total'] or math.inf
     return 0, sum(trial.result['estimate']['seconds']) / trial.result['tokens']
+
   return sorted(trials, key=key)
 
 

@@ -13,18 +13,23 @@ from vibethinker_jax.programs.stage import TokenizerOptions
 # Bases of the papers (their config.json), for a plan on a machine that does not have them.
 _QWEN2 = dict(model_type='qwen2', vocab_size=151_936, num_key_value_heads=2, tie_word_embeddings=True)
 KNOWN = {
-    'Qwen2.5-Math-1.5B': _QWEN2 | dict(hidden_size=1536, num_hidden_layers=28, num_attention_heads=12,
-                                       intermediate_size=8960, rope_theta=10_000.0),
-    'Qwen2.5-1.5B': _QWEN2 | dict(hidden_size=1536, num_hidden_layers=28, num_attention_heads=12,
-                                  intermediate_size=8960, rope_theta=1_000_000.0),
-    'Qwen2.5-Coder-3B': _QWEN2 | dict(hidden_size=2048, num_hidden_layers=36, num_attention_heads=16,
-                                      intermediate_size=11_008, rope_theta=1_000_000.0),
+  'Qwen2.5-Math-1.5B': _QWEN2
+  | dict(hidden_size=1536, num_hidden_layers=28, num_attention_heads=12, intermediate_size=8960, rope_theta=10_000.0),
+  'Qwen2.5-1.5B': _QWEN2
+  | dict(
+    hidden_size=1536, num_hidden_layers=28, num_attention_heads=12, intermediate_size=8960, rope_theta=1_000_000.0
+  ),
+  'Qwen2.5-Coder-3B': _QWEN2
+  | dict(
+    hidden_size=2048, num_hidden_layers=36, num_attention_heads=16, intermediate_size=11_008, rope_theta=1_000_000.0
+  ),
 }
 QWEN_TOKENS = 151_665  # ids of Qwen2.5's tokenizer; the rest of the vocabulary is padding
 
 
 class Shape(NamedTuple):
   """config: of the model. tokens: ids of its tokenizer. note: where that was read."""
+
   config: model_config.ModelConfig
   tokens: int
   note: str
@@ -49,8 +54,10 @@ def base(recipe: config_lib.Recipe) -> Shape:
   elif path.name in KNOWN:
     config, note, tokens = hf_config.read(KNOWN[path.name], path.name), f'the known shape of {path.name}', QWEN_TOKENS
   else:
-    raise ValueError(f'config.base={recipe.base!r} is not a Hugging Face directory or checkpoint on this machine, and its shape '
-                     f'is known of {", ".join(KNOWN)} only: give --config.base=DIR with a config.json')
+    raise ValueError(
+      f'config.base={recipe.base!r} is not a Hugging Face directory or checkpoint on this machine, and its shape '
+      f'is known of {", ".join(KNOWN)} only: give --config.base=DIR with a config.json'
+    )
   fields = json.loads(config.to_json()) | dict(recipe.model)
   return Shape(model_config.from_dict(fields), min(tokens, config.vocab_size), note)
 

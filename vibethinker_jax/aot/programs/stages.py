@@ -27,8 +27,11 @@ def programs(recipe: config_lib.Recipe, options, mesh) -> list[Program]:
   group = options.samples
   sampled = sampling.programs(shape, params, options.sampler, group, mesh, {}) if group else []
   if options.program == 'distill':
-    return sampled + [training.scoring(shape.config, distill.scorer(shape.config), params, options.micro_batch,
-                                           options.row_length, mesh)]
+    return sampled + [
+      training.scoring(
+        shape.config, distill.scorer(shape.config), params, options.micro_batch, options.row_length, mesh
+      )
+    ]
   return sampled
 
 
@@ -37,11 +40,13 @@ def _rl(shape: shapes.Shape, options: rl.Options, mesh) -> list[Program]:
   state = state_lib.abstract(shape.config, optimizer, mesh)
   sizes = training.state_bytes(state)
   held = {'optimizer': sizes['optimizer']} | ({'reference': sizes['parameters']} if options.loss.kl else {})
-  return (sampling.programs(shape, state.params, options.sampler, options.group, mesh, held)
-          + training.rl_update(shape.config, options, state, optimizer, mesh))
+  return sampling.programs(shape, state.params, options.sampler, options.group, mesh, held) + training.rl_update(
+    shape.config, options, state, optimizer, mesh
+  )
 
 
 def _params(config, mesh):
   shapes_ = transformer.shapes(config)
-  return jax.tree.map(lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), shapes_,
-                      sharding.tree_shardings(mesh, shapes_))
+  return jax.tree.map(
+    lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), shapes_, sharding.tree_shardings(mesh, shapes_)
+  )

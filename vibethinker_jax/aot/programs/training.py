@@ -1,7 +1,8 @@
 """The jitted programs of training with abstract arguments: what a run would compile, from its config and mesh alone."""
 
+from collections.abc import Callable
 import functools
-from typing import Any, Callable, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -29,9 +30,10 @@ class Program(NamedTuple):
     flops: of the model for them (training: forward and backward, nothing computed twice; causal attention).
     rows: of a batch on each device, at once. trains: has gradients.
     cache_tokens: of each device; 0: not a decode loop.
-    longest: the program that does the same with as many tokens in rows of the full length, '' where there is none; share:
-      of that length that this one's rows have.
+    longest: the program that does the same with as many tokens in rows of the full length, '' where there is none;
+      share: of that length that this one's rows have.
   """
+
   name: str
   lower: Callable[[], Any]
   arguments: dict
@@ -47,8 +49,9 @@ class Program(NamedTuple):
 
 def device_bytes(tree) -> float:
   """Bytes on each device of a tree of ShapeDtypeStructs with shardings."""
-  return float(sum(np.prod(x.sharding.shard_shape(x.shape), dtype=np.int64) * x.dtype.itemsize
-                   for x in jax.tree.leaves(tree)))
+  return float(
+    sum(np.prod(x.sharding.shard_shape(x.shape), dtype=np.int64) * x.dtype.itemsize for x in jax.tree.leaves(tree))
+  )
 
 
 def matmul_params(config: ModelConfig) -> int:
@@ -85,8 +88,15 @@ def sft_step(config: ModelConfig, options: sft.Options, mesh) -> Program:
   batch = _abstract(dict.fromkeys(SFT_FIELDS, jnp.int32), (options.batch_size, options.length), mesh)
   step = sft.make_step(config, state, optimizer, options)
   tokens = options.batch_size * options.length
-  return Program('sft_step', lambda: step.lower(state, batch), state_bytes(state) | {'batch': device_bytes(batch)},
-                 tokens=tokens, flops=3 * forward_flops(config, tokens, options.length), rows=rows, trains=True)
+  return Program(
+    'sft_step',
+    lambda: step.lower(state, batch),
+    state_bytes(state) | {'batch': device_bytes(batch)},
+    tokens=tokens,
+    flops=3 * forward_flops(config, tokens, options.length),
+    rows=rows,
+    trains=True,
+  )
 
 
 def state_bytes(state: state_lib.TrainState) -> dict:
@@ -97,8 +107,14 @@ def scoring(config: ModelConfig, score, params, rows: int, length: int, mesh) ->
   """Log-probabilities of packed rows; `score`: the jitted (params, batch) -> logps."""
   per_device = _check_rows(rows, mesh, 'micro_batch')
   batch = _abstract(dict.fromkeys(('tokens', 'targets', 'positions', 'segment_ids'), jnp.int32), (rows, length), mesh)
-  return Program('score', lambda: score.lower(params, batch), {'parameters': device_bytes(params), 'batch': device_bytes(batch)},
-                 tokens=rows * length, flops=forward_flops(config, rows * length, length), rows=per_device)
+  return Program(
+    'score',
+    lambda: score.lower(params, batch),
+    {'parameters': device_bytes(params), 'batch': device_bytes(batch)},
+    tokens=rows * length,
+    flops=forward_flops(config, rows * length, length),
+    rows=per_device,
+  )
 
 
 def rl_update(config: ModelConfig, options: rl.Options, state, optimizer, mesh) -> list[Program]:
@@ -125,15 +141,40 @@ def rl_update(config: ModelConfig, options: rl.Options, state, optimizer, mesh) 
     parameters, batch = {'parameters': sizes['parameters']}, {'batch': device_bytes(micros)}
     name = '' if length == options.row_length else f'_{length}'
     if with_policy or options.loss.kl:
-      programs.append(Program(f'score{name}', functools.partial(functions.score.lower, state.params, plain, count),
-                              parameters | batch, held, tokens, forward, per_device, **_shorter('score', length, options)))
-    programs.append(Program(
-        f'mgpo_step{name}', functools.partial(functions.accumulate.lower, total, state.params, micros, count),
-        parameters | batch | {'gradients': device_bytes(total)}, held, tokens, 3 * forward, per_device, trains=True,
-        **_shorter('mgpo_step', length, options)))
+      programs.append(
+        Program(
+          f'score{name}',
+          functools.partial(functions.score.lower, state.params, plain, count),
+          parameters | batch,
+          held,
+          tokens,
+          forward,
+          per_device,
+          **_shorter('score', length, options),
+        )
+      )
+    programs.append(
+      Program(
+        f'mgpo_step{name}',
+        functools.partial(functions.accumulate.lower, total, state.params, micros, count),
+        parameters | batch | {'gradients': device_bytes(total)},
+        held,
+        tokens,
+        3 * forward,
+        per_device,
+        trains=True,
+        **_shorter('mgpo_step', length, options),
+      )
+    )
   apply = step_lib.jit_apply(state, optimizer)
-  programs.append(Program('apply', lambda: apply.lower(state, total), sizes | {'gradients': device_bytes(total)},
-                          {'reference': reference} if reference else {}))
+  programs.append(
+    Program(
+      'apply',
+      lambda: apply.lower(state, total),
+      sizes | {'gradients': device_bytes(total)},
+      {'reference': reference} if reference else {},
+    )
+  )
   return programs
 
 

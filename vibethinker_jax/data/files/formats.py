@@ -5,13 +5,14 @@ told by its first bytes before its name: people rename.
 """
 
 import array
+from collections.abc import Callable, Iterable, Iterator
 import gzip
 import itertools
 import json
 import logging
 import os
 import tempfile
-from typing import Callable, Iterable, Iterator, NamedTuple
+from typing import NamedTuple
 import zlib
 
 import tqdm
@@ -22,16 +23,63 @@ from vibethinker_jax.runtime import disk
 LOG = logging.getLogger('vibethinker_jax')
 BOM = b'\xef\xbb\xbf'
 # Names under which one JSON object holds all rows of a file; others do as well if exactly one list of objects is in it.
-WRAPPERS = ('data', 'rows', 'examples', 'problems', 'questions', 'items', 'records', 'instances', 'samples', 'train', 'test',
-            'validation', 'dev')
+WRAPPERS = (
+  'data',
+  'rows',
+  'examples',
+  'problems',
+  'questions',
+  'items',
+  'records',
+  'instances',
+  'samples',
+  'train',
+  'test',
+  'validation',
+  'dev',
+)
 # An object with one of these is itself a row, whatever lists it has.
-OF_A_ROW = ('prompt', 'problem', 'question', 'messages', 'conversations', 'conversation', 'instruction', 'input', 'text',
-            'question_content', 'Question', 'Problem', 'description', 'response', 'output', 'completion', 'query',
-            'question_stem', 'question_text', 'problem_text', 'problem_statement', 'problem_description', 'instruct_prompt', 'ctx', 'goal',
-            'sentence', 'chosen', 'generations', 'turns', 'dialogue', 'chat')
+OF_A_ROW = (
+  'prompt',
+  'problem',
+  'question',
+  'messages',
+  'conversations',
+  'conversation',
+  'instruction',
+  'input',
+  'text',
+  'question_content',
+  'Question',
+  'Problem',
+  'description',
+  'response',
+  'output',
+  'completion',
+  'query',
+  'question_stem',
+  'question_text',
+  'problem_text',
+  'problem_statement',
+  'problem_description',
+  'instruct_prompt',
+  'ctx',
+  'goal',
+  'sentence',
+  'chosen',
+  'generations',
+  'turns',
+  'dialogue',
+  'chat',
+)
 _GZIP = b'\x1f\x8b'
-_OTHERS = ((b'PK\x03\x04', 'a zip archive (or an Excel file)'), (b'\x28\xb5\x2f\xfd', 'packed with zstd'),
-           (b'\xfd7zXZ', 'packed with xz'), (b'BZh', 'packed with bzip2'), (b'ARROW1', 'an Arrow file'))
+_OTHERS = (
+  (b'PK\x03\x04', 'a zip archive (or an Excel file)'),
+  (b'\x28\xb5\x2f\xfd', 'packed with zstd'),
+  (b'\xfd7zXZ', 'packed with xz'),
+  (b'BZh', 'packed with bzip2'),
+  (b'ARROW1', 'an Arrow file'),
+)
 _UNPACKING = (OSError, EOFError, zlib.error)
 
 
@@ -42,6 +90,7 @@ class File(NamedTuple):
     unit: what a person counts in it, line or row. count: its rows. read: index from 0 -> the JSON of that row.
     number: index from 0 -> the row's line (empty lines count, but are no rows) or row, from 1.
   """
+
   path: str
   unit: str
   count: int
@@ -88,8 +137,12 @@ def _text(path: str, plain: str, packed: bool, spool) -> File:
       return _spooled(path, 'row', _counted(map(_dump, rows)), spool)
     if packed:
       with opened(path, 'rb') as file:
-        return _spooled(path, 'line', ((n, line.removeprefix(BOM).removesuffix(b'\n'))
-                                       for n, line in enumerate(file, 1) if not _blank(line)), spool)
+        return _spooled(
+          path,
+          'line',
+          ((n, line.removeprefix(BOM).removesuffix(b'\n')) for n, line in enumerate(file, 1) if not _blank(line)),
+          spool,
+        )
     return _lines(path)
   except disk.Unwritable:
     raise
@@ -106,12 +159,15 @@ def _start(path: str) -> bytes:
 
 
 def _check_encoding(path: str, head: bytes, packed: bool) -> None:
-  """Refuses UTF-16 and UTF-32, with their mark or without: then every second byte of what every format begins with is 0."""
+  """Refuses UTF-16 and UTF-32, with their mark or without: then every second byte of what every format begins with is
+  0."""
   if head[:2] in (b'\xff\xfe', b'\xfe\xff') or b'\0' in head[:4]:
     wide = 'UTF-32' if head[:4] in (b'\xff\xfe\0\0', b'\0\0\xfe\xff') else 'UTF-16'
     iconv = f'iconv -f {wide} -t UTF-8'
-    raise ValueError(f'{path} is not UTF-8 but {wide}: convert it, for example: ' +
-                     (f'gzip -dc {path} | {iconv} > NEW' if packed else f'{iconv} {path} > NEW'))
+    raise ValueError(
+      f'{path} is not UTF-8 but {wide}: convert it, for example: '
+      + (f'gzip -dc {path} | {iconv} > NEW' if packed else f'{iconv} {path} > NEW')
+    )
 
 
 def _blank(line: bytes) -> bool:
@@ -178,8 +234,8 @@ def _dump(row) -> bytes:
 
 
 def _document(path: str, opened, head: bytes, certain: bool) -> list | None:
-  """The rows of a file that is one JSON value: an array, an object that holds the rows, or one that is spread over lines;
-  None of JSON lines.
+  """The rows of a file that is one JSON value: an array, an object that holds the rows, or one that is spread over
+  lines; None of JSON lines.
 
   Args:
     opened: open or gzip.open. certain: the name says JSON, so that what cannot be read is no lines either.
@@ -196,7 +252,9 @@ def _document(path: str, opened, head: bytes, certain: bool) -> list | None:
       if not certain:
         return None
       raise ValueError(f'{path}: not JSON ({error})') from error
-  if isinstance(value, list) and value and all(map(_is_turn, value)):  # one row of Open-Reasoner-Zero's, a list of turns
+  if (
+    isinstance(value, list) and value and all(map(_is_turn, value))
+  ):  # one row of Open-Reasoner-Zero's, a list of turns
     value = [value]
   rows = value if isinstance(value, list) else _unwrapped(path, value)
   return [value] if rows is None else rows
@@ -204,7 +262,8 @@ def _document(path: str, opened, head: bytes, certain: bool) -> list | None:
 
 def _is_turn(value) -> bool:
   return isinstance(value, dict) and bool(
-      {'from', 'role'} & value.keys() and {'value', 'content', 'ground_truth'} & value.keys())
+    {'from', 'role'} & value.keys() and {'value', 'content', 'ground_truth'} & value.keys()
+  )
 
 
 _SPREAD = object()
@@ -230,11 +289,21 @@ def _unwrapped(path: str, value) -> list | None:
   Raises:
     ValueError: it holds several lists of rows, or rows by name.
   """
-  if not isinstance(value, dict) or any(name in value for name in OF_A_ROW) or value and all(map(_is_turn, value.values())):
+  if (
+    not isinstance(value, dict)
+    or any(name in value for name in OF_A_ROW)
+    or value
+    and all(map(_is_turn, value.values()))
+  ):
     return None
   lists = [name for name, held in value.items() if isinstance(held, list)]
-  held = [name for name in lists if value[name] and all(isinstance(row, dict) for row in value[name])
-          and not {'role', 'from'} & value[name][0].keys()]
+  held = [
+    name
+    for name in lists
+    if value[name]
+    and all(isinstance(row, dict) for row in value[name])
+    and not {'role', 'from'} & value[name][0].keys()
+  ]
   if len(held) > 1:
     raise ValueError(f'{path} holds several lists of rows ({", ".join(held)}): put each into a file of its own')
   texts = len(lists) == 1 and bool(value[lists[0]]) and all(isinstance(one, str) for one in value[lists[0]])
@@ -247,6 +316,7 @@ def _unwrapped(path: str, value) -> list | None:
 
 def _parquet(path: str) -> Iterator[bytes]:
   from pyarrow import lib, parquet  # half a second
+
   try:
     with parquet.ParquetFile(path) as file:
       for batch in file.iter_batches(batch_size=1024):

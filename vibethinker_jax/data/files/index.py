@@ -4,13 +4,13 @@ Kept in $XDG_CACHE_HOME/vibethinker_jax/index (~/.cache), under a name of the fi
 options and of this package's own reading code: whatever changes one of them reads the files again.
 """
 
+from collections.abc import Callable
 import functools
 import hashlib
 import json
 import os
 import pathlib
 import tempfile
-from typing import Callable
 import zipfile
 
 import numpy as np

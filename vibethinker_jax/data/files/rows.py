@@ -4,10 +4,12 @@
   rows[7], rows.location(7)      # a dict, 'more.jsonl.gz, line 3'
 
 Rows stay on disk: of a million of them memory holds 8 MB of offsets. JSON lines and ArrayRecord are read where they
-are; compressed files, JSON arrays, tables and parquet are unpacked once into an unnamed temporary file (folder: TMPDIR).
+are; compressed files, JSON arrays, tables and parquet are unpacked once into an unnamed temporary file (folder:
+TMPDIR).
 """
 
 import bisect
+from collections.abc import Iterator
 import glob
 import gzip
 import itertools
@@ -16,7 +18,6 @@ import math
 import os
 import sys
 import tempfile
-from typing import Iterator
 
 import tqdm
 
@@ -84,16 +85,20 @@ class Rows:
       raise ValueError(f'{self.location(index)}: nested too deeply to be a row') from None
     except ValueError as error:
       if str(error) in ('NaN', 'Infinity', '-Infinity'):
-        raise ValueError(f'{self.location(index)}: {_named(raw, _not_finite)} is {error}, which is no value: give a number '
-                         'or text, or leave the row out') from error
+        raise ValueError(
+          f'{self.location(index)}: {_named(raw, _not_finite)} is {error}, which is no value: give a number '
+          'or text, or leave the row out'
+        ) from error
       raise ValueError(f'{self.location(index)}: not JSON ({error}); every line is one JSON object') from error
     if isinstance(row, list) and row and all(isinstance(turn, dict) and {'from', 'role'} & turn.keys() for turn in row):
       row = {'turns': row}  # Open-Reasoner-Zero: a row is the list of its turns
     if not isinstance(row, dict):
       raise ValueError(f'{self.location(index)}: a JSON object is needed, not {type(row).__name__}')
     if (b'\\ud' in raw or b'\\uD' in raw) and _half(row):
-      raise ValueError(f'{self.location(index)}: {_named(raw, _half)} has half a character in it (a lone surrogate, '
-                       '\\ud800 to \\udfff): the text was cut or wrongly decoded; repair it or leave the row out')
+      raise ValueError(
+        f'{self.location(index)}: {_named(raw, _half)} has half a character in it (a lone surrogate, '
+        '\\ud800 to \\udfff): the text was cut or wrongly decoded; repair it or leave the row out'
+      )
     return row
 
 
@@ -173,8 +178,15 @@ def write(rows: Rows, kept: list[int], path: str) -> None:
 def bar(count: int, description: str):
   """range(count), with a progress bar if it takes long."""
   terminal = sys.stderr.isatty()
-  return tqdm.tqdm(range(count), desc=description, unit='row', delay=5, mininterval=0.2 if terminal else 20,
-                   dynamic_ncols=True, leave=False)
+  return tqdm.tqdm(
+    range(count),
+    desc=description,
+    unit='row',
+    delay=5,
+    mininterval=0.2 if terminal else 20,
+    dynamic_ncols=True,
+    leave=False,
+  )
 
 
 def check_output(rows: Rows, path: str) -> None:
@@ -193,6 +205,7 @@ def _line(raw: bytes) -> bytes:
 
 def _write_parquet(rows: Rows, kept: list[int], path: str) -> None:
   from pyarrow import lib, parquet
+
   wanted, at, writer = set(kept), 0, None
   try:
     for file in rows.files:

@@ -1,7 +1,7 @@
 r"""The answer of a row as text: what is none, where it stands in a solution, and rows that contradict each other.
 
-  text(7) == '7', text('... #### 1,234') == '1234', text('So it is $\\boxed{\\frac{1}{2}}$.') == '\\frac{1}{2}'
-  text(True), text(float('nan')), text('') raise ValueError
+text(7) == '7', text('... #### 1,234') == '1234', text('So it is $\\boxed{\\frac{1}{2}}$.') == '\\frac{1}{2}'
+text(True), text(float('nan')), text('') raise ValueError
 """
 
 import array
@@ -35,8 +35,10 @@ def text(value: Any) -> str:
   if isinstance(value, list) and len(value) == 1:
     value = value[0]
   if isinstance(value, bool):
-    raise ValueError(f'it is {json.dumps(value)}, which no response can be compared with, unless the row has "choices" that '
-                     'say yes and no')
+    raise ValueError(
+      f'it is {json.dumps(value)}, which no response can be compared with, unless the row has "choices" that '
+      'say yes and no'
+    )
   if value is None:
     raise ValueError('nothing is there')
   if not isinstance(value, (str, int, float)):
@@ -52,11 +54,16 @@ def text(value: Any) -> str:
 
 
 def _is_data(value: str) -> bool:
-  """Whether text is an object of JSON, a list with one in it, or test code; a set {1, 2} and a list [1, 2] are answers."""
+  """Whether text is an object of JSON, a list with one in it, or test code; a set {1, 2} and a list [1, 2] are
+  answers."""
   held = decoded(value)
   rows = isinstance(held, list) and any(isinstance(one, dict) for one in held)
-  return rows or isinstance(held, dict) or bool(_BEGUN.match(value)) or (
-      'assert' in value and unittest_layouts.is_code(value))
+  return (
+    rows
+    or isinstance(held, dict)
+    or bool(_BEGUN.match(value))
+    or ('assert' in value and unittest_layouts.is_code(value))
+  )
 
 
 def _told(value: str) -> str:
@@ -95,11 +102,11 @@ def boxes(solution: str) -> tuple[list[str | None], str]:
   """(contents of the outer boxes in order, None for one that is not closed; the text around them)."""
   found, rest, at = [], [], 0
   while match := _BOX.search(solution, at):
-    rest.append(solution[at:match.start()])
-    begin = match.end() + len(solution[match.end():]) - len(solution[match.end():].lstrip())
-    if solution[begin:begin + 1] == '{':
+    rest.append(solution[at : match.start()])
+    begin = match.end() + len(solution[match.end() :]) - len(solution[match.end() :].lstrip())
+    if solution[begin : begin + 1] == '{':
       at = _close(solution, begin + 1)
-      found.append(_inner(solution[begin + 1:at - 1]) if at else None)
+      found.append(_inner(solution[begin + 1 : at - 1]) if at else None)
       at = at or len(solution)
     else:
       token = _TOKEN.match(solution, match.end())
@@ -126,13 +133,13 @@ def _close(solution: str, at: int) -> int:
 
 
 def letter(value: Any, choices: list) -> str:
-  """The letter of the right one of `choices`, of its letter, its index from 0, its text, or true or false where the choices
-  say so.
+  """The letter of the right one of `choices`, of its letter, its index from 0, its text, or true or false where the
+  choices say so.
 
   Raises:
     ValueError: it is none of them, with the reason.
   """
-  letters, options = string.ascii_uppercase[:len(choices)], [str(choice).strip() for choice in choices]
+  letters, options = string.ascii_uppercase[: len(choices)], [str(choice).strip() for choice in choices]
   if isinstance(value, list) and len(value) == 1:
     value = value[0]
   if isinstance(value, bool):

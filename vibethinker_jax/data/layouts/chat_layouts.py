@@ -1,7 +1,7 @@
 r"""Questions: which field of a published row asks, and conversations in every form as chat messages.
 
-  turns([{'from': 'human', 'value': '3+4?'}, {'from': 'gpt', 'value': '7'}])
-      == [{'role': 'user', 'content': '3+4?'}, {'role': 'assistant', 'content': '7'}]
+turns([{'from': 'human', 'value': '3+4?'}, {'from': 'gpt', 'value': '7'}])
+    == [{'role': 'user', 'content': '3+4?'}, {'role': 'assistant', 'content': '7'}]
 """
 
 import re
@@ -9,17 +9,45 @@ from typing import Any
 
 from vibethinker_jax.data.layouts.layout_fields import Found, Unusable, decoded, filled, first, text
 
-PLAIN = ('prompt', 'problem', 'question', 'Problem', 'Question', 'question_text', 'problem_text', 'problem_statement',
-         'Open-ended Verifiable Question')
+PLAIN = (
+  'prompt',
+  'problem',
+  'question',
+  'Problem',
+  'Question',
+  'question_text',
+  'problem_text',
+  'problem_statement',
+  'Open-ended Verifiable Question',
+)
 CONVERSATIONS = ('messages', 'conversations', 'conversation', 'dialogue', 'turns', 'chat')
 # After conversations:
-OTHERS = ('query', 'user_prompt', 'user', 'description', 'inputs', 'question_content', 'ctx', 'sentence', 'goal', 'sent1',
-          'instruct_prompt')
-# What a question is about, where that stands beside it: a passage, a story, a table, SVAMP's and ASDiv's first sentences.
+OTHERS = (
+  'query',
+  'user_prompt',
+  'user',
+  'description',
+  'inputs',
+  'question_content',
+  'ctx',
+  'sentence',
+  'goal',
+  'sent1',
+  'instruct_prompt',
+)
+# What a question is about, where that stands beside it: a passage, a story, a table, SVAMP's and ASDiv's first
+# sentences.
 _ABOUT = ('article', 'passage', 'context', 'Body', 'body', 'narrative', 'story', 'premise', 'table')
 _MARKED = re.compile(r'(?:^|\n\n|\n?### ?)(Human|Assistant): ?')
-_ROLES = {'human': 'user', 'prompter': 'user', 'gpt': 'assistant', 'chatgpt': 'assistant', 'bot': 'assistant',
-          'model': 'assistant', 'ai': 'assistant'}
+_ROLES = {
+  'human': 'user',
+  'prompter': 'user',
+  'gpt': 'assistant',
+  'chatgpt': 'assistant',
+  'bot': 'assistant',
+  'model': 'assistant',
+  'ai': 'assistant',
+}
 _USER = ('human', 'user', 'input', 'instruction', 'question')  # of a turn that is a pair
 _ASSISTANT = ('assistant', 'gpt', 'output', 'response', 'answer')
 LEFT_AWAY = '-'  # what OpenCodeReasoning puts where a question may not be handed on
@@ -29,8 +57,8 @@ def turns(value: Any) -> list[dict] | None:
   """Chat messages of a conversation; each keeps its further fields. None for what is no conversation.
 
   Args:
-    value: ShareGPT's from and value, role and content, pairs of human and assistant, or texts in turn; or text of these,
-      also with 'Human:' and 'Assistant:' before what they say.
+    value: ShareGPT's from and value, role and content, pairs of human and assistant, or texts in turn; or text of
+      these, also with 'Human:' and 'Assistant:' before what they say.
   """
   value, found = decoded(value), []
   value = _marked(value) if isinstance(value, str) else value
@@ -66,8 +94,11 @@ def _marked(value: str) -> list[dict]:
 
 def is_columns(value: Any) -> bool:
   """Whether turns stand in columns 0, 1, ..., as tables hold a list of lists."""
-  return isinstance(value, dict) and '0' in value and all(
-      key.isdigit() and isinstance(turn, dict) and 'from' in turn for key, turn in value.items())
+  return (
+    isinstance(value, dict)
+    and '0' in value
+    and all(key.isdigit() and isinstance(turn, dict) and 'from' in turn for key, turn in value.items())
+  )
 
 
 def split(messages: list[dict]) -> tuple[list[dict], dict | None]:
@@ -104,8 +135,10 @@ def question(row: dict) -> Found:
   found = _asked(row)
   asked = found.fields.get('problem', row.get(found.used[0]) if found.used else None)
   if text(asked) == LEFT_AWAY:
-    raise Unusable(f'the question ({found.used[0]!r}) is "-": this set leaves its questions out, take them from where '
-                   'they were first published')
+    raise Unusable(
+      f'the question ({found.used[0]!r}) is "-": this set leaves its questions out, take them from where '
+      'they were first published'
+    )
   name = first(row, ('system', 'system_prompt', 'system_message'))
   if not name or not text(row[name]):
     return found
@@ -120,7 +153,8 @@ def _asked(row: dict) -> Found:
 
 
 def _plain(row: dict) -> Found | None:
-  """Text or messages under the usual names, which are read as they are; other forms of a conversation become messages."""
+  """Text or messages under the usual names, which are read as they are; other forms of a conversation become
+  messages."""
   name = next((name for name in PLAIN if row.get(name) is not None), '')
   if not name:
     return None
@@ -154,8 +188,12 @@ def _alpaca(row: dict) -> Found | None:
   beside = first(row, ('input', 'context'))
   given = text(row[beside]) if beside else ''
   asked = row['instruction'] + (f'\n\n{row[beside]}' if given and given.lower() not in ('<noinput>', 'n/a') else '')
-  history = [turn for pair in row.get('history') or () if isinstance(pair, list) and len(pair) == 2
-             for turn in zip(('user', 'assistant'), pair)]
+  history = [
+    turn
+    for pair in row.get('history') or ()
+    if isinstance(pair, list) and len(pair) == 2
+    for turn in zip(('user', 'assistant'), pair)
+  ]
   if history:
     asked = [{'role': role, 'content': content} for role, content in history] + [{'role': 'user', 'content': asked}]
   return Found({'problem': asked}, ('instruction',) + (beside,) * bool(given) + ('history',) * bool(history), 'Alpaca')
@@ -196,8 +234,11 @@ def _codeforces(row: dict) -> Found | None:
   parts += [f'## {heading}\n{row[name].strip()}' for name, heading in named if text(row.get(name))]
   shown = decoded(row.get('examples')) or []
   shown = shown if isinstance(shown, list) and all(isinstance(case, dict) for case in shown) else []
-  parts += [f'## Example {i}\nInput:\n```\n{str(case.get("input", "")).rstrip()}\n```\nOutput:\n```\n'
-            f'{str(case.get("output", "")).rstrip()}\n```' for i, case in enumerate(shown, 1)]
+  parts += [
+    f'## Example {i}\nInput:\n```\n{str(case.get("input", "")).rstrip()}\n```\nOutput:\n```\n'
+    f'{str(case.get("output", "")).rstrip()}\n```'
+    for i, case in enumerate(shown, 1)
+  ]
   parts += [f'## Note\n{text(row.get("note"))}'] * bool(text(row.get('note')))
   used = ('title', 'description', 'input_format', 'output_format', 'interaction_format', 'examples', 'note')
   return Found({'problem': '\n\n'.join(parts)}, tuple(name for name in used if filled(row.get(name))), 'codeforces')

@@ -1,7 +1,7 @@
 r"""Multiple choice as published: where the options stand, and which is right.
 
-  read({'question': 'Fruit?', 'options': ['apple', 'chair'], 'answer': 'apple', 'answer_idx': 'A'}).fields
-      == {'choices': ['apple', 'chair'], 'answer': 'A'}
+read({'question': 'Fruit?', 'options': ['apple', 'chair'], 'answer': 'apple', 'answer_idx': 'A'}).fields
+    == {'choices': ['apple', 'chair'], 'answer': 'A'}
 """
 
 import hashlib
@@ -15,13 +15,44 @@ from vibethinker_jax.data.layouts.layout_fields import Found, Unusable, decoded,
 
 LISTS = ('choices', 'options', 'endings', 'candidates', 'answer_options', 'option_list')
 # Options in columns of their own, from which the right one is told by the number or letter in its name or by its text.
-_COLUMNS = tuple(tuple(f'{name}{mark}' for mark in marks) for name, marks in (
-    ('op', 'abcde'), ('', 'ABCDEFGHIJ'), ('option_', 'abcde'), ('option', 'ABCDE'), ('option_', 'ABCDE'),
-    ('option', '12345'), ('option_', '12345'), ('answer', 'ABCD'), ('answer', '0123'), ('sol', '12'), ('ending', '0123'),
-    ('choice_', 'ABCDE'), ('choice_', 'abcde'), ('choice', '12345')))
-_ANSWERS = ('answerKey', 'answer_key', 'answer_letter', 'answer_idx', 'answer_index', 'correct_option', 'correct_index',
-            'cop', 'answer', 'Answer', 'correct', 'correct_answer', 'correct_letter', 'correct_choice', 'correct_answer_index',
-            'correct_answer_idx', 'gold_index')
+_COLUMNS = tuple(
+  tuple(f'{name}{mark}' for mark in marks)
+  for name, marks in (
+    ('op', 'abcde'),
+    ('', 'ABCDEFGHIJ'),
+    ('option_', 'abcde'),
+    ('option', 'ABCDE'),
+    ('option_', 'ABCDE'),
+    ('option', '12345'),
+    ('option_', '12345'),
+    ('answer', 'ABCD'),
+    ('answer', '0123'),
+    ('sol', '12'),
+    ('ending', '0123'),
+    ('choice_', 'ABCDE'),
+    ('choice_', 'abcde'),
+    ('choice', '12345'),
+  )
+)
+_ANSWERS = (
+  'answerKey',
+  'answer_key',
+  'answer_letter',
+  'answer_idx',
+  'answer_index',
+  'correct_option',
+  'correct_index',
+  'cop',
+  'answer',
+  'Answer',
+  'correct',
+  'correct_answer',
+  'correct_letter',
+  'correct_choice',
+  'correct_answer_index',
+  'correct_answer_idx',
+  'gold_index',
+)
 _ELSE = ('label', 'gold', 'target', 'final_answer', 'expected_answer', 'reference_answer', 'ground_truth')
 _FROM_ONE = ('option1', 'option_1', 'answerA')  # their labels 1, 2, ... count from 1
 LAYOUT = 'multiple choice'
@@ -81,12 +112,23 @@ def _one_hot(row: dict) -> Found | None:
   elif name == 'target_scores' and isinstance(held, dict):
     options, marks = list(held), list(held.values())
   elif isinstance(held, list) and held and all(isinstance(one, dict) and first(one, _RIGHT) for one in held):
-    options, marks = [text(one.get('text') or one.get('content')) for one in held], [one[first(one, _RIGHT)] for one in held]
+    options, marks = (
+      [text(one.get('text') or one.get('content')) for one in held],
+      [one[first(one, _RIGHT)] for one in held],
+    )
   else:
     options, marks = held, decoded(row.get('labels'))
-  if not isinstance(options, list) or not isinstance(marks, list) or len(options) != len(marks) or len(options) < 2 or (
-      first(row, _ANSWERS) or not all(text(one) for one in options) or sorted(map(float, marks)) != [0.0] * (
-          len(marks) - 1) + [1.0]):
+  if (
+    not isinstance(options, list)
+    or not isinstance(marks, list)
+    or len(options) != len(marks)
+    or len(options) < 2
+    or (
+      first(row, _ANSWERS)
+      or not all(text(one) for one in options)
+      or sorted(map(float, marks)) != [0.0] * (len(marks) - 1) + [1.0]
+    )
+  ):
     return None
   options, right = [text(one) for one in options], next(i for i, mark in enumerate(marks) if mark)
   if name != 'mc1_targets':
@@ -113,10 +155,10 @@ def _parted(value: str) -> list[str] | None:
   for match in _MARK.finditer(value):
     if match[1].upper() == letters[len(marks)]:
       marks.append(match)
-  if len(marks) < 2 or value[:marks[0].start()].strip(' [\'"'):
+  if len(marks) < 2 or value[: marks[0].start()].strip(' [\'"'):
     return None
   ends = [match.start() for match in marks[1:]] + [len(value)]
-  return [value[mark.end():end].strip(' \n\t,;]\'"') for mark, end in zip(marks, ends)]
+  return [value[mark.end() : end].strip(' \n\t,;]\'"') for mark, end in zip(marks, ends)]
 
 
 def _lines(value: str, row: dict) -> list[str] | None:
@@ -193,8 +235,10 @@ def _answered(row: dict, options: Found) -> Found:
       told = ', '.join(options.fields['choices'])[:120]
       raise ValueError(f'answer ({name!r}): {error}; the options are {told}') from error
   if len(set(found.values())) > 1:
-    raise ValueError('its answers disagree: ' + ', '.join(f'{name}={given[name]!r} is option {letter}'
-                                                          for name, letter in found.items()))
+    raise ValueError(
+      'its answers disagree: '
+      + ', '.join(f'{name}={given[name]!r} is option {letter}' for name, letter in found.items())
+    )
   fields = {'choices': options.fields['choices']} | ({'answer': next(iter(found.values()))} if found else {})
   return options._replace(fields=fields, used=options.used + tuple(found))
 

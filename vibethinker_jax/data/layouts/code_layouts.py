@@ -1,7 +1,7 @@
 r"""Tests of programs, in every form in which sets publish them, as verify.code runs them.
 
-  read('{"inputs": ["1 2\\n"], "outputs": ["3\\n"]}')['cases'] == [{'input': '1 2\n', 'output': '3\n'}]
-  read({'fn_name': 'add', 'inputs': [[1, 2]], 'outputs': [[3]]})['cases'] == [{'args': [1, 2], 'expected': 3}]
+read('{"inputs": ["1 2\\n"], "outputs": ["3\\n"]}')['cases'] == [{'input': '1 2\n', 'output': '3\n'}]
+read({'fn_name': 'add', 'inputs': [[1, 2]], 'outputs': [[3]]})['cases'] == [{'args': [1, 2], 'expected': 3}]
 """
 
 import json
@@ -24,8 +24,8 @@ def read(value: Any, row: dict | None = None) -> dict | None:
   """Tests in the form of verify.code; None for what is no tests at all.
 
   Args:
-    value: lists of inputs and outputs, of cases, of asserts, test code, an object with one of these, or text of it, also
-      LiveCodeBench's packed text. row: its `starter_code` and `time_limit` say how to call and how long.
+    value: lists of inputs and outputs, of cases, of asserts, test code, an object with one of these, or text of it,
+      also LiveCodeBench's packed text. row: its `starter_code` and `time_limit` say how to call and how long.
 
   Raises:
     ValueError: tests that are malformed. Unusable: tests that cannot be run here, or none.
@@ -48,8 +48,9 @@ def read(value: Any, row: dict | None = None) -> dict | None:
     return _object(value[0], row)
   if len(value) == 1 and isinstance(value[0], str):  # Dolci's list of one text that is the tests
     return read(value[0], row)
-  if all(isinstance(part, list) and len(part) == 2 and all(isinstance(said, str) for said in part) for part in value) and (
-      row.get('tests') is not None or row.get('test_cases') is not None):
+  if all(
+    isinstance(part, list) and len(part) == 2 and all(isinstance(said, str) for said in part) for part in value
+  ) and (row.get('tests') is not None or row.get('test_cases') is not None):
     return _cases([{'input': given, 'output': output} for given, output in value], row)
   return None
 
@@ -85,9 +86,12 @@ def _object(value: dict, row: dict) -> dict | None:
 
 
 def _columned(value: dict) -> dict:
-  """One object whose `input` and `output` are lists of as many holds that many cases; a call has a list of arguments."""
+  """One object whose `input` and `output` are lists of as many holds that many cases; a call has a list of
+  arguments."""
   given, expected = decoded(value.get('input')), decoded(value.get('output'))
-  several = isinstance(given, list) and isinstance(expected, list) and len(given) == len(expected) and not _function(value)
+  several = (
+    isinstance(given, list) and isinstance(expected, list) and len(given) == len(expected) and not _function(value)
+  )
   return {'inputs': given, 'outputs': expected} if several else value
 
 
@@ -115,7 +119,9 @@ def _cases(cases: list[dict], row: dict) -> dict:
       if isinstance(given, str) and isinstance(expected, str):  # of a single case
         given, expected = [given], [expected]
       if not isinstance(given, list) or not isinstance(expected, list) or len(given) != len(expected):
-        raise ValueError(f'tests need as many "inputs" as "outputs", both lists; here {_size(given)} and {_size(expected)}')
+        raise ValueError(
+          f'tests need as many "inputs" as "outputs", both lists; here {_size(given)} and {_size(expected)}'
+        )
       pairs += zip(given, expected)
     else:
       pairs.append((given, expected))
@@ -123,8 +129,12 @@ def _cases(cases: list[dict], row: dict) -> dict:
     raise Unusable('it has no tests')
   if not name and any(isinstance(case.get('type'), str) and case['type'] in _CALLS for case in cases):
     raise ValueError('its tests call a function and do not say which ("fn_name")')
-  return limited(_calls(name, pairs, row) if name else {
-      'cases': [{'input': _lines(given), 'output': _lines(expected)} for given, expected in pairs]}, row)
+  return limited(
+    _calls(name, pairs, row)
+    if name
+    else {'cases': [{'input': _lines(given), 'output': _lines(expected)} for given, expected in pairs]},
+    row,
+  )
 
 
 def _function(value: dict) -> str:
@@ -152,8 +162,10 @@ def _calls(name: str, pairs: list[tuple], row: dict) -> dict:
   wrapped = not as_text and all(isinstance(value, list) and len(value) == 1 for value in values)
   if wrapped and not (_RETURNS_LIST.search(starter) and not any(isinstance(value[0], list) for value in values)):
     values = [value[0] for value in values]
-  return {'function': name, 'cases': [{'args': _arguments(given, starter), 'expected': value}
-                                      for (given, _), value in zip(pairs, values)]}
+  return {
+    'function': name,
+    'cases': [{'args': _arguments(given, starter), 'expected': value} for (given, _), value in zip(pairs, values)],
+  }
 
 
 def _arguments(given: Any, starter: str) -> list:
@@ -174,7 +186,8 @@ def _value(value: Any) -> Any:
 
 
 def limited(tests: dict, row: dict) -> dict:
-  """The tests with limits for all cases and each. A set's own limit is for faster languages too: 6 s a case is the least."""
+  """The tests with limits for all cases and each. A set's own limit is for faster languages too: 6 s a case is the
+  least."""
   given, found = decoded(row.get('time_limit')), 0.0
   if isinstance(given, dict):  # CodeContests
     found = (given.get('seconds') or 0) + (given.get('nanos') or 0) / 1e9
@@ -183,7 +196,9 @@ def limited(tests: dict, row: dict) -> dict:
   elif match := re.match(r'\s*(\d+(?:\.\d+)?)', given or ''):
     found = float(match[1])
   each = float(min(max(livecodebench.SECONDS, found), livecodebench.TOGETHER))
-  return tests | {'limits': {'cpu_seconds': min(livecodebench.TOGETHER, each * len(tests['cases'])), 'case_seconds': each}}
+  return tests | {
+    'limits': {'cpu_seconds': min(livecodebench.TOGETHER, each * len(tests['cases'])), 'case_seconds': each}
+  }
 
 
 def contests(row: dict) -> dict:
@@ -214,8 +229,10 @@ def codeforces(row: dict) -> dict:
   Raises:
     Unusable: more than the output decides: a checker, an interactive problem, files; or there are no tests.
   """
-  for name, why in (('generated_checker', 'several outputs may be right, and a checker of its own decides'),
-                    ('interaction_format', 'it is interactive')):
+  for name, why in (
+    ('generated_checker', 'several outputs may be right, and a checker of its own decides'),
+    ('interaction_format', 'it is interactive'),
+  ):
     if text(row.get(name)):
       raise Unusable(f'{why} ({name!r})')
   if row.get('input_mode') == 'file':

@@ -14,13 +14,35 @@ from vibethinker_jax.data.layouts import chat_layouts, choice_layouts, judge_lay
 from vibethinker_jax.data.layouts.layout_fields import Found, decoded
 
 # What LeetCode's own judge gives a program; reference solutions lean on it.
-LEETCODE_IMPORTS = ''.join(f'from {name} import *\n' for name in (
-    'operator', 'string', 'math', 'bisect', 'heapq', 'functools', 'itertools', 'collections', 'typing', 'builtins'))
+LEETCODE_IMPORTS = ''.join(
+  f'from {name} import *\n'
+  for name in (
+    'operator',
+    'string',
+    'math',
+    'bisect',
+    'heapq',
+    'functools',
+    'itertools',
+    'collections',
+    'typing',
+    'builtins',
+  )
+)
 _HUMANEVAL = {'task_id', 'prompt', 'entry_point', 'test'}
 _LCB = {'question_content', 'public_test_cases'}
 _LCB_PROMPT = {'question_id', 'contest_date', 'prompt'}  # as handed around without tests
-_JUDGED = ('tests', 'answer', 'constraints', 'reward_model', 'final_answer', 'ground_truth', 'target',
-           'expected_answer', 'gold')
+_JUDGED = (
+  'tests',
+  'answer',
+  'constraints',
+  'reward_model',
+  'final_answer',
+  'ground_truth',
+  'target',
+  'expected_answer',
+  'gold',
+)
 _GPQA = {'Question', 'Correct Answer', 'Incorrect Answer 1', 'Incorrect Answer 2', 'Incorrect Answer 3'}
 PARTS = ('prompt', 'response', 'answer')
 
@@ -31,13 +53,14 @@ class Reading(NamedTuple):
   Attributes:
     fields: to add to it. parts: by PARTS where each is from; a part that no layout knows is missing.
   """
+
   fields: dict
   parts: dict[str, Found]
 
 
 def known(row: dict) -> dict:
-  """The row with what its layout says added: problem, system, responses, tests, choices, answer, starter_code, id, domain,
-  subject, tests_are.
+  """The row with what its layout says added: problem, system, responses, tests, choices, answer, starter_code, id,
+  domain, subject, tests_are.
 
   Raises:
     ValueError: a row of a known layout that is malformed. fields.Unusable: one that is of no use here.
@@ -109,21 +132,34 @@ def _benchmark(row: dict, needed: bool) -> Found | None:
     typed = isinstance(tests, list) and tests and isinstance(tests[0], dict) and 'testtype' in tests[0]
     if typed and (row.get('starter_code') or fields & {'title', 'question_id', 'contest_date'}):
       asked = chat_layouts.question(row)
-      return Found(livecodebench.public(row | {'tests': tests}) | asked.fields, asked.used + ('tests',), 'LiveCodeBench')
+      return Found(
+        livecodebench.public(row | {'tests': tests}) | asked.fields, asked.used + ('tests',), 'LiveCodeBench'
+      )
   except ValueError:
     if needed:
       raise
     return None
   if fields >= _HUMANEVAL and 'problem_description' not in row:
-    return Found({'problem': row['prompt'], 'starter_code': row['prompt'], 'id': str(row['task_id']), 'tests': {
-        'asserts': row['test'], 'function': row['entry_point'], 'setup': row['prompt']}}, ('prompt', 'test'), 'HumanEval')
+    return Found(
+      {
+        'problem': row['prompt'],
+        'starter_code': row['prompt'],
+        'id': str(row['task_id']),
+        'tests': {'asserts': row['test'], 'function': row['entry_point'], 'setup': row['prompt']},
+      },
+      ('prompt', 'test'),
+      'HumanEval',
+    )
   if 'test_list' in fields:
     return Found(_mbpp(row), ('text' if row.get('text') else 'prompt', 'test_list'), 'MBPP')
   if fields >= _GPQA:
     return Found(_gpqa(row), tuple(sorted(_GPQA)), 'GPQA')
   if isinstance(tests, dict) and isinstance(tests.get('functional'), str):
-    return Found({'tests': {'asserts': tests['functional']}, 'style': 'leetcode'} | chat_layouts.question(row).fields,
-                 chat_layouts.question(row).used + ('tests',), 'LeetCode')
+    return Found(
+      {'tests': {'asserts': tests['functional']}, 'style': 'leetcode'} | chat_layouts.question(row).fields,
+      chat_layouts.question(row).used + ('tests',),
+      'LeetCode',
+    )
   return None
 
 
@@ -134,17 +170,25 @@ def _mbpp(row: dict) -> dict:
   setup = row.get('test_setup_code') or '\n'.join(row.get('test_imports') or ())
   shown = '\n'.join(row['test_list'])
   asked = f'{text}\nYour code should pass these tests:\n{shown}'
-  return {'problem': asked, 'prompt': asked, 'id': str(row.get('task_id', '')) or None,
-          'tests': {'asserts': row['test_list'], 'setup': setup, 'limits': {'cpu_seconds': 10}}}
+  return {
+    'problem': asked,
+    'prompt': asked,
+    'id': str(row.get('task_id', '')) or None,
+    'tests': {'asserts': row['test_list'], 'setup': setup, 'limits': {'cpu_seconds': 10}},
+  }
 
 
 def _gpqa(row: dict) -> dict:
   """The options in an order that is a function of the question alone."""
   wrong = [row[f'Incorrect Answer {i}'].strip() for i in (1, 2, 3)]
   choices, letter = choice_layouts.shuffled(row['Question'], row['Correct Answer'].strip(), wrong)
-  return {'problem': row['Question'].strip(), 'choices': choices, 'answer': letter,
-          'id': row.get('Record ID') or hashlib.sha256(row['Question'].encode()).hexdigest()[:16],
-          'subject': row.get('High-level domain') or row.get('Subdomain')}
+  return {
+    'problem': row['Question'].strip(),
+    'choices': choices,
+    'answer': letter,
+    'id': row.get('Record ID') or hashlib.sha256(row['Question'].encode()).hexdigest()[:16],
+    'subject': row.get('High-level domain') or row.get('Subdomain'),
+  }
 
 
 def reference(row: dict) -> str | None:

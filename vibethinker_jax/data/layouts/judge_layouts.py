@@ -18,38 +18,82 @@ from vibethinker_jax.data.layouts import (
 from vibethinker_jax.data.layouts.layout_fields import Found, Unusable, decoded, filled, first, text
 
 TESTS = ('tests', 'test_cases', 'input_output', 'test_case', 'testcases', 'unit_tests', 'unit_test')
-ANSWERS = ('answer', 'reward_model.ground_truth', 'final_answer', 'ground_truth', 'target', 'expected_answer', 'gold',
-           'reference_answer', 'correct_answer', 'Answer', 'gold_answer', 'ground_truth_answer', 'answer_number',
-           'Ground-True Answer', 'reward_spec.ground_truth', 'gt_answer', 'final_ans', 'Short Answer')
+ANSWERS = (
+  'answer',
+  'reward_model.ground_truth',
+  'final_answer',
+  'ground_truth',
+  'target',
+  'expected_answer',
+  'gold',
+  'reference_answer',
+  'correct_answer',
+  'Answer',
+  'gold_answer',
+  'ground_truth_answer',
+  'answer_number',
+  'Ground-True Answer',
+  'reward_spec.ground_truth',
+  'gt_answer',
+  'final_ans',
+  'Short Answer',
+)
 _CALLED = re.compile(r'^assert\s+\(*(\w+)\(', re.MULTILINE)
 _LONG = 100  # characters: an `answer` that is the whole text of a response
 _ALTERNATIVES = ('reward_model.ground_truth', 'reward_spec.ground_truth', 'ground_truth')
 _VALUE = ('value', 'ground_truth', 'answer', 'reference_answer', 'expected_answer')
 # Where sets put what they know of a row; an answer or tests in it count where the row itself has none.
 _BESIDE = ('info', 'extra_info', 'metadata', 'meta_data')
-_ANSWERED = {'response', 'responses', 'completion', 'output', 'chosen', 'messages', 'conversations'}  # a `label` judges these
+_ANSWERED = {
+  'response',
+  'responses',
+  'completion',
+  'output',
+  'chosen',
+  'messages',
+  'conversations',
+}  # a `label` judges these
 _UNIT = re.compile(r'([-+]?[\d.,/]+)\s*\(([^()\d]+)\)')  # ASDiv's '7 (apples)'
 _PUZZLE = re.compile(r'logic|puzzle', re.IGNORECASE)
 _NONE = {'proof', 'notfound', 'not found'}  # what NuminaMath has for an answer where there is none
 
 
 def read(row: dict) -> Found | None:
-  """`tests`, `constraints`, `choices` and the letter as `answer`, or `answer`; None where the usual names say it by themselves.
+  """`tests`, `constraints`, `choices` and the letter as `answer`, or `answer`; None where the usual names say it by
+  themselves.
 
   Raises:
     ValueError: malformed tests, an answer that is none of the options. Unusable: what nothing here can judge.
   """
-  for family in (programs_of, constraint_layouts.read, choice_layouts.read, _verification, _conversation, _passage, _answer,
-                 _beside):
+  for family in (
+    programs_of,
+    constraint_layouts.read,
+    choice_layouts.read,
+    _verification,
+    _conversation,
+    _passage,
+    _answer,
+    _beside,
+  ):
     if found := family(row):
       return found
   return None
 
 
 def programs_of(row: dict) -> Found | None:
-  """The tests of a row of a programming problem, with a `starter_code` where else a model would not see what to call."""
-  for family in (_own, _contests, _codeforces, _unit_tests, _tests, _in_columns, _verification_tests, _ground_truth,
-                 _tests_beside):
+  """The tests of a row of a programming problem, with a `starter_code` where else a model would not see what to
+  call."""
+  for family in (
+    _own,
+    _contests,
+    _codeforces,
+    _unit_tests,
+    _tests,
+    _in_columns,
+    _verification_tests,
+    _ground_truth,
+    _tests_beside,
+  ):
     if found := family(row):
       tests = found.fields.get('tests')
       return found if not tests else found._replace(fields=found.fields | _starter(row, tests))
@@ -59,8 +103,11 @@ def programs_of(row: dict) -> Found | None:
 def _own(row: dict) -> Found | None:
   """Tests in the very form of verify.code, as stages write them."""
   held = row.get('tests')
-  plain = isinstance(held, dict) and not {'test_cases', 'fn_name', 'language'} & held.keys() and (
-      {'cases', 'asserts'} & held.keys() or {'inputs', 'outputs'} <= held.keys())
+  plain = (
+    isinstance(held, dict)
+    and not {'test_cases', 'fn_name', 'language'} & held.keys()
+    and ({'cases', 'asserts'} & held.keys() or {'inputs', 'outputs'} <= held.keys())
+  )
   return Found({}, ('tests',)) if plain or row.get('constraints') else None
 
 
@@ -77,8 +124,11 @@ def _in_columns(row: dict) -> Found | None:
 def _tests(row: dict) -> Found | None:
   name = first(row, TESTS)
   value = decoded(row[name]) if name else None
-  if name == 'tests' and isinstance(row[name], list) and all(isinstance(case, dict) and case.keys() <= {
-      'input', 'output', 'args', 'expected'} for case in value):
+  if (
+    name == 'tests'
+    and isinstance(row[name], list)
+    and all(isinstance(case, dict) and case.keys() <= {'input', 'output', 'args', 'expected'} for case in value)
+  ):
     return Found({}, ('tests',))  # our own form
   if name == 'input_output' and not value or isinstance(value, dict) and value.get('inputs') == []:
     raise Unusable(f'it has no tests ({name!r} is empty)')
@@ -102,8 +152,11 @@ def _codeforces(row: dict) -> Found | None:
   if 'official_tests' not in row:
     return None
   sample = not filled(decoded(row['official_tests']))
-  return Found({'tests': code_layouts.codeforces(row)} | ({'tests_are': 'sample'} if sample else {}),
-               ('examples' if sample else 'official_tests',), 'codeforces')
+  return Found(
+    {'tests': code_layouts.codeforces(row)} | ({'tests_are': 'sample'} if sample else {}),
+    ('examples' if sample else 'official_tests',),
+    'codeforces',
+  )
 
 
 def _unit_tests(row: dict) -> Found | None:
@@ -164,7 +217,9 @@ def _conversation(row: dict) -> Found | None:
   for value in held:
     inner = decoded(_inner(decoded(value)))
     if filled(inner) and not isinstance(inner, dict):
-      return Found(_alternatives(inner) if isinstance(inner, list) else {'answer': answers.text(inner)}, (name,), 'ShareGPT')
+      return Found(
+        _alternatives(inner) if isinstance(inner, list) else {'answer': answers.text(inner)}, (name,), 'ShareGPT'
+      )
   return None
 
 
@@ -220,8 +275,12 @@ def _answer(row: dict) -> Found | None:
   """An answer that is not plain: text of a list (Skywork), of an object, or in a `reward_model` that is itself text."""
   path = _judged_by(row)
   value = _at(row, path) if path else None
-  if not path and (solved := decoded(row.get('solutions'))) and isinstance(solved, list) and all(
-      isinstance(one, str) and '\\boxed' in one for one in solved):  # AReaL
+  if (
+    not path
+    and (solved := decoded(row.get('solutions')))
+    and isinstance(solved, list)
+    and all(isinstance(one, str) and '\\boxed' in one for one in solved)
+  ):  # AReaL
     return Found(_alternatives(solved), ('solutions',))
   layout = 'verl' if '.' in path else ''
   inner = decoded(value)
@@ -246,7 +305,9 @@ def _passage(row: dict) -> Found | None:
   """Answers to questions about a passage: PubMedQA's decision, DROP's spans, `answers` of which each is right."""
   if filled(row.get('final_decision')) and 'context' in row:
     options = ['yes', 'no', 'maybe']
-    return Found({'choices': options, 'answer': answers.letter(row['final_decision'], options)}, ('final_decision',), 'PubMedQA')
+    return Found(
+      {'choices': options, 'answer': answers.letter(row['final_decision'], options)}, ('final_decision',), 'PubMedQA'
+    )
   if any(filled(_at(row, path)) for path in ANSWERS):
     return None
   held = decoded(row.get('answers_spans'))
@@ -258,8 +319,12 @@ def _passage(row: dict) -> Found | None:
   held = decoded(row.get('answers'))
   held = held['text'] if isinstance(held, dict) and isinstance(held.get('text'), list) else held  # SQuAD
   held = [held] if isinstance(held, (str, int, float)) and not isinstance(held, bool) and filled(held) else held
-  if isinstance(held, list) and held and (len(held) == 1 or first(row, ('context', 'passage'))) and all(
-      isinstance(one, (str, int, float)) for one in held):
+  if (
+    isinstance(held, list)
+    and held
+    and (len(held) == 1 or first(row, ('context', 'passage')))
+    and all(isinstance(one, (str, int, float)) for one in held)
+  ):
     return Found(_alternatives(held), ('answers',))
   return None
 
@@ -269,7 +334,8 @@ def _kind(row: dict) -> str:
 
 
 def _judged_by(row: dict) -> str:
-  """The path of the answer that is judged by: the first, unless `answer` is the text of a whole response beside a short one."""
+  """The path of the answer that is judged by: the first, unless `answer` is the text of a whole response beside a short
+  one."""
   held = [path for path in ANSWERS if filled(_at(row, path))]
   if len(held) > 1 and held[0] == 'answer':
     said = text(row['answer'])

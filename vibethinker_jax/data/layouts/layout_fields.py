@@ -1,8 +1,9 @@
 """Values of rows as published files have them: text of JSON where lists should be, and names in any spelling."""
 
 import ast
+from collections.abc import Iterable
 import json
-from typing import Any, Iterable, NamedTuple
+from typing import Any, NamedTuple
 
 
 class Unusable(ValueError):
@@ -19,6 +20,7 @@ class Found(NamedTuple):
     fields: in our own names. used: the row's fields that they are from. name: the layout's, '' of none in particular.
     said: what else to tell about it.
   """
+
   fields: dict
   used: tuple[str, ...]
   name: str = ''

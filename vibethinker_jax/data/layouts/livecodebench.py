@@ -17,8 +17,10 @@ from vibethinker_jax.data.layouts import samples
 LARGEST = 1 << 30  # bytes of one problem's unpacked tests; the largest of the real files has 0.4 GB
 SECONDS = 6.0  # of CPU for one case, the official harness's limit
 TOGETHER = 60.0  # for all cases of one problem
-WHERE = ('take the official files with tests, test*.jsonl of https://huggingface.co/datasets/livecodebench/'
-         'code_generation_lite')
+WHERE = (
+  'take the official files with tests, test*.jsonl of https://huggingface.co/datasets/livecodebench/'
+  'code_generation_lite'
+)
 _METHOD = re.compile(r'^\s+def\s+(\w+)\s*\(', re.MULTILINE)
 
 
@@ -57,8 +59,19 @@ def decode_cases(encoded: str | list) -> list[dict]:
     if not isinstance(text, str):
       raise ValueError(f'the pickle holds {type(text).__name__}, not text')
     return json.loads(text)
-  except (ValueError, zlib.error, binascii.Error, pickle.UnpicklingError, EOFError, IndexError, KeyError,
-          AttributeError, TypeError, OverflowError, UnicodeError) as error:
+  except (
+    ValueError,
+    zlib.error,
+    binascii.Error,
+    pickle.UnpicklingError,
+    EOFError,
+    IndexError,
+    KeyError,
+    AttributeError,
+    TypeError,
+    OverflowError,
+    UnicodeError,
+  ) as error:
     raise ValueError(f'private_test_cases cannot be decoded (base64, zlib, pickle, JSON): {error}') from error
 
 
@@ -78,20 +91,34 @@ def tests(public: list[dict], private: list[dict], starter: str, function: str =
     ValueError: a case is malformed, or the method has no name.
   """
   cases = list(public) + list(private)
-  if not all(isinstance(case, dict) and isinstance(case.get('input'), str) and isinstance(case.get('output'), str)
-             for case in cases):
+  if not all(
+    isinstance(case, dict) and isinstance(case.get('input'), str) and isinstance(case.get('output'), str)
+    for case in cases
+  ):
     raise ValueError('a test case needs "input" and "output", both text')
   limits = {'cpu_seconds': min(TOGETHER, SECONDS * max(1, len(cases))), 'case_seconds': SECONDS}
   if not any(case.get('testtype') == 'functional' for case in cases):
-    return {'cases': [{'input': case['input'], 'output': case['output']} for case in cases], 'limits': limits,
-            'compare': 'livecodebench'}
+    return {
+      'cases': [{'input': case['input'], 'output': case['output']} for case in cases],
+      'limits': limits,
+      'compare': 'livecodebench',
+    }
   found = _METHOD.findall(starter)
   function = function or (found[-1] if found else '')
   if not function:
     raise ValueError('the starter code names no method to call')
-  return {'function': function, 'limits': limits, 'compare': 'livecodebench', 'cases': [
-      {'args': [json.loads(line) for line in case['input'].split('\n') if line.strip()],
-       'expected': json.loads(case['output'])} for case in cases]}
+  return {
+    'function': function,
+    'limits': limits,
+    'compare': 'livecodebench',
+    'cases': [
+      {
+        'args': [json.loads(line) for line in case['input'].split('\n') if line.strip()],
+        'expected': json.loads(case['output']),
+      }
+      for case in cases
+    ],
+  }
 
 
 def official(row: dict) -> dict:
@@ -107,19 +134,30 @@ def official(row: dict) -> dict:
   starter = row.get('starter_code') or ''
   given = private or shown
   shown = shown if given else sampled(row['question_content'], starter)
-  return {'problem': row['question_content'], 'starter_code': starter, 'answer': None,
-          'tests': tests(shown, private, starter, metadata.get('func_name') or ''),
-          'tests_are': 'all' if private else 'public' if given else 'sample',
-          'subject': row.get('difficulty') or row.get('platform'),
-          'id': row.get('question_id'), 'date': str(row.get('contest_date') or '')[:10]}
+  return {
+    'problem': row['question_content'],
+    'starter_code': starter,
+    'answer': None,
+    'tests': tests(shown, private, starter, metadata.get('func_name') or ''),
+    'tests_are': 'all' if private else 'public' if given else 'sample',
+    'subject': row.get('difficulty') or row.get('platform'),
+    'id': row.get('question_id'),
+    'date': str(row.get('contest_date') or '')[:10],
+  }
 
 
 def public(row: dict) -> dict:
   """Fields of a row of `tests` with `testtype`, the form in which the public tests alone are handed around."""
   starter = row.get('starter_code') or ''
-  return {'starter_code': starter, 'tests': tests(row['tests'], [], starter), 'tests_are': 'public', 'answer': None,
-          'id': row.get('id') or row.get('question_id') or row.get('title'),
-          'date': str(row.get('contest_date') or '')[:10], 'subject': 'method' if starter else 'standard input'}
+  return {
+    'starter_code': starter,
+    'tests': tests(row['tests'], [], starter),
+    'tests_are': 'public',
+    'answer': None,
+    'id': row.get('id') or row.get('question_id') or row.get('title'),
+    'date': str(row.get('contest_date') or '')[:10],
+    'subject': 'method' if starter else 'standard input',
+  }
 
 
 def from_prompt(row: dict) -> dict:
@@ -129,9 +167,15 @@ def from_prompt(row: dict) -> dict:
     NoTests: there are none that can be read.
   """
   starter = samples.starter_of(row['prompt'])
-  return {'starter_code': starter, 'tests': tests(sampled(row['prompt'], starter), [], starter), 'tests_are': 'sample',
-          'answer': None, 'id': row['question_id'], 'date': str(row['contest_date'] or '')[:10],
-          'subject': 'method' if starter else 'standard input'}
+  return {
+    'starter_code': starter,
+    'tests': tests(sampled(row['prompt'], starter), [], starter),
+    'tests_are': 'sample',
+    'answer': None,
+    'id': row['question_id'],
+    'date': str(row['contest_date'] or '')[:10],
+    'subject': 'method' if starter else 'standard input',
+  }
 
 
 def sampled(statement: str, starter: str) -> list[dict]:

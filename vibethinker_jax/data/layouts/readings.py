@@ -1,4 +1,5 @@
-"""What the start of a stage says about its files: which fields of the rows were taken, which rows were left out and why."""
+"""What the start of a stage says about its files: which fields of the rows were taken, which rows were left out and
+why."""
 
 import collections
 import functools
@@ -61,8 +62,10 @@ class Readings:
 
   def add(self, i: int, reading: families.Reading) -> None:
     """A row that is used."""
-    how = tuple((part, found.used, found.name, 'tests' if part == 'answer' and 'tests' in found.fields else found.said)
-                for part, found in reading.parts.items())
+    how = tuple(
+      (part, found.used, found.name, 'tests' if part == 'answer' and 'tests' in found.fields else found.said)
+      for part, found in reading.parts.items()
+    )
     way = self._ways.setdefault(how, [i, 0, set()])
     way[1] += 1
     way[2].add(self._rows.place(i)[0].path)
@@ -90,8 +93,10 @@ class Readings:
       for text, (first, *more) in list(faults.items())[:LINES]:
         numbers = ', '.join(str(self._rows.number(i)) for i in more[:LINES]) + (', ...' if len(more) > LINES else '')
         unit = self._rows.place(first)[0].unit
-        lines.append(f'{self._rows.location(first)}: {text}' + (
-            f' (so {"is" if len(more) == 1 else "are"} {len(more)} more: {unit} {numbers})' if more else ''))
+        lines.append(
+          f'{self._rows.location(first)}: {text}'
+          + (f' (so {"is" if len(more) == 1 else "are"} {len(more)} more: {unit} {numbers})' if more else '')
+        )
       if others := sum(map(len, list(faults.values())[LINES:])):
         lines.append(f'{path}: {others} more wrong rows, of other kinds')
       if path in self._full:
@@ -110,11 +115,15 @@ class Readings:
     """What to say, a line for each way in which rows were read, the most frequent first."""
     ways = sorted(self._ways.items(), key=lambda way: -way[1][1])
     found = [self._line({part: rest for part, *rest in how}, *way, parts) for how, way in ways[:LINES]]
-    found += [f'{len(ways) - LINES} more kinds of rows, {sum(way[1] for _, way in ways[LINES:])} rows'] * (len(ways) > LINES)
+    found += [f'{len(ways) - LINES} more kinds of rows, {sum(way[1] for _, way in ways[LINES:])} rows'] * (
+      len(ways) > LINES
+    )
     left = sorted(self._left.items(), key=lambda way: -way[1][1])
     total = sum(count for _, (_, count) in left)
-    found += [f'{LEFT_OUT}: {count} of {len(self._rows)} rows: {why} (first: {self._rows.location(i)})'
-              for why, (i, count) in left[:LINES]]
+    found += [
+      f'{LEFT_OUT}: {count} of {len(self._rows)} rows: {why} (first: {self._rows.location(i)})'
+      for why, (i, count) in left[:LINES]
+    ]
     if len(left) > LINES:
       found.append(f'{LEFT_OUT}: {total} of {len(self._rows)} rows altogether, for {len(left)} reasons')
     return found
@@ -127,14 +136,18 @@ class Readings:
       where = repr(option) if option else ' and '.join(map(repr, used))
       if where:
         tested = words == 'tests' and not option
-        said.append(f'{"tests" if tested else part} from {where}' + (
-            f' ({words})' if words and not tested and not option else ''))
+        said.append(
+          f'{"tests" if tested else part} from {where}' + (f' ({words})' if words and not tested and not option else '')
+        )
         names.append(name if not option else '')
         others += [] if option else [(other, part) for other in _others(row, part, used)]
     path, more = self._rows.place(i)[0].path, len(files) - 1
     layout = ', '.join(dict.fromkeys(filter(None, names)))
-    line = f'{os.path.basename(path)}{f" and {more} more files" if more else ""}: {count} rows' + (
-        f' ({layout})' if layout else '') + f': {"; ".join(said)}'
+    line = (
+      f'{os.path.basename(path)}{f" and {more} more files" if more else ""}: {count} rows'
+      + (f' ({layout})' if layout else '')
+      + f': {"; ".join(said)}'
+    )
     if others:
       line += ''.join(f"; {other!r} is there too: data.{part}='{other}' takes it" for other, part in others[:4])
       line += f'. The first row: {_short(row)}'
@@ -143,9 +156,11 @@ class Readings:
 
 def _others(row: dict, part: str, used: tuple) -> list[str]:
   """Further fields that could be the part."""
-  names = {'prompt': [name for name in _ASKS if name in row],
-           'response': response_layouts.candidates(row) + [name for name in CONVERSATIONS if name in row],
-           'answer': [name for name in judge_layouts.ANSWERS + judge_layouts.TESTS if name in row]}[part]
+  names = {
+    'prompt': [name for name in _ASKS if name in row],
+    'response': response_layouts.candidates(row) + [name for name in CONVERSATIONS if name in row],
+    'answer': [name for name in judge_layouts.ANSWERS + judge_layouts.TESTS if name in row],
+  }[part]
   return [name for name in dict.fromkeys(names) if name not in used and filled(row[name])]
 
 

@@ -1,7 +1,7 @@
 r"""Responses of published rows: whole texts, with the reasoning in <think> where it stands apart, and right ones alone.
 
-  responses({'problem': '3+4?', 'generations': ['\\boxed{7}', '\\boxed{8}'], 'correctness_math_verify': [True, False]})
-      .fields == {'responses': ['\\boxed{7}']}
+responses({'problem': '3+4?', 'generations': ['\\boxed{7}', '\\boxed{8}'], 'correctness_math_verify': [True, False]})
+    .fields == {'responses': ['\\boxed{7}']}
 """
 
 import ast
@@ -12,27 +12,94 @@ from vibethinker_jax.data.layouts import chat_layouts
 from vibethinker_jax.data.layouts.layout_fields import Found, Unusable, decoded, filled, first, text
 
 # Whole responses of a model, before those of a conversation; after them what mostly is a person's short solution.
-WHOLE = ('generations', 'responses', 'response', 'r1_generation', 'generation', 'generated_solution', 'llm_response',
-         'r1_solution', 'r1_response', 'model_response', 'completions', 'completion', 'output', 'outputs', 'Response',
-         'generated_text', 'assistant', 'reannotated_assistant_content', 'targets', 'chosen')
+WHOLE = (
+  'generations',
+  'responses',
+  'response',
+  'r1_generation',
+  'generation',
+  'generated_solution',
+  'llm_response',
+  'r1_solution',
+  'r1_response',
+  'model_response',
+  'completions',
+  'completion',
+  'output',
+  'outputs',
+  'Response',
+  'generated_text',
+  'assistant',
+  'reannotated_assistant_content',
+  'targets',
+  'chosen',
+)
 SHORT = ('solution', 'solutions', 'Solution', 'rationale', 'gold_standard_solution')
 _WORD = re.compile(r'(?<![\\\w])[A-Za-z]{2,}')  # four of them, a box, a block or several lines are no short answer
-_THOUGHT = re.compile(r'(.*?)(reasoning_content|reasoning_trace|reasoning|thinking_trajector(?:y|ies)|thinking|think_content|think|'
-                      r'complex_cot|chain_of_thought|cot|thoughts?)', re.IGNORECASE)
+_THOUGHT = re.compile(
+  r'(.*?)(reasoning_content|reasoning_trace|reasoning|thinking_trajector(?:y|ies)|thinking|think_content|think|'
+  r'complex_cot|chain_of_thought|cot|thoughts?)',
+  re.IGNORECASE,
+)
 _NUMBERED = re.compile(r'r1_solution_\d+')
-_SAID = ('content', 'response', 'answer_content', 'output', 'attempt', 'completion', 'final_response', 'answer', 'solution',
-         'final_answer')
-_FLAGS = {'on', 'off', 'true', 'false', 'yes', 'no', 'none', 'null', 'low', 'medium', 'high'}  # `reasoning` that is no text
+_SAID = (
+  'content',
+  'response',
+  'answer_content',
+  'output',
+  'attempt',
+  'completion',
+  'final_response',
+  'answer',
+  'solution',
+  'final_answer',
+)
+_FLAGS = {
+  'on',
+  'off',
+  'true',
+  'false',
+  'yes',
+  'no',
+  'none',
+  'null',
+  'low',
+  'medium',
+  'high',
+}  # `reasoning` that is no text
 _IN_TURN = ('reasoning_content', 'reasoning', 'thinking', 'think_content', 'thought')
 _OF_OBJECT = ('response', 'content', 'text', 'generation', 'output', 'completion', 'solution', 'value', 'answer')
 _TAGGED = re.compile(r'\s*<think>(.*?)</think>\s*<answer>(.*)</answer>\s*', re.DOTALL)
-_MARKED = re.compile(r'\s*<\|begin_of_thought\|>(.*?)<\|end_of_thought\|>\s*<\|begin_of_solution\|>(.*?)'
-                     r'(?:<\|end_of_solution\|>)?\s*', re.DOTALL)
+_MARKED = re.compile(
+  r'\s*<\|begin_of_thought\|>(.*?)<\|end_of_thought\|>\s*<\|begin_of_solution\|>(.*?)'
+  r'(?:<\|end_of_solution\|>)?\s*',
+  re.DOTALL,
+)
 # Verdicts on a generation, or lists of them. The first two judge the same in two ways: one that says right is enough.
 _EITHER = ('correctness_math_verify', 'correctness_llama')
-_VERDICTS = ('correctness', 'is_correct', 'correct', 'verified', 'is_verified', 'passed', 'accepted', 'r1_correctness',
-             'judgement', 'judgment', 'verdict', 'verifier_score', 'verify_score', 'average_test_score', 'kto_tag')
-_SCORES = ('score', 'reward', 'scores', 'rewards')  # verdicts beside `llm_response` or `verification_info`, else ratings
+_VERDICTS = (
+  'correctness',
+  'is_correct',
+  'correct',
+  'verified',
+  'is_verified',
+  'passed',
+  'accepted',
+  'r1_correctness',
+  'judgement',
+  'judgment',
+  'verdict',
+  'verifier_score',
+  'verify_score',
+  'average_test_score',
+  'kto_tag',
+)
+_SCORES = (
+  'score',
+  'reward',
+  'scores',
+  'rewards',
+)  # verdicts beside `llm_response` or `verification_info`, else ratings
 _WHOLE = ('is_reasoning_complete', 'is_complete')
 _ENDS = ('finish_reasons', 'finish_reason')
 _SAYS = {*_EITHER, *_VERDICTS, *_SCORES, *_WHOLE, *_ENDS}
@@ -148,8 +215,12 @@ def _whole(row: dict) -> Found | None:
   value = decoded(row[name]) if name in ('generations', 'responses', 'completions', 'outputs') else row.get(name)
   if not name or isinstance(value, (int, float, bool)):
     return None
-  if name == 'r1_solution' and '</think>' not in str(value) and (found := _conversation(row)) and any(
-      '</think>' in one for one in found.fields['responses']):  # KodCode: the program alone, beside all that R1 said
+  if (
+    name == 'r1_solution'
+    and '</think>' not in str(value)
+    and (found := _conversation(row))
+    and any('</think>' in one for one in found.fields['responses'])
+  ):  # KodCode: the program alone, beside all that R1 said
     return found
   listed = isinstance(value, list) and isinstance(value[0], dict) and {'role', 'from'} & value[0].keys()
   messages = chat_layouts.turns(value) if listed or name == 'chosen' and isinstance(value, str) else None
@@ -166,7 +237,9 @@ def _whole(row: dict) -> Found | None:
   if name == 'completion' and isinstance(row.get('label'), bool):  # KTO
     further = ('label',)
   kept, used, said = _judged(row, told, further, objects=many)
-  layout = {'generations': 'OpenR1-Math', 'completion': 'prompt and completion', 'output': 'input and output'}.get(name, '')
+  layout = {'generations': 'OpenR1-Math', 'completion': 'prompt and completion', 'output': 'input and output'}.get(
+    name, ''
+  )
   return Found({'responses': [one for one in kept if one.strip()]}, (name,) + used, layout, said)
 
 
@@ -231,9 +304,14 @@ def _preferred(row: dict) -> Found | None:
 def _spoken_answer(row: dict) -> Found | None:
   """An `answer` that is a whole response: its length says so, or another answer beside it that is judged by."""
   said = text(row.get('answer'))
-  whole = len(_WORD.findall(said)) >= 4 or any(mark in said for mark in ('\\boxed', '```', '\n')) or (
-      said and row.keys() & {'reference_answer', 'gold_answer'})
-  return Found({'responses': [row['answer']]}, ('answer',)) if whole and not first(row, ('choices', 'options')) else None
+  whole = (
+    len(_WORD.findall(said)) >= 4
+    or any(mark in said for mark in ('\\boxed', '```', '\n'))
+    or (said and row.keys() & {'reference_answer', 'gold_answer'})
+  )
+  return (
+    Found({'responses': [row['answer']]}, ('answer',)) if whole and not first(row, ('choices', 'options')) else None
+  )
 
 
 def _judged(row: dict, texts: list[str], further: tuple = (), objects: list | None = None) -> tuple[list, tuple, str]:
@@ -248,10 +326,14 @@ def _judged(row: dict, texts: list[str], further: tuple = (), objects: list | No
   for i, response in enumerate(texts):
     told = objects[i] if objects and isinstance(objects[i], dict) else {}
     ends = [_one(row[name], i) for name in _ENDS if name in row]
-    if (either and not any(right(verdicts[i]) for verdicts in either.values())
-        or any(right(verdicts[i]) is False for verdicts in every.values())
-        or any(right(told.get(name)) is False for name in _VERDICTS + _SCORES)
-        or any(verdicts[i] is False for verdicts in whole.values()) or 'length' in ends):
+    if (
+      either
+      and not any(right(verdicts[i]) for verdicts in either.values())
+      or any(right(verdicts[i]) is False for verdicts in every.values())
+      or any(right(told.get(name)) is False for name in _VERDICTS + _SCORES)
+      or any(verdicts[i] is False for verdicts in whole.values())
+      or 'length' in ends
+    ):
       continue
     kept.append(response)
   told = [('right', [*either, *every]), ('whole', list(whole) + [name for name in _ENDS if row.get(name)])]
@@ -279,12 +361,14 @@ def _one(value: Any, i: int) -> Any:
 
 
 def _plain(row: dict, response: str) -> str:
-  """Other marks of thought and answer (AM's, Bespoke-Stratos's) as <think>, unless the system turn asks for those marks."""
+  """Other marks of thought and answer (AM's, Bespoke-Stratos's) as <think>, unless the system turn asks for those
+  marks."""
   if response.rstrip().endswith('</answer>') and (match := _TAGGED.fullmatch(response)):
     return thought(match[1], match[2])
   if '<|begin_of_thought|>' in response[:200] and (match := _MARKED.fullmatch(response)):
-    asked = text(row.get('system')) + ''.join(str(turn['content']) for turn in chat_layouts.conversation(row)[1] or ()
-                                              if turn['role'] == 'system')
+    asked = text(row.get('system')) + ''.join(
+      str(turn['content']) for turn in chat_layouts.conversation(row)[1] or () if turn['role'] == 'system'
+    )
     return response if 'begin_of_thought' in asked else thought(match[1], match[2])
   return response
 

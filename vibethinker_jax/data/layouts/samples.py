@@ -2,8 +2,8 @@ r"""Sample tests that stand in the statement of a programming problem, for rows 
 
   cases('... Sample Input 1\n\n1 2\n\nSample Output 1\n\n3\n\nSince ...')
       == [{'input': '1 2\n', 'output': '3\n', 'testtype': 'stdin'}]
-  cases('Example 1:\n\nInput: a = 1, b = [2]\nOutput: 3', 'class Solution:\n  def f(self, a: int, b: List[int]) -> int:')
-      == [{'input': '1\n[2]', 'output': '3', 'testtype': 'functional'}]
+  cases('Example 1:\n\nInput: a = 1, b = [2]\nOutput: 3', 'class Solution:\n  def f(self, a: int, b: List[int]) ->
+      int:') == [{'input': '1\n[2]', 'output': '3', 'testtype': 'functional'}]
 
 A row has a few of them, all shown to the model: a program that passes them may still be wrong.
 """
@@ -13,9 +13,11 @@ import json
 import re
 
 _HEADING = re.compile(r'[ \t#*-]*(?:Sample|Example)[ \t]+(Input|Output)[ \t]*#?(\d*)[ \t:#*-]*')  # AtCoder's
-_EXAMPLE = re.compile(r'^[ \t*]*Input:[ \t*]*(.*?)^[ \t*]*Output:[ \t*]*(.*?)'  # LeetCode's
-                      r'(?=^[ \t*]*(?:Explanation|Example|Input|Constraints|Note)\b|\n[ \t]*\n|\Z)',
-                      re.MULTILINE | re.DOTALL)
+_EXAMPLE = re.compile(
+  r'^[ \t*]*Input:[ \t*]*(.*?)^[ \t*]*Output:[ \t*]*(.*?)'  # LeetCode's
+  r'(?=^[ \t*]*(?:Explanation|Example|Input|Constraints|Note)\b|\n[ \t]*\n|\Z)',
+  re.MULTILINE | re.DOTALL,
+)
 _SENTENCE = re.compile(r'[A-Za-z]+ [A-Za-z]+ [a-z]+.*\.\s*')
 _NUMBERS = re.compile(r'[\s\d.,+-]+')
 _FENCE = re.compile(r'```(?:python)?[ \t]*\n(.*?)```', re.DOTALL)
@@ -42,8 +44,9 @@ def cases(statement: str, starter: str = '') -> list[dict]:
   for given, output in _EXAMPLE.findall(statement):
     try:
       values = _arguments(given, names)
-      found.append({'input': '\n'.join(map(json.dumps, values)), 'output': json.dumps(_value(output)),
-                    'testtype': 'functional'})
+      found.append(
+        {'input': '\n'.join(map(json.dumps, values)), 'output': json.dumps(_value(output)), 'testtype': 'functional'}
+      )
     except ValueError:
       return []
   return found
@@ -68,16 +71,16 @@ def _standard_input(statement: str) -> list[dict]:
   heads = [(i, *match.groups()) for i, line in enumerate(lines) if (match := _HEADING.fullmatch(line))]
   found = []
   for (i, kind, number), (j, other, same), (end, *_) in zip(heads, heads[1:], heads[2:] + [(len(lines), '', '')]):
-    output = _output(lines[j + 1:end])
+    output = _output(lines[j + 1 : end])
     if (kind, other) == ('Input', 'Output') and number == same and output:
-      given = _fenced(lines[i + 1:j]) or '\n'.join(lines[i + 1:j]).strip('\n')
+      given = _fenced(lines[i + 1 : j]) or '\n'.join(lines[i + 1 : j]).strip('\n')
       found.append({'input': given + '\n', 'output': output + '\n', 'testtype': 'stdin'})
   return found
 
 
 def _output(block: list[str]) -> str:
-  """What is printed, of all that stands between this heading and the next: what follows an empty line explains it. '' where
-  that is not certain: prose in the place of an empty output, more numbers after the empty line."""
+  """What is printed, of all that stands between this heading and the next: what follows an empty line explains it. ''
+  where that is not certain: prose in the place of an empty output, more numbers after the empty line."""
   if fenced := _fenced(block):
     return fenced
   gap = next((i for i, line in enumerate(block) if line), len(block))
@@ -111,7 +114,7 @@ def _arguments(text: str, names: list[str]) -> list:
     except ValueError:  # a value of Python: it ends before the next name
       following = re.compile(',' + head.pattern).search(text, match.end())
       at = following.start() if following else len(text)
-      values[match[1]] = _value(text[match.end():at])
+      values[match[1]] = _value(text[match.end() : at])
   if values.keys() != set(names):
     raise ValueError(f'the arguments {text!r} are not those of {names}')
   return [values[name] for name in names]

@@ -1,7 +1,7 @@
 r"""Test code of published sets, plain asserts or pytest's, as verify.asserts runs it.
 
-  read('from solution import add\n\ndef test_add():\n    assert add(1, 2) == 3\n')
-      == {'asserts': 'assert add(1, 2) == 3', 'function': 'add', ...}
+read('from solution import add\n\ndef test_add():\n    assert add(1, 2) == 3\n')
+    == {'asserts': 'assert add(1, 2) == 3', 'function': 'add', ...}
 """
 
 import ast
@@ -10,12 +10,15 @@ import re
 
 from vibethinker_jax.data.layouts.layout_fields import Unusable
 
-_CODE = re.compile(r'^\s*(?:assert\b|(?:async\s+)?def\s+(?:test|check)\w*\s*\(|from\s+\w+\s+import\b|import\s+\w+|'
-                   r'class\s+Test)', re.MULTILINE)
+_CODE = re.compile(
+  r'^\s*(?:assert\b|(?:async\s+)?def\s+(?:test|check)\w*\s*\(|from\s+\w+\s+import\b|import\s+\w+|'
+  r'class\s+Test)',
+  re.MULTILINE,
+)
 _NODES = re.compile(r'\b(?:list_node|tree_node|ListNode|TreeNode)\s*\(')
 LIMITS = {'cpu_seconds': 10.0}
 # What of pytest can be had without it. The program's exceptions arrive without their text, so `match` is not looked at.
-PYTEST = '''
+PYTEST = """
 class _Raises:
   def __init__(self, kinds, match=None):
     self.kinds = kinds
@@ -44,9 +47,9 @@ class pytest:
   raises, approx = _Raises, _Approx
   def fail(*a, **k):
     raise AssertionError
-'''
+"""
 # The same of unittest. An assert that cannot be told yet does not end the test here either.
-UNITTEST = '''
+UNITTEST = """
 class _Context:
   def __enter__(self):
     return self
@@ -84,7 +87,7 @@ class TestCase:
       return _Raises(kinds)
     with _Raises(kinds):
       call(*a, **k)
-'''
+"""
 _OF_UNITTEST = set(re.findall(r'\b(?:assert\w+|subTest)', UNITTEST))
 
 
@@ -97,8 +100,8 @@ def read(code: str, function: str = '', setup: str = '', starter: str = '') -> d
   """Tests of verify.asserts, with a call for each test function of pytest.
 
   Args:
-    function: what the tests call, '' finds it in what they import. starter: the program's own solution, if known: it says
-      which of the imported names are classes.
+    function: what the tests call, '' finds it in what they import. starter: the program's own solution, if known: it
+      says which of the imported names are classes.
 
   Raises:
     Unusable: tests that need what cannot be had here: several functions of the program, its objects, fixtures.
@@ -114,8 +117,11 @@ def read(code: str, function: str = '', setup: str = '', starter: str = '') -> d
     raise Unusable(f'its tests call several functions of the program: {", ".join(used)}')
   function = function or next((name for name in named if _uses(body, name)), '') or _called(body)
   if not named and not any(_is_test(node) or _is_case(node) for node in body):
-    return {'asserts': code, 'limits': LIMITS} | ({'function': function} if function else {}) | (
-        {'setup': setup} if setup else {})
+    return (
+      {'asserts': code, 'limits': LIMITS}
+      | ({'function': function} if function else {})
+      | ({'setup': setup} if setup else {})
+    )
   if function and _is_class(function, starter, body):
     raise Unusable(f'its tests use objects of the program (class {function}), which are no data')
   kept, shim = [], []
@@ -131,8 +137,11 @@ def read(code: str, function: str = '', setup: str = '', starter: str = '') -> d
   if cases or 'pytest.' in text or 'raises(' in text or 'approx(' in text:
     shim = [PYTEST, *(f'{name} = pytest.{name}' for name in ('raises', 'approx'))] + [UNITTEST] * cases
     _check_pytest(text)
-  return {'asserts': '\n'.join(shim + [text]), 'limits': LIMITS} | ({'function': function} if function else {}) | (
-      {'setup': setup} if setup else {})
+  return (
+    {'asserts': '\n'.join(shim + [text]), 'limits': LIMITS}
+    | ({'function': function} if function else {})
+    | ({'setup': setup} if setup else {})
+  )
 
 
 def arguments(code: str, function: str) -> int:
@@ -146,15 +155,27 @@ def _module(node) -> str:
 
 
 def _imported(body: list) -> list[str]:
-  return [alias.name for node in body if isinstance(node, ast.ImportFrom) and node.module == 'solution'
-          for alias in node.names if alias.name != '*']
+  return [
+    alias.name
+    for node in body
+    if isinstance(node, ast.ImportFrom) and node.module == 'solution'
+    for alias in node.names
+    if alias.name != '*'
+  ]
 
 
 def _called(body: list) -> str:
   """The first name that test methods call and the test code does not define; '' without such methods."""
-  defined = {node.name for node in body if isinstance(node, (ast.FunctionDef, ast.ClassDef))} | {
-      (alias.asname or alias.name).split('.')[0] for node in body if isinstance(node, (ast.Import, ast.ImportFrom))
-      for alias in node.names} | set(dir(builtins))
+  defined = (
+    {node.name for node in body if isinstance(node, (ast.FunctionDef, ast.ClassDef))}
+    | {
+      (alias.asname or alias.name).split('.')[0]
+      for node in body
+      if isinstance(node, (ast.Import, ast.ImportFrom))
+      for alias in node.names
+    }
+    | set(dir(builtins))
+  )
   calls = (node.func for case in filter(_is_case, body) for node in ast.walk(case) if isinstance(node, ast.Call))
   return next((call.id for call in calls if isinstance(call, ast.Name) and call.id not in defined), '')
 
@@ -178,10 +199,18 @@ def _tried(case: ast.ClassDef) -> list:
     Unusable: it needs more of unittest than the calls and values of the program.
   """
   code, names = ast.unparse(case), [node.name for node in case.body if _is_test(node)]
-  if any(getattr(node, 'decorator_list', None) for node in [case, *case.body]) or re.search(r'\b(?:mock|patch)\b', code):
+  if any(getattr(node, 'decorator_list', None) for node in [case, *case.body]) or re.search(
+    r'\b(?:mock|patch)\b', code
+  ):
     raise Unusable('its tests replace or skip parts of the program (decorators, mock)')
-  used = {node.attr for node in ast.walk(case) if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)
-          and node.value.id == 'self' and (node.attr.startswith('assert') or node.attr in ('fail', 'skipTest', 'subTest'))}
+  used = {
+    node.attr
+    for node in ast.walk(case)
+    if isinstance(node, ast.Attribute)
+    and isinstance(node.value, ast.Name)
+    and node.value.id == 'self'
+    and (node.attr.startswith('assert') or node.attr in ('fail', 'skipTest', 'subTest'))
+  }
   if missing := sorted(used - _OF_UNITTEST):
     raise Unusable(f'its tests use {missing[0]} of unittest')
   case.bases = [ast.Name('TestCase', ast.Load())]

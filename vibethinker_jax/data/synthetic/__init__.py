@@ -10,10 +10,15 @@ import random
 from vibethinker_jax.data.synthetic import algebra, calculus, code, geometry, statistics
 from vibethinker_jax.data.synthetic.problem import DOMAINS as DOMAINS, LEVELS as LEVELS, MATHS as MATHS, Draft
 
-TEMPLATES = {'algebra': algebra.TEMPLATES, 'geometry': geometry.TEMPLATES, 'calculus': calculus.TEMPLATES,
-             'statistics': statistics.TEMPLATES, 'code': code.TEMPLATES}
+TEMPLATES = {
+  'algebra': algebra.TEMPLATES,
+  'geometry': geometry.TEMPLATES,
+  'calculus': calculus.TEMPLATES,
+  'statistics': statistics.TEMPLATES,
+  'code': code.TEMPLATES,
+}
 # Eighths of the problem space that belong to each split.
-SPLITS = {'train': range(0, 3), 'rl': range(3, 5), 'probe': range(5, 6), 'evaluate': range(6, 8)}
+SPLITS = {'train': range(3), 'rl': range(3, 5), 'probe': range(5, 6), 'evaluate': range(6, 8)}
 
 
 def split_of(template: str, key: tuple) -> str:
@@ -22,8 +27,9 @@ def split_of(template: str, key: tuple) -> str:
   return next(name for name, eighths in SPLITS.items() if eighth in eighths)
 
 
-def problem(domain: str, split: str, index: int, seed: int = 0, levels: tuple[int, ...] = (1,),
-            templates: tuple[str, ...] = ()) -> dict:
+def problem(
+  domain: str, split: str, index: int, seed: int = 0, levels: tuple[int, ...] = (1,), templates: tuple[str, ...] = ()
+) -> dict:
   """The `index`-th problem of a split: the same arguments always give the same problem.
 
   Args:
@@ -53,17 +59,24 @@ def problem(domain: str, split: str, index: int, seed: int = 0, levels: tuple[in
 
 
 def _row(domain: str, template: str, level: int, draft: Draft) -> dict:
-  finals = draft.final or {style: f'\\boxed{{{draft.answer}}}' for style in draft.solutions}
+  finals = draft.final or dict.fromkeys(draft.solutions, f'\\boxed{{{draft.answer}}}')
   # One step a line: easier to read, and a line end is one token where ', ' before a digit is two.
   works = {style: work.replace(', ', '\n') for style, work in draft.solutions.items()}
   return {
-      'prompt': draft.prompt, 'answer': draft.answer, 'tests': draft.tests, 'domain': domain, 'template': template,
-      'level': level, 'id': f'{domain}/{template}/{"/".join(map(str, draft.key))}',
-      'responses': {style: f'<think>{work}</think>{finals[style]}' for style, work in works.items()}}
+    'prompt': draft.prompt,
+    'answer': draft.answer,
+    'tests': draft.tests,
+    'domain': domain,
+    'template': template,
+    'level': level,
+    'id': f'{domain}/{template}/{"/".join(map(str, draft.key))}',
+    'responses': {style: f'<think>{work}</think>{finals[style]}' for style, work in works.items()},
+  }
 
 
-def problems(domain: str, split: str, count: int, seed: int = 0, levels: tuple[int, ...] = (1,),
-             templates: tuple[str, ...] = ()) -> list[dict]:
+def problems(
+  domain: str, split: str, count: int, seed: int = 0, levels: tuple[int, ...] = (1,), templates: tuple[str, ...] = ()
+) -> list[dict]:
   """`count` different problems of a split, for probing, RL and evaluation.
 
   Raises:
@@ -72,8 +85,10 @@ def problems(domain: str, split: str, count: int, seed: int = 0, levels: tuple[i
   rows, index = {}, 0
   while len(rows) < count:
     if index > 20 * count + 1000:
-      raise ValueError(f'{domain}/{split} at levels {levels} has hardly more than {len(rows)} different problems, '
-                       f'{count} were asked for: ask for fewer or add levels')
+      raise ValueError(
+        f'{domain}/{split} at levels {levels} has hardly more than {len(rows)} different problems, '
+        f'{count} were asked for: ask for fewer or add levels'
+      )
     row = problem(domain, split, index, seed, levels, templates)
     rows.setdefault(row['id'], row)
     index += 1

@@ -55,11 +55,16 @@ def power_rule(rng: random.Random, level: int) -> Draft:
     again.append(f'{second}*{n}{signed(factor)}={second * n + factor}')
     second = second * n + factor
   return Draft(
-      (*f, n), rng.choice((f"f(x)={poly(f)}, find f'({n})", f'slope of {poly(f)} at x={n}')), str(answer), {
-          'mental': f'slope {poly(slope)} so {answer}',
-          'rule': f'slope {poly(slope)}, {powers(slope, n)}',
-          'terms': f'{", ".join(parts)}, then add {", ".join(sums(terms))}',
-          'divide': f'{rows}, again {", ".join(again)}'})
+    (*f, n),
+    rng.choice((f"f(x)={poly(f)}, find f'({n})", f'slope of {poly(f)} at x={n}')),
+    str(answer),
+    {
+      'mental': f'slope {poly(slope)} so {answer}',
+      'rule': f'slope {poly(slope)}, {powers(slope, n)}',
+      'terms': f'{", ".join(parts)}, then add {", ".join(sums(terms))}',
+      'divide': f'{rows}, again {", ".join(again)}',
+    },
+  )
 
 
 def line_integral(rng: random.Random, level: int) -> Draft:
@@ -75,14 +80,18 @@ def line_integral(rng: random.Random, level: int) -> Draft:
   answer, at_p = mean * width, value(whole, p)
   ends = f'ends {horner([a, b], p) if p else low} and {horner([a, b], q)}'
   return Draft(
-      (a, b, p, q), rng.choice((f'integral of {poly([a, b])} from {p} to {q}',
-                                f'area under y={poly([a, b])} from {p} to {q}')), str(answer), {
-          'mental': f'ends {low} and {high} so {answer}',
-          'mean': f'{ends}, add {add(low, high)}, half {mean}, times {width}: {mul(mean, width)}',
-          'picture': f'start {low}, rise {mul(a, width)}, half {rise // 2}, box {mul(low, width)}, '
-                     f'top {mul(rise // 2, width)}, add {add(low * width, rise // 2 * width)}',
-          'antiderivative': f'{poly(whole)}, at {q}: {horner(whole, q)}'
-                            + (f', at {p}: {horner(whole, p)}, {add(answer + at_p, -at_p)}' if p else '')})
+    (a, b, p, q),
+    rng.choice((f'integral of {poly([a, b])} from {p} to {q}', f'area under y={poly([a, b])} from {p} to {q}')),
+    str(answer),
+    {
+      'mental': f'ends {low} and {high} so {answer}',
+      'mean': f'{ends}, add {add(low, high)}, half {mean}, times {width}: {mul(mean, width)}',
+      'picture': f'start {low}, rise {mul(a, width)}, half {rise // 2}, box {mul(low, width)}, '
+      f'top {mul(rise // 2, width)}, add {add(low * width, rise // 2 * width)}',
+      'antiderivative': f'{poly(whole)}, at {q}: {horner(whole, q)}'
+      + (f', at {p}: {horner(whole, p)}, {add(answer + at_p, -at_p)}' if p else ''),
+    },
+  )
 
 
 def crossing_line(rng: random.Random) -> Draft:
@@ -93,16 +102,21 @@ def crossing_line(rng: random.Random) -> Draft:
   low, mid, high = half * p * (p - 2 * zero), -half * zero * zero, half * q * (q - 2 * zero)
   at = [half, b, 0]
   return Draft(
-      (a, b, p, q), f'area between y={poly([a, b])} and the x axis from {p} to {q}', str(one + two), {
-          'mental': f'zero at {zero}, areas {one} and {two} so {one + two}',
-          'picture': f'zero at {zero}, left base {add(zero, -p)}, high {mul(a, left)}, '
-                     f'half of {mul(left, a * left)} is {one}, right base {add(q, -zero)}, '
-                     f'high {mul(a, right)}, half of {mul(right, a * right)} is {two}, add {add(one, two)}',
-          'square': f'zero at {zero}, {add(zero, -p)}, {left}*{left}={left * left}, {add(q, -zero)}, '
-                    f'{right}*{right}={right * right}, add {add(left * left, right * right)}, '
-                    f'times half of {a}: {mul(left * left + right * right, half)}',
-          'antiderivative': f'{poly(at)}, zero at {zero}, at {p} {low}, at {zero} {mid}, at {q} {high}, '
-                            f'left {add(low, -mid)}, right {add(high, -mid)}, add {add(one, two)}'})
+    (a, b, p, q),
+    f'area between y={poly([a, b])} and the x axis from {p} to {q}',
+    str(one + two),
+    {
+      'mental': f'zero at {zero}, areas {one} and {two} so {one + two}',
+      'picture': f'zero at {zero}, left base {add(zero, -p)}, high {mul(a, left)}, '
+      f'half of {mul(left, a * left)} is {one}, right base {add(q, -zero)}, '
+      f'high {mul(a, right)}, half of {mul(right, a * right)} is {two}, add {add(one, two)}',
+      'square': f'zero at {zero}, {add(zero, -p)}, {left}*{left}={left * left}, {add(q, -zero)}, '
+      f'{right}*{right}={right * right}, add {add(left * left, right * right)}, '
+      f'times half of {a}: {mul(left * left + right * right, half)}',
+      'antiderivative': f'{poly(at)}, zero at {zero}, at {p} {low}, at {zero} {mid}, at {q} {high}, '
+      f'left {add(low, -mid)}, right {add(high, -mid)}, add {add(one, two)}',
+    },
+  )
 
 
 def tangent(rng: random.Random, level: int) -> Draft:
@@ -119,14 +133,20 @@ def tangent(rng: random.Random, level: int) -> Draft:
   start = height - slope * n
   heights = ' '.join(f'{add(height + i * slope, slope)},' for i in range(step))
   return Draft(
-      (*f, n, m), rng.choice((f'tangent to y={poly(f)} at x={n}: height at x={m}',
-                              f'the line touching y={poly(f)} at x={n}, find y at x={m}')), str(answer), {
-          'mental': f'height {height}, slope {slope} so {answer}',
-          'point': f'height {horner(f, n)}, slope {poly(derivative(f))}, {horner(derivative(f), n)}, '
-                   f'{m}-{n}={step}, {mul(slope, step)}, {add(height, slope * step)}',
-          'walk': f'height {horner(f, n)}, slope {horner(derivative(f), n)}, then {heights[:-1]}',
-          'intercept': f'slope {slope}, height {height}, {mul(slope, n)}, at 0: {add(height, -slope * n)}, '
-                       f'{mul(slope, m)}, add {add(start, slope * m)}'})
+    (*f, n, m),
+    rng.choice(
+      (f'tangent to y={poly(f)} at x={n}: height at x={m}', f'the line touching y={poly(f)} at x={n}, find y at x={m}')
+    ),
+    str(answer),
+    {
+      'mental': f'height {height}, slope {slope} so {answer}',
+      'point': f'height {horner(f, n)}, slope {poly(derivative(f))}, {horner(derivative(f), n)}, '
+      f'{m}-{n}={step}, {mul(slope, step)}, {add(height, slope * step)}',
+      'walk': f'height {horner(f, n)}, slope {horner(derivative(f), n)}, then {heights[:-1]}',
+      'intercept': f'slope {slope}, height {height}, {mul(slope, n)}, at 0: {add(height, -slope * n)}, '
+      f'{mul(slope, m)}, add {add(start, slope * m)}',
+    },
+  )
 
 
 def peak(rng: random.Random, level: int) -> Draft:
@@ -146,8 +166,12 @@ def peak(rng: random.Random, level: int) -> Draft:
   # From one whole x to the next the parabola changes by a, 3a, 5a, ... away from its peak.
   changes = [-sign * a * k for k in range(2 * abs(h) - 1, 0, -2)]
   walk = f'{c}, ' + ', '.join(sums([c, *changes] if changes else [c]))
-  solutions = {'mental': f'at {h} so {top}', 'derivative': f'{middle}, {horner(f, h)}',
-               'square': f'{half}, {below}', 'walk': f'at 0: {walk}'}
+  solutions = {
+    'mental': f'at {h} so {top}',
+    'derivative': f'{middle}, {horner(f, h)}',
+    'square': f'{half}, {below}',
+    'walk': f'at 0: {walk}',
+  }
   word = 'largest' if sign < 0 else 'smallest'
   if level < 3:
     return Draft((*f,), f'{word} value of {poly(f)}', str(top), solutions)
@@ -156,12 +180,17 @@ def peak(rng: random.Random, level: int) -> Draft:
   finish = f'add {add(top, end)}'
   falls = ', '.join(sums([top, *(sign * a * k for k in range(1, 2 * reach, 2))]))
   return Draft(
-      (*f, low, high), f'largest plus smallest value of {poly(f)} for x from {low} to {high}', str(answer), {
-          'mental': f'at {h} {top}, at {far} {end} so {answer}',
-          'derivative': f'{middle}, {horner(f, h)}, far end {far}: {horner(f, far)}, {finish}',
-          'square': f'{half}, {below}, far {reach}, {reach}*{reach}={reach * reach}, '
-                    f'{mul(a, reach * reach)}, {add(top, sign * drop)}, {finish}',
-          'walk': f'at 0: {walk}, back {falls}, {finish}'})
+    (*f, low, high),
+    f'largest plus smallest value of {poly(f)} for x from {low} to {high}',
+    str(answer),
+    {
+      'mental': f'at {h} {top}, at {far} {end} so {answer}',
+      'derivative': f'{middle}, {horner(f, h)}, far end {far}: {horner(f, far)}, {finish}',
+      'square': f'{half}, {below}, far {reach}, {reach}*{reach}={reach * reach}, '
+      f'{mul(a, reach * reach)}, {add(top, sign * drop)}, {finish}',
+      'walk': f'at 0: {walk}, back {falls}, {finish}',
+    },
+  )
 
 
 def limit(rng: random.Random, level: int) -> Draft:
@@ -185,16 +214,19 @@ def limit(rng: random.Random, level: int) -> Draft:
   for factor in top[1:-1]:
     division += [mul(carried, a), add(carried * a, factor)]
     carried = carried * a + factor
-  matched = f'{top[-1]}/{-a}={rest[-1]}' + (f', {top[1]}{signed(a * rest[0])}={rest[1]}'
-      if level == 3 else '')
+  matched = f'{top[-1]}/{-a}={rest[-1]}' + (f', {top[1]}{signed(a * rest[0])}={rest[1]}' if level == 3 else '')
   below = f'(x{signed(-a)})'
   return Draft(
-      (*top, a, extra), f'limit of ({poly(top)})/{below}{signed(extra) if extra else ""} as x goes to {a}',
-      str(answer), {
-          'mental': f'rest {poly(rest)} so {answer}',
-          'factor': f'{matched} so rest {poly(rest)}, {horner(rest, a)}{last}',
-          'divide': f'{", ".join(division)} so rest {poly(rest)}, {horner(rest, a)}{last}',
-          'slope': f'slope {poly(derivative(top))}, {powers(derivative(top), a)}{last}'})
+    (*top, a, extra),
+    f'limit of ({poly(top)})/{below}{signed(extra) if extra else ""} as x goes to {a}',
+    str(answer),
+    {
+      'mental': f'rest {poly(rest)} so {answer}',
+      'factor': f'{matched} so rest {poly(rest)}, {horner(rest, a)}{last}',
+      'divide': f'{", ".join(division)} so rest {poly(rest)}, {horner(rest, a)}{last}',
+      'slope': f'slope {poly(derivative(top))}, {powers(derivative(top), a)}{last}',
+    },
+  )
 
 
 def series(rng: random.Random, level: int) -> Draft:
@@ -219,12 +251,17 @@ def series(rng: random.Random, level: int) -> Draft:
     parts, work = [f[0] * sum(squares), *parts], [f'squares {run(squares)}', mul(f[0], sum(squares)), *work]
   work.append(mul(f[-1], count))
   each = ', '.join(f'{k}: {horner(f, k)}' for k in ks) if level == 3 else f'terms {listed}'
-  solutions = {'mental': f'terms {listed} so {answer}', 'walk': f'{each}, add {", ".join(sums(terms))}',
-               'parts': f'{", ".join(work)}, add {", ".join(sums(parts))}'}
+  solutions = {
+    'mental': f'terms {listed} so {answer}',
+    'walk': f'{each}, add {", ".join(sums(terms))}',
+    'parts': f'{", ".join(work)}, add {", ".join(sums(parts))}',
+  }
   if level < 3:
     ends = terms[0] + terms[-1]
-    solutions['pairs'] = (f'first {terms[0]}, last {horner(f, q)}, add {add(terms[0], terms[-1])}, '
-                          f'times {count}: {mul(ends, count)}, half {answer}')
+    solutions['pairs'] = (
+      f'first {terms[0]}, last {horner(f, q)}, add {add(terms[0], terms[-1])}, '
+      f'times {count}: {mul(ends, count)}, half {answer}'
+    )
   return Draft((*f, p, q), f'sum of {poly(f, "k")} for k={p} to {q}', str(answer), solutions)
 
 
@@ -242,24 +279,33 @@ def average_rate(rng: random.Random, level: int) -> Draft:
   answer = (high - low) // width
   ends = p + q
   solutions = {
-      'mental': f'ends {low} and {high} so {answer}',
-      'ends': f'at {p}: {horner(f, p) if p else low}, at {q}: {horner(f, q)}, {add(high, -low)}, '
-              f'{high - low}/{width}={answer}'}
+    'mental': f'ends {low} and {high} so {answer}',
+    'ends': f'at {p}: {horner(f, p) if p else low}, at {q}: {horner(f, q)}, {add(high, -low)}, '
+    f'{high - low}/{width}={answer}',
+  }
   if level < 3:
     doubled = mul(2 * f[0], ends)
     last = f', {add(f[0] * ends, f[1])}' if f[1] else ''
     solutions['factor'] = f'{p}+{q}={ends}, {mul(f[0], ends)}{last}'
-    solutions['middle'] = (f'slope {poly(derivative(f))}, middle {ends}/2, {doubled}, half {f[0] * ends}'
-                           + (f', {add(f[0] * ends, f[1])}' if f[1] else ''))
+    solutions['middle'] = f'slope {poly(derivative(f))}, middle {ends}/2, {doubled}, half {f[0] * ends}' + (
+      f', {add(f[0] * ends, f[1])}' if f[1] else ''
+    )
   else:
     square = p * p + p * q + q * q
-    solutions['factor'] = (f'({p})^2={p * p}, {p}*{q}={p * q}, ({q})^2={q * q}, add '
-        f'{", ".join(sums([p * p, p * q, q * q]))}, '
-                           f'{mul(f[0], square)}, {p}+{q}={ends}, {mul(f[1], ends)}, '
-                           f'add {", ".join(sums([f[0] * square, f[1] * ends, f[2]]))}')
-  return Draft((*f, p, q), rng.choice((f'average slope of {poly(f)} from {p} to {q}',
-                                       f'average rate of change of {poly(f)} from x={p} to x={q}')),
-               str(answer), solutions)
+    solutions['factor'] = (
+      f'({p})^2={p * p}, {p}*{q}={p * q}, ({q})^2={q * q}, add '
+      f'{", ".join(sums([p * p, p * q, q * q]))}, '
+      f'{mul(f[0], square)}, {p}+{q}={ends}, {mul(f[1], ends)}, '
+      f'add {", ".join(sums([f[0] * square, f[1] * ends, f[2]]))}'
+    )
+  return Draft(
+    (*f, p, q),
+    rng.choice(
+      (f'average slope of {poly(f)} from {p} to {q}', f'average rate of change of {poly(f)} from x={p} to x={q}')
+    ),
+    str(answer),
+    solutions,
+  )
 
 
 def curve_integral(rng: random.Random, level: int) -> Draft:
@@ -279,22 +325,27 @@ def curve_integral(rng: random.Random, level: int) -> Draft:
   for i, factor in enumerate(whole[:-1]):
     if factor:
       power = 3 - i
-      top, bottom = q ** power, p ** power
+      top, bottom = q**power, p**power
       below = f'({p})^{power}' if p < 0 else f'{p}^{power}'
       difference = f'{q}^{power}-{below}={top - bottom}' if p else f'{q}^{power}={top}'
-      parts.append(f'{poly([f[i]] + [0] * (power - 1))} gives {difference}' +
-                   (f', {mul(factor, top - bottom)}' if factor != 1 else ''))
+      parts.append(
+        f'{poly([f[i]] + [0] * (power - 1))} gives {difference}'
+        + (f', {mul(factor, top - bottom)}' if factor != 1 else '')
+      )
       terms.append(factor * (top - bottom))
   return Draft(
-      (*f, p, q), rng.choice((f'integral of {poly(f)} from {p} to {q}',
-                             f'integrate {poly(f)} from x={p} to x={q}')),
-      str(high - low), {
-          'mental': f'{poly(whole)}' + (f', {high} and {low}' if p else '') + f' so {high - low}',
-          'antiderivative': f'{poly(whole)}, at {q}: {powers(whole, q)}'
-                            + (f', at {p}: {powers(whole, p)}, {add(high, -low)}' if p else ''),
-          # From 0 to 1 the nested form is the sum of the coefficients, just like the one above.
-          **({'nested': f'{poly(whole)}, at {q}: {horner(whole, q)}{subtract}'} if q > 1 else {}),
-          'terms': ', '.join(parts) + (f', add {", ".join(sums(terms))}' if len(terms) > 1 else '')})
+    (*f, p, q),
+    rng.choice((f'integral of {poly(f)} from {p} to {q}', f'integrate {poly(f)} from x={p} to x={q}')),
+    str(high - low),
+    {
+      'mental': f'{poly(whole)}' + (f', {high} and {low}' if p else '') + f' so {high - low}',
+      'antiderivative': f'{poly(whole)}, at {q}: {powers(whole, q)}'
+      + (f', at {p}: {powers(whole, p)}, {add(high, -low)}' if p else ''),
+      # From 0 to 1 the nested form is the sum of the coefficients, just like the one above.
+      **({'nested': f'{poly(whole)}, at {q}: {horner(whole, q)}{subtract}'} if q > 1 else {}),
+      'terms': ', '.join(parts) + (f', add {", ".join(sums(terms))}' if len(terms) > 1 else ''),
+    },
+  )
 
 
 TEMPLATES = (power_rule, line_integral, tangent, peak, limit, series, average_rate, curve_integral)

@@ -5,8 +5,8 @@ some, change each, collect. Three styles write the same pipeline: `short` (one c
 accumulator, after a plan that names every part), `recursion` (first item and the rest; for slices `index`).
 """
 
+from collections.abc import Callable
 import random
-from typing import Callable
 
 from vibethinker_jax.data.synthetic.pipelines import (
   COLLECTS,
@@ -43,9 +43,13 @@ def filter_numbers(rng: random.Random, level: int) -> Draft:
     keeps, key = [*keeps, kept], [*key, kind, third]
   collect = rng.choice((LIST, SUM, COUNT) if level == 1 else (LIST, SUM, LARGEST))
   return draft(
-      (*key, collect.words), described(collect, 'numbers in xs', keeps, changes), 'xs',
-      listed(keeps, changes, collect), plans(keeps, changes, collect),
-      [([xs], pipe(keeps, changes, collect, xs)) for xs in lists(k, other)])
+    (*key, collect.words),
+    described(collect, 'numbers in xs', keeps, changes),
+    'xs',
+    listed(keeps, changes, collect),
+    plans(keeps, changes, collect),
+    [([xs], pipe(keeps, changes, collect, xs)) for xs in lists(k, other)],
+  )
 
 
 def map_numbers(rng: random.Random, level: int) -> Draft:
@@ -57,18 +61,22 @@ def map_numbers(rng: random.Random, level: int) -> Draft:
     changes, key = [*changes, changed], [*key, kind, other]
   collect = rng.choice((LIST, SUM, LARGEST))
   return draft(
-      (*key, collect.words), described(collect, 'numbers in xs', [], changes), 'xs',
-      listed([], changes, collect), plans([], changes, collect),
-      [([xs], pipe([], changes, collect, xs)) for xs in lists(k, other)])
+    (*key, collect.words),
+    described(collect, 'numbers in xs', [], changes),
+    'xs',
+    listed([], changes, collect),
+    plans([], changes, collect),
+    [([xs], pipe([], changes, collect, xs)) for xs in lists(k, other)],
+  )
 
 
 SLICES = {
-    'the first {n}': ('xs[:{n}]', 'i < {n}', 'range(min({n}, len(xs)))', lambda xs, n: xs[:n]),
-    'all but the first {n}': ('xs[{n}:]', 'i >= {n}', 'range({n}, len(xs))', lambda xs, n: xs[n:]),
-    'the last {n}': ('xs[-{n}:]', 'i >= len(xs) - {n}', 'range(max(0, len(xs) - {n}), len(xs))',
-                     lambda xs, n: xs[-n:]),
-    'all but the last {n}': ('xs[:-{n}]', 'i < len(xs) - {n}', 'range(len(xs) - {n})', lambda xs, n: xs[:-n]),
-    'every {n}th': ('xs[::{n}]', 'i % {n} == 0', 'range(0, len(xs), {n})', lambda xs, n: xs[::n])}
+  'the first {n}': ('xs[:{n}]', 'i < {n}', 'range(min({n}, len(xs)))', lambda xs, n: xs[:n]),
+  'all but the first {n}': ('xs[{n}:]', 'i >= {n}', 'range({n}, len(xs))', lambda xs, n: xs[n:]),
+  'the last {n}': ('xs[-{n}:]', 'i >= len(xs) - {n}', 'range(max(0, len(xs) - {n}), len(xs))', lambda xs, n: xs[-n:]),
+  'all but the last {n}': ('xs[:-{n}]', 'i < len(xs) - {n}', 'range(len(xs) - {n})', lambda xs, n: xs[:-n]),
+  'every {n}th': ('xs[::{n}]', 'i % {n} == 0', 'range(0, len(xs), {n})', lambda xs, n: xs[::n]),
+}
 
 
 def slices(rng: random.Random, level: int) -> Draft:
@@ -89,32 +97,53 @@ def slices(rng: random.Random, level: int) -> Draft:
   v = value(changes, 'x')
   # A slice without further steps needs no comprehension.
   whole = {LIST: part, SUM: f'sum({part})', LARGEST: f'max([0] + {part})'}
-  short = whole[collect] if level == 1 else collect.short.format(
-      v=v, x='x', xs=part, if_=f' if {condition}' if condition else '')
+  short = (
+    whole[collect]
+    if level == 1
+    else collect.short.format(v=v, x='x', xs=part, if_=f' if {condition}' if condition else '')
+  )
   inner = f'{inside} and {condition}' if condition else inside
   at = collect.line.format(v=value(changes, 'xs[i]'))
   kept = [f'  if {keeps[0].text.format(x="xs[i]")}:', f'    {at}'] if keeps else [f'  {at}']
   final = {
-      'short': fenced('xs', f'return {short}'),
-      'loop': fenced('xs', f'out = {collect.start}', 'for i, x in enumerate(xs):', f'  if {inner}:',
-                     f'    {collect.line.format(v=v)}', 'return out'),
-      'index': fenced('xs', f'out = {collect.start}', f'for i in {indices}:', *kept, 'return out')}
+    'short': fenced('xs', f'return {short}'),
+    'loop': fenced(
+      'xs',
+      f'out = {collect.start}',
+      'for i, x in enumerate(xs):',
+      f'  if {inner}:',
+      f'    {collect.line.format(v=v)}',
+      'return out',
+    ),
+    'index': fenced('xs', f'out = {collect.start}', f'for i in {indices}:', *kept, 'return out'),
+  }
   written = plans(keeps, changes, collect, 'index')
   written['loop'] = written['loop'].replace('loop: ', f'loop: {name}, ')
   written['index'] = written['index'].removesuffix(': ') if level == 1 else written['index']
   row = [4, -3, 0, k, 11, 5, k + 1, 2, -8, 6, 20, 9, 1, 7, k - 1, 3, 16, 13]
-  inputs = [[], [0], row[:n], row[:n + 1], row[:n - 1], row]
-  return draft((*key, collect.words), described(collect, f'{name} in xs', keeps, changes), 'xs', final,
-      written,
-               [([xs], pipe(keeps, changes, collect, meaning(xs, n))) for xs in inputs])
+  inputs = [[], [0], row[:n], row[: n + 1], row[: n - 1], row]
+  return draft(
+    (*key, collect.words),
+    described(collect, f'{name} in xs', keeps, changes),
+    'xs',
+    final,
+    written,
+    [([xs], pipe(keeps, changes, collect, meaning(xs, n))) for xs in inputs],
+  )
 
 
-MEASURES = {'{b} - {a}': lambda a, b: b - a, '{a} + {b}': lambda a, b: a + b, '{a} * {b}': lambda a, b: a * b,
-            'max({a}, {b})': max, 'min({a}, {b})': min}
+MEASURES = {
+  '{b} - {a}': lambda a, b: b - a,
+  '{a} + {b}': lambda a, b: a + b,
+  '{a} * {b}': lambda a, b: a * b,
+  'max({a}, {b})': max,
+  'min({a}, {b})': min,
+}
 
 
-def paired(rng: random.Random, level: int, noun: str, items: Items, first: tuple[str, str], inputs: Callable,
-           pairs: Callable) -> Draft:
+def paired(
+  rng: random.Random, level: int, noun: str, items: Items, first: tuple[str, str], inputs: Callable, pairs: Callable
+) -> Draft:
   """A pipeline over pairs a, b: measure, keep by the measure, collect. `first` names those of the first pair."""
   measure = rng.choice((*MEASURES,))
   kind, k, kept = keep(rng)
@@ -127,37 +156,57 @@ def paired(rng: random.Random, level: int, noun: str, items: Items, first: tuple
   def written(a: str, b: str) -> tuple[str, str]:
     plain = measure.format(a=a, b=b)
     bracketed = plain if plain[0] == 'm' else f'({plain})'
-    return (value(changes, bracketed if changes else plain),
-            kept.text.format(x=bracketed if '%' in kept.text else plain))
+    return (
+      value(changes, bracketed if changes else plain),
+      kept.text.format(x=bracketed if '%' in kept.text else plain),
+    )
 
   v, condition = written('a', 'b')
-  cases = [(args, pipe([kept], changes, collect, [MEASURES[measure](a, b) for a, b in pairs(*args)]))
-           for args in inputs(k)]
+  cases = [
+    (args, pipe([kept], changes, collect, [MEASURES[measure](a, b) for a, b in pairs(*args)])) for args in inputs(k)
+  ]
   noun = f'{measure.format(a="a", b="b")} for {noun}'
-  return draft((*key, collect.words), described(collect, noun, [kept], changes), items.arguments,
-               programs(items, collect, (v, condition), written(*first)),
-               plans([kept], changes, collect), cases)
+  return draft(
+    (*key, collect.words),
+    described(collect, noun, [kept], changes),
+    items.arguments,
+    programs(items, collect, (v, condition), written(*first)),
+    plans([kept], changes, collect),
+    cases,
+  )
 
 
 def neighbours(rng: random.Random, level: int) -> Draft:
   """write solve(xs): the count of b - a for neighbours a, b in xs above 3."""
   return paired(
-      rng, level, 'neighbours a, b in xs',
-      Items('xs', 'a, b', 'zip(xs, xs[1:])', 'if len(xs) < 2:', 'rest = solve(xs[1:])'), ('xs[0]', 'xs[1]'),
-      lambda k: [[[]], [[0]], [[1, k + 1, 2 * k + 2, 0]], [[5, -2, 8, k, 1]], [[0, k, 1, k + 2]],
-                 [[12, 7, 3, 3, 9, 30]]],
-      lambda xs: zip(xs, xs[1:]))
+    rng,
+    level,
+    'neighbours a, b in xs',
+    Items('xs', 'a, b', 'zip(xs, xs[1:])', 'if len(xs) < 2:', 'rest = solve(xs[1:])'),
+    ('xs[0]', 'xs[1]'),
+    lambda k: [[[]], [[0]], [[1, k + 1, 2 * k + 2, 0]], [[5, -2, 8, k, 1]], [[0, k, 1, k + 2]], [[12, 7, 3, 3, 9, 30]]],
+    lambda xs: zip(xs, xs[1:]),
+  )
 
 
 def two_lists(rng: random.Random, level: int) -> Draft:
   """write solve(xs, ys): the sum of a * b for a in xs, b in ys above 9."""
   return paired(
-      rng, level, 'a in xs, b in ys',
-      Items('xs, ys', 'a, b', 'zip(xs, ys)', 'if not xs or not ys:', 'rest = solve(xs[1:], ys[1:])'), ('xs[0]', 'ys[0]'),
-      lambda k: [[[], []], [[0], [0]], [[1, 2], []], [[0, 1, k, 3], [k, k, 1, -4]], 
-                 [[1, 5, k], [k + 1, 2, k + 1, 7]],
-                 [[9, -6, 4, 12], [3, 8, 4, 30]]],
-      zip)
+    rng,
+    level,
+    'a in xs, b in ys',
+    Items('xs, ys', 'a, b', 'zip(xs, ys)', 'if not xs or not ys:', 'rest = solve(xs[1:], ys[1:])'),
+    ('xs[0]', 'ys[0]'),
+    lambda k: [
+      [[], []],
+      [[0], [0]],
+      [[1, 2], []],
+      [[0, 1, k, 3], [k, k, 1, -4]],
+      [[1, 5, k], [k + 1, 2, k + 1, 7]],
+      [[9, -6, 4, 12], [3, 8, 4, 30]],
+    ],
+    zip,
+  )
 
 
 def ranges(rng: random.Random, level: int) -> Draft:
@@ -177,10 +226,14 @@ def ranges(rng: random.Random, level: int) -> Draft:
   final = programs(items, collect, (v, condition), (v, condition))
   if collect is LIST:  # The last number comes first here, so it goes to the end.
     final['recursion'] = final['recursion'].replace(f'[{v}] + rest', f'rest + [{v}]')
-  return draft((*key, collect.words), described(collect, 'numbers from 1 to n', keeps, changes), 'n', final,
-               plans(keeps, changes, collect),
-               [([n], pipe(keeps, changes, collect, [*range(1, n + 1)]))
-                for n in (0, 1, k, k + 1, 2 * k + 3, 42)])
+  return draft(
+    (*key, collect.words),
+    described(collect, 'numbers from 1 to n', keeps, changes),
+    'n',
+    final,
+    plans(keeps, changes, collect),
+    [([n], pipe(keeps, changes, collect, [*range(1, n + 1)])) for n in (0, 1, k, k + 1, 2 * k + 3, 42)],
+  )
 
 
 def text(rng: random.Random, level: int) -> Draft:
@@ -203,17 +256,16 @@ def text(rng: random.Random, level: int) -> Draft:
   end = {'': '', 'reversed': '[::-1]', 'upper': '.upper()', 'doubled': ' * 2'}[ending]
   if ending:
     words, key = [*words, ending], [*key, ending]
-  line = {'': 'out += {}', 'upper': 'out += {}.upper()', 'reversed': 'out = {} + out',
-      'doubled': 'out += {}'}[ending]
+  line = {'': 'out += {}', 'upper': 'out += {}.upper()', 'reversed': 'out = {} + out', 'doubled': 'out += {}'}[ending]
   looped = line.format(v if line.endswith('= {}') else wrapped)
   body = [f"  if c != '{a}':", f'    {looped}'] if drop else [f'  {looped}']
   raised = f'{wrapped}.upper()' if ending == 'upper' else wrapped
   joined = f'rest + {wrapped}' if ending == 'reversed' else f'{raised} + rest'
   first = ('c, rest = s[0], solve(s[1:])', f'return {joined}' + (f" if c != '{a}' else rest" if drop else ''))
   final = {
-      'short': fenced('s', f'return {short}{end}'),
-      'loop': fenced('s', "out = ''", 'for c in s:', *body,
-                     'return out * 2' if ending == 'doubled' else 'return out')}
+    'short': fenced('s', f'return {short}{end}'),
+    'loop': fenced('s', "out = ''", 'for c in s:', *body, 'return out * 2' if ending == 'doubled' else 'return out'),
+  }
   plan = {'short': 'one line', 'loop': f"loop: {', '.join(words)}, start ''"}
   if ending != 'doubled':
     plan['recursion'] = 'first and rest'
@@ -228,8 +280,9 @@ def text(rng: random.Random, level: int) -> Draft:
     if swap or double:
       letters = [(c if swap else b + b) if letter == b else letter for letter in letters]
     result = ''.join(letters)
-    return {'': result, 'reversed': ''.join(reversed(result)), 'upper': result.upper(),
-            'doubled': result + result}[ending]
+    return {'': result, 'reversed': ''.join(reversed(result)), 'upper': result.upper(), 'doubled': result + result}[
+      ending
+    ]
 
   # Letters that the problem does not name must not change its cases.
   named = (bool(drop), swap or double, swap)

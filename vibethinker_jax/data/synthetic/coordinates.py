@@ -36,8 +36,10 @@ def _shear(a: int, b: int, c: int, d: int) -> str:
 
   Its height there is d - c*b/a, and the triangle is half of a times that.
   """
-  return (f'shear {c}*{b}/{a}={ratio(c * b, a)}, {d}-{ratio(c * b, a)}={ratio(a * d - b * c, a)}, '
-          f'{a}*{ratio(a * d - b * c, a)}={a * d - b * c}, half {ratio(a * d - b * c, 2)}')
+  return (
+    f'shear {c}*{b}/{a}={ratio(c * b, a)}, {d}-{ratio(c * b, a)}={ratio(a * d - b * c, a)}, '
+    f'{a}*{ratio(a * d - b * c, a)}={a * d - b * c}, half {ratio(a * d - b * c, 2)}'
+  )
 
 
 def _points(numbers: tuple[int, ...]) -> str:
@@ -62,8 +64,10 @@ def _lace(points: tuple[int, ...]) -> str:
 def _box(w: int, h: int, corners: list[str], areas: list[int]) -> str:
   """Twice the area as twice the box less the corner rectangles: each corner triangle is half of one."""
   twice, cut = 2 * w * h, sum(areas)
-  return (f'2*{w}*{h}={twice}, corners {", ".join(corners)}, {"+".join(map(str, areas))}={cut}, '
-          f'{twice}-{cut}={twice - cut}, half {ratio(twice - cut, 2)}')
+  return (
+    f'2*{w}*{h}={twice}, corners {", ".join(corners)}, {"+".join(map(str, areas))}={cut}, '
+    f'{twice}-{cut}={twice - cut}, half {ratio(twice - cut, 2)}'
+  )
 
 
 def _less(start: int, parts: list[int]) -> str:
@@ -81,17 +85,24 @@ def _quadrilateral_area(rng: random.Random) -> Draft:
   a, c, b, d = rng.randint(1, w - 1), rng.randint(1, w - 1), rng.randint(1, h - 1), rng.randint(1, h - 1)
   points = (x + a, y, x + w, y + b, x + c, y + h, x, y + d)
   areas = [(w - a) * b, (w - c) * (h - b), c * (h - d), a * d]
-  corners = [f'{w - a}*{b}={areas[0]}', f'{w - c}*{h - b}={areas[1]}', f'{c}*{h - d}={areas[2]}',
-             f'{a}*{d}={areas[3]}']
+  corners = [f'{w - a}*{b}={areas[0]}', f'{w - c}*{h - b}={areas[1]}', f'{c}*{h - d}={areas[2]}', f'{a}*{d}={areas[3]}']
   double = 2 * w * h - sum(areas)
   answer, across, up = ratio(double, 2), c - a, d - b
-  return Draft(points, f'Area of quadrilateral {_points(points)}?', answer, {
+  return Draft(
+    points,
+    f'Area of quadrilateral {_points(points)}?',
+    answer,
+    {
       'box': f'box {x + w}-{x}={w}, {y + h}-{y}={h}, {_box(w, h, corners, areas)}',
       'lace': f'lace {_lace(points)}',
-      'cross': (f'diagonals {x + c}-{x + a}={across}, {y + h}-{y}={h}, {x}-{x + w}={-w}, '
-                f'{y + d}-{y + b}={up}, {across}*{up}={across * up}, {h}*{-w}={-h * w}, '
-                f'{across * up}+{h * w}={double}, half {ratio(double, 2)}'),
-      'mental': f'so {answer}'})
+      'cross': (
+        f'diagonals {x + c}-{x + a}={across}, {y + h}-{y}={h}, {x}-{x + w}={-w}, '
+        f'{y + d}-{y + b}={up}, {across}*{up}={across * up}, {h}*{-w}={-h * w}, '
+        f'{across * up}+{h * w}={double}, half {ratio(double, 2)}'
+      ),
+      'mental': f'so {answer}',
+    },
+  )
 
 
 def squared_distance(rng: random.Random, level: int) -> Draft:
@@ -111,14 +122,24 @@ def squared_distance(rng: random.Random, level: int) -> Draft:
   one, two = large + small, large - small
   flat = large * large + small * small
   rest = '' if level == 1 else f', {moves[2]}*{moves[2]}={squares[2]}, {flat}+{squares[2]}={answer}'
-  return Draft((*start, *end), prompt, str(answer), {
+  return Draft(
+    (*start, *end),
+    prompt,
+    str(answer),
+    {
       'squares': f'squares {apart}, {multiply}, {total(squares)}',
-      'tilt': (f'tilt {apart}, {large}+{small}={one}, {one}*{one}={one * one}, '
-               f'2*{large * small}={2 * large * small}, {one * one}-{2 * large * small}={flat}{rest}'),
-      'gap': (f'gap {apart}, {large}-{small}={two}, {two}*{two}={two * two}, '
-              f'{large}*{small}={large * small}, 2*{large * small}={2 * large * small}, '
-              f'{two * two}+{2 * large * small}={flat}{rest}'),
-      'mental': f'so {" ".join(map(str, moves))}, {answer}'})
+      'tilt': (
+        f'tilt {apart}, {large}+{small}={one}, {one}*{one}={one * one}, '
+        f'2*{large * small}={2 * large * small}, {one * one}-{2 * large * small}={flat}{rest}'
+      ),
+      'gap': (
+        f'gap {apart}, {large}-{small}={two}, {two}*{two}={two * two}, '
+        f'{large}*{small}={large * small}, 2*{large * small}={2 * large * small}, '
+        f'{two * two}+{2 * large * small}={flat}{rest}'
+      ),
+      'mental': f'so {" ".join(map(str, moves))}, {answer}',
+    },
+  )
 
 
 def _minus(number: int) -> str:
@@ -130,7 +151,8 @@ def _squared_sides(rng: random.Random) -> Draft:
   """The sides of a triangle, or the mean of its corners: level 3 of `squared_distance`."""
   points = []
   while len(points) < 3 or (points[1][0] - points[0][0]) * (points[2][1] - points[0][1]) == (
-      points[2][0] - points[0][0]) * (points[1][1] - points[0][1]):
+    points[2][0] - points[0][0]
+  ) * (points[1][1] - points[0][1]):
     points = sorted((rng.randint(0, 9), rng.randint(0, 9)) for _ in range(3))
   (a, b), (c, d), (e, f) = points
   sides, lengths = [], []
@@ -141,13 +163,21 @@ def _squared_sides(rng: random.Random) -> Draft:
   answer, x, y = sum(lengths), a + c + e, b + d + f
   xs, ys = a * a + c * c + e * e, b * b + d * d + f * f
   key = (*points[0], *points[1], *points[2])
-  return Draft(('sides', *key), f'Triangle {_points(key)}. Sum of squared sides?', str(answer), {
+  return Draft(
+    ('sides', *key),
+    f'Triangle {_points(key)}. Sum of squared sides?',
+    str(answer),
+    {
       'squares': f'squares {", ".join(sides)}, {total(lengths)}',
-      'mean': (f'mean {a}+{c}+{e}={x}, {a * a}+{c * c}+{e * e}={xs}, '
-               f'3*{xs}-{x}*{x}={3 * xs}-{x * x}={3 * xs - x * x}, {b}+{d}+{f}={y}, '
-               f'{b * b}+{d * d}+{f * f}={ys}, 3*{ys}-{y}*{y}={3 * ys}-{y * y}={3 * ys - y * y}, '
-               f'{3 * xs - x * x}+{3 * ys - y * y}={answer}'),
-      'mental': f'so {" ".join(map(str, lengths))}, {answer}'})
+      'mean': (
+        f'mean {a}+{c}+{e}={x}, {a * a}+{c * c}+{e * e}={xs}, '
+        f'3*{xs}-{x}*{x}={3 * xs}-{x * x}={3 * xs - x * x}, {b}+{d}+{f}={y}, '
+        f'{b * b}+{d * d}+{f * f}={ys}, 3*{ys}-{y}*{y}={3 * ys}-{y * y}={3 * ys - y * y}, '
+        f'{3 * xs - x * x}+{3 * ys - y * y}={answer}'
+      ),
+      'mental': f'so {" ".join(map(str, lengths))}, {answer}',
+    },
+  )
 
 
 def dividing_point(rng: random.Random, level: int) -> Draft:
@@ -167,26 +197,41 @@ def dividing_point(rng: random.Random, level: int) -> Draft:
   x2, y2 = x + dx, y + dy
   first = n * (x + y) + m * (x2 + y2)
   answer = ratio(first, whole)
-  weights = (f'weights {m}+{n}={whole}, {n}*{x}={n * x}, {m}*{x2}={m * x2}, '
-             f'{n * x}+{m * x2}={n * x + m * x2}, {n}*{y}={n * y}, {m}*{y2}={m * y2}, '
-             f'{n * y}+{m * y2}={n * y + m * y2}, ')
+  weights = (
+    f'weights {m}+{n}={whole}, {n}*{x}={n * x}, {m}*{x2}={m * x2}, '
+    f'{n * x}+{m * x2}={n * x + m * x2}, {n}*{y}={n * y}, {m}*{y2}={m * y2}, '
+    f'{n * y}+{m * y2}={n * y + m * y2}, '
+  )
   if level == 3:
     weights += f'{n * x + m * x2}+{n * y + m * y2}={first}, {reduce(first, whole)}'
-    jump = (f'{x2}-{x}={dx}, {y2}-{y}={dy}, {dx}{signed(dy)}={dx + dy}, {dx + dy}*{m}={(dx + dy) * m}, '
-            f'{x}+{y}={x + y}, {x + y}*{whole}={(x + y) * whole}, '
-            f'{(x + y) * whole}{signed((dx + dy) * m)}={first}, {reduce(first, whole)}')
+    jump = (
+      f'{x2}-{x}={dx}, {y2}-{y}={dy}, {dx}{signed(dy)}={dx + dy}, {dx + dy}*{m}={(dx + dy) * m}, '
+      f'{x}+{y}={x + y}, {x + y}*{whole}={(x + y) * whole}, '
+      f'{(x + y) * whole}{signed((dx + dy) * m)}={first}, {reduce(first, whole)}'
+    )
   else:
     px, py = x + sx * m, y + sy * m
     weights += f'{n * x + m * x2}/{whole}={px}, {n * y + m * y2}/{whole}={py}, {px}+{py}={px + py}'
-    jump = (f'{m}+{n}={whole}, {x2}-{x}={dx}, {dx}/{whole}*{m}={sx * m}, {x}+{sx * m}={px}, {y2}-{y}={dy}, '
-            f'{dy}/{whole}*{m}={sy * m}, {y}{signed(sy * m)}={py}, {px}+{py}={px + py}')
+    jump = (
+      f'{m}+{n}={whole}, {x2}-{x}={dx}, {dx}/{whole}*{m}={sx * m}, {x}+{sx * m}={px}, {y2}-{y}={dy}, '
+      f'{dy}/{whole}*{m}={sy * m}, {y}{signed(sy * m)}={py}, {px}+{py}={px + py}'
+    )
   s, t = x + y, x2 + y2
   prompt = f'P divides ({x},{y}) to ({x2},{y2}) in ratio {m}:{n}. x+y of P?'
-  return Draft((x, y, x2, y2, m, n), prompt, answer, {
-      'weights': weights, 'step': f'step {jump}',
-      'sums': (f'sums {x}+{y}={s}, {x2}+{y2}={t}, {m}+{n}={whole}, {n}*{s}={n * s}, {m}*{t}={m * t}, '
-               f'{n * s}+{m * t}={first}, {reduce(first, whole)}'),
-      'mental': f'so {answer}'})
+  return Draft(
+    (x, y, x2, y2, m, n),
+    prompt,
+    answer,
+    {
+      'weights': weights,
+      'step': f'step {jump}',
+      'sums': (
+        f'sums {x}+{y}={s}, {x2}+{y2}={t}, {m}+{n}={whole}, {n}*{s}={n * s}, {m}*{t}={m * t}, '
+        f'{n * s}+{m * t}={first}, {reduce(first, whole)}'
+      ),
+      'mental': f'so {answer}',
+    },
+  )
 
 
 def _dividing_number(a: int, step: int, m: int, n: int) -> Draft:
@@ -194,12 +239,20 @@ def _dividing_number(a: int, step: int, m: int, n: int) -> Draft:
   whole = m + n
   b, p = a + step * whole, a + step * m
   share = f'{b}-{a}={b - a}, {m}+{n}={whole}, {b - a}/{whole}={step}'
-  return Draft((a, b, m, n), f'P divides {a} to {b} in ratio {m}:{n}. P?', str(p), {
+  return Draft(
+    (a, b, m, n),
+    f'P divides {a} to {b} in ratio {m}:{n}. P?',
+    str(p),
+    {
       'step': f'step {share}, {m}*{step}={m * step}, {a}+{m * step}={p}',
       'back': f'back {share}, {n}*{step}={n * step}, {b}-{n * step}={p}',
-      'weights': (f'weights {n}*{a}={n * a}, {m}*{b}={m * b}, {n * a}+{m * b}={whole * p}, {m}+{n}={whole}, '
-                  f'{whole * p}/{whole}={p}'),
-      'mental': f'so {p}'})
+      'weights': (
+        f'weights {n}*{a}={n * a}, {m}*{b}={m * b}, {n * a}+{m * b}={whole * p}, {m}+{n}={whole}, '
+        f'{whole * p}/{whole}={p}'
+      ),
+      'mental': f'so {p}',
+    },
+  )
 
 
 def line_value(rng: random.Random, level: int) -> Draft:
@@ -218,18 +271,31 @@ def line_value(rng: random.Random, level: int) -> Draft:
   slope = f'{y2}-{y1}={rise}, {x2}-{x1}={run}, {reduce(rise, run)}, '
   far, over = x - x1, jump * u
   if level == 3:
-    after = (f'{x}-{x2}={jump}, {jump}*{u}={over}, {y2}*{v}={y2 * v}, '
-             f'{y2 * v}{signed(over)}={y2 * v + over}, {reduce(y2 * v + over, v)}')
+    after = (
+      f'{x}-{x2}={jump}, {jump}*{u}={over}, {y2}*{v}={y2 * v}, '
+      f'{y2 * v}{signed(over)}={y2 * v + over}, {reduce(y2 * v + over, v)}'
+    )
     free = y1 * v - u * x1
-    back = (f'{u}*{x1}={u * x1}, {y1}*{v}={y1 * v}, {y1 * v}{_minus(u * x1)}={free}, {u}*{x}={u * x}, '
-            f'{u * x}{signed(free)}={u * x + free}, {reduce(u * x + free, v)}')
+    back = (
+      f'{u}*{x1}={u * x1}, {y1}*{v}={y1 * v}, {y1 * v}{_minus(u * x1)}={free}, {u}*{x}={u * x}, '
+      f'{u * x}{signed(free)}={u * x + free}, {reduce(u * x + free, v)}'
+    )
   else:
     near, wide = ('', '') if v == 1 else (f'{jump}/{v}={jump // v}, ', f'{far}/{v}={far // v}, ')
     after = f'{x}-{x2}={jump}, {near}{jump // v}*{u}={over // v}, {y2}{signed(over // v)}={answer}'
     back = f'{x}-{x1}={far}, {wide}{far // v}*{u}={far // v * u}, {y1}{signed(far // v * u)}={answer}'
-  return Draft((x1, y1, x2, y2, x), f'Line through ({x1},{y1}) and ({x2},{y2}). y at x={x}?', answer, {
-      'slope': f'slope {slope}{after}', 'back': f'back {slope}{back}',
-      'weights': (f'weights {x}-{x1}={far}, {far}*{y2}={far * y2}, {x}-{x2}={jump}, '
-                  f'{jump}*{y1}={jump * y1}, {far * y2}{signed(-jump * y1)}={far * y2 - jump * y1}, '
-                  f'{x2}-{x1}={run}, {reduce(far * y2 - jump * y1, run)}'),
-      'mental': f'so slope {ratio(rise, run)}, {answer}'})
+  return Draft(
+    (x1, y1, x2, y2, x),
+    f'Line through ({x1},{y1}) and ({x2},{y2}). y at x={x}?',
+    answer,
+    {
+      'slope': f'slope {slope}{after}',
+      'back': f'back {slope}{back}',
+      'weights': (
+        f'weights {x}-{x1}={far}, {far}*{y2}={far * y2}, {x}-{x2}={jump}, '
+        f'{jump}*{y1}={jump * y1}, {far * y2}{signed(-jump * y1)}={far * y2 - jump * y1}, '
+        f'{x2}-{x1}={run}, {reduce(far * y2 - jump * y1, run)}'
+      ),
+      'mental': f'so slope {ratio(rise, run)}, {answer}',
+    },
+  )

@@ -27,13 +27,19 @@ def missing_angle(rng: random.Random, level: int) -> Draft:
     running.append(f'{gap}{signed(more)}={gap + more}')
     gap += more
   solutions = {
-      'total': f'total {sums}, {minus(whole, sum(angles))}', 'takeaway': f'take {rest}',
-      'balance': (f'mean {mean}: {", ".join(f"{a}-{mean}={a - mean}" for a in angles)}, '
-                  f'{", ".join(running)}, {mean}{signed(-gap)}={last}'),
-      'mental': f'so {last}'}
+    'total': f'total {sums}, {minus(whole, sum(angles))}',
+    'takeaway': f'take {rest}',
+    'balance': (
+      f'mean {mean}: {", ".join(f"{a}-{mean}={a - mean}" for a in angles)}, '
+      f'{", ".join(running)}, {mean}{signed(-gap)}={last}'
+    ),
+    'mental': f'so {last}',
+  }
   if level > 1:
-    solutions['exterior'] = (f'outside {", ".join(f"180-{a}={180 - a}" for a in angles)}, '
-                             f'{_less(360, outside)}, 180-{360 - sum(outside)}={last}')
+    solutions['exterior'] = (
+      f'outside {", ".join(f"180-{a}={180 - a}" for a in angles)}, '
+      f'{_less(360, outside)}, 180-{360 - sum(outside)}={last}'
+    )
   name = ('Triangle', 'Quadrilateral', 'Pentagon')[level - 1]
   prompt = f'{name} with angles {", ".join(map(str, angles))}. Last angle?'
   return Draft(tuple(angles), prompt, str(last), solutions)
@@ -47,11 +53,19 @@ def l_shape(rng: random.Random, level: int) -> Draft:
     a, b = max(a, b), min(a, b)
   area = w * h - a * b
   if level < 3:
-    return Draft((w, h, a, b), f'{w} by {h} rectangle less a {a} by {b} corner. Area?', str(area), {
+    return Draft(
+      (w, h, a, b),
+      f'{w} by {h} rectangle less a {a} by {b} corner. Area?',
+      str(area),
+      {
         'cut': f'cut {times(w, h)}, {times(a, b)}, {minus(w * h, a * b)}',
-        'split': (f'split {w}-{a}={w - a}, {times(w - a, h)}, {h}-{b}={h - b}, {times(a, h - b)}, '
-                  f'{plus((w - a) * h, a * (h - b))}'),
-        'mental': f'so {area}'})
+        'split': (
+          f'split {w}-{a}={w - a}, {times(w - a, h)}, {h}-{b}={h - b}, {times(a, h - b)}, '
+          f'{plus((w - a) * h, a * (h - b))}'
+        ),
+        'mental': f'so {area}',
+      },
+    )
   c, d = rng.randint(1, w - 1), rng.randint(1, h - 1)
   if a + c >= w:
     a, c = max(1, min(a, w - 2) // 2), max(1, (w - 1) // 2)
@@ -59,13 +73,20 @@ def l_shape(rng: random.Random, level: int) -> Draft:
     a, b, c, d = c, d, a, b
   middle, area = w - a - c, w * h - a * b - c * d
   prompt = f'{w} by {h} rectangle less top corners {a} by {b} and {c} by {d}. Area?'
-  return Draft((w, h, a, b, c, d), prompt, str(area), {
-      'cut': f'cut {times(w, h)}, {times(a, b)}, {times(c, d)}, {minus(w * h, a * b)}, '
-             f'{minus(w * h - a * b, c * d)}',
-      'split': (f'split {w}-{a}-{c}={middle}, {times(middle, h)}, {h}-{b}={h - b}, {times(a, h - b)}, '
-                f'{h}-{d}={h - d}, {times(c, h - d)}, {plus(middle * h, a * (h - b))}, '
-                f'{plus(middle * h + a * (h - b), c * (h - d))}'),
-      'mental': f'so {w * h}-{a * b + c * d}={area}'})
+  return Draft(
+    (w, h, a, b, c, d),
+    prompt,
+    str(area),
+    {
+      'cut': f'cut {times(w, h)}, {times(a, b)}, {times(c, d)}, {minus(w * h, a * b)}, {minus(w * h - a * b, c * d)}',
+      'split': (
+        f'split {w}-{a}-{c}={middle}, {times(middle, h)}, {h}-{b}={h - b}, {times(a, h - b)}, '
+        f'{h}-{d}={h - d}, {times(c, h - d)}, {plus(middle * h, a * (h - b))}, '
+        f'{plus(middle * h + a * (h - b), c * (h - d))}'
+      ),
+      'mental': f'so {w * h}-{a * b + c * d}={area}',
+    },
+  )
 
 
 def ring_sector(rng: random.Random, level: int) -> Draft:
@@ -82,14 +103,23 @@ def ring_sector(rng: random.Random, level: int) -> Draft:
   key, prompt = (small, large, angle), f'Ring with radii {small} and {large}, angle {angle}. Area is k pi. k?'
   if level == 1:
     key, prompt = (small, large, p, q), f'{p}/{q} of a ring with radii {small} and {large}. Area is k pi. k?'
-  return Draft(key, prompt, answer, {
-      'squares': f'squares {large}*{large}={outer}, {small}*{small}={inner}, {outer}-{inner}={ring}{part}, '
-                 f'{end}',
-      'factor': (f'factor {large}-{small}={large - small}, {large}+{small}={large + small}, '
-                 f'{times(large + small, large - small)}{part}, {end}'),
-      'share': (f'share {large}*{large}={outer}{part}, {outer}*{p}={outer * p}, {small}*{small}={inner}, '
-                f'{inner}*{p}={inner * p}, {outer * p}-{inner * p}={ring * p}, {reduce(ring * p, q)}'),
-      'mental': f'so {ring}, {answer}'})
+  return Draft(
+    key,
+    prompt,
+    answer,
+    {
+      'squares': f'squares {large}*{large}={outer}, {small}*{small}={inner}, {outer}-{inner}={ring}{part}, {end}',
+      'factor': (
+        f'factor {large}-{small}={large - small}, {large}+{small}={large + small}, '
+        f'{times(large + small, large - small)}{part}, {end}'
+      ),
+      'share': (
+        f'share {large}*{large}={outer}{part}, {outer}*{p}={outer * p}, {small}*{small}={inner}, '
+        f'{inner}*{p}={inner * p}, {outer * p}-{inner * p}={ring * p}, {reduce(ring * p, q)}'
+      ),
+      'mental': f'so {ring}, {answer}',
+    },
+  )
 
 
 def _disc(small: int, large: int, angle: int, p: int, q: int, radius: int, other: int) -> Draft:
@@ -101,17 +131,30 @@ def _disc(small: int, large: int, angle: int, p: int, q: int, radius: int, other
   one, two = ring * p * (low // q), disc * u * (low // v)
   answer = ratio(one + two, low)
   add = f'over {low}: {one}+{two}={one + two}, {reduce(one + two, low)}'
-  tail = (f'{angle}/360={p}/{q}, {ring}*{p}={ring * p}, {ring * p}/{q}={one}/{low}, '
-          f'{radius}*{radius}={disc}, {other}/360={u}/{v}, {disc}*{u}={disc * u}, '
-          f'{disc * u}/{v}={two}/{low}, {add}')
-  prompt = (f'Ring with radii {small} and {large}, angle {angle}, and disc radius {radius}, angle {other}. '
-            'Area is k pi. k?')
-  return Draft((small, large, angle, radius, other), prompt, answer, {
-      'squares': (f'squares {large}*{large}={large * large}, {small}*{small}={small * small}, '
-                  f'{large * large}-{small * small}={ring}, {tail}'),
-      'factor': (f'factor {large}-{small}={large - small}, {large}+{small}={large + small}, '
-                 f'{large - small}*{large + small}={ring}, {tail}'),
-      'mental': f'so {ratio(ring * p, q)} and {ratio(disc * u, v)}, {answer}'})
+  tail = (
+    f'{angle}/360={p}/{q}, {ring}*{p}={ring * p}, {ring * p}/{q}={one}/{low}, '
+    f'{radius}*{radius}={disc}, {other}/360={u}/{v}, {disc}*{u}={disc * u}, '
+    f'{disc * u}/{v}={two}/{low}, {add}'
+  )
+  prompt = (
+    f'Ring with radii {small} and {large}, angle {angle}, and disc radius {radius}, angle {other}. Area is k pi. k?'
+  )
+  return Draft(
+    (small, large, angle, radius, other),
+    prompt,
+    answer,
+    {
+      'squares': (
+        f'squares {large}*{large}={large * large}, {small}*{small}={small * small}, '
+        f'{large * large}-{small * small}={ring}, {tail}'
+      ),
+      'factor': (
+        f'factor {large}-{small}={large - small}, {large}+{small}={large + small}, '
+        f'{large - small}*{large + small}={ring}, {tail}'
+      ),
+      'mental': f'so {ratio(ring * p, q)} and {ratio(disc * u, v)}, {answer}',
+    },
+  )
 
 
 def similar_side(rng: random.Random, level: int) -> Draft:
@@ -120,10 +163,17 @@ def similar_side(rng: random.Random, level: int) -> Draft:
     a, scale, c = rng.randint(2, 9), rng.randint(2, 9), rng.randint(1, 12)
     c += c == a  # the side already given would be no question
     b, d = a * scale, c * scale
-    return Draft((a, b, c), f'Similar shapes: side {a} becomes {b}. Side {c} becomes?', str(d), {
+    return Draft(
+      (a, b, c),
+      f'Similar shapes: side {a} becomes {b}. Side {c} becomes?',
+      str(d),
+      {
         'scale': f'scale {b}/{a}={scale}, {times(c, scale)}',
         'cross': f'cross {b}*{c}={b * c}, {b * c}/{a}={d}',
-        'inner': f'inside {reduce(c, a)}, {b}*{ratio(c, a)}={d}', 'mental': f'so {d}'})
+        'inner': f'inside {reduce(c, a)}, {b}*{ratio(c, a)}={d}',
+        'mental': f'so {d}',
+      },
+    )
   p, q, k = rng.randint(1, 9 if level == 2 else 6), rng.randint(1, 9 if level == 2 else 6), rng.randint(1, 4)
   q += p == q
   divisor = gcd(p, q)
@@ -134,21 +184,46 @@ def similar_side(rng: random.Random, level: int) -> Draft:
     c += c == a
     up, down = c // gcd(c, a), a // gcd(c, a)
     answer = ratio(c * q, p)
-    return Draft((a, b, c), f'Similar shapes: side {a} becomes {b}. Side {c} becomes?', answer, {
+    return Draft(
+      (a, b, c),
+      f'Similar shapes: side {a} becomes {b}. Side {c} becomes?',
+      answer,
+      {
         'scale': f'scale {reduce(b, a)}, {times(c, q)}, {reduce(c * q, p)}',
         'cross': f'cross {times(b, c)}, {reduce(b * c, a)}',
-        'inner': f'inside {reduce(c, a)}, {times(b, up)}, {reduce(b * up, down)}', 'mental': f'so {answer}'})
-  area = c * p if rng.random() < .7 else (1 + c // 3) * p * p
+        'inner': f'inside {reduce(c, a)}, {times(b, up)}, {reduce(b * up, down)}',
+        'mental': f'so {answer}',
+      },
+    )
+  area = c * p if rng.random() < 0.7 else (1 + c // 3) * p * p
   answer = ratio(area * q * q, p * p)
   twice = ratio(area * q, p)
   top, bottom = (area * q) // gcd(area * q, p), p // gcd(area * q, p)
-  return Draft(('area', a, b, area), f'Similar shapes: side {a} becomes {b}. Area {area} becomes?', answer, {
-      'scale': (f'scale {reduce(b, a)}, {q}*{q}={q * q}, {p}*{p}={p * p}, {area}*{q * q}={area * q * q}, '
-                f'{reduce(area * q * q, p * p)}'),
-      'twice': (f'twice {reduce(b, a)}, {times(area, q)}, {reduce(area * q, p)}, {times(top, q)}, '
-                f'{bottom}*{p}={bottom * p}, {reduce(top * q, bottom * p)}'),
-      'mental': f'so {twice}, {answer}'})
+  return Draft(
+    ('area', a, b, area),
+    f'Similar shapes: side {a} becomes {b}. Area {area} becomes?',
+    answer,
+    {
+      'scale': (
+        f'scale {reduce(b, a)}, {q}*{q}={q * q}, {p}*{p}={p * p}, {area}*{q * q}={area * q * q}, '
+        f'{reduce(area * q * q, p * p)}'
+      ),
+      'twice': (
+        f'twice {reduce(b, a)}, {times(area, q)}, {reduce(area * q, p)}, {times(top, q)}, '
+        f'{bottom}*{p}={bottom * p}, {reduce(top * q, bottom * p)}'
+      ),
+      'mental': f'so {twice}, {answer}',
+    },
+  )
 
 
-TEMPLATES = (polygon_area, squared_distance, missing_angle, l_shape, ring_sector, similar_side,
-             dividing_point, line_value)
+TEMPLATES = (
+  polygon_area,
+  squared_distance,
+  missing_angle,
+  l_shape,
+  ring_sector,
+  similar_side,
+  dividing_point,
+  line_value,
+)

@@ -70,10 +70,10 @@ def powers(coefficients: list[int], x: int) -> str:
     if not factor:
       continue
     if power > 1 and x not in (0, 1):
-      out.append(f'{"*".join([str(x)] * power)}={x ** power}' if x >= 0 else f'({x})^{power}={x ** power}')
+      out.append(f'{"*".join([str(x)] * power)}={x**power}' if x >= 0 else f'({x})^{power}={x**power}')
     if power and factor != 1 and x not in (0, 1):
-      out.append(mul(factor, x ** power))
-    terms.append(factor * x ** power)
+      out.append(mul(factor, x**power))
+    terms.append(factor * x**power)
   return ', '.join([*out, *sums(terms)]) or '0'
 
 

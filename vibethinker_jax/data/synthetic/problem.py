@@ -21,6 +21,7 @@ class Draft(NamedTuple):
       final line is always `\\boxed{answer}`.
     tests: for code, {'function': name, 'cases': [{'args': [...], 'expected': value}, ...]}; else None.
   """
+
   key: tuple
   prompt: str
   answer: str

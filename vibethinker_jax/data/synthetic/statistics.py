@@ -42,17 +42,20 @@ def mean(rng: random.Random, level: int) -> Draft:
   guess = numbers[0] if level == 1 else numbers[0] // 10 * 10
   gaps = [number - guess for number in numbers]
   ordered = sorted(numbers)
-  pairs = [ordered[i] + ordered[-1 - i] for i in range(count // 2)] + ([ordered[count // 2]]
-      if count % 2 else [])
+  pairs = [ordered[i] + ordered[-1 - i] for i in range(count // 2)] + ([ordered[count // 2]] if count % 2 else [])
   paired = ', '.join(add(ordered[i], ordered[-1 - i]) for i in range(count // 2))
   return Draft(
-      tuple(ordered), f'mean of {", ".join(map(str, numbers))}', str(answer), {
-          'mental': f'sum {sum(numbers)} so {answer}',
-          'sum': f'{running(numbers)}, {sum(numbers)}/{count}={answer}',
-          'guess': f'guess {guess}, gaps {listed(gaps)}, add {running(gaps)}, '
-                   f'{sum(gaps)}/{count}={sum(gaps) // count}, {add(guess, sum(gaps) // count)}',
-          'pairs': f'sorted {listed(ordered)}, pairs {paired}, add {running(pairs)}, '
-              f'{sum(numbers)}/{count}={answer}'})
+    tuple(ordered),
+    f'mean of {", ".join(map(str, numbers))}',
+    str(answer),
+    {
+      'mental': f'sum {sum(numbers)} so {answer}',
+      'sum': f'{running(numbers)}, {sum(numbers)}/{count}={answer}',
+      'guess': f'guess {guess}, gaps {listed(gaps)}, add {running(gaps)}, '
+      f'{sum(gaps)}/{count}={sum(gaps) // count}, {add(guess, sum(gaps) // count)}',
+      'pairs': f'sorted {listed(ordered)}, pairs {paired}, add {running(pairs)}, {sum(numbers)}/{count}={answer}',
+    },
+  )
 
 
 def missing(rng: random.Random, level: int) -> Draft:
@@ -68,12 +71,16 @@ def missing(rng: random.Random, level: int) -> Draft:
     rest.append(add(left[-1], -number))
     left.append(left[-1] - number)
   return Draft(
-      (*sorted(known), average), f'{", ".join(map(str, known))} and x have mean {average}, find x',
-          str(answer), {
-          'mental': f'sums {average * count} and {sum(known)} so {answer}',
-          'sum': f'{mul(average, count)}, {running(known)}, {add(average * count, -sum(known))}',
-          'gaps': f'gaps {listed(gaps)}, add {running(gaps)}, {add(average, -sum(gaps))}',
-          'take': f'{mul(average, count)}, take {", ".join(rest)}'})
+    (*sorted(known), average),
+    f'{", ".join(map(str, known))} and x have mean {average}, find x',
+    str(answer),
+    {
+      'mental': f'sums {average * count} and {sum(known)} so {answer}',
+      'sum': f'{mul(average, count)}, {running(known)}, {add(average * count, -sum(known))}',
+      'gaps': f'gaps {listed(gaps)}, add {running(gaps)}, {add(average, -sum(gaps))}',
+      'take': f'{mul(average, count)}, take {", ".join(rest)}',
+    },
+  )
 
 
 def middle(rng: random.Random, level: int) -> Draft:
@@ -94,14 +101,18 @@ def middle(rng: random.Random, level: int) -> Draft:
     inner = inner[1:-1]
   rank = (count - 1) // 2
   # The careful style counts for each number how many are below it, as one would for an unsorted list.
-  small = ordered[:rank + 1] if count % 2 else ordered[:rank + 2]
+  small = ordered[: rank + 1] if count % 2 else ordered[: rank + 2]
   return Draft(
-      tuple(ordered), f'median of {", ".join(map(str, numbers))}', str(answer), {
-          'mental': f'middle {answer}' if count % 2 else f'middle {a} and {b} so {answer}',
-          'sort': f'sorted {listed(ordered)}, {finish}',
-          'cross': f'cross {", ".join(crossed)}, {finish}',
-          'smallest': f'smallest first {", ".join(f"{i + 1}: {number}" for i, number in enumerate(small))}, '
-              f'{finish}'})
+    tuple(ordered),
+    f'median of {", ".join(map(str, numbers))}',
+    str(answer),
+    {
+      'mental': f'middle {answer}' if count % 2 else f'middle {a} and {b} so {answer}',
+      'sort': f'sorted {listed(ordered)}, {finish}',
+      'cross': f'cross {", ".join(crossed)}, {finish}',
+      'smallest': f'smallest first {", ".join(f"{i + 1}: {number}" for i, number in enumerate(small))}, {finish}',
+    },
+  )
 
 
 def deviation(rng: random.Random, level: int) -> Draft:
@@ -112,7 +123,7 @@ def deviation(rng: random.Random, level: int) -> Draft:
   average, total = sum(numbers) // count, sum(numbers)
   power = 2 if level == 3 else 1
   gaps = [abs(number - average) for number in numbers]
-  spread = sum(gap ** power for gap in gaps)
+  spread = sum(gap**power for gap in gaps)
   answer = ratio(spread, count)
   ordered = sorted(numbers)
   about = f'{running(numbers)}, {total}/{count}={average}'
@@ -120,21 +131,30 @@ def deviation(rng: random.Random, level: int) -> Draft:
     above = [number - average for number in ordered if number > average]
     reached = running(above) if above else '0'
     return Draft(
-        tuple(ordered), f'mean absolute deviation of {", ".join(map(str, numbers))}', answer, {
-            'mental': f'mean {average}, gaps {listed(gaps)} so {answer}',
-            'sum': f'{about}, gaps {listed(gaps)}, add {running(gaps)}, {reduce(spread, count)}',
-            # The gaps above the mean add up to those below it, so one half is enough.
-            'above': f'{about}, above {listed(above)}, add {reached}, twice {spread}, '
-                f'{reduce(spread, count)}'})
+      tuple(ordered),
+      f'mean absolute deviation of {", ".join(map(str, numbers))}',
+      answer,
+      {
+        'mental': f'mean {average}, gaps {listed(gaps)} so {answer}',
+        'sum': f'{about}, gaps {listed(gaps)}, add {running(gaps)}, {reduce(spread, count)}',
+        # The gaps above the mean add up to those below it, so one half is enough.
+        'above': f'{about}, above {listed(above)}, add {reached}, twice {spread}, {reduce(spread, count)}',
+      },
+    )
   squares, own = [gap * gap for gap in gaps], [number * number for number in numbers]
   each = ', '.join(f'{gap}*{gap}={gap * gap}' for gap in gaps)
   return Draft(
-      tuple(ordered), f'variance of {", ".join(map(str, numbers))}', answer, {
-          'mental': f'mean {average}, squares {listed(squares)} so {answer}',
-          'sum': f'{about}, gaps {listed(gaps)}, {each}, add {running(squares)}, {reduce(spread, count)}',
-          'squares': f'{about}, squares {listed(own)}, add {running(own)}, {count}*{average}*{average}='
-                     f'{count * average * average}, {sum(own)}-{count * average * average}={spread}, '
-                     f'{reduce(spread, count)}'})
+    tuple(ordered),
+    f'variance of {", ".join(map(str, numbers))}',
+    answer,
+    {
+      'mental': f'mean {average}, squares {listed(squares)} so {answer}',
+      'sum': f'{about}, gaps {listed(gaps)}, {each}, add {running(squares)}, {reduce(spread, count)}',
+      'squares': f'{about}, squares {listed(own)}, add {running(own)}, {count}*{average}*{average}='
+      f'{count * average * average}, {sum(own)}-{count * average * average}={spread}, '
+      f'{reduce(spread, count)}',
+    },
+  )
 
 
 def weighted(rng: random.Random, level: int) -> Draft:
@@ -155,22 +175,22 @@ def weighted(rng: random.Random, level: int) -> Draft:
   extra = sum(over)
   pairs = sorted(zip(values, sizes))
   solutions = {
-      'mental': f'total {total}, count {count} so {answer}',
-      'sum': f'{", ".join(mul(size, value) for size, value in zip(sizes, values))}, add {running(products)}, '
-             f'count {running(sizes)}, {total}/{count}={answer}',
-      'guess': f'guess {low}, gaps {listed(gaps)}, '
-               f'{", ".join(f"{size}*{gap}={size * gap}" for size, gap in zip(sizes, gaps) if gap)}, '
-               f'add {running([o for o in over if o])}, count {running(sizes)}, '
-               f'{extra}/{count}={extra // count}, '
-               f'{add(low, extra // count)}'}
+    'mental': f'total {total}, count {count} so {answer}',
+    'sum': f'{", ".join(mul(size, value) for size, value in zip(sizes, values))}, add {running(products)}, '
+    f'count {running(sizes)}, {total}/{count}={answer}',
+    'guess': f'guess {low}, gaps {listed(gaps)}, '
+    f'{", ".join(f"{size}*{gap}={size * gap}" for size, gap in zip(sizes, gaps) if gap)}, '
+    f'add {running([o for o in over if o])}, count {running(sizes)}, '
+    f'{extra}/{count}={extra // count}, '
+    f'{add(low, extra // count)}',
+  }
   words = [f'{size} numbers of {value}' for size, value in zip(sizes, values)]
-  return Draft(tuple(x for pair in pairs for x in pair), f'mean of {" and ".join(words)}', str(answer),
-      solutions)
+  return Draft(tuple(x for pair in pairs for x in pair), f'mean of {" and ".join(words)}', str(answer), solutions)
 
 
 def urn(rng: random.Random, level: int) -> Draft:
   """urn with 3 red, 4 blue, 5 green: chance of not blue."""
-  colours = ('red', 'blue', 'green', 'white')[:3 if level == 1 else 4]
+  colours = ('red', 'blue', 'green', 'white')[: 3 if level == 1 else 4]
   counts = [rng.randint(1, 9) for _ in colours]
   total = sum(counts)
   drawn, other = rng.sample(range(len(colours)), 2)
@@ -183,12 +203,17 @@ def urn(rng: random.Random, level: int) -> Draft:
     bad = sum(rest)
     answer = ratio(good, total)
     return Draft(
-        (*counts, question), f'urn with {shown}: chance of {question}', answer, {
-            'mental': f'{good} of {total} so {answer}',
-            'count': f'{add(a, b)}, all {all_of}, {reduce(good, total)}',
-            'other': f'all {all_of}, not {running(rest) if len(rest) > 1 else bad}, {add(total, -bad)}, '
-                     f'{reduce(good, total)}',
-            'split': f'all {all_of}, {a}/{total}+{b}/{total}={reduce(good, total)}'})
+      (*counts, question),
+      f'urn with {shown}: chance of {question}',
+      answer,
+      {
+        'mental': f'{good} of {total} so {answer}',
+        'count': f'{add(a, b)}, all {all_of}, {reduce(good, total)}',
+        'other': f'all {all_of}, not {running(rest) if len(rest) > 1 else bad}, {add(total, -bad)}, '
+        f'{reduce(good, total)}',
+        'split': f'all {all_of}, {a}/{total}+{b}/{total}={reduce(good, total)}',
+      },
+    )
   same = rng.random() < 0.5
   # Small urns keep the products of two draws learnable.
   counts = [1 + count % 4 for count in counts]
@@ -201,13 +226,17 @@ def urn(rng: random.Random, level: int) -> Draft:
   question = f'{colours[drawn]} then {colours[drawn if same else other]}'
   first = f'{a}/{total}' if ratio(a, total) == f'{a}/{total}' else reduce(a, total)
   return Draft(
-      (*counts, question), f'urn with {shown}, two drawn: chance of {question}', answer, {
-          'mental': f'{a}/{total} then {second}/{total - 1} so {answer}',
-          'count': f'all {running(counts)}, ways {a}*{second}={top}, of {mul(total, total - 1)}, '
-              f'{reduce(top, bottom)}',
-          'chain': f'all {running(counts)}, first {first}, left {total}-1={total - 1}, second '
-              f'{reduce(second, total - 1)}, '
-                   f'{ratio(a, total)}*{ratio(second, total - 1)}={answer}'})
+    (*counts, question),
+    f'urn with {shown}, two drawn: chance of {question}',
+    answer,
+    {
+      'mental': f'{a}/{total} then {second}/{total - 1} so {answer}',
+      'count': f'all {running(counts)}, ways {a}*{second}={top}, of {mul(total, total - 1)}, {reduce(top, bottom)}',
+      'chain': f'all {running(counts)}, first {first}, left {total}-1={total - 1}, second '
+      f'{reduce(second, total - 1)}, '
+      f'{ratio(a, total)}*{ratio(second, total - 1)}={answer}',
+    },
+  )
 
 
 def dice(rng: random.Random, level: int) -> Draft:
@@ -229,12 +258,16 @@ def dice(rng: random.Random, level: int) -> Draft:
   others = [n - row for row in rows]
   bad = m * n - good
   used, unused = [row for row in rows if row] or [0], [row for row in others if row] or [0]
-  return Draft((m, n, word, target), f'dice with {m} and {n} sides: chance that the sum is {word} {target}',
-               ratio(good, m * n), {
+  return Draft(
+    (m, n, word, target),
+    f'dice with {m} and {n} sides: chance that the sum is {word} {target}',
+    ratio(good, m * n),
+    {
       'mental': f'{good} of {m * n} so {ratio(good, m * n)}',
       'list': f'ways {listed(used)}, add {running(used)}, of {mul(m, n)}, {reduce(good, m * n)}',
-      'other': f'not {listed(others)}, add {running(unused)}, {mul(m, n)}, {add(m * n, -bad)}, '
-          f'{reduce(good, m * n)}'})
+      'other': f'not {listed(others)}, add {running(unused)}, {mul(m, n)}, {add(m * n, -bad)}, {reduce(good, m * n)}',
+    },
+  )
 
 
 def both(m: int, n: int, i: int, j: int, word: str) -> Draft:
@@ -243,19 +276,25 @@ def both(m: int, n: int, i: int, j: int, word: str) -> Draft:
   good = i * j if word == 'and' else all_of - (m - i) * (n - j)
   answer = ratio(good, all_of)
   if word == 'and':
-    solutions = {'mental': f'{good} of {all_of} so {answer}',
-                 'count': f'ways {i}*{j}={good}, of {m}*{n}={all_of}, {reduce(good, all_of)}',
-                 'chain': f'{reduce(i, m)} and {reduce(j, n)}, {ratio(i, m)}*{ratio(j, n)}={answer}'}
+    solutions = {
+      'mental': f'{good} of {all_of} so {answer}',
+      'count': f'ways {i}*{j}={good}, of {m}*{n}={all_of}, {reduce(good, all_of)}',
+      'chain': f'{reduce(i, m)} and {reduce(j, n)}, {ratio(i, m)}*{ratio(j, n)}={answer}',
+    }
   else:
     bad = (m - i) * (n - j)
-    solutions = {'mental': f'{good} of {all_of} so {answer}',
-                 'other': f'not {m - i}*{n - j}={bad}, of {m}*{n}={all_of}, {add(all_of, -bad)}, '
-                     f'{reduce(good, all_of)}',
-                 'count': f'first {i}*{n}={i * n}, left {m}-{i}={m - i}, {m - i}*{j}={(m - i) * j}, '
-                          f'add {add(i * n, (m - i) * j)}, of {m}*{n}={all_of}, {reduce(good, all_of)}'}
-  return Draft((m, n, i, word, j), f'dice with {m} and {n} sides: chance of first at most {i} {word} second '
-      f'at most {j}',
-               answer, solutions)
+    solutions = {
+      'mental': f'{good} of {all_of} so {answer}',
+      'other': f'not {m - i}*{n - j}={bad}, of {m}*{n}={all_of}, {add(all_of, -bad)}, {reduce(good, all_of)}',
+      'count': f'first {i}*{n}={i * n}, left {m}-{i}={m - i}, {m - i}*{j}={(m - i) * j}, '
+      f'add {add(i * n, (m - i) * j)}, of {m}*{n}={all_of}, {reduce(good, all_of)}',
+    }
+  return Draft(
+    (m, n, i, word, j),
+    f'dice with {m} and {n} sides: chance of first at most {i} {word} second at most {j}',
+    answer,
+    solutions,
+  )
 
 
 def expected(rng: random.Random, level: int) -> Draft:
@@ -278,21 +317,28 @@ def expected(rng: random.Random, level: int) -> Draft:
   gaps = [win - low for win in wins]
   over = [share * gap for share, gap in zip(shares, gaps) if gap]
   extra = sum(over)
-  finish = (f'{reduce(extra, whole)}, {low}{signed(extra // whole)}={total // whole}' if extra % whole == 0
-            else f'{low}*{whole}={low * whole}, add {add(low * whole, extra)}, {reduce(total, whole)}')
+  finish = (
+    f'{reduce(extra, whole)}, {low}{signed(extra // whole)}={total // whole}'
+    if extra % whole == 0
+    else f'{low}*{whole}={low * whole}, add {add(low * whole, extra)}, {reduce(total, whole)}'
+  )
   answer = ratio(total, whole)
   pairs = sorted(zip(wins, shares))
   game = ', '.join(f'{win} on {share}' for win, share in zip(wins, shares))
   return Draft(
-      (whole, *(x for pair in pairs for x in pair)), f'a wheel of {whole} fields pays {game}: expected '
-          f'pay', answer, {
-          'mental': f'total {total} so {answer}',
-          'sum': f'{", ".join(mul(share, win) for share, win in zip(shares, wins))}, add '
-              f'{running(products)}, '
-                 f'{reduce(total, whole)}',
-          'guess': f'guess {low}, gaps {listed(gaps)}, '
-                   f'{", ".join(mul(share, gap) for share, gap in zip(shares, gaps) if gap)}, '
-                   f'add {running(over)}, {finish}'})
+    (whole, *(x for pair in pairs for x in pair)),
+    f'a wheel of {whole} fields pays {game}: expected pay',
+    answer,
+    {
+      'mental': f'total {total} so {answer}',
+      'sum': f'{", ".join(mul(share, win) for share, win in zip(shares, wins))}, add '
+      f'{running(products)}, '
+      f'{reduce(total, whole)}',
+      'guess': f'guess {low}, gaps {listed(gaps)}, '
+      f'{", ".join(mul(share, gap) for share, gap in zip(shares, gaps) if gap)}, '
+      f'add {running(over)}, {finish}',
+    },
+  )
 
 
 TEMPLATES = (mean, missing, middle, deviation, weighted, urn, dice, expected)

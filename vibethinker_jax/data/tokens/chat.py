@@ -1,18 +1,19 @@
 """Problems and worked examples as token ids: the one way in which every program asks a model.
 
-What a model is asked is `prompt` (the user's text, or chat messages with their system turn), rendered by the chat template,
-and then `prefix`, the text that its response begins with. A template may begin the response too: that of DeepSeek-R1 ends
-in '<think>\\n', that of Qwen3 with enable_thinking=False in '<think>\\n\\n</think>\\n\\n'. What is judged, stored and
-shown is the response with what it was begun with; what is trained and counted is what follows.
+What a model is asked is `prompt` (the user's text, or chat messages with their system turn), rendered by the chat
+template, and then `prefix`, the text that its response begins with. A template may begin the response too: that of
+DeepSeek-R1 ends in '<think>\\n', that of Qwen3 with enable_thinking=False in '<think>\\n\\n</think>\\n\\n'. What is
+judged, stored and shown is the response with what it was begun with; what is trained and counted is what follows.
 
 The seam: the rendered prompt, the prefix and what follows are tokenised each by itself, in training as in sampling, so
 that a model meets the same ids in both. A token never spans a seam: after the prefix '<think>' a line end is a token of
 its own, or a part of those that follow, but never of one with '>' in it.
 """
 
+from collections.abc import Sequence
 import logging
 import re
-from typing import Any, Sequence
+from typing import Any
 
 from vibethinker_jax.data.tokens.hub_tokenizer import HubTokenizer
 from vibethinker_jax.data.tokens.tokenizer import Tokenizer
@@ -43,8 +44,8 @@ def encode_prompt(tokenizer: AnyTokenizer, row: dict) -> list[int]:
 
 
 def encode_example(tokenizer: AnyTokenizer, row: dict) -> tuple[list[int], list[int]]:
-  """(ids, loss mask) of a row with `response`: the mask is 1 on what follows the prompt and on its end token, 0 on system
-  turn, prompt and prefix."""
+  """(ids, loss mask) of a row with `response`: the mask is 1 on what follows the prompt and on its end token, 0 on
+  system turn, prompt and prefix."""
   start, answer = encode_prompt(tokenizer, row), tokenizer.encode(continuation(tokenizer, row)) + [tokenizer.end_id]
   return start + answer, [0] * len(start) + [1] * len(answer)
 
@@ -84,8 +85,10 @@ def check_examples(tokenizer: AnyTokenizer, sources: Sequence[Any], where: str) 
       continue
     i, reason = reasons[0]
     said = ''.join(_begun(tokenizer, source[i]))
-    text = (f'stage {where!r}: {len(reasons)} of {len(places)} responses of {source!r} {reason}; the first begins with '
-            f'{source[i]["response"][:60]!r}, the prompt ends in {said!r}')
+    text = (
+      f'stage {where!r}: {len(reasons)} of {len(places)} responses of {source!r} {reason}; the first begins with '
+      f'{source[i]["response"][:60]!r}, the prompt ends in {said!r}'
+    )
     if len(reasons) == len(places) and all(reason == NEVER_CLOSED for _, reason in reasons):
       raise ValueError(f'{text}. Take another prefix or chat template, or responses with {CLOSE}')
     logging.getLogger('vibethinker_jax').warning('%s; they follow the prompt as they stand', text)
@@ -119,17 +122,19 @@ def _follow(response: str, *starts: str) -> tuple[str, list[bool]]:
 def _begun(tokenizer: AnyTokenizer, row: dict) -> tuple[str, str]:
   """(the thought that the chat template's prompt begins the response with, the prefix)."""
   said, prefix = tokenizer.generation_prompt(messages(row)), row.get('prefix', '')
-  begun = said[said.index(OPEN):] if OPEN in said else ''
+  begun = said[said.index(OPEN) :] if OPEN in said else ''
   if begun and OPEN in prefix:
-    raise ValueError(f'the prefix {prefix!r} begins a thought, and the chat template does so already: its prompt ends in '
-                     f'{said!r}. Leave the prefix out')
+    raise ValueError(
+      f'the prefix {prefix!r} begins a thought, and the chat template does so already: its prompt ends in '
+      f'{said!r}. Leave the prefix out'
+    )
   return begun, prefix
 
 
 def _after(text: str, start: str) -> str | None:
   """The text behind `start`, None if it begins otherwise; white space within and around `start` may differ."""
   if text.startswith(start):
-    return text[len(start):]
+    return text[len(start) :]
   loose = r'\s*' + r'\s*'.join(map(re.escape, start.split())) + (r'\s*' if start[-1:].isspace() else '')
   match = re.match(loose, text) if start.split() else None
-  return text[match.end():] if match else None
+  return text[match.end() :] if match else None

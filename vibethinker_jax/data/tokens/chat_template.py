@@ -1,6 +1,7 @@
 """A chat template of one's own, and what is passed to it: kept as the template of the tokenizer's files.
 
-`chat_template_kwargs`, such as enable_thinking=False, become the defaults of those names in lines in front of the template:
+`chat_template_kwargs`, such as enable_thinking=False, become the defaults of those names in lines in front of the
+template:
 
   {%- if enable_thinking is not defined %}{%- set enable_thinking = False %}{%- endif %}
 
@@ -21,8 +22,20 @@ from vibethinker_jax.data.tokens.hub_tokenizer import HubTokenizer, compile_temp
 from vibethinker_jax.data.tokens.tokenizer import Tokenizer
 
 # What transformers passes to every template itself.
-GIVEN = ('messages', 'tools', 'documents', 'add_generation_prompt', 'bos_token', 'eos_token', 'pad_token', 'unk_token',
-         'sep_token', 'cls_token', 'mask_token', 'additional_special_tokens')
+GIVEN = (
+  'messages',
+  'tools',
+  'documents',
+  'add_generation_prompt',
+  'bos_token',
+  'eos_token',
+  'pad_token',
+  'unk_token',
+  'sep_token',
+  'cls_token',
+  'mask_token',
+  'additional_special_tokens',
+)
 NONE_OF_OURS = 'the tokenizer is our own SentencePiece one, which has no chat template'
 _MARKS = re.compile(r'<[|｜][^<>|｜\s]+[|｜]>')
 
@@ -46,8 +59,9 @@ def read(path: str) -> str:
     named = {t.get('name'): t.get('template') for t in template if isinstance(t, dict)}
     template = named.get('default') or next(iter(named.values()), None)
   if not isinstance(template, str) or not template.strip():
-    raise ValueError(f'chat_template={path!r}: there is no template in it; it is a jinja file, or JSON with the field '
-                     '"chat_template"')
+    raise ValueError(
+      f'chat_template={path!r}: there is no template in it; it is a jinja file, or JSON with the field "chat_template"'
+    )
   return template
 
 
@@ -66,8 +80,9 @@ def parse(text: str) -> dict:
   for part in re.split(r',(?=\s*\w+\s*=)', text) if text else ():
     name, equals, value = (x.strip() for x in part.partition('='))
     if not equals or not name.isidentifier() or name in found:
-      raise ValueError(f'chat_template_kwargs={text!r}: {part!r} must be NAME=VALUE, each name once, such as '
-                       'enable_thinking=false')
+      raise ValueError(
+        f'chat_template_kwargs={text!r}: {part!r} must be NAME=VALUE, each name once, such as enable_thinking=false'
+      )
     found[name] = _value(value)
   return found
 
@@ -112,15 +127,19 @@ def applied(tokenizer: Tokenizer | HubTokenizer, path: str, kwargs: dict) -> Tok
     template = read(path) if path else tokenizer.template
     known = names(template)
     if unknown := sorted(set(kwargs) - set(known)):
-      raise ValueError(f'chat_template_kwargs: the template never reads {", ".join(unknown)}; it reads '
-                       f'{", ".join(known) or "no names but those that are always given"}')
+      raise ValueError(
+        f'chat_template_kwargs: the template never reads {", ".join(unknown)}; it reads '
+        f'{", ".join(known) or "no names but those that are always given"}'
+      )
     front = ''.join(_default(name, value) for name, value in sorted(kwargs.items()))
     template = template if template.startswith(front) else front + template
     found = HubTokenizer(_files(tokenizer, template))
     _check(found)
     if path and found.end_of_turn() is None:
-      raise ValueError('no control token follows what an assistant says, so that nothing would end a response: write '
-                       "{{ eos_token }} behind an assistant's turn")
+      raise ValueError(
+        'no control token follows what an assistant says, so that nothing would end a response: write '
+        "{{ eos_token }} behind an assistant's turn"
+      )
   except (ValueError, jinja2.TemplateError) as error:
     raise ValueError(f'{error}' if what.partition('=')[0] in str(error) else f'{what}: {error}') from error
   return found
@@ -150,7 +169,9 @@ def _check(tokenizer: HubTokenizer) -> None:
   asked = [{'role': 'user', 'content': 'vibethinker'}]
   text = tokenizer.render_chat(asked)
   if 'vibethinker' not in text:
-    raise ValueError(f"the template does not show what the user says; it renders to {text[:200]!r}")
+    raise ValueError(f'the template does not show what the user says; it renders to {text[:200]!r}')
   whole = tokenizer.render_chat([*asked, {'role': 'assistant', 'content': 'yes'}], False)
   if missing := sorted({mark for mark in _MARKS.findall(text + whole) if not tokenizer.has(mark)}):
-    raise ValueError(f'the template writes {", ".join(missing)}, no token of this tokenizer: it is made for another model')
+    raise ValueError(
+      f'the template writes {", ".join(missing)}, no token of this tokenizer: it is made for another model'
+    )

@@ -10,8 +10,10 @@ import jinja2.ext
 import jinja2.sandbox
 import tokenizers
 
-CHATML = ("{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n"
-          "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}")
+CHATML = (
+  "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n"
+  '{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}'
+)
 THINK = ('<think>', '</think>')
 # Stands for a control token in a message while the template is rendered; a private-use character.
 _MASK = '\ue0ff'
@@ -36,8 +38,10 @@ class HubTokenizer:
     """
     self._files = dict(files)
     if 'tokenizer.json' not in files:
-      raise ValueError(f'a tokenizer.json is needed, found {", ".join(sorted(files)) or "no tokenizer files"}; '
-                       'transformers writes one: AutoTokenizer.from_pretrained(...).save_pretrained(...)')
+      raise ValueError(
+        f'a tokenizer.json is needed, found {", ".join(sorted(files)) or "no tokenizer files"}; '
+        'transformers writes one: AutoTokenizer.from_pretrained(...).save_pretrained(...)'
+      )
     try:
       self._tokenizer = tokenizers.Tokenizer.from_str(_think_tags_as_text(files['tokenizer.json'].decode()))
     except Exception as error:  # the library raises plain Exceptions
@@ -102,8 +106,10 @@ class HubTokenizer:
     if system in self._shown or system.strip() in _unmask(text, masked):
       return
     if self._render(messages[1:], True)[0] == text:
-      raise ValueError(f'the chat template shows no system turn, and leaves out {system[:60]!r}: put it before the '
-                       'question, in a template data.prompt, or set a chat_template that shows it')
+      raise ValueError(
+        f'the chat template shows no system turn, and leaves out {system[:60]!r}: put it before the '
+        'question, in a template data.prompt, or set a chat_template that shows it'
+      )
     self._shown = {system, *(self._shown if len(self._shown) < 1000 else ())}
 
   def generation_prompt(self, messages: list[dict]) -> str:
@@ -111,7 +117,7 @@ class HubTokenizer:
     asked, without = self.render_chat(messages), self.render_chat(messages, False)
     if asked == without:  # the template does not ask whether it should
       return asked.rpartition(messages[-1]['content'].strip())[2] if messages else ''
-    return asked[len(os.path.commonprefix([asked, without])):]
+    return asked[len(os.path.commonprefix([asked, without])) :]
 
   def render_chat(self, messages: list[dict], add_generation_prompt: bool = True) -> str:
     """The text of the chat template."""
@@ -121,16 +127,23 @@ class HubTokenizer:
   def _render(self, messages, add_generation_prompt):
     """(rendered text with the control tokens of the messages masked, the masked tokens in order)."""
     masked = []
+
     def mask(match):
       masked.append(match.group())
       return f'{_MASK}{len(masked) - 1}{_MASK}'
+
     hide = lambda value: self._controls.sub(mask, value.replace(_MASK, '')) if isinstance(value, str) else value
     messages = [{name: hide(value) for name, value in message.items()} for message in messages]
     # Masks of this rendering only: a template may repeat or drop a message, the number finds its token again.
     tokens = {name: self._text(name) for name in ('bos_token', 'eos_token', 'pad_token', 'unk_token')}
     try:
-      text = self._template.render(messages=messages, add_generation_prompt=add_generation_prompt, tools=None,
-                                   documents=None, **{k: v for k, v in tokens.items() if v is not None})
+      text = self._template.render(
+        messages=messages,
+        add_generation_prompt=add_generation_prompt,
+        tools=None,
+        documents=None,
+        **{k: v for k, v in tokens.items() if v is not None},
+      )
     except jinja2.TemplateError as error:
       raise ValueError(f'the chat template of this tokenizer failed: {error}') from error
     return text, masked
@@ -141,7 +154,7 @@ class HubTokenizer:
       self._tokenizer.encode_special_tokens = False
       return self._tokenizer.encode(text, add_special_tokens=False).ids
     for match in self._controls.finditer(text):
-      ids += self._encode_plain(_unmask(text[position:match.start()], masked)) + [self._special[match.group()]]
+      ids += self._encode_plain(_unmask(text[position : match.start()], masked)) + [self._special[match.group()]]
       position = match.end()
     return ids + self._encode_plain(_unmask(text[position:], masked))
 
@@ -169,8 +182,10 @@ class HubTokenizer:
       return template
     if {'<|im_start|>', '<|im_end|>'} <= set(self._special):
       return CHATML
-    raise ValueError('the model has no chat template (chat_template in tokenizer_config.json, or chat_template.jinja), and '
-                     'no <|im_start|>, <|im_end|> for ChatML: add a template to its directory')
+    raise ValueError(
+      'the model has no chat template (chat_template in tokenizer_config.json, or chat_template.jinja), and '
+      'no <|im_start|>, <|im_end|> for ChatML: add a template to its directory'
+    )
 
   def _find_end(self, eos):
     """The control token behind an assistant's message in the template; else the end-of-text token."""
@@ -178,8 +193,10 @@ class HubTokenizer:
     if found is not None:
       return found
     if eos is None:
-      raise ValueError('the tokenizer names no eos_token in tokenizer_config.json and the chat template ends messages '
-                       'without a control token: nothing would end a response')
+      raise ValueError(
+        'the tokenizer names no eos_token in tokenizer_config.json and the chat template ends messages '
+        'without a control token: nothing would end a response'
+      )
     return eos
 
   def end_of_turn(self) -> int | None:
@@ -210,6 +227,7 @@ def _think_tags_as_text(text: str) -> str:
 
 class _Generation(jinja2.ext.Extension):
   """{% generation %} ... {% endgeneration %}, by which transformers finds the assistant's words: rendered as it is."""
+
   tags = {'generation'}
 
   def parse(self, parser):
@@ -219,12 +237,16 @@ class _Generation(jinja2.ext.Extension):
 
 def compile_template(template: str) -> jinja2.Template:
   """A jinja template with what transformers offers to templates, sandboxed."""
+
   def fail(message):
     raise jinja2.TemplateError(message)
+
   def tojson(value, ensure_ascii=False, indent=None, separators=None, sort_keys=False):
     return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys)
+
   environment = jinja2.sandbox.ImmutableSandboxedEnvironment(
-      trim_blocks=True, lstrip_blocks=True, extensions=['jinja2.ext.loopcontrols', _Generation])
+    trim_blocks=True, lstrip_blocks=True, extensions=['jinja2.ext.loopcontrols', _Generation]
+  )
   environment.filters['tojson'] = tojson
   environment.globals['raise_exception'] = fail
   environment.globals['strftime_now'] = lambda form: datetime.datetime.now().strftime(form)

@@ -16,8 +16,18 @@ from vibethinker_jax.data.tokens.hub_tokenizer import CHATML, HubTokenizer
 
 CONTROL = ('<|im_start|>', '<|im_end|>')
 # What makes a Hugging Face tokenizer, and the generation settings that name its end tokens; not all models have all.
-FILES = ('tokenizer.json', 'tokenizer_config.json', 'special_tokens_map.json', 'added_tokens.json', 'vocab.json',
-         'merges.txt', 'tokenizer.model', 'chat_template.jinja', 'chat_template.json', 'generation_config.json')
+FILES = (
+  'tokenizer.json',
+  'tokenizer_config.json',
+  'special_tokens_map.json',
+  'added_tokens.json',
+  'vocab.json',
+  'merges.txt',
+  'tokenizer.model',
+  'chat_template.jinja',
+  'chat_template.json',
+  'generation_config.json',
+)
 # Whole pieces from the start: they open and close every response.
 SYMBOLS = ('<think>', '</think>', '\\boxed{')
 FEWEST = 300  # pieces: 256 are bytes
@@ -51,25 +61,39 @@ class Tokenizer:
     ids = {piece: i for i, piece in enumerate(pieces)}
     # A merge for every way to put a piece together of two others; ids fall in the order in which they were learned.
     learned = [p for i, p in enumerate(pieces) if not (processor.is_control(i) or processor.is_byte(i) or p in SYMBOLS)]
-    merges = [(p[:cut], p[cut:]) for p in sorted(learned, key=lambda p: (-processor.get_score(ids[p]), ids[p]))
-              for cut in range(1, len(p)) if p[:cut] in ids and p[cut:] in ids]
+    merges = [
+      (p[:cut], p[cut:])
+      for p in sorted(learned, key=lambda p: (-processor.get_score(ids[p]), ids[p]))
+      for cut in range(1, len(p))
+      if p[:cut] in ids and p[cut:] in ids
+    ]
     tokenizer = tokenizers.Tokenizer(models.BPE(vocab=ids, merges=merges, byte_fallback=True, unk_token=pieces[1]))
     tokenizer.normalizer = normalizers.Replace(' ', '\u2581')
     tokenizer.decoder = decoders.Sequence([decoders.Replace('\u2581', ' '), decoders.ByteFallback(), decoders.Fuse()])
-    tokenizer.add_special_tokens([tokenizers.AddedToken(p, normalized=False) for i, p in enumerate(pieces)
-                                  if processor.is_control(i)])
+    tokenizer.add_special_tokens(
+      [tokenizers.AddedToken(p, normalized=False) for i, p in enumerate(pieces) if processor.is_control(i)]
+    )
     tokenizer.add_tokens([tokenizers.AddedToken(p, normalized=False) for p in (*SYMBOLS, '\n')])
-    settings = {'tokenizer_class': 'PreTrainedTokenizerFast', 'eos_token': CONTROL[1], 'pad_token': pieces[self.pad_id],
-                'chat_template': CHATML, 'clean_up_tokenization_spaces': False}
-    return {'tokenizer.json': tokenizer.to_str(pretty=True).encode(),
-            'tokenizer_config.json': json.dumps(settings, indent=2).encode(),
-            'generation_config.json': json.dumps({'eos_token_id': self.end_id}).encode()}
+    settings = {
+      'tokenizer_class': 'PreTrainedTokenizerFast',
+      'eos_token': CONTROL[1],
+      'pad_token': pieces[self.pad_id],
+      'chat_template': CHATML,
+      'clean_up_tokenization_spaces': False,
+    }
+    return {
+      'tokenizer.json': tokenizer.to_str(pretty=True).encode(),
+      'tokenizer_config.json': json.dumps(settings, indent=2).encode(),
+      'generation_config.json': json.dumps({'eos_token_id': self.end_id}).encode(),
+    }
 
   def _control_id(self, token: str) -> int:
     i = self._processor.piece_to_id(token)
     if not self._processor.is_control(i):
-      raise ValueError(f'the SentencePiece model has no control token {token!r}: train it with '
-                       'vibethinker_jax.data.tokens.tokenizer.train, or add it as a control symbol')
+      raise ValueError(
+        f'the SentencePiece model has no control token {token!r}: train it with '
+        'vibethinker_jax.data.tokens.tokenizer.train, or add it as a control symbol'
+      )
     return i
 
   def encode(self, text: str) -> list[int]:
@@ -85,7 +109,9 @@ class Tokenizer:
   def show(self, ids) -> str:
     """Text of token ids, control tokens shown."""
     text = {True: lambda run: ''.join(map(self._processor.id_to_piece, run)), False: self._processor.decode}
-    return ''.join(text[control](list(run)) for control, run in itertools.groupby(map(int, ids), self._processor.is_control))
+    return ''.join(
+      text[control](list(run)) for control, run in itertools.groupby(map(int, ids), self._processor.is_control)
+    )
 
   def generation_prompt(self, messages: list[dict]) -> str:
     """What stands behind the messages before the assistant speaks, without control tokens."""
@@ -119,8 +145,10 @@ def load(path) -> Tokenizer | HubTokenizer:
   if path.is_file():
     files['tokenizer.json'] = path.read_bytes()
   if not files:
-    raise ValueError(f'no tokenizer in {path}: give a SentencePiece .model file, a tokenizer.json, or the directory of a '
-                     'Hugging Face model')
+    raise ValueError(
+      f'no tokenizer in {path}: give a SentencePiece .model file, a tokenizer.json, or the directory of a '
+      'Hugging Face model'
+    )
   return from_files(files)
 
 
@@ -144,11 +172,26 @@ def train(texts, vocab_size: int) -> Tokenizer:
   model = io.BytesIO()
   try:
     sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(texts), model_writer=model, model_type='bpe', vocab_size=vocab_size,
-        byte_fallback=True, split_digits=True, normalization_rule_name='identity', remove_extra_whitespaces=False,
-        add_dummy_prefix=False, allow_whitespace_only_pieces=True, character_coverage=1.0,
-        control_symbols=list(CONTROL), user_defined_symbols=list(SYMBOLS) + ['\n'], pad_id=0, unk_id=1, bos_id=-1,
-        eos_id=-1, num_threads=1, minloglevel=2)
+      sentence_iterator=iter(texts),
+      model_writer=model,
+      model_type='bpe',
+      vocab_size=vocab_size,
+      byte_fallback=True,
+      split_digits=True,
+      normalization_rule_name='identity',
+      remove_extra_whitespaces=False,
+      add_dummy_prefix=False,
+      allow_whitespace_only_pieces=True,
+      character_coverage=1.0,
+      control_symbols=list(CONTROL),
+      user_defined_symbols=list(SYMBOLS) + ['\n'],
+      pad_id=0,
+      unk_id=1,
+      bos_id=-1,
+      eos_id=-1,
+      num_threads=1,
+      minloglevel=2,
+    )
   except RuntimeError as error:
     raise ValueError(f'SentencePiece could not train {vocab_size} pieces on this corpus: {error}') from error
   return Tokenizer(model.getvalue())

@@ -24,12 +24,13 @@ def cut(words: str, limit: int) -> str:
   """The beginning and the end of a long text."""
   if len(words) <= limit:
     return words
-  head, tail = words[:limit * 2 // 3], words[len(words) - limit // 3:]
+  head, tail = words[: limit * 2 // 3], words[len(words) - limit // 3 :]
   return f'{head}\n[... {len(words) - len(head) - len(tail):,} characters left out ...]\n{tail}'
 
 
 class Plot(NamedTuple):
   """A rectangle of a drawing and the ranges of data that it shows; log: of the y axis."""
+
   x: tuple
   y: tuple
   log: bool = False
@@ -63,7 +64,7 @@ def ticks(low: float, high: float, log: bool = False) -> list[float]:
   """Round numbers, about five."""
   if log:
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)))
-    every = [(m, m * 10.0 ** e) for e in decades for m in (1, 2, 5) if low <= m * 10.0 ** e <= high]
+    every = [(m, m * 10.0**e) for e in decades for m in (1, 2, 5) if low <= m * 10.0**e <= high]
     if len(every) >= 3:
       return [t for m, t in every if len(every) <= 7 or m == 1]
   step = 10.0 ** math.floor(math.log10((high - low) / 5))

@@ -20,13 +20,19 @@ LONGEST = 2000  # characters of one formula
 _BRACED = r'\{(?:[^{}\n]|\{(?:[^{}\n]|\{(?:[^{}\n]|\{[^{}\n]*\})*\})*\})*\}'
 # A single $ opens before and closes after what is not a space, and does not close before a digit: '$5 and $6' is money.
 _SEGMENT = re.compile(
-    r'\$\$(?P<a>[^$]+?)\$\$|\\\[(?P<b>.+?)\\\]|\\\((?P<c>.+?)\\\)|(?<![\\$])\$(?P<d>(?! )[^$\n]+?)(?<![ \\])\$(?![\d$])'
-    r'|(?P<e>\\begin\{(?P<name>align|equation|gather)\*?\}.+?\\end\{(?P=name)\*?\})'
-    r'|(?P<f>\\boxed(?!\{\s*\})' + _BRACED + ')', re.DOTALL)
-_TAGS = set('math mrow mi mn mo ms mtext mspace msup msub msubsup mfrac msqrt mroot mover munder munderover mtable '
-            'mtr mtd mstyle mpadded mphantom menclose mmultiscripts mprescripts'.split())
-_ATTRIBUTES = set('display stretchy fence form accent displaystyle scriptlevel linethickness columnalign mathvariant '
-                  'minsize maxsize width notation separator movablelimits lspace rspace largeop columnspacing'.split())
+  r'\$\$(?P<a>[^$]+?)\$\$|\\\[(?P<b>.+?)\\\]|\\\((?P<c>.+?)\\\)|(?<![\\$])\$(?P<d>(?! )[^$\n]+?)(?<![ \\])\$(?![\d$])'
+  r'|(?P<e>\\begin\{(?P<name>align|equation|gather)\*?\}.+?\\end\{(?P=name)\*?\})'
+  r'|(?P<f>\\boxed(?!\{\s*\})' + _BRACED + ')',
+  re.DOTALL,
+)
+_TAGS = set(
+  'math mrow mi mn mo ms mtext mspace msup msub msubsup mfrac msqrt mroot mover munder munderover mtable '
+  'mtr mtd mstyle mpadded mphantom menclose mmultiscripts mprescripts'.split()
+)
+_ATTRIBUTES = set(
+  'display stretchy fence form accent displaystyle scriptlevel linethickness columnalign mathvariant '
+  'minsize maxsize width notation separator movablelimits lspace rspace largeop columnspacing'.split()
+)
 _ALIGNED = re.compile(r'\\(begin|end)\{(?:aligned|split|gathered|gather\*?|align|equation\*?|eqnarray\*?)\}')
 
 
@@ -37,7 +43,7 @@ def split(text: str) -> list:
     found = match.groupdict()
     latex = next(found[name] for name in 'abcdef' if found[name] is not None)
     display = any(found[name] is not None for name in 'abe')
-    pieces += [text[at:match.start()]] * (match.start() > at) + [(latex.strip(), display, match.group())]
+    pieces += [text[at : match.start()]] * (match.start() > at) + [(latex.strip(), display, match.group())]
     at = match.end()
   return pieces + [text[at:]] * (at < len(text))
 

@@ -12,14 +12,20 @@ from typing import NamedTuple
 from vibethinker_jax.eval.pages.drawing import Plot, frame, svg
 
 PHASES = {  # as in timeline.py: colour, words
-    'train': ('c2', 'train'), 'rollout': ('c0', 'rollout'), 'verify': ('c1', 'verify'), 'checkpoint': ('c3', 'checkpoint'),
-    'compile': ('c4', 'compile'), 'idle': ('muted', 'idle')}
+  'train': ('c2', 'train'),
+  'rollout': ('c0', 'rollout'),
+  'verify': ('c1', 'verify'),
+  'checkpoint': ('c3', 'checkpoint'),
+  'compile': ('c4', 'compile'),
+  'idle': ('muted', 'idle'),
+}
 USEFUL = ('train', 'rollout')
 COLUMNS = 80  # of a drawing at most
 
 
 class Line(NamedTuple):
   """time: unix. what: step, 'start' or 'end'. seconds: of each phase. lost: the step was done again after a stop."""
+
   time: float
   what: int | str
   seconds: dict
@@ -27,8 +33,9 @@ class Line(NamedTuple):
 
 
 class Times(NamedTuple):
-  """Of one stage. seconds: of each phase; lost: of train and rollout, what was done again; stopped: between a stop and the
-  next start; total: all of it; goodput: the share of useful phases that was not lost."""
+  """Of one stage. seconds: of each phase; lost: of train and rollout, what was done again; stopped: between a stop and
+  the next start; total: all of it; goodput: the share of useful phases that was not lost."""
+
   name: str
   seconds: dict
   lost: float
@@ -92,12 +99,14 @@ def drawing(name: str, lines: list[Line]) -> str:
   size = math.ceil(len(per_step) / COLUMNS)
   bars = []
   for i in range(0, len(per_step), size):
-    part = per_step[i:i + size]
+    part = per_step[i : i + size]
     count = sum(n for _, n, _ in part)
     bars.append((part[0][0] - part[0][1], part[-1][0], {p: sum(s[p] for _, _, s in part) / count for p in PHASES}))
   # One slow first step (compilation) would flatten all others: the scale ends at twice the nine tenths quantile.
   heights = sorted(sum(s.values()) for _, _, s in bars)
-  plot = Plot((bars[0][0], bars[-1][1]), (0.0, min(heights[-1], 2 * heights[int(0.9 * (len(heights) - 1))]) * 1.05 or 1.0))
+  plot = Plot(
+    (bars[0][0], bars[-1][1]), (0.0, min(heights[-1], 2 * heights[int(0.9 * (len(heights) - 1))]) * 1.05 or 1.0)
+  )
   body = frame(plot, 'step')
   for start, end, seconds in bars:
     left, width, height = plot.px(start), plot.px(end) - plot.px(start), 0.0
@@ -105,13 +114,17 @@ def drawing(name: str, lines: list[Line]) -> str:
       low, high = (plot.py(min(v, plot.y[1])) for v in (height, height + seconds[p]))
       height += seconds[p]
       if low - high > 0.05:
-        body += (f'<path class="bar {colour}" d="M{left:.1f} {high:.1f}h{max(0.5, width - 0.3):.1f}V{low:.1f}H{left:.1f}z">'
-                 f'<title>step {end}: {words} {seconds[p]:.2g} s</title></path>')
+        body += (
+          f'<path class="bar {colour}" d="M{left:.1f} {high:.1f}h{max(0.5, width - 0.3):.1f}V{low:.1f}H{left:.1f}z">'
+          f'<title>step {end}: {words} {seconds[p]:.2g} s</title></path>'
+        )
   return svg(body, f'{name}: seconds of a step by phase')
 
 
 def of_workdir(workdir: pathlib.Path, programs: dict[str, str]) -> list[Times]:
   """Of every stage that left times, in the order of the recipe. programs: of the stages."""
-  found = (of_stage(name, read(workdir / name / 'timeline.jsonl'), program in ('sft', 'rl'))
-           for name, program in programs.items())
+  found = (
+    of_stage(name, read(workdir / name / 'timeline.jsonl'), program in ('sft', 'rl'))
+    for name, program in programs.items()
+  )
   return [times for times in found if times]

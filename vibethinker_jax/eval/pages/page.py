@@ -28,25 +28,46 @@ def write(output: pathlib.Path, result: dict, chosen: list[sets_lib.Set], lines:
   by_problem = {}
   for line in lines:
     by_problem.setdefault((line['set'], line['id']), []).append(line)
-  _write(output / 'report.html', 'evaluation.html', {
-      'title': _title(result), 'result': result, 'timing': timing, 'browser': browser(result, chosen, by_problem),
-      'charts': {s.name: charts(result['sets'][s.name], [x for x in lines if x['set'] == s.name]) for s in chosen}})
+  _write(
+    output / 'report.html',
+    'evaluation.html',
+    {
+      'title': _title(result),
+      'result': result,
+      'timing': timing,
+      'browser': browser(result, chosen, by_problem),
+      'charts': {s.name: charts(result['sets'][s.name], [x for x in lines if x['set'] == s.name]) for s in chosen},
+    },
+  )
 
 
 def write_comparison(output: pathlib.Path, pages: list[tuple[str, pathlib.Path]], compared: dict) -> None:
   """Writes comparison.html; pages: (model, directory of its evaluation)."""
-  links = [(name, os.path.relpath(path / 'report.html', output)) for name, path in pages
-           if (path / 'report.html').exists()]
-  _write(output / 'comparison.html', 'comparison.html', {
-      'title': ', '.join(compared['models']), 'compared': compared, 'links': dict(links), 'listed': LISTED,
+  links = [
+    (name, os.path.relpath(path / 'report.html', output)) for name, path in pages if (path / 'report.html').exists()
+  ]
+  _write(
+    output / 'comparison.html',
+    'comparison.html',
+    {
+      'title': ', '.join(compared['models']),
+      'compared': compared,
+      'links': dict(links),
+      'listed': LISTED,
       'charts': {name: comparison_charts(s) for name, s in compared['sets'].items()},
-      'changes': {name: changes(s) for name, s in compared['sets'].items()}})
+      'changes': {name: changes(s) for name, s in compared['sets'].items()},
+    },
+  )
 
 
 def _write(path: pathlib.Path, template: str, values: dict) -> None:
   environment = jinja2.Environment(
-      loader=jinja2.FileSystemLoader(pathlib.Path(__file__).parent), autoescape=True,
-      undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    loader=jinja2.FileSystemLoader(pathlib.Path(__file__).parent),
+    autoescape=True,
+    undefined=jinja2.StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+  )
   environment.filters |= {'percent': terminal.percent, 'duration': drawing.duration, 'interval': terminal.with_interval}
   text = environment.get_template(template).render(**values)
   with disk.replacing(path, f'the page {path.name}') as temporary:
@@ -69,17 +90,22 @@ def charts(score: dict, lines: list[dict]) -> dict[str, str]:
     body += drawing.path(plot, [(x, b[0]) for x, b in bounds] + [(x, b[1]) for x, b in bounds[::-1]], 'band c1')
     points = [(math.log2(k), score['pass@k'][str(k)]['value']) for k in ks]
     body += drawing.path(plot, points, 'line c1') + ''.join(
-        drawing.path(plot, [p], 'line dot c1', f'Pass@{k}: {terminal.percent(p[1])}%') for k, p in zip(ks, points))
+      drawing.path(plot, [p], 'line dot c1', f'Pass@{k}: {terminal.percent(p[1])}%') for k, p in zip(ks, points)
+    )
     found['pass@k'] = drawing.svg(body, 'Pass@k over k')
   solved = [p['avg'] for p in score['per_problem'] if p['avg'] is not None]
   if len(solved) > 1 and score['samples'][1] > 1:
     found['difficulty'] = _difficulty(solved, score['samples'][1])
   unit = 'tokens' if score['tokens'] else 'characters'
-  sizes = [(len(x['response']) if unit == 'characters' else x['tokens'], x['status']) for x in lines
-           if unit == 'characters' or x['tokens'] is not None]
+  sizes = [
+    (len(x['response']) if unit == 'characters' else x['tokens'], x['status'])
+    for x in lines
+    if unit == 'characters' or x['tokens'] is not None
+  ]
   if sizes:
-    found['lengths'] = _lengths([n for n, status in sizes if status == 'correct'],
-                                [n for n, status in sizes if status == 'wrong'], unit)
+    found['lengths'] = _lengths(
+      [n for n, status in sizes if status == 'correct'], [n for n, status in sizes if status == 'wrong'], unit
+    )
   return found
 
 
@@ -120,11 +146,13 @@ def _difficulty(solved: list[float], samples: int) -> str:
     counts[round(value * bins)] += 1
   plot = Plot((-0.5 / bins, 1 + 0.5 / bins), (0.0, 1.06 * max(counts)))
   half = 0.42 / bins
-  columns = [(i / bins - half, i / bins + half, [n], f'{100 * i / bins:.0f}% right: {n} problems')
-             for i, n in enumerate(counts)]
+  columns = [
+    (i / bins - half, i / bins + half, [n], f'{100 * i / bins:.0f}% right: {n} problems') for i, n in enumerate(counts)
+  ]
   marks = [(t, f'{100 * t:.0f}%') for t in (0, 0.25, 0.5, 0.75, 1)]
-  return drawing.svg(_frame(plot, marks, 'of the responses are right') + _bars(plot, columns, ['c0']),
-                    'how many problems are how hard')
+  return drawing.svg(
+    _frame(plot, marks, 'of the responses are right') + _bars(plot, columns, ['c0']), 'how many problems are how hard'
+  )
 
 
 def _lengths(right: list[int], wrong: list[int], unit: str) -> str:
@@ -135,11 +163,19 @@ def _lengths(right: list[int], wrong: list[int], unit: str) -> str:
     for n in values:
       counts[n // size][kind] += 1
   plot = Plot((0, len(counts) * size), (0.0, 1.06 * max(map(sum, counts))))
-  columns = [((i + 0.06) * size, (i + 0.94) * size, pair,
-              f'{i * size} to {(i + 1) * size - 1} {unit}: {pair[0]} right, {pair[1]} wrong')
-             for i, pair in enumerate(counts)]
-  return drawing.svg(drawing.frame(plot, f'{unit} of a response') + _bars(plot, columns, ['c2', 'c1']),
-                     f'{unit} of right and wrong responses')
+  columns = [
+    (
+      (i + 0.06) * size,
+      (i + 0.94) * size,
+      pair,
+      f'{i * size} to {(i + 1) * size - 1} {unit}: {pair[0]} right, {pair[1]} wrong',
+    )
+    for i, pair in enumerate(counts)
+  ]
+  return drawing.svg(
+    drawing.frame(plot, f'{unit} of a response') + _bars(plot, columns, ['c2', 'c1']),
+    f'{unit} of right and wrong responses',
+  )
 
 
 def browser(result: dict, chosen: list[sets_lib.Set], by_problem: dict) -> dict:
@@ -176,13 +212,26 @@ def browser(result: dict, chosen: list[sets_lib.Set], by_problem: dict) -> dict:
       limit = max(600, min(RESPONSE_CHARS, share // max(1, len(lines))))
       kept = _kinds(lines, max(2, share // limit))
       left_out += len(lines) - len(kept)
-      problems.append(numbers[row['id']] | {
+      problems.append(
+        numbers[row['id']]
+        | {
           'prompt': pieces(drawing.cut(turns.text(row['prompt']), RESPONSE_CHARS)),
           'gold': pieces(f'${row["answer"]}$' if _is_latex(row) else str(row['answer'] or '')),
-          'shared': shared.get(row['id']), 'responses': [{
-              'sample': x['sample'], 'text': pieces(drawing.cut(x['response'], limit), not code), 'status': x['status'],
-              'reason': x['reason'], 'answer': x['answer'], 'tokens': x['tokens'], 'cut_off': x['cut_off']}
-              for x in kept]})
+          'shared': shared.get(row['id']),
+          'responses': [
+            {
+              'sample': x['sample'],
+              'text': pieces(drawing.cut(x['response'], limit), not code),
+              'status': x['status'],
+              'reason': x['reason'],
+              'answer': x['answer'],
+              'tokens': x['tokens'],
+              'cut_off': x['cut_off'],
+            }
+            for x in kept
+          ],
+        }
+      )
     found.append({'name': s.name, 'problems': problems})
   return {'sets': found, 'formulas': table, 'left_out': left_out}
 
@@ -194,7 +243,7 @@ def _kinds(lines: list[dict], count: int) -> list[dict]:
   right, wrong = [x for x in lines if x['status'] == 'correct'], [x for x in lines if x['status'] != 'correct']
   few = min(len(right), len(wrong), count // 2)
   chosen = right[:few] + wrong[:few]
-  chosen += (right[few:] + wrong[few:])[:count - len(chosen)]
+  chosen += (right[few:] + wrong[few:])[: count - len(chosen)]
   return [x for x in lines if any(x is y for y in chosen)]
 
 
@@ -213,8 +262,9 @@ def comparison_charts(s: dict) -> dict[str, str]:
     for i, model in enumerate(models):
       points = [(math.log2(int(k)), v['value']) for k, v in s['pass@k'][model].items()]
       body += drawing.path(plot, points, f'line c{i % 6}')
-      body += ''.join(drawing.path(plot, [p], f'line dot c{i % 6}', f'{model}: {terminal.percent(p[1])}%')
-                      for p in points)
+      body += ''.join(
+        drawing.path(plot, [p], f'line dot c{i % 6}', f'{model}: {terminal.percent(p[1])}%') for p in points
+      )
     found['pass@k'] = drawing.svg(body, 'Pass@k of every model')
   return found
 

@@ -36,9 +36,14 @@ def table(models: dict, k: int) -> str:
   def rows(with_intervals):
     found = [['model', *singles, *totals, *(f'{d} @{k}' for d in tails)]]
     for name, scores in models.items():
-      found.append([name, *(percent(score(scores, d)) for d in singles),
-                    *(percent(score(scores, d)) + interval(scores, d) * with_intervals for d in totals),
-                    *(percent(score(scores, d, k)) for d in tails)])
+      found.append(
+        [
+          name,
+          *(percent(score(scores, d)) for d in singles),
+          *(percent(score(scores, d)) + interval(scores, d) * with_intervals for d in totals),
+          *(percent(score(scores, d, k)) for d in tails),
+        ]
+      )
     return found
 
   def aligned(cells):
@@ -47,7 +52,9 @@ def table(models: dict, k: int) -> str:
 
   turned = aligned(list(zip(*rows(False))))  # a line for each domain: there are many
   body = next((x for x in map(aligned, (rows(True), rows(False))) if max(map(len, x)) <= 120), turned)
-  return '\n'.join(['Held-out problems: Pass@1 in percent [95% interval]' + (f'; @{k}: Pass@{k}' if tails else ''), *body])
+  return '\n'.join(
+    ['Held-out problems: Pass@1 in percent [95% interval]' + (f'; @{k}: Pass@{k}' if tails else ''), *body]
+  )
 
 
 def write(workdir: pathlib.Path, config: dict) -> None:
@@ -63,22 +70,37 @@ def render(workdir: pathlib.Path, config: dict) -> str:
   times = goodput.of_workdir(workdir, {s.name: s.program for s in run})
   examples, left_out = fit(read_examples(workdir, run), EXAMPLES_BYTES)
   environment = jinja2.Environment(
-      loader=jinja2.FileSystemLoader(pathlib.Path(__file__).parent), autoescape=True,
-      undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    loader=jinja2.FileSystemLoader(pathlib.Path(__file__).parent),
+    autoescape=True,
+    undefined=jinja2.StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+  )
   environment.filters |= {'percent': percent, 'duration': duration, 'finite': finite}
   return environment.get_template('report.html').render(
-      workdir=workdir.resolve().name, config=config, parameters=parameters(config), stages=run,
-      longest=max((s.seconds() for s in run), default=0), total_seconds=sum(s.seconds() for s in run),
-      finals=[final(s, run) for s in run if s.result.get('models')],
-      sft=[(s, sft_panels(s)) for s in of(run, 'sft')],
-      probes=[probe(s, run) for s in of(run, 'probe') if s.result],
-      rl=rl_panels(of(run, 'rl')), times=times, whole=goodput.of_run(times), PHASES=goodput.PHASES, examples=examples, left_out=left_out,
-      histograms=[(s, histogram(s)) for s in of(run, 'rl') if s.result.get('group_accuracy_histogram')])
+    workdir=workdir.resolve().name,
+    config=config,
+    parameters=parameters(config),
+    stages=run,
+    longest=max((s.seconds() for s in run), default=0),
+    total_seconds=sum(s.seconds() for s in run),
+    finals=[final(s, run) for s in run if s.result.get('models')],
+    sft=[(s, sft_panels(s)) for s in of(run, 'sft')],
+    probes=[probe(s, run) for s in of(run, 'probe') if s.result],
+    rl=rl_panels(of(run, 'rl')),
+    times=times,
+    whole=goodput.of_run(times),
+    PHASES=goodput.PHASES,
+    examples=examples,
+    left_out=left_out,
+    histograms=[(s, histogram(s)) for s in of(run, 'rl') if s.result.get('group_accuracy_histogram')],
+  )
 
 
 class Stage(NamedTuple):
-  """What a stage has left: its config, result.json ({} while unfinished), lines of metrics.jsonl, and the first prompts of
-  its asked.json."""
+  """What a stage has left: its config, result.json ({} while unfinished), lines of metrics.jsonl, and the first prompts
+  of its asked.json."""
+
   name: str
   program: str
   options: dict
@@ -171,7 +193,8 @@ def interval(scores: dict, domain: str, k: int = 0) -> str:
 
 
 def domains_of(models: dict) -> tuple[list[str], list[str]]:
-  """(the domains, as they are named; the totals): of files TOTAL, of synthetic problems maths and code, of one domain it."""
+  """(the domains, as they are named; the totals): of files TOTAL, of synthetic problems maths and code, of one domain
+  it."""
   names = list(dict.fromkeys(d for scores in models.values() for d in scores))
   totals = [d for d in (TOTAL,) if d in names] or [d for d in ('maths', 'code') if d in names]
   totals = totals or (names if len(names) == 1 else [])
@@ -181,13 +204,15 @@ def domains_of(models: dict) -> tuple[list[str], list[str]]:
 def thin(points: list) -> list:
   """At most POINTS points: means of neighbours."""
   size = math.ceil(len(points) / POINTS) or 1
-  parts = (points[i:i + size] for i in range(0, len(points), size))
+  parts = (points[i : i + size] for i in range(0, len(points), size))
   return [(part[0][0], mean([y for _, y in part])) for part in parts]
 
 
 def smooth(points: list, radius: int = 2) -> list:
-  return [(x, mean([v for _, v in points[max(0, i - radius):i + radius + 1]]) if finite(y) else None)
-          for i, (x, y) in enumerate(points)]
+  return [
+    (x, mean([v for _, v in points[max(0, i - radius) : i + radius + 1]]) if finite(y) else None)
+    for i, (x, y) in enumerate(points)
+  ]
 
 
 def weight(p: float, strength: float, target: float) -> float:
@@ -205,12 +230,23 @@ def final(stage: Stage, run: list[Stage]) -> dict:
   columns = [(d, 0) for d in singles + totals] + [(d, k) for d in totals if k > 1]
   best = {c: max(filter(finite, (score(s, *c) for s in models.values())), default=None) for c in columns}
   cell = lambda scores, c: {
-      'value': score(scores, *c), 'interval': interval(scores, *c), 'bounds': bounds(scores, *c),
-      'best': bool(best[c]) and score(scores, *c) == best[c]}
-  return {'k': k, 'columns': columns, 'totals': totals,
-          'name': stage.name, 'samples': max(s['samples'] for s in every), 'problems': max(s['problems'] for s in every),
-          'rows': [{'name': name, 'label': label(name, run), 'cells': {c: cell(scores, c) for c in columns}}
-                   for name, scores in models.items()]}
+    'value': score(scores, *c),
+    'interval': interval(scores, *c),
+    'bounds': bounds(scores, *c),
+    'best': bool(best[c]) and score(scores, *c) == best[c],
+  }
+  return {
+    'k': k,
+    'columns': columns,
+    'totals': totals,
+    'name': stage.name,
+    'samples': max(s['samples'] for s in every),
+    'problems': max(s['problems'] for s in every),
+    'rows': [
+      {'name': name, 'label': label(name, run), 'cells': {c: cell(scores, c) for c in columns}}
+      for name, scores in models.items()
+    ],
+  }
 
 
 def sft_panels(stage: Stage) -> dict[str, str]:
@@ -228,8 +264,7 @@ def probe(stage: Stage, run: list[Stage]) -> dict:
   """Pass@k and Pass@1 over the checkpoints of each subdomain, and of the merged model once there is one."""
   k, scores, chosen = stage.result['k'], stage.result['scores'], stage.result['chosen']
   merged = next((s.result['merged'] for s in run if s.options.get('probe') == stage.name and s.result), {})
-  seen = [v for s in (*scores.values(), merged) for d in s
-          for v in (score(s, d), score(s, d, k), *bounds(s, d, k))]
+  seen = [v for s in (*scores.values(), merged) for d in s for v in (score(s, d), score(s, d, k), *bounds(s, d, k))]
   steps, panels = sorted(map(int, scores)), {}
   plot = Plot((0, steps[-1]), spread(seen))
   for domain, step in chosen.items():
@@ -243,8 +278,10 @@ def probe(stage: Stage, run: list[Stage]) -> dict:
       body += path(plot, points, f'line {colour}')
       body += ''.join(path(plot, [p], f'line dot {colour}', f'step {p[0]}: {percent(p[1])}%') for p in points)
     ring = plot.at(step, score(scores[str(step)], domain, k))
-    panels[domain] = svg(f'{body}<path class="ring" d="M{ring}m-7 0a7 7 0 1 0 14 0a7 7 0 1 0-14 0"/>',
-                         f'{domain}: Pass@1 and Pass@{k} over checkpoints, step {step} chosen')
+    panels[domain] = svg(
+      f'{body}<path class="ring" d="M{ring}m-7 0a7 7 0 1 0 14 0a7 7 0 1 0-14 0"/>',
+      f'{domain}: Pass@1 and Pass@{k} over checkpoints, step {step} chosen',
+    )
   return {'name': stage.name, 'k': k, 'panels': panels, 'chosen': chosen, 'merged': bool(merged)}
 
 
@@ -275,8 +312,12 @@ def histogram(stage: Stage) -> str:
   body, half = frame(plot, 'group accuracy p', as_percent=True), 0.42 / top
   for i, count in enumerate(counts):
     left, right, share = i / top - half, i / top + half, count / total
-    body += path(plot, [(left, 0.0), (left, share), (right, share), (right, 0.0)],
-                 'bar muted' if i in (0, top) else 'bar c0', f'{i} of {top} right: {count:,} groups')
+    body += path(
+      plot,
+      [(left, 0.0), (left, share), (right, share), (right, 0.0)],
+      'bar muted' if i in (0, top) else 'bar c0',
+      f'{i} of {top} right: {count:,} groups',
+    )
   scale = plot._replace(y=(0.0, 1.06))
   weights = [(i / 60, weight(i / 60, stage.result['strength'], stage.result['target'])) for i in range(61)]
   body += path(scale, weights, 'line c3')
@@ -319,6 +360,13 @@ def shown(source: str, group: dict, chars: int) -> dict:
   limit = min(RESPONSE_CHARS, chars // (1 + len(group['responses'])))
   responses = [{**r, 'text': cut(r['text'], limit)} for r in group['responses']]
   accuracy = group.get('accuracy', mean([r['reward'] for r in responses]))
-  return {'source': source, 'step': group.get('step'), 'domain': group['domain'], 'answer': group['answer'],
-          'prompt': cut(turns.text(group['prompt']), limit), 'accuracy': accuracy if finite(accuracy) else None,
-          'weight': group['weight'] if finite(group.get('weight')) else None, 'responses': responses}
+  return {
+    'source': source,
+    'step': group.get('step'),
+    'domain': group['domain'],
+    'answer': group['answer'],
+    'prompt': cut(turns.text(group['prompt']), limit),
+    'accuracy': accuracy if finite(accuracy) else None,
+    'weight': group['weight'] if finite(group.get('weight')) else None,
+    'responses': responses,
+  }

@@ -36,11 +36,23 @@ def table(result: dict, timing: dict) -> str:
   found = [line(['percent [95% over problems]', 'problems', 'score', 'Pass@k', 'cons@n', 'cut off', 'tokens'])]
   for name, s in result['sets'].items():
     tokens = s['tokens'] and f'{s["tokens"]["mean"]:.0f}'
-    found.append(line([f'{name}, {s["score"]}', s['avg']['problems'], with_interval(s['avg']), tail(s),
-                       percent(s['cons'] and s['cons']['value']), percent(s['cut_off']), tokens or '-']))
+    found.append(
+      line(
+        [
+          f'{name}, {s["score"]}',
+          s['avg']['problems'],
+          with_interval(s['avg']),
+          tail(s),
+          percent(s['cons'] and s['cons']['value']),
+          percent(s['cut_off']),
+          tokens or '-',
+        ]
+      )
+    )
     subjects = list(s['subjects'].items()) if len(s['subjects']) > 1 else []
-    found += [line([f'  {subject or "(none)"}', x['problems'], with_interval(x)])
-              for subject, x in subjects[:SHOWN_SUBJECTS]]
+    found += [
+      line([f'  {subject or "(none)"}', x['problems'], with_interval(x)]) for subject, x in subjects[:SHOWN_SUBJECTS]
+    ]
     if len(subjects) > SHOWN_SUBJECTS:
       found.append(f'  ... {len(subjects) - SHOWN_SUBJECTS} more subjects in result.json')
     found += [f'  note: {note}' for note in s['notes']]
@@ -49,16 +61,22 @@ def table(result: dict, timing: dict) -> str:
       found.append(f'  {s["invalid"]["responses"]} responses got no verdict ({reasons}) and count nowhere')
     if 'overlap' in s:
       o = s['overlap']
-      found.append(f'  {len(o["shared"])} of {s["problems"]} problems share {o["ngram"]} words in a row with '
-                   f'{o["trained_on"]}; without them {with_interval(o["without"])}, they alone '
-                   f'{with_interval(o["only"])}')
+      found.append(
+        f'  {len(o["shared"])} of {s["problems"]} problems share {o["ngram"]} words in a row with '
+        f'{o["trained_on"]}; without them {with_interval(o["without"])}, they alone '
+        f'{with_interval(o["only"])}'
+      )
   if 'agreement' in result:
     a = result['agreement']
-    found.append(f'{a["agree"]} of {a["responses"]} verdicts are those of {a["field"]}: {a["ours_correct"]} correct '
-                 f'here, {a["theirs_correct"]} there; the {len(a["disagreements"])} others are in result.json')
+    found.append(
+      f'{a["agree"]} of {a["responses"]} verdicts are those of {a["field"]}: {a["ours_correct"]} correct '
+      f'here, {a["theirs_correct"]} there; the {len(a["disagreements"])} others are in result.json'
+    )
   if timing['tokens_per_second']:
-    found.append(f'{timing["responses"]} responses, {timing["tokens"]} tokens in {timing["seconds"]:.0f} s: '
-                 f'{timing["tokens_per_second"]:.0f} tokens/s')
+    found.append(
+      f'{timing["responses"]} responses, {timing["tokens"]} tokens in {timing["seconds"]:.0f} s: '
+      f'{timing["tokens_per_second"]:.0f} tokens/s'
+    )
   return '\n'.join(found)
 
 
@@ -69,7 +87,12 @@ def comparison(result: dict) -> str:
     found.append(f'{name}, {s["score"]}, percent [95% over problems]')
     for model, score in s['scores'].items():
       change = s['differences'].get(model)
-      words = '' if not change else (f'  {with_interval(change, "+")} than {first}; {change["better"]} problems '
-                                     f'better, {change["worse"]} worse')
+      words = (
+        ''
+        if not change
+        else (
+          f'  {with_interval(change, "+")} than {first}; {change["better"]} problems better, {change["worse"]} worse'
+        )
+      )
       found.append(f'  {model:<28}{with_interval(score):>22}{words}')
   return '\n'.join(found)

@@ -12,15 +12,28 @@ from tokenizers import decoders, models, pre_tokenizers
 from vibethinker_jax.model.config import ModelConfig, from_dict
 from vibethinker_jax.model.formats import hf
 
-_TOP = {'token_embd.weight': 'model.embed_tokens.weight', 'output_norm.weight': 'model.norm.weight',
-        'output.weight': 'lm_head.weight'}
-_LAYER = {'attn_norm': 'input_layernorm', 'ffn_norm': 'post_attention_layernorm', 'attn_q': 'self_attn.q_proj',
-          'attn_k': 'self_attn.k_proj', 'attn_v': 'self_attn.v_proj', 'attn_output': 'self_attn.o_proj',
-          'ffn_gate': 'mlp.gate_proj', 'ffn_up': 'mlp.up_proj', 'ffn_down': 'mlp.down_proj'}
+_TOP = {
+  'token_embd.weight': 'model.embed_tokens.weight',
+  'output_norm.weight': 'model.norm.weight',
+  'output.weight': 'lm_head.weight',
+}
+_LAYER = {
+  'attn_norm': 'input_layernorm',
+  'ffn_norm': 'post_attention_layernorm',
+  'attn_q': 'self_attn.q_proj',
+  'attn_k': 'self_attn.k_proj',
+  'attn_v': 'self_attn.v_proj',
+  'attn_output': 'self_attn.o_proj',
+  'ffn_gate': 'mlp.gate_proj',
+  'ffn_up': 'mlp.up_proj',
+  'ffn_down': 'mlp.down_proj',
+}
 _NORMAL, _CONTROL, _USER_DEFINED = 1, 3, 4  # token types
 _GPT2_SPLIT = dict(add_prefix_space=False, use_regex=True)
-_QWEN2_PATTERN = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+"
-                  r'|\s+(?!\S)|\s+')
+_QWEN2_PATTERN = (
+  r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+"
+  r'|\s+(?!\S)|\s+'
+)
 
 
 def load(path, *, mesh=None, dtype=jnp.float32, progress: bool = False):
@@ -37,6 +50,7 @@ def load(path, *, mesh=None, dtype=jnp.float32, progress: bool = False):
   """
   reader = _open(path)
   import gguf
+
   fields = {name: field.contents() for name, field in reader.fields.items() if not name.startswith('tokenizer.')}
   config = read_config(fields, {t.name: tuple(int(n) for n in t.shape[::-1]) for t in reader.tensors}, str(path))
   tensors = {_theirs(t.name): t for t in reader.tensors}
@@ -84,14 +98,23 @@ def read_config(fields: dict, shapes: dict, where: str) -> ModelConfig:
   # Stored as float32: 1e-5 reads as 9.999999747378752e-06.
   exact = lambda value: float(f'{value:.6g}')
   heads, width = field('attention.head_count'), field('embedding_length')
-  return from_dict(dict(
-      vocab_size=shapes['token_embd.weight'][0], hidden_size=width, num_hidden_layers=field('block_count'),
-      num_attention_heads=heads, num_key_value_heads=fields.get('llama.attention.head_count_kv', heads),
+  return from_dict(
+    dict(
+      vocab_size=shapes['token_embd.weight'][0],
+      hidden_size=width,
+      num_hidden_layers=field('block_count'),
+      num_attention_heads=heads,
+      num_key_value_heads=fields.get('llama.attention.head_count_kv', heads),
       head_dim=fields.get('llama.attention.key_length', width // heads),
       intermediate_size=field('feed_forward_length'),
       rope_theta=exact(fields.get('llama.rope.freq_base', 10_000.0)),
-      rms_norm_eps=exact(field('attention.layer_norm_rms_epsilon')), attention_bias=False,
-      tie_word_embeddings='output.weight' not in shapes, max_position_embeddings=fields.get('llama.context_length', 0)), where)
+      rms_norm_eps=exact(field('attention.layer_norm_rms_epsilon')),
+      attention_bias=False,
+      tie_word_embeddings='output.weight' not in shapes,
+      max_position_embeddings=fields.get('llama.context_length', 0),
+    ),
+    where,
+  )
 
 
 def _field(fields, where, name):
@@ -121,30 +144,47 @@ def tokenizer_files(fields: dict) -> dict[str, bytes]:
   """
   model, kind = fields.get('tokenizer.ggml.model'), fields.get('tokenizer.ggml.pre')
   splits = {
-      'smollm': [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(**_GPT2_SPLIT)],
-      'gpt-2': [pre_tokenizers.ByteLevel(**_GPT2_SPLIT)],
-      'qwen2': [pre_tokenizers.Split(tokenizers.Regex(_QWEN2_PATTERN), 'isolated'),
-                pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]}
+    'smollm': [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(**_GPT2_SPLIT)],
+    'gpt-2': [pre_tokenizers.ByteLevel(**_GPT2_SPLIT)],
+    'qwen2': [
+      pre_tokenizers.Split(tokenizers.Regex(_QWEN2_PATTERN), 'isolated'),
+      pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+    ],
+  }
   if model != 'gpt2' or kind not in splits:
-    raise ValueError(f'the GGUF file has a tokenizer of type {model!r}, {kind!r}; known: gpt2 with {", ".join(splits)}. '
-                     'Give the tokenizer of the original model: --tokenizer=DIRECTORY')
+    raise ValueError(
+      f'the GGUF file has a tokenizer of type {model!r}, {kind!r}; known: gpt2 with {", ".join(splits)}. '
+      'Give the tokenizer of the original model: --tokenizer=DIRECTORY'
+    )
   tokens, types = fields['tokenizer.ggml.tokens'], fields['tokenizer.ggml.token_type']
   merges = [tuple(merge.split(' ')) for merge in fields['tokenizer.ggml.merges']]
   tokenizer = tokenizers.Tokenizer(models.BPE(vocab={t: i for i, t in enumerate(tokens)}, merges=merges))
   tokenizer.pre_tokenizer = pre_tokenizers.Sequence(splits[kind])
   tokenizer.decoder = decoders.ByteLevel()
-  add = lambda special: [tokenizers.AddedToken(t, special=special, normalized=False) for t, kind in zip(tokens, types)
-                         if kind == (_CONTROL if special else _USER_DEFINED)]
+  add = lambda special: [
+    tokenizers.AddedToken(t, special=special, normalized=False)
+    for t, kind in zip(tokens, types)
+    if kind == (_CONTROL if special else _USER_DEFINED)
+  ]
   tokenizer.add_special_tokens(add(True))
   tokenizer.add_tokens(add(False))
   eos = fields['tokenizer.ggml.eos_token_id']
-  settings = {'tokenizer_class': 'PreTrainedTokenizerFast', 'eos_token': tokens[eos],
-              'add_bos_token': bool(fields.get('tokenizer.ggml.add_bos_token', False))}
-  for name, field in (('bos_token', 'bos_token_id'), ('pad_token', 'padding_token_id'), ('unk_token', 'unknown_token_id')):
+  settings = {
+    'tokenizer_class': 'PreTrainedTokenizerFast',
+    'eos_token': tokens[eos],
+    'add_bos_token': bool(fields.get('tokenizer.ggml.add_bos_token', False)),
+  }
+  for name, field in (
+    ('bos_token', 'bos_token_id'),
+    ('pad_token', 'padding_token_id'),
+    ('unk_token', 'unknown_token_id'),
+  ):
     if f'tokenizer.ggml.{field}' in fields:
       settings[name] = tokens[fields[f'tokenizer.ggml.{field}']]
   if 'tokenizer.chat_template' in fields:
     settings['chat_template'] = fields['tokenizer.chat_template']
-  return {'tokenizer.json': tokenizer.to_str(pretty=True).encode(),
-          'tokenizer_config.json': json.dumps(settings, indent=2).encode(),
-          'generation_config.json': json.dumps({'eos_token_id': int(eos)}).encode()}
+  return {
+    'tokenizer.json': tokenizer.to_str(pretty=True).encode(),
+    'tokenizer_config.json': json.dumps(settings, indent=2).encode(),
+    'generation_config.json': json.dumps({'eos_token_id': int(eos)}).encode(),
+  }

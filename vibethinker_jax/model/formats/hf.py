@@ -4,6 +4,7 @@ One table says which of our axes make up which axis of their tensor. Import goes
 devices, each device reading its own part of the file, so the host never holds more than one tensor.
 """
 
+from collections.abc import Callable
 import contextlib
 import functools
 import json
@@ -12,7 +13,7 @@ import pathlib
 import re
 import shutil
 import sys
-from typing import Any, Callable, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 from jax.experimental import multihost_utils
@@ -31,29 +32,32 @@ from vibethinker_jax.runtime import disk, hosts
 
 # ours: (theirs, our axes that make up each of their axes). Their matrices are [out, in], ours [in, out].
 TOP = {
-    'embedding': ('model.embed_tokens.weight', ((0,), (1,))),  # [V, D]
-    'final_norm': ('model.norm.weight', ((0,),)),  # [D]
-    'head': ('lm_head.weight', ((1,), (0,)))}  # [D, V]
+  'embedding': ('model.embed_tokens.weight', ((0,), (1,))),  # [V, D]
+  'final_norm': ('model.norm.weight', ((0,),)),  # [D]
+  'head': ('lm_head.weight', ((1,), (0,))),
+}  # [D, V]
 LAYER = {
-    'attention_norm': ('input_layernorm.weight', ((0,),)),
-    'mlp_norm': ('post_attention_layernorm.weight', ((0,),)),
-    'q': ('self_attn.q_proj.weight', ((1, 2), (0,))),  # [D, H, h]
-    'k': ('self_attn.k_proj.weight', ((1, 2), (0,))),
-    'v': ('self_attn.v_proj.weight', ((1, 2), (0,))),
-    'q_bias': ('self_attn.q_proj.bias', ((0, 1),)),  # [H, h]
-    'k_bias': ('self_attn.k_proj.bias', ((0, 1),)),
-    'v_bias': ('self_attn.v_proj.bias', ((0, 1),)),
-    'q_norm': ('self_attn.q_norm.weight', ((0,),)),
-    'k_norm': ('self_attn.k_norm.weight', ((0,),)),
-    'o': ('self_attn.o_proj.weight', ((2,), (0, 1))),  # [H, h, D]
-    'gate': ('mlp.gate_proj.weight', ((1,), (0,))),
-    'up': ('mlp.up_proj.weight', ((1,), (0,))),
-    'down': ('mlp.down_proj.weight', ((1,), (0,)))}
+  'attention_norm': ('input_layernorm.weight', ((0,),)),
+  'mlp_norm': ('post_attention_layernorm.weight', ((0,),)),
+  'q': ('self_attn.q_proj.weight', ((1, 2), (0,))),  # [D, H, h]
+  'k': ('self_attn.k_proj.weight', ((1, 2), (0,))),
+  'v': ('self_attn.v_proj.weight', ((1, 2), (0,))),
+  'q_bias': ('self_attn.q_proj.bias', ((0, 1),)),  # [H, h]
+  'k_bias': ('self_attn.k_proj.bias', ((0, 1),)),
+  'v_bias': ('self_attn.v_proj.bias', ((0, 1),)),
+  'q_norm': ('self_attn.q_norm.weight', ((0,),)),
+  'k_norm': ('self_attn.k_norm.weight', ((0,),)),
+  'o': ('self_attn.o_proj.weight', ((2,), (0, 1))),  # [H, h, D]
+  'gate': ('mlp.gate_proj.weight', ((1,), (0,))),
+  'up': ('mlp.up_proj.weight', ((1,), (0,))),
+  'down': ('mlp.down_proj.weight', ((1,), (0,))),
+}
 DTYPES = {'bfloat16': jnp.bfloat16, 'float16': jnp.float16, 'float32': jnp.float32}
 
 
 class Source(NamedTuple):
   """Tensors to import. shapes: by their names. read: (name, index of slices) -> numpy array, one part of a tensor."""
+
   shapes: dict
   read: Callable[[str, tuple], np.ndarray]
 
@@ -92,8 +96,9 @@ def load(path, *, mesh=None, dtype=jnp.float32, progress: bool = False) -> tuple
     ValueError: files that are missing or not supported; missing, surplus and misshapen tensors, all at once.
   """
   config = read_config(path)
-  return config, place(config, open_safetensors(pathlib.Path(path)), mesh=mesh, dtype=dtype, progress=progress,
-                       where=str(path))
+  return config, place(
+    config, open_safetensors(pathlib.Path(path)), mesh=mesh, dtype=dtype, progress=progress, where=str(path)
+  )
 
 
 def open_safetensors(path: pathlib.Path) -> Source:
@@ -106,8 +111,10 @@ def open_safetensors(path: pathlib.Path) -> Source:
   lost = [name for name in names if not (path / name).is_file()]
   if lost:
     found = ', '.join(sorted(p.name for p in path.iterdir() if p.is_file())) if path.is_dir() else 'no such directory'
-    raise ValueError(f'{path}: no {", ".join(lost)}; found: {found}. Only safetensors are read: '
-                     'a pytorch_model.bin must be converted with transformers first (save_pretrained)')
+    raise ValueError(
+      f'{path}: no {", ".join(lost)}; found: {found}. Only safetensors are read: '
+      'a pytorch_model.bin must be converted with transformers first (save_pretrained)'
+    )
   shapes, files = {}, {}
   for name in names:
     try:
@@ -139,11 +146,13 @@ def place(config: ModelConfig, source: Source, *, mesh, dtype, progress: bool, w
 
   def read(name, groups, shape, placed):
     parts = {}  # devices that hold the same part share one reading
+
     def part(index):
       key = tuple((s.start, s.stop) for s in index)
       if key not in parts:
         parts[key] = _read(source, name, groups, shape, index)
       return parts[key]
+
     x = jax.make_array_from_callback(shape, placed, part)
     bar.update(1)
     return jax.block_until_ready(x)
@@ -189,8 +198,10 @@ def _expected(config: ModelConfig, shapes: dict) -> dict:
   theirs = lambda shape, groups: tuple(math.prod(shape[a] for a in group) for group in groups)
   found = {TOP[ours][0]: (theirs(x.shape, TOP[ours][1]), ours, None) for ours, x in shapes.items() if ours != 'layers'}
   for i in range(config.num_hidden_layers):
-    found |= {f'model.layers.{i}.{LAYER[ours][0]}': (theirs(x.shape[1:], LAYER[ours][1]), ours, i)
-              for ours, x in shapes['layers'].items()}
+    found |= {
+      f'model.layers.{i}.{LAYER[ours][0]}': (theirs(x.shape[1:], LAYER[ours][1]), ours, i)
+      for ours, x in shapes['layers'].items()
+    }
   return found
 
 
@@ -203,16 +214,27 @@ def check(config: ModelConfig, source: Source, shapes: dict, where: str) -> None
     ignored.add('lm_head.weight')
     rows = (slice(0, min(4096, config.vocab_size)),)
     if not np.array_equal(source.read('lm_head.weight', rows), source.read('model.embed_tokens.weight', rows)):
-      raise ValueError(f'{where}: tie_word_embeddings is true, but lm_head.weight differs from the embedding: set it to '
-                       'false in config.json')
+      raise ValueError(
+        f'{where}: tie_word_embeddings is true, but lm_head.weight differs from the embedding: set it to '
+        'false in config.json'
+      )
   missing = set(expected) - set(source.shapes)
   surplus = set(source.shapes) - set(expected) - ignored
-  misshapen = {name: f' {source.shapes[name]} instead of {shape}' for name, (shape, _, _) in expected.items()
-               if name in source.shapes and source.shapes[name] != shape}
+  misshapen = {
+    name: f' {source.shapes[name]} instead of {shape}'
+    for name, (shape, _, _) in expected.items()
+    if name in source.shapes and source.shapes[name] != shape
+  }
   if missing or surplus or misshapen:
-    lines = [f'{len(names)} {title}:\n    ' + '\n    '.join(_layers_together(names)) for title, names in (
-        ('missing', dict.fromkeys(missing, '')), ('surplus', dict.fromkeys(surplus, '')),
-        ('of another shape', misshapen)) if names]
+    lines = [
+      f'{len(names)} {title}:\n    ' + '\n    '.join(_layers_together(names))
+      for title, names in (
+        ('missing', dict.fromkeys(missing, '')),
+        ('surplus', dict.fromkeys(surplus, '')),
+        ('of another shape', misshapen),
+      )
+      if names
+    ]
     raise ValueError(f'{where}: the tensors do not fit config.json\n  ' + '\n  '.join(lines))
 
 
@@ -226,8 +248,16 @@ def _layers_together(names: dict[str, str]) -> list[str]:
   return sorted(head + spell(numbers) + tail for (head, tail), numbers in layers.items())
 
 
-def save(path, config: ModelConfig, params: dict, *, files: dict[str, bytes] | None = None, dtype: str = 'bfloat16',
-         shard_bytes: int = 2 * 2**30, progress: bool = False) -> None:
+def save(
+  path,
+  config: ModelConfig,
+  params: dict,
+  *,
+  files: dict[str, bytes] | None = None,
+  dtype: str = 'bfloat16',
+  shard_bytes: int = 2 * 2**30,
+  progress: bool = False,
+) -> None:
   """Writes a Hugging Face directory that transformers and vLLM load, whole or not at all.
 
   Args:
@@ -245,8 +275,10 @@ def save(path, config: ModelConfig, params: dict, *, files: dict[str, bytes] | N
   if hosts.first() and path.exists() and (not path.is_dir() or any(path.iterdir())):
     raise ValueError(f'{path} exists and is not an empty directory: choose another one, or delete it')
   expected = _expected(config, transformer.shapes(config))
-  groups = _shards({name: math.prod(shape) * jnp.dtype(DTYPES[dtype]).itemsize
-                    for name, (shape, _, _) in expected.items()}, shard_bytes)
+  groups = _shards(
+    {name: math.prod(shape) * jnp.dtype(DTYPES[dtype]).itemsize for name, (shape, _, _) in expected.items()},
+    shard_bytes,
+  )
   writes = hosts.first()
   partial = path.with_name(path.name + '.partial')
   if writes:
@@ -285,8 +317,14 @@ def _written(partial: pathlib.Path, size: int = 0):
     raise
 
 
-def _finish(path: pathlib.Path, partial: pathlib.Path, config: ModelConfig, dtype: str, weight_map: dict[str, str],
-            files: dict[str, bytes]) -> None:
+def _finish(
+  path: pathlib.Path,
+  partial: pathlib.Path,
+  config: ModelConfig,
+  dtype: str,
+  weight_map: dict[str, str],
+  files: dict[str, bytes],
+) -> None:
   """Writes what goes with the tensors, and gives the directory its name."""
   if len(set(weight_map.values())) > 1:
     size = sum((partial / file).stat().st_size for file in set(weight_map.values()))
@@ -322,8 +360,14 @@ def _theirs(params, entry, dtype) -> np.ndarray:
 
 
 def _bar(total: int, description: str, shown: bool):
-  return tqdm.tqdm(total=total, desc=description, unit='tensor', disable=not shown, leave=False,
-                   mininterval=0.2 if sys.stderr.isatty() else 20)
+  return tqdm.tqdm(
+    total=total,
+    desc=description,
+    unit='tensor',
+    disable=not shown,
+    leave=False,
+    mininterval=0.2 if sys.stderr.isatty() else 20,
+  )
 
 
 def _json(file: pathlib.Path, values: Any) -> None:

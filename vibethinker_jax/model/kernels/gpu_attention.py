@@ -47,8 +47,9 @@ def cudnn_attention(q_BLHh, k_BLKh, v_BLKh, segment_ids_BL, name: str):
 
   def function(q, k, v, segments):
     packed = functools.partial(_triton, name=name, interpret=False)
-    return jax.lax.cond(_packed(segments), packed, lambda q, k, v, _: checkpoint_name(_cudnn(q, k, v), name),
-                        q, k, v, segments)
+    return jax.lax.cond(
+      _packed(segments), packed, lambda q, k, v, _: checkpoint_name(_cudnn(q, k, v), name), q, k, v, segments
+    )
 
   return _on_each_device('cudnn', function, q_BLHh, k_BLKh, v_BLKh, segment_ids_BL)
 
@@ -58,12 +59,15 @@ def _on_each_device(implementation, function, q_BLHh, k_BLKh, v_BLKh, segment_id
   if mesh.empty or mesh.size == 1:
     return function(q_BLHh, k_BLKh, v_BLKh, segment_ids_BL)
   if mesh.shape['context'] > 1:
-    raise ValueError(f'attention {implementation!r} cannot split rows over {mesh.shape["context"]} devices '
-                     "(mesh.context): use 'xla', or mesh.context=1")
+    raise ValueError(
+      f'attention {implementation!r} cannot split rows over {mesh.shape["context"]} devices '
+      "(mesh.context): use 'xla', or mesh.context=1"
+    )
   heads = 'tensor' if k_BLKh.shape[2] % mesh.shape['tensor'] == 0 else None
   rows = P(BATCH, None, heads, None)
   return jax.shard_map(function, in_specs=(rows, rows, rows, P(BATCH, None)), out_specs=rows, check_vma=False)(
-      q_BLHh, k_BLKh, v_BLKh, segment_ids_BL)
+    q_BLHh, k_BLKh, v_BLKh, segment_ids_BL
+  )
 
 
 def _packed(segment_ids_BL):
@@ -92,10 +96,20 @@ def _flash(q_BLHh, k_BLHh, v_BLHh, segment_ids_BL, name, interpret):
 
 
 def _options(q, interpret):
-  sizes = kernel.BlockSizes(block_q=ROW, block_k=ROW, block_q_dkv=BACKWARD, block_kv_dkv=BACKWARD, block_q_dq=BACKWARD,
-                            block_kv_dq=BACKWARD)
-  return dict(sm_scale=q.shape[-1] ** -0.5, causal=True, block_sizes=sizes, backward_pass_impl='triton', num_warps=None,
-              num_stages=2, grid=None, interpret=interpret, debug=False)
+  sizes = kernel.BlockSizes(
+    block_q=ROW, block_k=ROW, block_q_dkv=BACKWARD, block_kv_dkv=BACKWARD, block_q_dq=BACKWARD, block_kv_dq=BACKWARD
+  )
+  return dict(
+    sm_scale=q.shape[-1] ** -0.5,
+    causal=True,
+    block_sizes=sizes,
+    backward_pass_impl='triton',
+    num_warps=None,
+    num_stages=2,
+    grid=None,
+    interpret=interpret,
+    debug=False,
+  )
 
 
 def _forward(q, k, v, segments, name, interpret):

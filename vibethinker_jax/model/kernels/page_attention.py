@@ -1,4 +1,5 @@
-"""Attention of one new token per slot over a paged cache: a Pallas kernel for TPU, JAX's own for GPU, plain XLA elsewhere.
+"""Attention of one new token per slot over a paged cache: a Pallas kernel for TPU, JAX's own for GPU, plain XLA
+elsewhere.
 
 All take the layout of sampler.pages: pools [F, K, page, h], scales [F, K, page], a table [B, M] of pages per slot.
 """
@@ -40,8 +41,8 @@ def written(layer, new, page_B, offset_B):
 
 
 def work_list(table_BM, lengths_B, page: int):
-  """What the TPU kernel does one after another: (slot, page, place of the page in its slot; int32 [B * M], how many).
-  """
+  """What the TPU kernel does one after another: (slot, page, place of the page in its slot; int32 [B * M], how
+  many)."""
   B, M = table_BM.shape
   pages_B = -(-lengths_B // page)
   ends_B = jnp.cumsum(pages_B)
@@ -91,19 +92,25 @@ def gpu(q_BHh, new, layer, table_BM, place, interpret: bool = False):
   table = (table_BM[:, None] * K + jnp.arange(K)[None, :, None]).reshape(B * K, -1)
   pad = -table.shape[1] % GPU_SPLITS
   per_split = (table.shape[1] + pad) // GPU_SPLITS
-  o = gpu_kernel((q_BHh * h**-0.5).reshape(B * K, H // K, h), *(x.reshape(1, F * K, page, h) for x in layer[:2]),
-                 jnp.pad(table, ((0, 0), (0, pad))), jnp.repeat(lengths_B.astype(jnp.int32), K),
-                 *(x.reshape(1, F * K, page) for x in layer[2:]), k_splits=GPU_SPLITS,
-                 pages_per_compute_block=2 - per_split % 2, interpret=interpret)
+  o = gpu_kernel(
+    (q_BHh * h**-0.5).reshape(B * K, H // K, h),
+    *(x.reshape(1, F * K, page, h) for x in layer[:2]),
+    jnp.pad(table, ((0, 0), (0, pad))),
+    jnp.repeat(lengths_B.astype(jnp.int32), K),
+    *(x.reshape(1, F * K, page) for x in layer[2:]),
+    k_splits=GPU_SPLITS,
+    pages_per_compute_block=2 - per_split % 2,
+    interpret=interpret,
+  )
   return o.reshape(B, H, h), layer
 
 
 def tpu(q_BHh, new, layer, table_BM, place, interpret: bool = False):
   """Ragged: one grid step per live page, none for what a slot does not use; pages are fetched ahead by the pipeline.
 
-  The newest token is put into its page on the way (XLA's scatter into a pool would copy the pool): of that page only the
-  tile of 8, 16 or 32 tokens around it is written back. On v5e a page of 512 tokens (bfloat16, K=2, h=128) takes 0.64 us
-  to fetch and less to compute.
+  The newest token is put into its page on the way (XLA's scatter into a pool would copy the pool): of that page only
+  the tile of 8, 16 or 32 tokens around it is written back. On v5e a page of 512 tokens (bfloat16, K=2, h=128) takes
+  0.64 us to fetch and less to compute.
   """
   page_B, _, lengths_B, (slot, pages, m, count) = place
   _, K, page, h = layer[0].shape
@@ -116,27 +123,33 @@ def tpu(q_BHh, new, layer, table_BM, place, interpret: bool = False):
   of_page = pl.BlockSpec((1, K, page, h), lambda t, slot, pages, *_: (pages[t], 0, 0, 0))
   scale = pl.BlockSpec((1, K, page), lambda t, slot, pages, *_: (pages[t], 0, 0))
 
-  newest = pl.BlockSpec((1, K, tile, h), lambda t, slot, pages, m, lengths, last: (
-      last[slot[t]], 0, (lengths[slot[t]] - 1) % page // tile, 0))
+  newest = pl.BlockSpec(
+    (1, K, tile, h),
+    lambda t, slot, pages, m, lengths, last: (last[slot[t]], 0, (lengths[slot[t]] - 1) % page // tile, 0),
+  )
   new_scale = pl.BlockSpec((1, K, page), lambda t, slot, pages, m, lengths, last: (last[slot[t]], 0, 0))
   pools, prefetched = len(layer), 5
   o, *layer = pl.pallas_call(
-      functools.partial(_tpu_kernel, pools=pools), interpret=interpret, name='page_attention',
-      out_shape=[jax.ShapeDtypeStruct(q.shape, q.dtype)] + [jax.ShapeDtypeStruct(x.shape, x.dtype) for x in layer],
-      grid_spec=pltpu.PrefetchScalarGridSpec(
-          num_scalar_prefetch=prefetched, grid=(count,),
-          in_specs=[of_slot(rows, h)] + [of_slot(1, x.shape[3]) for x in new] + [of_page] * 2 + [scale] * (pools - 2),
-          out_specs=[of_slot(rows, h)] + [newest] * 2 + [new_scale] * (pools - 2),
-          scratch_shapes=[pltpu.VMEM((K, rows, LANES), jnp.float32)] * 2 + [pltpu.VMEM((K, rows, h), jnp.float32)]),
-      input_output_aliases={prefetched + 1 + pools + i: 1 + i for i in range(pools)},
-      compiler_params=pltpu.CompilerParams(dimension_semantics=('arbitrary',)))(
-          slot, pages, m, lengths_B, page_B, q, *new, *layer)
+    functools.partial(_tpu_kernel, pools=pools),
+    interpret=interpret,
+    name='page_attention',
+    out_shape=[jax.ShapeDtypeStruct(q.shape, q.dtype)] + [jax.ShapeDtypeStruct(x.shape, x.dtype) for x in layer],
+    grid_spec=pltpu.PrefetchScalarGridSpec(
+      num_scalar_prefetch=prefetched,
+      grid=(count,),
+      in_specs=[of_slot(rows, h)] + [of_slot(1, x.shape[3]) for x in new] + [of_page] * 2 + [scale] * (pools - 2),
+      out_specs=[of_slot(rows, h)] + [newest] * 2 + [new_scale] * (pools - 2),
+      scratch_shapes=[pltpu.VMEM((K, rows, LANES), jnp.float32)] * 2 + [pltpu.VMEM((K, rows, h), jnp.float32)],
+    ),
+    input_output_aliases={prefetched + 1 + pools + i: 1 + i for i in range(pools)},
+    compiler_params=pltpu.CompilerParams(dimension_semantics=('arbitrary',)),
+  )(slot, pages, m, lengths_B, page_B, q, *new, *layer)
   return o[:, :, :G].reshape(B, H, h), tuple(layer)
 
 
 def _tpu_kernel(slot, pages, ms, lengths, last, q, *refs, pools: int):
-  news, (k, v, *scales) = refs[:pools], refs[pools:2 * pools]
-  o, k_out, v_out, *scales_out = refs[2 * pools:3 * pools + 1]
+  news, (k, v, *scales) = refs[:pools], refs[pools : 2 * pools]
+  o, k_out, v_out, *scales_out = refs[2 * pools : 3 * pools + 1]
   top, total, acc = refs[-3:]
   page, tile = k.shape[2], k_out.shape[2]
   t = pl.program_id(0)
@@ -153,7 +166,7 @@ def _tpu_kernel(slot, pages, ms, lengths, last, q, *refs, pools: int):
   here_T = jax.lax.broadcasted_iota(jnp.int32, (page, 1), 0)
   for i in range(k.shape[1]):
     keys, values = (jnp.where(here_T == at, new[0, i], pool[0, i]).astype(q.dtype) for new, pool in zip(news, (k, v)))
-    scale = [jnp.where(here_S == at, new[0, i], pool[0, i:i + 1]) for new, pool in zip(news[2:], scales)]
+    scale = [jnp.where(here_S == at, new[0, i], pool[0, i : i + 1]) for new, pool in zip(news[2:], scales)]
     scores = jax.lax.dot_general(q[0, i], keys, (((1,), (1,)), ((), ())), preferred_element_type=jnp.float32)
     scores = scores * scale[0] if scale else scores
     scores = jnp.where(here_S <= at, scores, MASKED)
@@ -164,7 +177,8 @@ def _tpu_kernel(slot, pages, ms, lengths, last, q, *refs, pools: int):
     top[i] = now
     p = p * scale[1] if scale else p
     acc[i] = shrink[:, :1] * acc[i] + jax.lax.dot_general(
-        p.astype(q.dtype), values, (((1,), (0,)), ((), ())), preferred_element_type=jnp.float32)
+      p.astype(q.dtype), values, (((1,), (0,)), ((), ())), preferred_element_type=jnp.float32
+    )
 
   @pl.when(at < page)
   def _():
@@ -176,4 +190,4 @@ def _tpu_kernel(slot, pages, ms, lengths, last, q, *refs, pools: int):
         out[0, i] = jnp.where(mine, new[0, i], pool[0, i, pl.ds(start, tile), :])
     for out, pool, new in zip(scales_out, scales, news[2:]):
       for i in range(k.shape[1]):
-        out[0, i:i + 1] = jnp.where(here_S == at, new[0, i], pool[0, i:i + 1])
+        out[0, i : i + 1] = jnp.where(here_S == at, new[0, i], pool[0, i : i + 1])

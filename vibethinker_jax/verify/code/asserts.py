@@ -13,6 +13,7 @@ What this cannot see: changes of the arguments in place, objects that are no dat
 call gives another value the second time, and tests that ask for more than MAX_ROUNDS rounds of calls, each made from
 values of the one before.
 """
+
 from __future__ import annotations
 
 import ast
@@ -28,7 +29,7 @@ from vibethinker_jax.verify.code.sandbox import client, values
 MAX_ROUNDS = 8
 
 # Runs the test code on stdin's known values of calls, and prints whether it holds and which other calls it made.
-_CHECKER = '''
+_CHECKER = """
 import builtins, json, random, sys, types, values
 known, asked, failed = dict(json.loads(sys.stdin.readline())), [], []
 if 'numpy' in sys.modules:
@@ -71,14 +72,17 @@ try:
 except Exception as e:
   failed.append(type(e).__name__)
 print(json.dumps([asked, failed if not asked else []]))
-'''
-_IMPORTS = ('import bisect, collections, copy, datetime, functools, heapq, itertools, math, operator, random, '
-            're, string, sys\nfrom typing import *\n')
+"""
+_IMPORTS = (
+  'import bisect, collections, copy, datetime, functools, heapq, itertools, math, operator, random, '
+  're, string, sys\nfrom typing import *\n'
+)
 
 
 class Plan(NamedTuple):
   """How one problem's tests are run. direct: [(call, expected value)] if that is all of them; else checker: the test
   code as one program. setup: run after the program, in its own process, before direct calls."""
+
   function: str
   setup: str
   direct: tuple | None
@@ -99,8 +103,13 @@ class _Methods(ast.NodeTransformer):
 
   def __init__(self, body: list):
     self.names = []
-    self.made = {t.id for n in body if isinstance(n, ast.Assign) and _is_solution(n.value)
-                 for t in n.targets if isinstance(t, ast.Name)}
+    self.made = {
+      t.id
+      for n in body
+      if isinstance(n, ast.Assign) and _is_solution(n.value)
+      for t in n.targets
+      if isinstance(t, ast.Name)
+    }
     self.module = any(isinstance(n, ast.Import) and any(a.name == 'solution' for a in n.names) for n in body)
 
   def visit_Attribute(self, node):
@@ -130,8 +139,11 @@ def plan(tests: dict) -> Plan:
   """
   code = tests['asserts'] if isinstance(tests['asserts'], str) else '\n'.join(tests['asserts'])
   function = tests.get('function')
-  return _plan(code.lstrip('\ufeff'), outcome.function_name(function) if function else None,
-               (tests.get('setup') or '').lstrip('\ufeff'))
+  return _plan(
+    code.lstrip('\ufeff'),
+    outcome.function_name(function) if function else None,
+    (tests.get('setup') or '').lstrip('\ufeff'),
+  )
 
 
 @functools.lru_cache(maxsize=512)
@@ -158,7 +170,9 @@ def _plan(code: str, function: str | None, setup: str) -> Plan:
   if not function:
     raise ValueError('the asserts name no function: give "function" in the tests')
   if set(methods.names) - {function}:
-    raise ValueError(f'the asserts call {", ".join(sorted(set(methods.names)))} of Solution; the function is {function}')
+    raise ValueError(
+      f'the asserts call {", ".join(sorted(set(methods.names)))} of Solution; the function is {function}'
+    )
   known = {n.id for s in given for n in ast.walk(s) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
   direct = _direct(check.body if check else body, {function, 'candidate'}, known)
   # no definition or import of that name, in the setup or the tests, may take the place of the program's
@@ -174,15 +188,20 @@ def _plan(code: str, function: str | None, setup: str) -> Plan:
 
 
 def _brings_the_program(node, named: list[str]) -> bool:
-  """`from solution import add`, `s = Solution()`, `candidate = Solution().add` (by now `candidate = add`) and the like."""
+  """`from solution import add`, `s = Solution()`, `candidate = Solution().add` (by now `candidate = add`) and the
+  like."""
   if isinstance(node, (ast.Import, ast.ImportFrom)):
     module = node.module if isinstance(node, ast.ImportFrom) else node.names[0].name
     return module == 'solution' and not any(a.asname for a in node.names)
   if not isinstance(node, ast.Assign) or not all(isinstance(t, ast.Name) for t in node.targets):
     return False
   value = node.value
-  return _is_solution(value) or isinstance(value, ast.Name) and value.id in named and all(
-    t.id in (value.id, 'candidate') for t in node.targets)
+  return (
+    _is_solution(value)
+    or isinstance(value, ast.Name)
+    and value.id in named
+    and all(t.id in (value.id, 'candidate') for t in node.targets)
+  )
 
 
 def _calls(node, name: str) -> bool:
@@ -218,7 +237,8 @@ def _direct(body: list, names: set, known: set) -> tuple | None:
     except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
       return None
     if not any(_calls(call, name) for name in names) or not all(
-        _plain(a, known) for a in call.args + [k.value for k in call.keywords]):
+      _plain(a, known) for a in call.args + [k.value for k in call.keywords]
+    ):
       return None
     call.func.id = 'candidate'
     found.append((ast.unparse(call), expected))
@@ -227,8 +247,12 @@ def _direct(body: list, names: set, known: set) -> tuple | None:
 
 def _plain(node, known: set) -> bool:
   """Whether an argument is a literal, with names that the setup defines."""
-  return all(isinstance(n, (ast.Constant, ast.List, ast.Tuple, ast.Set, ast.Dict, ast.UnaryOp, ast.unaryop, ast.Load))
-             or isinstance(n, ast.Name) and n.id in known for n in ast.walk(node))
+  return all(
+    isinstance(n, (ast.Constant, ast.List, ast.Tuple, ast.Set, ast.Dict, ast.UnaryOp, ast.unaryop, ast.Load))
+    or isinstance(n, ast.Name)
+    and n.id in known
+    for n in ast.walk(node)
+  )
 
 
 def judge(source: str, tests: dict, limits: Limits, box: client.Sandbox) -> str | None:
@@ -282,8 +306,18 @@ def _outcome(line: bytes) -> str:
 
 def _values(source, inputs, todo: Plan, limits: Limits, box, go_on=False) -> tuple[list[bytes], str | None]:
   """The result lines of the program's calls up to the first failure, and the failure's reason or None."""
-  run = box.run(source, inputs, todo.function, limits.cpu_seconds, limits.memory_bytes, limits.output_bytes,
-                limits.case_seconds, typed=True, go_on=go_on, setup=todo.setup)
+  run = box.run(
+    source,
+    inputs,
+    todo.function,
+    limits.cpu_seconds,
+    limits.memory_bytes,
+    limits.output_bytes,
+    limits.case_seconds,
+    typed=True,
+    go_on=go_on,
+    setup=todo.setup,
+  )
   return outcome.read_lines(run, len(inputs), limits)
 
 
@@ -295,8 +329,9 @@ def _first_round(todo: Plan, limits: Limits, box) -> tuple[str, ...]:
 
 def _check(todo: Plan, known: list[str], limits: Limits, box) -> tuple[list[str], list[str]]:
   """(calls whose values the test code still needs, names of the exceptions that ended it)."""
-  run = box.run(todo.checker, [f'[{", ".join(known)}]\n'], None, limits.cpu_seconds, limits.memory_bytes,
-                limits.output_bytes)
+  run = box.run(
+    todo.checker, [f'[{", ".join(known)}]\n'], None, limits.cpu_seconds, limits.memory_bytes, limits.output_bytes
+  )
   try:
     asked, failed = json.loads(run.data)
   except ValueError as e:

@@ -4,6 +4,7 @@ Each file names in its header the problem it is handed in for (`mode`) and the v
 fails if the verdict is another one, if it prints a line that begins with PWNED, SURFACE, WROTE or TOUCHED, or if it
 outlives its wall limit by more than a second. What a program could have left behind is looked for from outside.
 """
+
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
@@ -37,6 +38,7 @@ ALARM = re.compile(rb'^(?:PWNED|SURFACE|WROTE|TOUCHED):.*$', re.MULTILINE)
 
 class Attack(NamedTuple):
   """One file of the corpus. expect: verdicts (code reasons) that pass."""
+
   name: str
   mode: str
   expect: tuple
@@ -140,11 +142,15 @@ def machine():
         left = set(glob.glob(f'{place}/vt_*') + glob.glob(f'{place}/.vt_*')) - before[place] - mine
         wrong += [f'left behind: {path}' for path in sorted(left)]
       wrong += [f'{path}: owner or mode changed' for path in watched if _owner(path) != owners[path]]
-      wrong += [f'{place}: {(free - shutil.disk_usage(place).free) >> 20} MB less disk' for place, free in disk.items()
-                if free - shutil.disk_usage(place).free > 512 << 20]  # others write too
+      wrong += [
+        f'{place}: {(free - shutil.disk_usage(place).free) >> 20} MB less disk'
+        for place, free in disk.items()
+        if free - shutil.disk_usage(place).free > 512 << 20
+      ]  # others write too
       if _shared_memory() - memory > 512 << 20:
         wrong.append(f'{(_shared_memory() - memory) >> 20} MB more shared memory')
       return wrong + _processes(set(sessions))
+
     yield changes
   finally:
     sentinel.kill()
@@ -224,7 +230,9 @@ def main(folder: str, parallel: int = 1, repeat: int = 1) -> int:
   for line in left:
     print(f'FAILED afterwards: {line}', flush=True)
   total = len(attacks) * repeat
-  print(f'{total - failures} of {total} runs as expected ({len(attacks)} files, {repeat} in a row, {parallel} in '
-        f'parallel, uid {os.getuid()}), {len(left)} traces left, {time.monotonic() - start:.1f} s\n'
-        f'layers:\n{client.table(layers)}')
+  print(
+    f'{total - failures} of {total} runs as expected ({len(attacks)} files, {repeat} in a row, {parallel} in '
+    f'parallel, uid {os.getuid()}), {len(left)} traces left, {time.monotonic() - start:.1f} s\n'
+    f'layers:\n{client.table(layers)}'
+  )
   return 1 if failures or left else 0

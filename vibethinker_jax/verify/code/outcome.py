@@ -1,4 +1,5 @@
 """What a run of a program in the sandbox may use, and what its end means."""
+
 from __future__ import annotations
 
 import decimal
@@ -16,6 +17,7 @@ LONG = 4300  # digits, Python's own limit for int(): its time grows with their s
 class Limits(NamedTuple):
   """What one program may use. Wall time is 2 x cpu_seconds + 1 s. Source: reliability.md, Limits to start
   from."""
+
   cpu_seconds: float = 2.0  # for all cases together
   memory_bytes: int = 1 << 30  # address space
   output_bytes: int = 1 << 20  # stdout or returned JSON of one case; of all together at most 16 times that

@@ -1,8 +1,9 @@
 """Whether what a program gave is what was expected. What is compared may be hostile: it is data, and never evaluated.
 
-  same_text('0.333333\n', b'0.3333333333\n') and not same_text('7\n', b'7.0\n')
-  same_words('7\n', b'7.0\n') and not same_words('0.333333\n', b'0.3333333333\n')   # LiveCodeBench's rule
+same_text('0.333333\n', b'0.3333333333\n') and not same_text('7\n', b'7.0\n')
+same_words('7\n', b'7.0\n') and not same_words('0.333333\n', b'0.3333333333\n')   # LiveCodeBench's rule
 """
+
 from __future__ import annotations
 
 import decimal
@@ -29,8 +30,12 @@ def check_rule(tests: dict) -> tuple[str, float]:
 def close(expected: float, got: float, tolerance: float) -> bool:
   """Equality of numbers, relative or absolute; infinity is close to itself alone, NaN to nothing."""
   try:
-    return expected == got or math.isfinite(expected) and math.isfinite(got) and math.isclose(
-      expected, got, rel_tol=tolerance, abs_tol=tolerance)
+    return (
+      expected == got
+      or math.isfinite(expected)
+      and math.isfinite(got)
+      and math.isclose(expected, got, rel_tol=tolerance, abs_tol=tolerance)
+    )
   except OverflowError:  # an int beyond the floats
     return False
 
@@ -65,16 +70,21 @@ def same_text(expected: str, got: bytes, tolerance: float = TOLERANCE) -> bool:
   numbers may differ by the tolerance, absolute or relative. All other words, integers among them, are equal as bytes:
   `7.0` is not `7`.
   """
-  wants, gots = ([line.rstrip() for line in data.rstrip().split(b'\n')]
-                 for data in (expected.encode('utf-8', 'surrogatepass'), got))
-  return len(wants) == len(gots) and all(w == g or tolerance > 0 and _same_line(w, g, tolerance)
-                                         for w, g in zip(wants, gots))
+  wants, gots = (
+    [line.rstrip() for line in data.rstrip().split(b'\n')] for data in (expected.encode('utf-8', 'surrogatepass'), got)
+  )
+  return len(wants) == len(gots) and all(
+    w == g or tolerance > 0 and _same_line(w, g, tolerance) for w, g in zip(wants, gots)
+  )
 
 
 def _same_line(want: bytes, got: bytes, tolerance: float) -> bool:
   words, others = want.split(), got.split()
-  return len(words) == len(others) and any(map(_has_point, words)) and all(
-    w == o or _has_point(w) and _same_number(w, o, tolerance) for w, o in zip(words, others))
+  return (
+    len(words) == len(others)
+    and any(map(_has_point, words))
+    and all(w == o or _has_point(w) and _same_number(w, o, tolerance) for w, o in zip(words, others))
+  )
 
 
 def _has_point(word: bytes) -> bool:

@@ -6,6 +6,7 @@ r"""Judges a program by its tests, in the sandbox.
 The sandbox gets the source and the inputs; the expected outputs stay here, where the comparison is made. Problems
 whose tests are assert statements (HumanEval, MBPP) are in asserts.py.
 """
+
 from __future__ import annotations
 
 import json
@@ -46,7 +47,9 @@ def check_types(tests: dict, cases: list[dict]) -> tuple | None:
   if types is None:
     return None
   if not isinstance(types, dict) or set(types) - {'args', 'returns'} or not tests.get('function'):
-    raise ValueError('tests have "types": of a function, an object {"args": [type or "" of each], "returns": type or ""}')
+    raise ValueError(
+      'tests have "types": of a function, an object {"args": [type or "" of each], "returns": type or ""}'
+    )
   arguments, returns = [nodes.parse(text) for text in types.get('args') or ()], nodes.parse(types.get('returns'))
   for i, case in enumerate(cases):
     if arguments and len(arguments) != len(case['args']):
@@ -71,7 +74,7 @@ def check_limits(tests: dict) -> Limits:
 def _judge_stdin(cases: list[dict], run: client.Run, limits: Limits, same) -> tuple[int, str | None]:
   """(cases passed, reason of the first failure or None). same: of an expected output and bytes."""
   start, bad = 0, outcome.ended(run, limits)
-  for i, (kind, end) in enumerate(run.marks[:len(cases)]):
+  for i, (kind, end) in enumerate(run.marks[: len(cases)]):
     if not start <= end or end - start > limits.output_bytes or end > len(run.data):
       return i, 'output_limit'
     if kind != 'k':
@@ -146,9 +149,17 @@ def _judge(source: str, tests: dict, limits: Limits, box: client.Sandbox) -> str
   given, same, more = _comparison(function, rule, tolerance, types)
   done, size = 0, FIRST_BATCH
   while True:
-    batch = cases[done:done + size]
-    run = box.run(source, [given(case) for case in batch], function, limits.cpu_seconds, limits.memory_bytes,
-                  limits.output_bytes, limits.case_seconds, **more)
+    batch = cases[done : done + size]
+    run = box.run(
+      source,
+      [given(case) for case in batch],
+      function,
+      limits.cpu_seconds,
+      limits.memory_bytes,
+      limits.output_bytes,
+      limits.case_seconds,
+      **more,
+    )
     if function:
       reason, passed = _judge_function(batch, run, limits, same), len(batch)
     else:
@@ -172,10 +183,16 @@ def _comparison(function: str | None, rule: str, tolerance: float, types: tuple 
   if types:  # [] for None, no None at the end
     result = lambda expected: nodes.levels(*types[1], nodes.make(*types[1], expected))
   if exact:
-    return (lambda case: json.dumps({'args': values.encode(list(case['args'])), 'kwargs': {'dict': []}}),
-            lambda expected, got: same_result(result(expected), values.decode(got)), more | {'typed': True})
-  return (lambda case: json.dumps(case['args']),
-          lambda expected, got: same_value(result(expected), got, tolerance), more)
+    return (
+      lambda case: json.dumps({'args': values.encode(list(case['args'])), 'kwargs': {'dict': []}}),
+      lambda expected, got: same_result(result(expected), values.decode(got)),
+      more | {'typed': True},
+    )
+  return (
+    lambda case: json.dumps(case['args']),
+    lambda expected, got: same_value(result(expected), got, tolerance),
+    more,
+  )
 
 
 _sandbox = None

@@ -5,6 +5,7 @@ r"""Whether an answer is the gold one.
 Three steps, cheapest first: normalised strings and exact rationals (microseconds, decides ~90% of real
 outputs); rules that refuse what must never be evaluated; math-verify (symbolic.py), in a process that can be killed.
 """
+
 from __future__ import annotations
 
 import functools
@@ -20,23 +21,26 @@ QUICK, SLOW = 0.1, 4.0  # CPU seconds for an answer: at first, and in the pool's
 MAX_EXPONENT = 10**4  # 10^(10^4) takes sympy milliseconds, 10^(10^6) seconds
 MAX_FACTORIAL = 10**3
 
-_NAME = re.compile(r'(?:[A-Za-z]|[A-Za-z]{1,2}(?:_\{?\w\}?)?(?::[A-Za-z]{1,2}(?:_\{?\w\}?)?)+|[A-Za-z]\([A-Za-z]\))=(?=[^=]+$)')
+_NAME = re.compile(
+  r'(?:[A-Za-z]|[A-Za-z]{1,2}(?:_\{?\w\}?)?(?::[A-Za-z]{1,2}(?:_\{?\w\}?)?)+|[A-Za-z]\([A-Za-z]\))=(?=[^=]+$)'
+)
 _ORDINAL = re.compile(r'\d+(?:st|nd|rd|th)', re.IGNORECASE)
 _LETTER = re.compile(r'\(?([A-J])\)?')
 _TURN = re.compile(r'\^\s*\{?\s*\\circ|°|degrees?|\bdeg\b')
 # 'see below' is no answer, and text of the prompt that a response could copy
-_NO_GOLD = re.compile(r'(?:see|refer)(?:the)?(?:above|below|solution|figure|text|proof|explanation|diagram|graph)s?'
-                      r'|proof|answers?(?:will|may)?vary|(?:not)?(?:given|provided|available)')
+_NO_GOLD = re.compile(
+  r'(?:see|refer)(?:the)?(?:above|below|solution|figure|text|proof|explanation|diagram|graph)s?'
+  r'|proof|answers?(?:will|may)?vary|(?:not)?(?:given|provided|available)'
+)
 _TRIG = re.compile(r'(?:sin|cos|tan|cot|sec|csc)(?![a-z])')
 _SCALE = re.compile(r'\\circ\s*\}?\s*(?:\\(?:text|mathrm)\s*\{)?\s*([CF])\b')
 _BASE = re.compile(r'(\d+)_\{?(\d{1,2})\}?')
 
 
-
 def _unnamed(text: str) -> str:
   """'x=5' and 'f(x)=2x' without the name; 'x=2x' is an equation."""
   name = _NAME.match(text)
-  rest = text[name.end():] if name else text
+  rest = text[name.end() :] if name else text
   return text if name and '(' not in name.group() and name.group()[0] in re.sub(r'\\[A-Za-z]+', '', rest) else rest
 
 
@@ -52,8 +56,11 @@ def _degrees(answer: str, gold: str, a: str, g: str) -> bool | None:
   if not (_TURN.search(answer) and '\\pi' in g or _TURN.search(gold) and '\\pi' in a):
     return None
   degrees, radians = (a, g) if '\\pi' in g else (g, a)
-  turns = rational(re.sub(r'(?<=[0-9}])\\pi|\\pi', lambda m: '' if m.start() and radians[m.start() - 1] in
-                          '0123456789}' else '1', radians))
+  turns = rational(
+    re.sub(
+      r'(?<=[0-9}])\\pi|\\pi', lambda m: '' if m.start() and radians[m.start() - 1] in '0123456789}' else '1', radians
+    )
+  )
   degrees = rational(degrees)
   return None if turns is None or degrees is None else turns * 180 == degrees
 
@@ -113,8 +120,9 @@ def fast_answer(answer: str, gold: str) -> Verdict | None:
   if re.search(r',\s', gold) and re.sub(r'\s', '', answer) == re.sub(r'\s', '', gold):
     return EQUAL  # '100,200' where the gold is the list '100, 200'
   x, y = rational(a), gold_value(g)
-  if _ORDINAL.fullmatch(a) and y is not None or (
-      (':' in a) != (':' in g) and '\\{' not in a + g):  # 17th, 3:4 and 3/4, 10:30 and 10.5
+  if (
+    _ORDINAL.fullmatch(a) and y is not None or ((':' in a) != (':' in g) and '\\{' not in a + g)
+  ):  # 17th, 3:4 and 3/4, 10:30 and 10.5
     return DIFFERENT
   if not turned and interval(a) == interval(g) or '\\cup' in a + g and union(answer) == union(gold):
     return EQUAL
@@ -145,15 +153,15 @@ def refused(answer: str) -> bool:
     if any(int(n[:9]) > MAX_FACTORIAL for n in re.findall(r'(\d+)!', text)):
       return True
   for match in re.finditer(r'\^', text):
-    rest = text[match.end():]
+    rest = text[match.end() :]
     if rest[:1] == '{':
       end = closing_brace(rest, 1)
       exponent = rest[1:end] if end > 0 else rest
     elif rest[:1] == '(':
-      exponent = rest[1:rest.find(')')] if ')' in rest else rest
+      exponent = rest[1 : rest.find(')')] if ')' in rest else rest
     else:
       exponent = (re.match(r'-?\d+|.', rest) or re.match('', rest)).group()
-      if rest[len(exponent):len(exponent) + 1] == '^' and exponent.strip('-').isdigit():
+      if rest[len(exponent) : len(exponent) + 1] == '^' and exponent.strip('-').isdigit():
         return True
     if '^' in exponent and re.search(r'\d', exponent) and len(re.findall(r'\^', exponent)) + 1 >= 2:
       inner = [int(n[:9]) for n in re.findall(r'\^\{?(\d+)', exponent)]
@@ -193,6 +201,7 @@ def compared(answer: str, gold: str, seconds: float = SLOW) -> Verdict:
     Verdict('correct', 'equal') or Verdict('wrong', reason). Source: reliability.md, Maths verification.
   """
   from vibethinker_jax.verify.maths import symbolic  # sympy: 0.5 s of import, only workers pay it
+
   try:
     with symbolic.cpu_seconds(seconds):
       return EQUAL if symbolic.equal(answer, gold) else DIFFERENT

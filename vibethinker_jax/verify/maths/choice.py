@@ -1,8 +1,9 @@
 r"""Judges an answer to a multiple-choice problem (GPQA, MMLU): the option's letter, or its text.
 
-  judge('\\text{(B)}', 'B', ['3 m', '5 m']) == Verdict('correct', 'equal')
-  judge('5\\text{ m}', 'B', ['3 m', '5 m']) == Verdict('correct', 'equal')
+judge('\\text{(B)}', 'B', ['3 m', '5 m']) == Verdict('correct', 'equal')
+judge('5\\text{ m}', 'B', ['3 m', '5 m']) == Verdict('correct', 'equal')
 """
+
 from __future__ import annotations
 
 import re
@@ -13,8 +14,9 @@ from vibethinker_jax.verify.maths.normal import normalise
 from vibethinker_jax.verify.verdict import DIFFERENT, EQUAL, NO_ANSWER, Verdict
 
 _WRAPPED = re.compile(r'\\(?:text|textbf|mathrm|mathbf|mathsf|mbox|boldsymbol)\s*\{([^{}]*)\}')
-_LETTER = re.compile(r'(?:(?:option|choice|answer)\s*:?\s*)?[(\[]?([A-Za-z])(?:[)\].:]+|\b)\s*(.*)',
-    re.DOTALL | re.IGNORECASE)
+_LETTER = re.compile(
+  r'(?:(?:option|choice|answer)\s*:?\s*)?[(\[]?([A-Za-z])(?:[)\].:]+|\b)\s*(.*)', re.DOTALL | re.IGNORECASE
+)
 
 
 def letter_of(answer: str, choices: list[str]) -> str | None:
@@ -26,7 +28,7 @@ def letter_of(answer: str, choices: list[str]) -> str | None:
   Returns:
     None if it names none, or two: a letter whose text is another option's, or more than an option after the letter.
   """
-  letters = string.ascii_uppercase[:len(choices)]
+  letters = string.ascii_uppercase[: len(choices)]
   options = [str(choice).replace('$', '') for choice in choices]
   texts = [normalise(option) for option in options]
   plain = _WRAPPED.sub(r'\1', answer.strip().strip('$')).strip()
@@ -55,7 +57,7 @@ def judge(answer: str | None, gold: str, choices: list[str]) -> Verdict:
   Raises:
     ValueError: the gold is no letter of an option.
   """
-  letters = string.ascii_uppercase[:len(choices)]
+  letters = string.ascii_uppercase[: len(choices)]
   gold = gold.strip().strip('().').upper()
   if len(gold) != 1 or gold not in letters:
     raise ValueError(f'the answer of a row with {len(choices)} choices is a letter from {letters!r}, not {gold!r}')

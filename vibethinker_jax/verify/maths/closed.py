@@ -6,6 +6,7 @@ r"""What an answer may be made of: the answer must be one, not the problem for t
 
 Allowed is what stands in the tables below, and what the gold answer has. Text only, microseconds, nothing is evaluated.
 """
+
 from __future__ import annotations
 
 import re
@@ -16,29 +17,29 @@ TABLE = {
   'roots': 'sqrt root of cbrt surd',
   'exponentials and logarithms': 'exp ln log lg',
   'trigonometric': 'sin cos tan cot sec csc arcsin arccos arctan arccot arcsec arccsc asin acos atan acot '
-                   'sinh cosh tanh coth sech csch arcsinh arccosh arctanh arsinh arcosh artanh asinh acosh atanh',
+  'sinh cosh tanh coth sech csch arcsinh arccosh arctanh arsinh arcosh artanh asinh acosh atanh',
   'counting': 'binom dbinom tbinom choose',
   'absolute value': 'lvert rvert vert abs',
   'constants': 'pi infty inf infinity oo circ degree imath emptyset varnothing',
-  'letters': 'alpha beta gamma delta epsilon varepsilon zeta eta theta vartheta iota kappa lambda mu nu xi rho sigma tau '
-             'upsilon phi varphi chi psi omega Gamma Delta Theta Lambda Xi Sigma Phi Psi Omega Pi ell hbar '
-             'vec hat bar overline tilde dot mathbf mathit boldsymbol bm mathcal mathfrak overrightarrow widehat',
+  'letters': 'alpha beta gamma delta epsilon varepsilon zeta eta theta vartheta iota kappa lambda mu nu xi rho sigma '
+  'tau upsilon phi varphi chi psi omega Gamma Delta Theta Lambda Xi Sigma Phi Psi Omega Pi ell hbar '
+  'vec hat bar overline tilde dot mathbf mathit boldsymbol bm mathcal mathfrak overrightarrow widehat',
   'sets and relations': 'in cup setminus backslash mathbb R Z N Q C le leq leqslant ge geq geqslant lt gt ne neq '
-                        'approx or and lor land vee wedge mid colon lbrace rbrace langle rangle lbrack rbrack quad qquad',
+  'approx or and lor land vee wedge mid colon lbrace rbrace langle rangle lbrack rbrack quad qquad',
   'matrices': 'begin end pmatrix bmatrix matrix smallmatrix array hline',
   'names and layout': 'angle triangle text mathrm rm textrm textbf textit textnormal textsf texttt mbox hbox mathsf '
-                      'operatorname left right big Big bigg Bigg bigl bigr Bigl Bigr biggl biggr displaystyle textstyle '
-                      'limits mathstrut mathop hspace boxed fbox dollar',
+  'operatorname left right big Big bigg Bigg bigl bigr Bigl Bigr biggl biggr displaystyle textstyle '
+  'limits mathstrut mathop hspace boxed fbox dollar',
 }
 ALLOWED = frozenset(word for words in TABLE.values() for word in words.split())
 
 # names of operations, which letters of a product could spell by chance, and which may stand in a name: x_{\max}
 OPERATIONS = frozenset(
-  'lim limsup liminf sum prod int iint iiint oint gcd lcm hcf max min sup argmax argmin arg det perm tr trace rank dim ker '
-  'deg mod bmod pmod rem floor ceil ceiling lfloor rfloor lceil rceil round trunc diff '
-  'derivative integrate integral partial '
-  'nabla prime Re Im conj norm sgn sign prod product card Pr perm comb nCr nPr cap bigcup bigcap bigoplus '
-  'cdots ldots dots dotsc dotsb vdots ddots to rightarrow Rightarrow implies iff mapsto'.split())
+  'lim limsup liminf sum prod int iint iiint oint gcd lcm hcf max min sup argmax argmin arg det perm tr trace rank '
+  'dim ker deg mod bmod pmod rem floor ceil ceiling lfloor rfloor lceil rceil round trunc diff '
+  'derivative integrate integral partial nabla prime Re Im conj norm sgn sign prod product card Pr perm comb nCr nPr cap bigcup bigcap bigoplus '
+  'cdots ldots dots dotsc dotsb vdots ddots to rightarrow Rightarrow implies iff mapsto'.split()
+)
 
 _COMMAND = re.compile(r'\\([A-Za-z]+)')
 _WORD = re.compile(r'(?<![\\A-Za-z])[A-Za-z]{2,}')
@@ -47,9 +48,11 @@ _GROUP = re.compile(r'\\(?:text(?:normal|rm|bf|it|sf|tt)?|math(?:rm|sf)|[mh]box|
 _SIGNS = {
   'dots': re.compile(r'\.{2,}|…|⋯'),
   'prime': re.compile(r"'|′|\^\s*\{?\s*\\prime"),
-  'derivative': re.compile(r'\\[dt]?frac\s*\{?\s*(?:\\mathrm\s*\{?\s*|\{?\\rm\s*)?(?:d|\\partial)\}?(?![a-z]{3})'
-                           r'(?:[^{}]|\{[^{}]*\})*?\}?\s*\{?\s*'
-                           r'(?:\\mathrm\s*\{?\s*|\{?\\rm\s*)?(?:d|\\partial)\}?\s*\\?[a-z]|\bd\s*/\s*d[a-z]'),
+  'derivative': re.compile(
+    r'\\[dt]?frac\s*\{?\s*(?:\\mathrm\s*\{?\s*|\{?\\rm\s*)?(?:d|\\partial)\}?(?![a-z]{3})'
+    r'(?:[^{}]|\{[^{}]*\})*?\}?\s*\{?\s*'
+    r'(?:\\mathrm\s*\{?\s*|\{?\\rm\s*)?(?:d|\\partial)\}?\s*\\?[a-z]|\bd\s*/\s*d[a-z]'
+  ),
   'value at a point': re.compile(r'\|\s*_|\]\s*_|\\(?:right|bigr?|Bigr?)\s*[|\]]\s*_'),
   'determinant': re.compile(r'\|\s*\\begin|\\begin\s*\{[vV]matrix|\|\s*\\left\s*[\[(]\s*\\begin|\|\s*\(\s*\\begin'),
   'matrix power': re.compile(r'\\end\s*\{[a-z]*\}\s*(?:\\right\s*[\])]|[)\]])?\s*(?:\^|!)'),
@@ -103,15 +106,18 @@ def words(text: str, gold: str) -> bool:
 
 
 _LABEL = re.compile(r'^\s*(?P<label>[^=<>,]*?[A-Za-z][^=<>,]*?)\s*=\s*(?P<rest>[^=<>]+|.*=.*)$', re.DOTALL)
-_FUNCTION = re.compile(r"\s*[A-Za-z](?:_\{?\w+\}?)?(?:'|′|\^\{?\\prime\}?|\^\{-1\})*\s*\([^()=]*\)\s*|\s*[A-Za-z]'+\s*"
-                       r"|\s*\\[dt]?frac\s*\{(?:d|\\mathrm\s*\{d\})\s*[A-Za-z]\}\s*\{(?:d|\\mathrm\s*\{d\})\s*[A-Za-z]\}\s*")
+_FUNCTION = re.compile(
+  r"\s*[A-Za-z](?:_\{?\w+\}?)?(?:'|′|\^\{?\\prime\}?|\^\{-1\})*\s*\([^()=]*\)\s*|\s*[A-Za-z]'+\s*"
+  r'|\s*\\[dt]?frac\s*\{(?:d|\\mathrm\s*\{d\})\s*[A-Za-z]\}\s*\{(?:d|\\mathrm\s*\{d\})\s*[A-Za-z]\}\s*'
+)
 
 
 _NO_NAME = re.compile(r'\\n(?:ot|eq?)(?![A-Za-z])|\bnot\b|[!/]\s*$|^\s*-\s*[A-Za-z]\s*$')
 
 
 def unlabelled(answer: str, gold: str) -> str:
-  r"""'\frac{dy}{dx}=2x', 'f'(2)=12' and 'x_{\max}=5' without the name, where the gold has none: a name computes nothing.
+  r"""'\frac{dy}{dx}=2x', 'f'(2)=12' and 'x_{\max}=5' without the name, where the gold has none: a name computes
+  nothing.
 
   A label with digits, or with letters that the value has as well, is left where it is, unless it is f(x) or dy/dx.
   """

@@ -3,6 +3,7 @@
 Sets in any order, tuples and matrices place by place, intervals by their ends, equations up to a constant factor or by
 their solutions, inequalities by direction. Imported by workers only (sympy).
 """
+
 from __future__ import annotations
 
 import dataclasses
@@ -20,6 +21,7 @@ from vibethinker_jax.verify.maths import exact
 class Rules:
   """decimals: value -> digits after the point, of the decimals that the answer has; digits: how many of them an
   approximation needs; exact_gold: whether the gold has no decimal of its own."""
+
   decimals: dict
   digits: int
   exact_gold: bool
@@ -46,8 +48,12 @@ def equal(g, a, rules: Rules) -> bool:
     return isinstance(a, (Relational, And)) and (_solves(a) or not _solves(g)) and _relations(g, a, rules)
   again = lambda x, y: equal(x, y, rules)
   if isinstance(g, MatrixBase) or isinstance(a, MatrixBase):
-    return (isinstance(g, MatrixBase) and isinstance(a, MatrixBase) and g.shape == a.shape
-            and all(map(again, g.flat(), a.flat())))
+    return (
+      isinstance(g, MatrixBase)
+      and isinstance(a, MatrixBase)
+      and g.shape == a.shape
+      and all(map(again, g.flat(), a.flat()))
+    )
   if isinstance(g, (Interval, Tuple)) and isinstance(a, (Interval, Tuple)):
     (ends, brackets), (its, others) = _ends(g), _ends(a)
     return brackets == others and len(ends) == len(its) and all(map(again, ends, its))
@@ -70,11 +76,16 @@ def equal(g, a, rules: Rules) -> bool:
 
 
 def number(g, a, rules: Rules) -> bool:
-  """Whether two expressions are the same, or the answer is a decimal that rounds the gold correctly. The constants of an
-  integral or a solution may be written c or C."""
+  """Whether two expressions are the same, or the answer is a decimal that rounds the gold correctly. The constants of
+  an integral or a solution may be written c or C."""
   names, others = ({s.name: s for s in e.free_symbols} for e in (g, a))
-  a = a.xreplace({s: names[other] for name, s in others.items() if name[0] in 'cCkK' and name not in names
-                  and (other := name.swapcase()) in names and other not in others})
+  a = a.xreplace(
+    {
+      s: names[other]
+      for name, s in others.items()
+      if name[0] in 'cCkK' and name not in names and (other := name.swapcase()) in names and other not in others
+    }
+  )
   if exact.same(g, a):
     return True
   if not (a.is_Rational and rules.exact_gold and abs(a) in rules.decimals):
@@ -134,8 +145,14 @@ def stated(e):
 
 def _affine(e) -> bool:
   """Whether e is 2x, -x or x+1 of one variable: 2x=4 is an equation to solve, not the name of 4."""
-  return (isinstance(e, Expr) and len(e.free_symbols) == 1 and not isinstance(e, Symbol) and not e.atoms(sympy.Function)
-          and bool(e.is_polynomial(*e.free_symbols)) and sympy.degree(e, *e.free_symbols) == 1)
+  return (
+    isinstance(e, Expr)
+    and len(e.free_symbols) == 1
+    and not isinstance(e, Symbol)
+    and not e.atoms(sympy.Function)
+    and bool(e.is_polynomial(*e.free_symbols))
+    and sympy.degree(e, *e.free_symbols) == 1
+  )
 
 
 def _named(g):
@@ -158,9 +175,16 @@ def _solved(g):
 
 def _solves(e) -> bool:
   """Whether each relation of e has a name alone on one side and no name on the other: x=3, -3<x, not 2x=6 or x^2<9."""
-  return all(isinstance(name, (Symbol, AppliedUndef)) and not _free(value) or isinstance(value, Symbol) and not _free(name)
-             or not _free(name) and not _free(value)  # x=2+1=3
-             for r in _links(e) for name, value in [(r.lhs, r.rhs)])
+  return all(
+    isinstance(name, (Symbol, AppliedUndef))
+    and not _free(value)
+    or isinstance(value, Symbol)
+    and not _free(name)
+    or not _free(name)
+    and not _free(value)  # x=2+1=3
+    for r in _links(e)
+    for name, value in [(r.lhs, r.rhs)]
+  )
 
 
 def _oriented(r):
@@ -194,7 +218,9 @@ def _relations(g, a, rules: Rules) -> bool:
 
 
 def _renamed(g, a) -> dict:
-  if isinstance(g, AppliedUndef) and isinstance(a, AppliedUndef) and g.func == a.func and len(g.args) == len(a.args) == 1:
+  if (
+    isinstance(g, AppliedUndef) and isinstance(a, AppliedUndef) and g.func == a.func and len(g.args) == len(a.args) == 1
+  ):
     if isinstance(g.args[0], Symbol) and isinstance(a.args[0], Symbol):
       return {a.args[0]: g.args[0]}
   return {}
@@ -215,8 +241,11 @@ def _relation(g, a, rules: Rules) -> bool:
 
 def _proportional(g, a, either_sign: bool) -> bool:
   """Whether a = c g with a constant c, which is positive unless either_sign."""
-  at = {s: Rational(7 * k + 11, 5 * k + 3) for k, s in enumerate(sorted(g.free_symbols | a.free_symbols, key=str))
-        if s.name != 'i'}
+  at = {
+    s: Rational(7 * k + 11, 5 * k + 3)
+    for k, s in enumerate(sorted(g.free_symbols | a.free_symbols, key=str))
+    if s.name != 'i'
+  }
   there, here = (e.xreplace(at) for e in (g, a))
   zero = sympy.Integer(0)
   if exact.same(there, zero) or exact.same(here, zero):

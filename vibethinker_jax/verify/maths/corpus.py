@@ -1,4 +1,5 @@
 """`python -m vibethinker_jax.verify.math`: runs the maths verifier on JSON lines of answer pairs and reward hacks."""
+
 from __future__ import annotations
 
 import argparse
@@ -28,8 +29,9 @@ def row_of(gold: str) -> dict:
     return {'answer': gold}
   pairs = list(zip(tests['inputs'], tests['outputs'], strict=True))
   if 'fn_name' in tests:  # one JSON argument a line
-    cases = [{'args': [json.loads(line) for line in given.split('\n')], 'expected': json.loads(out)}
-             for given, out in pairs]
+    cases = [
+      {'args': [json.loads(line) for line in given.split('\n')], 'expected': json.loads(out)} for given, out in pairs
+    ]
     return {'tests': {'function': tests['fn_name'], 'cases': cases}}
   return {'tests': {'cases': [{'input': given, 'output': out} for given, out in pairs]}}
 
@@ -46,10 +48,13 @@ def pairs(path: str, workers: int) -> int:
     false += correct and not row['equal']
     if correct != row['equal']:
       kind = 'FALSE POSITIVE' if correct else 'not accepted'
-      print(f'{kind}: gold {row["gold"][:80]!r}, answer {row["answer"][:80]!r}: {verdict.reason} '
-            f'({row.get("note", "")})')
-  print(f'{right[True]} of {len(rows)} verdicts right ({right[True] / len(rows):.1%}), {false} false positives; '
-        f'{stats.timeouts} time-outs, {stats.faults} faults')
+      print(
+        f'{kind}: gold {row["gold"][:80]!r}, answer {row["answer"][:80]!r}: {verdict.reason} ({row.get("note", "")})'
+      )
+  print(
+    f'{right[True]} of {len(rows)} verdicts right ({right[True] / len(rows):.1%}), {false} false positives; '
+    f'{stats.timeouts} time-outs, {stats.faults} faults'
+  )
   return int(false > 0 or right[True] < SHARE * len(rows))
 
 
@@ -61,8 +66,10 @@ def hacks(path: str, workers: int) -> int:
   for row, verdict in zip(rows, verdicts):
     if (verdict.status == 'correct') != bool(row['reward_expected']):
       wrong += 1
-      print(f'FAILED {row["kind"]}: {verdict.status}, {verdict.reason}; expected reward {row["reward_expected"]}: '
-            f'{row.get("why", "")}')
+      print(
+        f'FAILED {row["kind"]}: {verdict.status}, {verdict.reason}; expected reward {row["reward_expected"]}: '
+        f'{row.get("why", "")}'
+      )
   print(f'{len(rows) - wrong} of {len(rows)} rewards as expected')
   return int(wrong > 0)
 
@@ -77,11 +84,16 @@ class Once(argparse.Action):
 
 
 def main() -> int:
-  parser = argparse.ArgumentParser(prog='python -m vibethinker_jax.verify.math',
-                                   description='Runs the maths verifier on a corpus; exit status 1 on a failure.')
-  parser.add_argument('--pairs', metavar='FILE', action=Once,
-      help='JSON lines of gold, answer, equal: no false positive, 90%% right')
-  parser.add_argument('--hacks', metavar='FILE', action=Once, help='JSON lines of gold, response, reward_expected: all as expected')
+  parser = argparse.ArgumentParser(
+    prog='python -m vibethinker_jax.verify.math',
+    description='Runs the maths verifier on a corpus; exit status 1 on a failure.',
+  )
+  parser.add_argument(
+    '--pairs', metavar='FILE', action=Once, help='JSON lines of gold, answer, equal: no false positive, 90%% right'
+  )
+  parser.add_argument(
+    '--hacks', metavar='FILE', action=Once, help='JSON lines of gold, response, reward_expected: all as expected'
+  )
   parser.add_argument('--workers', type=int, default=2, action=Once, help='processes that judge')
   options = parser.parse_args()
   if not options.pairs and not options.hacks:

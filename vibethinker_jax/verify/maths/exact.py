@@ -4,6 +4,7 @@ Nothing here trusts a comparison of floats: exact rationals where both sides are
 100 digits and four more for each digit in the size of every number that occurs, so that e^{-50} and e^{-60},
 10^{30}\sqrt2 and 10^{30}\sqrt2+1, e^{\pi\sqrt{163}} and the integer near it differ. Imported by workers only (sympy).
 """
+
 from __future__ import annotations
 
 from fractions import Fraction
@@ -20,13 +21,19 @@ DIGITS, PER_DIGIT, MOST = 100, 4, 40_000  # of the working precision: at least, 
 BITS = 400_000  # a rational power beyond that many bits is not computed exactly
 POINTS = 6  # where functions of variables are compared; two must be usable
 
-# What an answer may be made of, and how that is computed; everything else stands for itself (see _opaque), and only where
-# the gold answer has it too (closed.py).
-CONSTANTS = {sympy.pi: lambda: +mp.pi, sympy.E: lambda: +mp.e, sympy.I: lambda: mp.mpc(0, 1),
-             sympy.EulerGamma: lambda: +mp.euler}
-FUNCTIONS = {name: getattr(mp, name) for name in
-             'exp sin cos tan cot sec csc asin acos atan acot asec acsc sinh cosh tanh coth sech csch '
-             'asinh acosh atanh acoth asech acsch'.split()}
+# What an answer may be made of, and how that is computed; everything else stands for itself (see _opaque), and only
+# where the gold answer has it too (closed.py).
+CONSTANTS = {
+  sympy.pi: lambda: +mp.pi,
+  sympy.E: lambda: +mp.e,
+  sympy.I: lambda: mp.mpc(0, 1),
+  sympy.EulerGamma: lambda: +mp.euler,
+}
+FUNCTIONS = {
+  name: getattr(mp, name)
+  for name in 'exp sin cos tan cot sec csc asin acos atan acot asec acsc sinh cosh tanh coth sech csch '
+  'asinh acosh atanh acoth asech acsch'.split()
+}
 
 
 class Undefined(Exception):
@@ -54,14 +61,14 @@ def _power(base, exponent, real_roots: bool):
     if base == 0 and exponent < 0:
       raise Undefined
     if n * max(base.numerator.bit_length(), base.denominator.bit_length()) <= BITS or abs(base) in (0, 1):
-      return base ** exponent.numerator
+      return base**exponent.numerator
   number = _number(base)
   if not number:
     if mp.re(_number(exponent)) <= 0:
       raise Undefined
     return Fraction(0)
   if whole:
-    return number ** exponent.numerator
+    return number**exponent.numerator
   odd = isinstance(exponent, Fraction) and exponent.denominator % 2
   if real_roots and odd and mp.im(number) == 0 and mp.re(number) < 0:
     return (-1) ** exponent.numerator * (-mp.re(number)) ** _number(exponent)
@@ -199,14 +206,18 @@ def _close(x, y) -> bool:
 
 
 def _points(names: list[str], scale: float, whole: bool):
-  """Rational points: near 0, of both signs, and beyond every constant, where |x-1000| is no longer 1000-x. whole: positive
-  integers, for factorials."""
+  """Rational points: near 0, of both signs, and beyond every constant, where |x-1000| is no longer 1000-x. whole:
+  positive integers, for factorials."""
   rng = random.Random(','.join(names))
   for trial in range(2 * POINTS if whole else POINTS):
     far = Fraction(1) if trial < 4 else Fraction(int(3 * scale) + 7)
     signed = trial % 4 > 1 or trial == 5
-    values = [Fraction(rng.randrange(1, 40)) if whole else
-              far * (rng.choice((1, -1)) if signed else 1) * Fraction(rng.randrange(300, 3000), 997) for _ in names]
+    values = [
+      Fraction(rng.randrange(1, 40))
+      if whole
+      else far * (rng.choice((1, -1)) if signed else 1) * Fraction(rng.randrange(300, 3000), 997)
+      for _ in names
+    ]
     yield dict(zip(names, values)) | {'i': mp.mpc(0, 1)}
 
 
@@ -215,8 +226,10 @@ def _between(names: list[str], g, a):
   knots = {Fraction(int(n.p), int(n.q)) for e in (g, a) for n in e.atoms(sympy.Rational) if abs(n) < 10**6}
   knots = sorted(knots | {-k for k in knots} | {Fraction(0)})
   middle = [(3 * x + 4 * y) / 7 for x, y in zip(knots, knots[1:])][:16]
-  return [{name: middle[(i + k) % len(middle)] for k, name in enumerate(names)} | {'i': mp.mpc(0, 1)}
-          for i in range(len(middle))]
+  return [
+    {name: middle[(i + k) % len(middle)] for k, name in enumerate(names)} | {'i': mp.mpc(0, 1)}
+    for i in range(len(middle))
+  ]
 
 
 def _real(x) -> bool:
@@ -248,7 +261,8 @@ def same(g, a) -> bool:
   """Whether two sympy expressions are equal: exactly if rational, else to the digits that their size asks for.
 
   Functions of variables are compared at rational points at which both are real, or everywhere if that is nowhere.
-  A root of a negative number is the principal one on both sides, or the real one on both sides. i is the imaginary unit.
+  A root of a negative number is the principal one on both sides, or the real one on both sides. i is the imaginary
+  unit.
   """
   if sympy.zoo in (g, a) or g.has(sympy.nan) or a.has(sympy.nan):
     return False
@@ -262,8 +276,11 @@ def same(g, a) -> bool:
   try:
     if _agree(g, a, names, False):
       return True
-    roots = any(p.exp.is_Rational and p.exp.q % 2 and p.exp.q > 1 or p.exp.is_Mul or p.exp.is_Pow
-                for e in (g, a) for p in e.atoms(sympy.Pow))
+    roots = any(
+      p.exp.is_Rational and p.exp.q % 2 and p.exp.q > 1 or p.exp.is_Mul or p.exp.is_Pow
+      for e in (g, a)
+      for p in e.atoms(sympy.Pow)
+    )
     return roots and _agree(g, a, names, True)
   except (OverflowError, mpmath.libmp.NoConvergence, ZeroDivisionError):
     return False
@@ -286,7 +303,7 @@ def rounding(g, number: Fraction, places: int) -> bool:
         while rest % p == 0:
           rest //= p
       return rest > 1 and abs(x - number) * 2 * 10**places <= 1
-    return _real(x) and abs(mp.re(x) - _number(number)) * 2 * mp.mpf(10)**places <= 1
+    return _real(x) and abs(mp.re(x) - _number(number)) * 2 * mp.mpf(10) ** places <= 1
   except (Undefined, KeyError, OverflowError, ZeroDivisionError):
     return False
   finally:
@@ -311,7 +328,7 @@ def near(g, number, places: int) -> bool:
   before = mp.dps
   try:
     x, y = map(_number, _both(g, number, {'i': mp.mpc(0, 1)}, False))
-    units = (abs(x) - abs(y)) * mp.mpf(10)**places
+    units = (abs(x) - abs(y)) * mp.mpf(10) ** places
     return (x > 0) == (y > 0) and -0.5 <= units < 1
   except (Undefined, KeyError, OverflowError, ZeroDivisionError, TypeError):
     return False

@@ -1,7 +1,8 @@
 r"""The answer of a response: which of its boxes, and whether it may be compared at all.
 
-  answer_of(parse('<think>6*7</think>So \\boxed{42}.')) == '42'
+answer_of(parse('<think>6*7</think>So \\boxed{42}.')) == '42'
 """
+
 from __future__ import annotations
 
 import re
@@ -14,8 +15,10 @@ from vibethinker_jax.verify.parts import BOX, Parts, closing_brace
 MAX_ANSWER = 400  # characters: longer answers cost antlr seconds and are never right (reliability.md)
 MAX_NESTING = 30
 
-_BESIDE = re.compile(r'(?:[\s,;$&~、，]|\\(?:[,;:! ()\[\]]|q?quad\b|text\s*\{\s*(?:,?\s*(?:and|or))?\s*,?\s*\})'
-                     r'|\band\b|\bor\b|和|或|[A-Za-z](?:_\{?\w\}?)?\s*=)*')
+_BESIDE = re.compile(
+  r'(?:[\s,;$&~、，]|\\(?:[,;:! ()\[\]]|q?quad\b|text\s*\{\s*(?:,?\s*(?:and|or))?\s*,?\s*\})'
+  r'|\band\b|\bor\b|和|或|[A-Za-z](?:_\{?\w\}?)?\s*=)*'
+)
 
 
 def side_by_side(text: str) -> str | None:
@@ -25,16 +28,16 @@ def side_by_side(text: str) -> str | None:
   """
   start = next((m.start() for m in BOX.finditer(text)), -1)
   last = text[start:].strip()
-  if start < 0 or '\n' in last[:max(m.start() for m in BOX.finditer(last))]:
+  if start < 0 or '\n' in last[: max(m.start() for m in BOX.finditer(last))]:
     return None
   parts, at = [], 0
   for match in BOX.finditer(last):
     if match.start() < at:
       return None
-    if parts and not _BESIDE.fullmatch(last[at:match.start()]):
+    if parts and not _BESIDE.fullmatch(last[at : match.start()]):
       return None
     end = closing_brace(last, match.end()) if match['brace'] else match.end() - 1
-    parts.append((last[match.end():end] if match['brace'] else match['token'].rstrip(',')).strip(EDGES + '$'))
+    parts.append((last[match.end() : end] if match['brace'] else match['token'].rstrip(',')).strip(EDGES + '$'))
     at = (end if match['brace'] else match.end() - 1) + 1
   return ', '.join(parts) if len(set(map(normalise, parts))) == len(parts) <= 8 and all(map(str.strip, parts)) else None
 

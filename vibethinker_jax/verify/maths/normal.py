@@ -1,7 +1,8 @@
 r"""One spelling for answers that differ only in form. Pure text work: nothing is evaluated.
 
-  normalise('\\dfrac12') == normalise('\\frac{1}{2}')
+normalise('\\dfrac12') == normalise('\\frac{1}{2}')
 """
+
 from __future__ import annotations
 
 from fractions import Fraction
@@ -20,12 +21,18 @@ _THOUSANDS = re.compile(r'^[-+]?\d{1,3}(?:,\d{3})+(?:\.\d+)?$')
 
 
 _CLOCK = re.compile(r'(\d{1,2})(?::(\d\d(?::\d\d)?))?\s*([ap])\.?\s*m\.?', re.IGNORECASE)
-_PHRASE = re.compile(r'^(?P<group>\\text\s*\{\s*)?(?:(?:so|thus|hence|therefore),?\s+)?'
-                     r'(?:the\s+|my\s+)?(?:final\s+|correct\s+)?'
-                     r'(?:(?:answer|result|value|solution)(?:\s+is\s*:?|\s*:)|ans(?:\.|\s*:)|答案(?:是|为)?:?)'
-                     r'(?P<end>\s*\})?\s*', re.IGNORECASE)
-_PERCENT = re.compile(r'(?<=[\d}])(?:\\[ ,;!]|~|\s)*(?:\\text\s*\{\s*)?(?<![A-Za-z])(?:per ?cent(?:age)?|pct)'
-                      r'\.?\s*\}?\s*\.?$', re.IGNORECASE)
+_PHRASE = re.compile(
+  r'^(?P<group>\\text\s*\{\s*)?(?:(?:so|thus|hence|therefore),?\s+)?'
+  r'(?:the\s+|my\s+)?(?:final\s+|correct\s+)?'
+  r'(?:(?:answer|result|value|solution)(?:\s+is\s*:?|\s*:)|ans(?:\.|\s*:)|答案(?:是|为)?:?)'
+  r'(?P<end>\s*\})?\s*',
+  re.IGNORECASE,
+)
+_PERCENT = re.compile(
+  r'(?<=[\d}])(?:\\[ ,;!]|~|\s)*(?:\\text\s*\{\s*)?(?<![A-Za-z])(?:per ?cent(?:age)?|pct)'
+  r'\.?\s*\}?\s*\.?$',
+  re.IGNORECASE,
+)
 _NUMBER = re.compile(r'-?\d+(?:\.\d+)?', re.ASCII)
 _POWERS = {'hundred': 100, 'thousand': 10**3, 'million': 10**6, 'billion': 10**9, 'trillion': 10**12}
 _LARGE = re.compile(r'(\d[\d,]*(?:\.\d+)?)\s*(?:\\ |~)*\s*(hundred|thousand|million|billion|trillion)', re.IGNORECASE)
@@ -39,7 +46,7 @@ def unphrased(text: str) -> str:
   match = _PHRASE.match(text) if re.search(r'nswer|esult|alue|olution|[Aa]ns[.:]|答案', text) else None
   if not match:
     return text
-  rest = text[match.end():].strip()
+  rest = text[match.end() :].strip()
   if match['group'] and not match['end'] and rest.endswith('}') and closing_brace(rest, 0) == len(rest) - 1:
     rest = rest[:-1].strip(' .')  # \text{The answer is 7.}
   elif match['end'] and not match['group']:
@@ -51,7 +58,7 @@ def strip_quantifier(text: str) -> str:
   r"""'k\pi, k\in\mathbb{Z}' -> 'k\pi': that the parameter of a general solution is an integer goes without
   saying."""
   match = _INTEGER.search(text)
-  return text[:match.start()] if match and match.group(1) in text[:match.start()] else text
+  return text[: match.start()] if match and match.group(1) in text[: match.start()] else text
 
 
 @functools.lru_cache(maxsize=4096)  # of a group's samples most give the same answers
@@ -69,10 +76,10 @@ def normalise(answer: str) -> str:
   text = unphrased(plain.fonts(plain.ascii_text(text)))
   for box in ('\\boxed{', '\\fbox{'):
     if text.startswith(box) and closing_brace(text, len(box)) == len(text) - 1:
-      text = text[len(box):-1].strip()
+      text = text[len(box) : -1].strip()
   for pair in (('$', '$'), ('\\(', '\\)'), ('\\[', '\\]'), ('$', '$')):
     if text.startswith(pair[0]) and text.endswith(pair[1]) and len(text) > sum(map(len, pair)):
-      text = text[len(pair[0]):-len(pair[1])].strip()
+      text = text[len(pair[0]) : -len(pair[1])].strip()
   text = re.sub(r',?\s*\\!\s*', lambda m: m.group()[:1].strip('\\ '), text) if '\\!' in text else text
   text = re.sub(r'(?:\\[,;:! ])+$', '', re.sub(r'^(?:\\[,;:!])+', '', text)).rstrip(' .,;')
   if ' to ' in text:

@@ -1,8 +1,9 @@
 r"""Exact values of normalised answers: rationals and the bounds of intervals. No symbolic work.
 
-  rational('\\frac{84}{2}') == 42
-  interval('0<x\\le1') == '(0,1]'
+rational('\\frac{84}{2}') == 42
+interval('0<x\\le1') == '(0,1]'
 """
+
 from __future__ import annotations
 
 from fractions import Fraction
@@ -46,7 +47,7 @@ def rational(text: str) -> Fraction | None:
     return Fraction(match.group(1)) * Fraction(10) ** int(match.group(2))
   if match := _REPEATING.fullmatch(text):
     sign, whole, head, tail = match.groups()
-    nines = (10**len(tail) - 1) * 10**len(head)
+    nines = (10 ** len(tail) - 1) * 10 ** len(head)
     value = Fraction(int(whole + head + tail or 0) - int(whole + head or 0), nines)
     return -value if sign == '-' else value
   return None
@@ -69,7 +70,7 @@ def same_number(answer: str, gold: str, a: Fraction, g: Fraction) -> bool:
   places = decimal_places(answer)
   if places is None or places[0] < MIN_DIGITS or _DECIMAL.fullmatch(gold):
     return False
-  return abs(a - g) * 2 * 10**places[1] <= 1  # a correct rounding of a fraction that no decimal equals
+  return abs(a - g) * 2 * 10 ** places[1] <= 1  # a correct rounding of a fraction that no decimal equals
 
 
 def gold_value(text: str) -> Fraction | None:
@@ -85,7 +86,7 @@ def interval(text: str) -> str:
   r"""'0<x\le1' -> '(0,1]', 'x\leq5' -> '(-\infty,5]', 'x\in(0,1)' -> '(0,1)'; other normalised text as it
   is."""
   if match := _MEMBER.match(text):
-    return text[match.end():]
+    return text[match.end() :]
   parts = _RELATION.split(text)
   if len(parts) == 3 and len(parts[0]) == 1 and parts[0].isalpha() or len(parts) == 5 and len(parts[2]) == 1:
     low, high = ('(-\\infty', '\\infty)')

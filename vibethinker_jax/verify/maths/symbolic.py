@@ -1,5 +1,6 @@
-"""The parser of math-verify, and what is compared with what. Imported in killable worker processes only: the grammar and
-sympy can take for ever."""
+"""The parser of math-verify, and what is compared with what. Imported in killable worker processes only: the grammar
+and sympy can take for ever."""
+
 from __future__ import annotations
 
 import contextlib
@@ -28,8 +29,10 @@ class OutOfTime(BaseException):
 def cpu_seconds(seconds: float):
   """Raises OutOfTime in the body when it used that much CPU time. Main thread only. What hangs in one C call is not
   interrupted: the pool kills that."""
+
   def ended(*_):
     raise OutOfTime
+
   before = signal.signal(signal.SIGPROF, ended)
   signal.setitimer(signal.ITIMER_PROF, seconds)
   try:
@@ -41,7 +44,14 @@ def cpu_seconds(seconds: float):
 
 def warm() -> None:
   """Shows the parser the shapes that answers have, so that it knows the way later: 0.5 s, then 15 ms an answer."""
-  for text in ('\\frac{\\sqrt{3}}{2}', '2x^2+3y-1', '(1,-\\frac{\\pi}{4})', '[0,2)\\cup(3,\\infty)', 'y=2x+1', '1,-2,3'):
+  for text in (
+    '\\frac{\\sqrt{3}}{2}',
+    '2x^2+3y-1',
+    '(1,-\\frac{\\pi}{4})',
+    '[0,2)\\cup(3,\\infty)',
+    'y=2x+1',
+    '1,-2,3',
+  ):
     equal(text, text + '+1')
 
 
@@ -76,9 +86,11 @@ def _parse(text: str):
 
 
 _COLUMN = re.compile(r'\\begin\{[pb]matrix\}([^&]*)\\end\{[pb]matrix\}')
-_OR = re.compile(r'(?:\\(?:q?quad|[,;: ])|[,;~]|\s)*(?:\\text\s*\{\s*(?:,\s*)?(?:or|and)\s*\}'
-                 r'|(?<![\\A-Za-z])(?:or|and)(?![A-Za-z])|[和或与]|\\(?:lor|land|vee|wedge)(?![a-z]))'
-                 r'(?:\\(?:q?quad|[,;: ])|[,~]|\s)*')
+_OR = re.compile(
+  r'(?:\\(?:q?quad|[,;: ])|[,;~]|\s)*(?:\\text\s*\{\s*(?:,\s*)?(?:or|and)\s*\}'
+  r'|(?<![\\A-Za-z])(?:or|and)(?![A-Za-z])|[和或与]|\\(?:lor|land|vee|wedge)(?![a-z]))'
+  r'(?:\\(?:q?quad|[,;: ])|[,~]|\s)*'
+)
 _SAME_NAME = re.compile(r'(?:^|,)\s*([A-Za-z])(?:_\{?\d+\}?)?\s*=')
 
 
@@ -101,10 +113,14 @@ def _clean(text: str) -> str:
   return re.sub(r'\\binom\s*(\d)\s*(\d)', r'\\binom{\1}{\2}', re.sub(r'\\[dt]binom', r'\\binom', text))
 
 
-_BUILDER = re.compile(r'\s*(?:\\left\s*)?\\\{\s*[a-z]\s*(?:\\in\s*\\mathbb\s*\{?R\}?)?\s*(?:\\(?:mid|vert)|:|\|)\s*(.*?)'
-                      r'\s*(?:\\right\s*)?\\\}\s*')
-_DIVISORS = re.compile(r'\\(?:operatorname\s*\{\s*|text\s*\{\s*|mathrm\s*\{\s*)?'
-                        r'(gcd|lcm)\s*\}?\s*\(([^()]*[A-Za-z][^()]*)\)')
+_BUILDER = re.compile(
+  r'\s*(?:\\left\s*)?\\\{\s*[a-z]\s*(?:\\in\s*\\mathbb\s*\{?R\}?)?\s*(?:\\(?:mid|vert)|:|\|)\s*(.*?)'
+  r'\s*(?:\\right\s*)?\\\}\s*'
+)
+_DIVISORS = re.compile(
+  r'\\(?:operatorname\s*\{\s*|text\s*\{\s*|mathrm\s*\{\s*)?'
+  r'(gcd|lcm)\s*\}?\s*\(([^()]*[A-Za-z][^()]*)\)'
+)
 _SIGN = re.compile(r'\\pm(?![A-Za-z])\s*')
 
 
@@ -134,7 +150,7 @@ def _split(text: str, sign: str) -> list[str]:
   """text at the signs that stand in no bracket."""
   parts, start = [], 0
   for i, (c, depth) in enumerate(zip(text, _depths(text))):
-    if c == sign and not depth and text[i - 1:i] not in ('<', '>', '!', '\\', ':'):
+    if c == sign and not depth and text[i - 1 : i] not in ('<', '>', '!', '\\', ':'):
       parts.append(text[start:i])
       start = i + 1
   return parts + [text[start:]]
@@ -174,7 +190,8 @@ def _ratio(gold: str, answer: str) -> bool | None:
   golds, answers = ([_parse(part)[0] for part in parts] for parts in (golds, answers))
   zero = sympy.Integer(0)
   return not any(exact.same(v, zero) for v in (golds[0], answers[0])) and all(
-    exact.same(g * answers[0], a * golds[0]) for g, a in zip(golds, answers))
+    exact.same(g * answers[0], a * golds[0]) for g, a in zip(golds, answers)
+  )
 
 
 _INTERVAL = re.compile(r'\[[^\[\]()]*,[^\[\]()]*[\])]|\([^\[\]()]*,[^\[\]()]*\]')
@@ -252,8 +269,13 @@ def _equal(answer: str, gold: str) -> bool:
     if middle or re.fullmatch(r'[\d\s.+*/^(){}\\-]*', label):
       if not all(exact.same(_parse(part)[0], a) for part in (label, *middle)):
         return False
-  if (isinstance(g, sympy.FiniteSet) and isinstance(a, sympy.FiniteSet) and _list(answer) and _list(gold)
-      and not re.search(r'=|\\[pm][pm]|\\\{|\d,\d{3}(?!\d)', answer + gold)):
+  if (
+    isinstance(g, sympy.FiniteSet)
+    and isinstance(a, sympy.FiniteSet)
+    and _list(answer)
+    and _list(gold)
+    and not re.search(r'=|\\[pm][pm]|\\\{|\d,\d{3}(?!\d)', answer + gold)
+  ):
     golds, answers = _split(gold, ','), _split(answer, ',')
     if len(golds) != len(answers):
       return False

@@ -1,31 +1,47 @@
 r"""Answers in words: no solution, times of day, ordinals, the option of a multiple choice with its text.
 
-  same('nosolution', '\\emptyset') is True
-  option('\\textbf{(C)}\\ 12', 'C') == ''
+same('nosolution', '\\emptyset') is True
+option('\\textbf{(C)}\\ 12', 'C') == ''
 """
+
 from __future__ import annotations
 
 import re
 
 from vibethinker_jax.verify.maths import normal, plain
 
-_EMPTY = frozenset('''\\emptyset \\varnothing \\{\\} {} nosolution nosolutions norealsolution norealsolutions nosuchsolution
-  none noroots norealroots nosuchvalue nosuchvalues nosuchnumber nosuchnumbers novalues novalue doesnotexist donotexist dne
-  emptyset theemptyset therearenosolutions thereisnosolution thereisnorealsolution therearenorealsolutions thereisno
-  noneexist noneexists nointegersolutions nointegersolution nosolutionexists nosolutionsexist'''.split())
-_NOTHING = re.compile(r'(?:there(?:is|are)|the(?:equation|system|inequality|problem)has)?'
-                      r'no(?:such|real|integer|positive|valid|possible)*(?:solutions?|roots?|values?|numbers?|integers?)(?:exists?)?(?:forx)?|无解|\\text\{无解\}|nosuchx')
-_CLOCK = re.compile(r'(?:(?P<hour>\d{1,2}):(?P<minute>\d\d)|(?P<whole>\d{1,2}))?@?'
-                    r'(?P<half>[ap]\.?m\.?|noon|midnight)?', re.IGNORECASE)
-_ORDINAL = re.compile(r'\s*(?:\\text\s*\{)?\s*(\d+)\s*(?:\^\s*\{?)?\s*(?:\\(?:text|mathrm)\s*\{\s*)?(?:st|nd|rd|th)\b\s*\}*'
-                      r'(?:\\[ ,;]|~|\s)*(?:\\(?:text|mathrm)\s*\{)?\s*([a-z]*)\s*\}*\.?\s*', re.IGNORECASE)
-_REALS = frozenset('\\mathbb{R} \\mathbbR (-\\infty,\\infty) (-\\infty,+\\infty) allrealnumbers allreals realnumbers '
-                   'x\\in\\mathbb{R} x\\in\\mathbbR allrealnumber anyrealnumber'.split())
-_OPTION = re.compile(r'(?:\\(?:text|math)(?:bf|rm|sf|normal)?\s*\{|\\(?:mathbf|boldsymbol)\s*\{|\*\*)?\s*'
-                     r'(?:(?:option|choice)\s*)?'
-                     r'(?:\(\s*([A-J])\s*\)|([A-J])(?:\)|\.\s|:\s|(?<=[Oo]ption [A-J])|(?<=[Cc]hoice [A-J])))'
-                     r'\s*[}.:]*(?:\*\*)?'
-                     r'(?:\\[ ,;:]|\\q?quad|~|\s|\})*', re.IGNORECASE)
+_EMPTY = frozenset(
+  """\\emptyset \\varnothing \\{\\} {} nosolution nosolutions norealsolution norealsolutions nosuchsolution
+  none noroots norealroots nosuchvalue nosuchvalues nosuchnumber nosuchnumbers novalues novalue doesnotexist donotexist
+  dne emptyset theemptyset therearenosolutions thereisnosolution thereisnorealsolution therearenorealsolutions thereisno
+  noneexist noneexists nointegersolutions nointegersolution nosolutionexists nosolutionsexist""".split()
+)
+_NOTHING = re.compile(
+  r'(?:there(?:is|are)|the(?:equation|system|inequality|problem)has)?'
+  r'no(?:such|real|integer|positive|valid|possible)*(?:solutions?|roots?|values?|numbers?|integers?)(?:exists?)?(?:forx)?|无解|\\text\{无解\}|nosuchx'
+)
+_CLOCK = re.compile(
+  r'(?:(?P<hour>\d{1,2}):(?P<minute>\d\d)|(?P<whole>\d{1,2}))?@?'
+  r'(?P<half>[ap]\.?m\.?|noon|midnight)?',
+  re.IGNORECASE,
+)
+_ORDINAL = re.compile(
+  r'\s*(?:\\text\s*\{)?\s*(\d+)\s*(?:\^\s*\{?)?\s*(?:\\(?:text|mathrm)\s*\{\s*)?(?:st|nd|rd|th)\b\s*\}*'
+  r'(?:\\[ ,;]|~|\s)*(?:\\(?:text|mathrm)\s*\{)?\s*([a-z]*)\s*\}*\.?\s*',
+  re.IGNORECASE,
+)
+_REALS = frozenset(
+  '\\mathbb{R} \\mathbbR (-\\infty,\\infty) (-\\infty,+\\infty) allrealnumbers allreals realnumbers '
+  'x\\in\\mathbb{R} x\\in\\mathbbR allrealnumber anyrealnumber'.split()
+)
+_OPTION = re.compile(
+  r'(?:\\(?:text|math)(?:bf|rm|sf|normal)?\s*\{|\\(?:mathbf|boldsymbol)\s*\{|\*\*)?\s*'
+  r'(?:(?:option|choice)\s*)?'
+  r'(?:\(\s*([A-J])\s*\)|([A-J])(?:\)|\.\s|:\s|(?<=[Oo]ption [A-J])|(?<=[Cc]hoice [A-J])))'
+  r'\s*[}.:]*(?:\*\*)?'
+  r'(?:\\[ ,;:]|\\q?quad|~|\s|\})*',
+  re.IGNORECASE,
+)
 
 
 def _clock(text: str) -> tuple[int, int, str] | None:
@@ -57,7 +73,8 @@ def same(answer: str, gold: str) -> bool | None:
 
 
 def ordinal(answer: str, gold: str) -> bool | None:
-  """Whether an answer is the ordinal that the gold is, 12^{th} grade, or the reverse with a noun; None if neither is one.
+  """Whether an answer is the ordinal that the gold is, 12^{th} grade, or the reverse with a noun; None if neither is
+  one.
 
   The bare 17th is no 17."""
   if not re.search(r'\d.*(?:st|nd|rd|th)', answer + gold):
@@ -96,11 +113,11 @@ def option(answer: str, gold: str) -> str | tuple[str, str] | None:
 
 
 def _rest(text: str, option) -> str:
-  rest = text[option[1]:]
+  rest = text[option[1] :]
   return rest.rstrip('}') if rest.count('}') > rest.count('{') else rest
 
 
 def _alone(answer: str, option) -> bool:
   """Whether the text of an option names no other one."""
-  rest = answer[option[1]:] if option else ''
+  rest = answer[option[1] :] if option else ''
   return not re.search(r'\b(?:or|and|not)\b|\(\s*[A-J]\s*\)|\b[B-J]\b|^\W*(?:\\text\s*\{\s*)?A\W*$', rest)

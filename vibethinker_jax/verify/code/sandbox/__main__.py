@@ -1,8 +1,9 @@
 """What the sandbox can do on this machine, and whether it holds.
 
-  python -m vibethinker_jax.verify.code.sandbox --check
-  python -m vibethinker_jax.verify.code.sandbox --corpus=DIR --parallel=8 --repeat=2
+python -m vibethinker_jax.verify.code.sandbox --check
+python -m vibethinker_jax.verify.code.sandbox --corpus=DIR --parallel=8 --repeat=2
 """
+
 import argparse
 import os
 import sys
@@ -22,18 +23,22 @@ def check() -> int:
   box.close()
   unsafe = os.environ.get(client.UNSAFE) == '1'
   print('NO SANDBOX, resource limits only:' if unsafe else 'The sandbox works here. Its layers:')
-  print(client.table((client.probes() | layers)))
+  print(client.table(client.probes() | layers))
   return int(unsafe)
 
 
 def main() -> int:
-  parser = argparse.ArgumentParser(prog='python -m vibethinker_jax.verify.code.sandbox', description=__doc__,
-                                   formatter_class=argparse.RawDescriptionHelpFormatter)
+  parser = argparse.ArgumentParser(
+    prog='python -m vibethinker_jax.verify.code.sandbox',
+    description=__doc__,
+    formatter_class=argparse.RawDescriptionHelpFormatter,
+  )
   parser.add_argument('--check', action='store_true', help='print which layers are active on this machine')
   parser.add_argument('--corpus', metavar='DIR', help='run the hostile DIR/programs/*.py and honest DIR/controls/*.py')
   parser.add_argument('--parallel', type=int, help='how many programs run at once; default 1')
-  parser.add_argument('--repeat', type=int, help='how often every program runs, default 2: a second run must see '
-                      'nothing of the first')
+  parser.add_argument(
+    '--repeat', type=int, help='how often every program runs, default 2: a second run must see nothing of the first'
+  )
   options = parser.parse_args()
   if not options.check and not options.corpus:
     parser.error('give --check or --corpus=DIR')

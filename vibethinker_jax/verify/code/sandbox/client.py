@@ -1,4 +1,5 @@
 """The host's side of the sandbox: starts the helper, checks that it holds, sends runs to it."""
+
 from __future__ import annotations
 
 import contextlib
@@ -37,6 +38,7 @@ class Run(NamedTuple):
   mode) or JSON lines (function mode), cut; size: what it was before. noise: stdout in function mode, where asked for;
   never parsed.
   """
+
   exit_code: int
   signal: int
   killed: str
@@ -81,8 +83,17 @@ class Sandbox:
     self._loaded = Sandbox((), self._names) if self._names else None
     self.layers = {}  # name -> 'yes: ...' or 'no: why', once started
 
-  def run(self, source: str, inputs: list[str], function: str | None, cpu: float, memory: int,
-      output: int, case: float = 3600.0, **more) -> Run:
+  def run(
+    self,
+    source: str,
+    inputs: list[str],
+    function: str | None,
+    cpu: float,
+    memory: int,
+    output: int,
+    case: float = 3600.0,
+    **more,
+  ) -> Run:
     """Runs a program on its inputs.
 
     Args:
@@ -122,15 +133,33 @@ class Sandbox:
     data, noise = frames.read_exact(fd, reply['data']), frames.read_exact(fd, reply['noise'])
     status = reply['status']
     ended = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
-    return Run(os.WEXITSTATUS(status) if not ended else -1, ended, reply['killed'], reply['cpu'],
-               _parse_marks(reply['marks']), data, reply['size'], reply['pid'], noise)
+    return Run(
+      os.WEXITSTATUS(status) if not ended else -1,
+      ended,
+      reply['killed'],
+      reply['cpu'],
+      _parse_marks(reply['marks']),
+      data,
+      reply['size'],
+      reply['pid'],
+      noise,
+    )
 
   def _start(self):
-    wanted = {'names': self._load, 'path': [os.path.abspath(folder or '.') for folder in sys.path] if self._load else []}
+    wanted = {
+      'names': self._load,
+      'path': [os.path.abspath(folder or '.') for folder in sys.path] if self._load else [],
+    }
     self._process = subprocess.Popen(
       [sys.executable, '-I', '-S', '-X', 'utf8', HELPER, self._filter.hex(), str(os.getpid()), json.dumps(wanted)],
-      stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=None, cwd='/', start_new_session=True,
-      env={'PATH': '/usr/bin:/bin', 'LANG': 'C.UTF-8'}, bufsize=0)
+      stdin=subprocess.PIPE,
+      stdout=subprocess.PIPE,
+      stderr=None,
+      cwd='/',
+      start_new_session=True,
+      env={'PATH': '/usr/bin:/bin', 'LANG': 'C.UTF-8'},
+      bufsize=0,
+    )
     try:
       self.layers = frames.read(self._process.stdout.fileno())
       if self._load:
@@ -146,14 +175,17 @@ class Sandbox:
   def _self_check(self):
     def out(source):
       limits = {'cpu': 2.0, 'memory': 1 << 30, 'output': 1 << 16, 'input': 0, 'case': 2.0}
-      return self._exchange({'function': None, 'cases': 1, 'limits': limits},
-                            json.dumps({'source': source, 'inputs': ['']}).encode('ascii')).data
+      return self._exchange(
+        {'function': None, 'cases': 1, 'limits': limits}, json.dumps({'source': source, 'inputs': ['']}).encode('ascii')
+      ).data
+
     if out('print(6 * 7)') != b'42\n':
       raise SandboxUnavailable(f'the sandbox does not run an honest program.\n{table(self.layers)}\n{remedy()}')
     through = [name for name, source in SELF_CHECKS if b'OPEN' in out(source)] if self._filter else []
     if through:
-      raise SandboxUnavailable(f'hostile self-checks got through: {", ".join(through)}.\n{table(self.layers)}\n'
-                               + remedy())
+      raise SandboxUnavailable(
+        f'hostile self-checks got through: {", ".join(through)}.\n{table(self.layers)}\n' + remedy()
+      )
     if os.environ.get('VIBETHINKER_VERIFY_WORKER') == '0':  # one line for all workers of a pool
       shown = {'packages': self.layers['packages']} if self._load else self.layers
       print('sandbox: ' + '; '.join(f'{name} {state}' for name, state in shown.items()), file=sys.stderr, flush=True)
@@ -203,7 +235,8 @@ def remedy() -> str:
     'Programs written by a model are hostile until shown otherwise, so code rewards need Linux on x86_64 or '
     'aarch64 with seccomp filters (any recent kernel, also inside Docker, GKE or Colab; nothing to install). '
     'Train the maths stages only, use a Linux machine, or, only if you trust every program, set '
-    f'{UNSAFE}=1: then programs run as you, with resource limits alone.')
+    f'{UNSAFE}=1: then programs run as you, with resource limits alone.'
+  )
 
 
 _warned = False
@@ -218,9 +251,12 @@ def filter_bytes() -> bytes:
   if os.environ.get(UNSAFE) == '1':
     if not _warned:
       _warned = True
-      print(f'WARNING: {UNSAFE}=1: model-written programs run WITHOUT a sandbox, as this user, with resource '
-            'limits only. They can read and delete your files and use the network.', file=sys.stderr,
-            flush=True)
+      print(
+        f'WARNING: {UNSAFE}=1: model-written programs run WITHOUT a sandbox, as this user, with resource '
+        'limits only. They can read and delete your files and use the network.',
+        file=sys.stderr,
+        flush=True,
+      )
     return b''
   probed = probes()
   if any(state.startswith('NO') for state in probed.values()):
@@ -233,10 +269,12 @@ def probes() -> dict[str, str]:
   machine = platform.machine()
   return {
     'Linux': 'yes' if sys.platform.startswith('linux') else f'NO: this is {sys.platform}',
-    'machine': f'yes: {machine}' if machine in seccomp.AUDIT_ARCH else
-               f'NO: {machine}; there are filters for {" and ".join(seccomp.AUDIT_ARCH)}',
+    'machine': f'yes: {machine}'
+    if machine in seccomp.AUDIT_ARCH
+    else f'NO: {machine}; there are filters for {" and ".join(seccomp.AUDIT_ARCH)}',
     'seccomp filters': 'yes' if _kernel_has_filters() else 'NO: the kernel has none (CONFIG_SECCOMP_FILTER)',
-    'memory files': 'yes' if hasattr(os, 'memfd_create') else 'NO: this Python has no os.memfd_create'}
+    'memory files': 'yes' if hasattr(os, 'memfd_create') else 'NO: this Python has no os.memfd_create',
+  }
 
 
 def _kernel_has_filters() -> bool:

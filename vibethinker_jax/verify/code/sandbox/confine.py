@@ -3,6 +3,7 @@
 Standard library alone: the sandbox's helper loads it without site-packages. Each layer says at the helper's start
 whether it is active; only the filter is required, the others are there for the day it has a hole.
 """
+
 import ctypes
 import os
 import pwd
@@ -106,8 +107,14 @@ def threads(pid):
 def set_limits(limits, cases, own_user, more=0):
   cpu = max(1, int(-(-limits['cpu'] // 1)))
   files = max(limits['output'] * min(cases, 16), limits['input'], more) + 1
-  wanted = [(resource.RLIMIT_AS, limits['memory']), (resource.RLIMIT_CPU, cpu + 1), (resource.RLIMIT_FSIZE, files),
-            (resource.RLIMIT_NOFILE, 64), (resource.RLIMIT_CORE, 0), (resource.RLIMIT_STACK, 64 << 20)]
+  wanted = [
+    (resource.RLIMIT_AS, limits['memory']),
+    (resource.RLIMIT_CPU, cpu + 1),
+    (resource.RLIMIT_FSIZE, files),
+    (resource.RLIMIT_NOFILE, 64),
+    (resource.RLIMIT_CORE, 0),
+    (resource.RLIMIT_STACK, 64 << 20),
+  ]
   if own_user:  # it counts a user's threads: with a shared user it would count the trainer's
     wanted.append((resource.RLIMIT_NPROC, MAX_THREADS))
   for kind, value in wanted:
@@ -150,6 +157,7 @@ def load_filter(blob):
 
   class SockFprog(ctypes.Structure):
     _fields_ = [('length', ctypes.c_ushort), ('filter', ctypes.c_void_p)]
+
   buffer = ctypes.create_string_buffer(blob, len(blob))
   program = SockFprog(len(blob) // 8, ctypes.cast(buffer, ctypes.c_void_p))
   program.keep = buffer

@@ -7,6 +7,7 @@ header {status, pid, killed, cpu, marks, size, data, noise} and the raw output. 
 there is no verdict here that a program could forge; and it moves bodies and outputs between descriptors without
 reading them, so that no child can find an earlier program, or its output, in its copy of this memory.
 """
+
 import builtins
 import ctypes
 import fcntl
@@ -34,7 +35,8 @@ PRELOAD = (
   'encodings.ascii encodings.idna encodings.latin_1 enum errno fractions functools graphlib hashlib heapq '
   'html inspect itertools keyword linecache locale logging math numbers operator pathlib pickle platform '
   'pprint queue random re reprlib secrets select selectors shlex signal socket statistics string struct '
-  'subprocess tempfile textwrap timeit traceback types typing unicodedata uuid warnings weakref zlib').split()
+  'subprocess tempfile textwrap timeit traceback types typing unicodedata uuid warnings weakref zlib'
+).split()
 LINUX = confine.LINUX
 TICK = 0.01  # seconds between looks at a run's threads
 MAX_NOISE = 64 << 20  # kept for the corpus runner alone
@@ -52,6 +54,7 @@ def memory_file(name):
   if hasattr(os, 'memfd_create'):
     return os.memfd_create(name, os.MFD_CLOEXEC)
   import tempfile  # macOS, only in the unsafe mode
+
   handle, path = tempfile.mkstemp()
   os.unlink(path)
   return handle
@@ -133,8 +136,16 @@ def serve(task, body, uid, helper):
   size = os.fstat(out).st_size
   keep = min(size, limits['output'] * min(task['cases'], 16) + 1)
   kept_noise = min(os.fstat(noise).st_size, MAX_NOISE) if noise != null else 0
-  header = {'status': status, 'pid': pid, 'killed': killed, 'cpu': usage.ru_utime + usage.ru_stime, 'marks': marks,
-            'size': size, 'data': keep, 'noise': kept_noise}
+  header = {
+    'status': status,
+    'pid': pid,
+    'killed': killed,
+    'cpu': usage.ru_utime + usage.ru_stime,
+    'marks': marks,
+    'size': size,
+    'data': keep,
+    'noise': kept_noise,
+  }
   return header, out, noise
 
 
@@ -210,11 +221,17 @@ def start():
   seen = LINUX and confine.threads(os.getpid()) == 1
   helper.layers = {
     'seccomp': 'yes: default deny' if safe else 'NO',
-    'Landlock': f'yes: ABI {helper.abi}' if helper.abi else 'no: not in this kernel, or withheld' if safe else 'no: no sandbox',
+    'Landlock': f'yes: ABI {helper.abi}'
+    if helper.abi
+    else 'no: not in this kernel, or withheld'
+    if safe
+    else 'no: no sandbox',
     'own user': user,
     'thread cap': f'yes: {confine.MAX_THREADS}, watched' + (' and limited by the kernel' if helper.uids else '')
-                  if seen else 'no: /proc hides threads',
-    'resource limits': 'yes: CPU, wall, memory, files, output'}
+    if seen
+    else 'no: /proc hides threads',
+    'resource limits': 'yes: CPU, wall, memory, files, output',
+  }
   if wanted['names']:
     helper.layers['packages'] = loaded
   helper.null = os.open(os.devnull, os.O_RDWR)
@@ -240,7 +257,7 @@ def main():
   inside.write_all(reply, struct.pack('>I', len(text)) + text, os.write)
   runs = 0
   while True:
-    size, = struct.unpack('>I', read_exact(4, helper.parent))
+    (size,) = struct.unpack('>I', read_exact(4, helper.parent))
     task = json.loads(read_exact(size, helper.parent))
     body = receive_body(task['body'], helper.parent)
     uid = helper.uids[runs % len(helper.uids)] if helper.uids else 0

@@ -2,6 +2,7 @@
 
 Nothing here holds an expected output, and nothing here decides: the host compares.
 """
+
 import atexit
 import builtins
 import functools
@@ -18,12 +19,30 @@ import values
 
 TYPING = (
   'Any Callable Deque DefaultDict Dict Generator Iterable Iterator List NamedTuple Optional Sequence Set '
-  'Tuple Type TypeVar Union').split()
+  'Tuple Type TypeVar Union'
+).split()
 # Modules whose names LeetCode gives a class Solution, and LiveCodeBench any program, without an import. Builtins go
 # before: pow(2, 3, 5) is not math's.
 GIVEN = ('operator', 'string', 'math', 'bisect', 'heapq', 'functools', 'itertools', 'collections', 'typing')
-GIVEN_LIVECODEBENCH = ('string', 're', 'datetime', 'collections', 'heapq', 'bisect', 'copy', 'math', 'random', 'statistics',
-                       'itertools', 'functools', 'operator', 'io', 'sys', 'json', 'typing')
+GIVEN_LIVECODEBENCH = (
+  'string',
+  're',
+  'datetime',
+  'collections',
+  'heapq',
+  'bisect',
+  'copy',
+  'math',
+  'random',
+  'statistics',
+  'itertools',
+  'functools',
+  'operator',
+  'io',
+  'sys',
+  'json',
+  'typing',
+)
 STREAMS = ('stdin', 'stdout', 'stderr')  # of sys: they are the helper's
 LITERAL = 50_000
 RECURSION = 50_000  # LiveCodeBench's limit
@@ -34,8 +53,11 @@ def given_names(modules):
   """name -> object: what `from module import *` brings of each, then the modules themselves."""
   names = {}
   for module in map(__import__, modules):
-    names.update((name, getattr(module, name)) for name in getattr(module, '__all__', dir(module))
-                 if not name.startswith('_') and not hasattr(builtins, name) and name not in STREAMS)
+    names.update(
+      (name, getattr(module, name))
+      for name in getattr(module, '__all__', dir(module))
+      if not name.startswith('_') and not hasattr(builtins, name) and name not in STREAMS
+    )
   return names | {name: __import__(name) for name in modules + ('random', 're', 'sys')}
 
 
@@ -58,16 +80,17 @@ def start(task):
 
 
 def compiled(text):
-  """Code of a program's text, which a byte-order mark may begin. A literal has at most LITERAL digits; what it reads and
-  prints afterwards may have any number: its time is its own."""
+  """Code of a program's text, which a byte-order mark may begin. A literal has at most LITERAL digits; what it reads
+  and prints afterwards may have any number: its time is its own."""
   sys.set_int_max_str_digits(LITERAL)
   code = compile(text.lstrip('\ufeff'), 'solution.py', 'exec', dont_inherit=True)
   sys.set_int_max_str_digits(0)
   return code
 
 
-def case_limit(seconds, now=time.process_time, kind=resource.RLIMIT_CPU, get=resource.getrlimit,
-               put=resource.setrlimit):
+def case_limit(
+  seconds, now=time.process_time, kind=resource.RLIMIT_CPU, get=resource.getrlimit, put=resource.setrlimit
+):
   """The soft CPU limit for the next case, in the kernel's whole seconds, at most that for all together: a second below
   the hard one. A program may lift it and gains that second."""
   hard = get(kind)[1]
@@ -83,7 +106,7 @@ def run_case(code, names, data, spares, exits):
   os.ftruncate(0, 0)
   os.lseek(0, 0, 0)
   for at in range(0, len(data), 1 << 20):
-    os.write(0, data[at:at + (1 << 20)])
+    os.write(0, data[at : at + (1 << 20)])
   os.lseek(0, 0, 0)
   sys.stdin = io.open(0, 'r', encoding='utf-8', closefd=False)
   sys.stdout = io.open(1, 'w', encoding='utf-8', newline='\n', closefd=False)
@@ -97,8 +120,8 @@ def run_case(code, names, data, spares, exits):
 
 
 def guarded(call, exits=(None, 0)):
-  """k: ended well; e: raised, or exited with a code that is not in exits (None: any will do); m: out of memory. The broad
-  except is the point of a sandbox."""
+  """k: ended well; e: raised, or exited with a code that is not in exits (None: any will do); m: out of memory. The
+  broad except is the point of a sandbox."""
   try:
     call()
   except SystemExit as e:
@@ -127,8 +150,8 @@ def stdin_program(task, write):
 
 def own(space, name):
   """The function to call: a method that the program's class Solution, made anew, has from the program's own classes; or
-  else a plain function of the program. What a library class would lend is none, nor is the builtin of that name, which a
-  star import may have brought.
+  else a plain function of the program. What a library class would lend is none, nor is the builtin of that name, which
+  a star import may have brought.
 
   Raises KeyError, AttributeError.
   """
@@ -161,7 +184,11 @@ def function_program(task, write):
   if task.get('types'):
     offer(nodes.KINDS)
   sys.stdin, sys.stdout = io.open(0, 'r', closefd=False), io.open(1, 'w', encoding='utf-8', closefd=False)
-  graded, longest, no_exit = task['function'], task['limits']['output'], ()  # it has not come to its end if it exits before
+  graded, longest, no_exit = (
+    task['function'],
+    task['limits']['output'],
+    (),
+  )  # it has not come to its end if it exits before
   kind = guarded(lambda: exec(compiled(task['source']), space), no_exit)
   if kind == 'k' and task.get('setup'):  # in a copy: what it defines stands in for nothing of the program
     scope = dict(space)
@@ -203,4 +230,4 @@ def function_program(task, write):
 
 def write_all(fd, data, write):
   while data:
-    data = data[write(fd, data):]
+    data = data[write(fd, data) :]

@@ -4,6 +4,7 @@
 
 Standard library alone: the sandbox's helper loads it.
 """
+
 import collections
 import re
 
@@ -64,7 +65,7 @@ def _tree(node, values):
     if not waiting:
       raise ValueError('a level order list goes on after its last node')
     parent = waiting.popleft()
-    for side, value in zip(('left', 'right'), values[at:at + 2]):
+    for side, value in zip(('left', 'right'), values[at : at + 2]):
       if value is not None:
         setattr(parent, side, node(value))
         waiting.append(getattr(parent, side))

@@ -2,6 +2,7 @@
 
 Standard library alone: the sandbox's helper loads it without site-packages.
 """
+
 import importlib
 import importlib.util
 import os
@@ -34,7 +35,9 @@ def installed(names):
     if importlib.util.find_spec(name) is not None:
       found.append(name)
     elif name not in DEFAULT:
-      raise ValueError(f'config.sandbox.packages (or {VARIABLE}): {name!r} is not installed here (pip install it, or leave it out)')
+      raise ValueError(
+        f'config.sandbox.packages (or {VARIABLE}): {name!r} is not installed here (pip install it, or leave it out)'
+      )
   return tuple(found)
 
 
@@ -48,7 +51,9 @@ def load(names, path):
   """
   before, found = list(sys.path), {}
   sys.path += [folder for folder in path if folder not in before]
-  os.environ.update(dict.fromkeys(ONE_THREAD, '1'))  # a helper that forks has one thread; and programs are charged for each
+  os.environ.update(
+    dict.fromkeys(ONE_THREAD, '1')
+  )  # a helper that forks has one thread; and programs are charged for each
   try:
     with warnings.catch_warnings():
       warnings.simplefilter('ignore')

@@ -5,6 +5,7 @@
 Standard library alone: the sandbox's helper loads it too. What comes back is plain data of exact builtin types,
 whatever the program made of its classes, so that `==` on it runs no code of the program.
 """
+
 import collections
 import decimal
 import fractions
@@ -72,10 +73,20 @@ def _fraction(text):
 
 
 _MAKE = {
-  'tuple': tuple, 'set': set, 'frozenset': frozenset, 'deque': collections.deque, 'iterator': iter, 'dict': dict,
-  'complex': lambda parts: complex(*parts), 'range': lambda parts: range(*parts), 'bytes': bytes.fromhex,
-  'Decimal': _decimal, 'Fraction': _fraction, 'object': lambda _: Opaque(),
-  'array': lambda _: Opaque()}  # the tests' process, where numpy is loaded, makes one
+  'tuple': tuple,
+  'set': set,
+  'frozenset': frozenset,
+  'deque': collections.deque,
+  'iterator': iter,
+  'dict': dict,
+  'complex': lambda parts: complex(*parts),
+  'range': lambda parts: range(*parts),
+  'bytes': bytes.fromhex,
+  'Decimal': _decimal,
+  'Fraction': _fraction,
+  'object': lambda _: Opaque(),
+  'array': lambda _: Opaque(),
+}  # the tests' process, where numpy is loaded, makes one
 
 
 def decode(value):
@@ -85,7 +96,7 @@ def decode(value):
   if not isinstance(value, dict):
     return value
   try:
-    (kind, content), = value.items()
+    ((kind, content),) = value.items()
     return _MAKE[kind](decode(content))
   except (TypeError, KeyError, ArithmeticError) as e:
     raise ValueError(f'not an encoded value: {e!r}') from e
