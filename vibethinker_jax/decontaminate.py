@@ -17,7 +17,7 @@ from absl import app, flags
 import tqdm
 
 from vibethinker_jax import config as config_lib
-from vibethinker_jax.data import ngrams, sources
+from vibethinker_jax.data import ngrams, overlap
 from vibethinker_jax.data.files import rows as rows_lib
 from vibethinker_jax.runtime import disk, given, startup
 
@@ -89,7 +89,7 @@ def run(
   evaluation = rows_lib.Rows(rows_lib.paths(against))
   owners, found = [], []  # evaluation row of each text
   for i in range(len(evaluation)):
-    for text in sources.texts(evaluation, i, against_fields, FLAGS_NAME):
+    for text in overlap.texts(evaluation, i, against_fields, FLAGS_NAME):
       owners.append(i)
       found.append(text)
   index = ngrams.Index(found, n)
@@ -98,7 +98,7 @@ def run(
 
   shared = {}  # training row -> its hits
   for i in _bar(len(rows)):
-    hits = {hit.gram: hit for text in sources.texts(rows, i, train_fields, FLAGS_NAME) for hit in index.shared(text)}
+    hits = {hit.gram: hit for text in overlap.texts(rows, i, train_fields, FLAGS_NAME) for hit in index.shared(text)}
     if hits:
       shared[i] = list(hits.values())
   counts = collections.Counter(hit.gram for hits in shared.values() for hit in hits)

@@ -27,6 +27,16 @@ from vibethinker_jax.data.files import rows as rows_lib
 from vibethinker_jax.data.tokens import chat_template, tokenizer as tokenizer_lib
 from vibethinker_jax.eval import compare, judge, scores, sets as sets_lib, stored
 from vibethinker_jax.eval.journal import NAME, Journal, check_same, remember
+from vibethinker_jax.eval.modes import (
+  COMPARED,
+  MEANT,
+  READ,
+  SAMPLED_FILES,
+  SAMPLED_SYNTHETIC,
+  STORED,
+  STORED_FILES,
+  STORED_SYNTHETIC,
+)
 from vibethinker_jax.eval.pages import page, terminal
 from vibethinker_jax.runtime import disk, given
 from vibethinker_jax.verify.code.sandbox.client import SandboxUnavailable
@@ -133,45 +143,6 @@ COMPARE = flags.DEFINE_list(
 OUTPUT = flags.DEFINE_string('output', None, 'Directory for the results.')
 REMEDY = 'Give another --output, or the old values'
 
-COMPARED, STORED, STORED_FILES = 'with --compare', 'with --responses and no --data', 'with --responses and --data=FILES'
-STORED_SYNTHETIC, SAMPLED_FILES = 'with --responses and --data=synthetic', 'with --checkpoint and --data=FILES'
-SAMPLED_SYNTHETIC = 'with --checkpoint on synthetic problems'
-_ALL = 'output samples temperature top_p max_tokens trained_on train_fields data'
-_SYNTHETIC, _FIELDS = 'domains problems templates levels seed', 'prompt_field answer_field domain_field wording preset'
-_ASKED = 'system prefix chat_template chat_template_kwargs'
-_STORED, _SAMPLED = 'responses response_field verdict_field tokenizer', f'checkpoint slots seed {_ASKED}'
-READ = {
-  COMPARED: given.words('compare output'),
-  STORED: given.words(_ALL, _STORED, _FIELDS),
-  STORED_FILES: given.words(_ALL, _STORED, _FIELDS, 'limit'),
-  STORED_SYNTHETIC: given.words(_ALL, _STORED, _SYNTHETIC, 'prompt_field'),
-  SAMPLED_FILES: given.words(_ALL, _SAMPLED, _FIELDS, 'limit'),
-  SAMPLED_SYNTHETIC: given.words(_ALL, _SAMPLED, _SYNTHETIC),
-}
-MEANT = {
-  'problems': '--limit=N takes the first N problems of each set of files',
-  'limit': '--problems=N is the number of synthetic problems of each domain',
-  'preset': 'it needs the files of the benchmark, --data=FILES',
-  'domains': 'it chooses synthetic problems; --domain_field names the field by which files are divided in the table',
-  'levels': 'it chooses synthetic problems; of files, --data=FILES names the ones to read',
-  'templates': 'it chooses synthetic problems; of files, --data=FILES names the ones to read',
-  'tokenizer': 'it counts the tokens of --responses; a --checkpoint brings its own',
-  'verdict_field': 'it names a field of --responses=FILE',
-  'response_field': 'it names a field of --responses=FILE',
-  **dict.fromkeys(('slots', 'seed', *given.words(_ASKED)), 'nothing is sampled; --checkpoint=MODEL samples'),
-  **{
-    f'{flag} {STORED}': 'the problems are all that stand in --responses; --data=FILES --limit=N names others'
-    for flag in ('problems', 'limit', 'domains', 'levels', 'templates')
-  },
-  'seed ' + STORED_FILES: 'nothing is drawn; it chooses the problems of --data=synthetic',
-  **{
-    f'{flag} {COMPARED}': 'finished evaluations are only compared; give it to the command that makes them, with '
-    '--checkpoint or --responses'
-    for names in READ.values()
-    for flag in names
-  },
-}
-
 
 def mode() -> str:
   """What is to be done: a key of READ.
@@ -237,7 +208,7 @@ def kept(output: pathlib.Path) -> str:
 def run(output: pathlib.Path) -> None:
   """One of the four things that the examples above do."""
   if COMPARE.value:
-    compared([pathlib.Path(path) for path in COMPARE.value], output)
+    page.compared([pathlib.Path(path) for path in COMPARE.value], output)
     return
   with Pool(workers=os.cpu_count() or 2) as pool:
     if RESPONSES.value:
@@ -247,24 +218,14 @@ def run(output: pathlib.Path) -> None:
     disk.check(output)
     for path in CHECKPOINT.value:  # a template that does not fit the last of them is told before the first is sampled
       asking(path)
-    names = labels(CHECKPOINT.value)
+    names = compare.labels(CHECKPOINT.value)
     directories = [output / name if len(names) > 1 else output for name in names]
     for path, directory in zip(CHECKPOINT.value, directories):
       sample(path, directory, chosen, pool)
   if len(directories) > 1:
     from vibethinker_jax.runtime import hosts
 
-    hosts.agreed(lambda: compared(directories, output), 'the comparison')
-
-
-def labels(paths: list[str]) -> list[str]:
-  """Short different names of checkpoints: as many of the last parts of their paths as that takes."""
-  parts = [pathlib.Path(path).resolve().parts for path in paths]
-  for n in range(1, max(map(len, parts)) + 1):
-    names = ['-'.join(p[-n:]).strip('-/') for p in parts]
-    if len(set(names)) == len(names):
-      return names
-  raise ValueError(f'the same directory is named twice: {", ".join(paths)}')
+    hosts.agreed(lambda: page.compared(directories, output), 'the comparison')
 
 
 def read_sets(data: str) -> list[sets_lib.Set]:
@@ -309,13 +270,7 @@ def read_sets(data: str) -> list[sets_lib.Set]:
     sets_lib.read(options._replace(files=entry), preset, protocol, LIMIT.value)
     for entry, preset in zip(files, PRESET.value or [''] * len(files))
   ]
-  return distinct(found)
-
-
-def distinct(found: list[sets_lib.Set]) -> list[sets_lib.Set]:
-  """The sets under names of their own."""
-  names = [s.name for s in found]
-  return [s._replace(name=f'{s.name}-{i + 1}') if names.count(s.name) > 1 else s for i, s in enumerate(found)]
+  return sets_lib.distinct(found)
 
 
 def asking(path: str):
@@ -420,7 +375,9 @@ def conclude(
 ) -> None:
   """Verdicts, numbers, and all files."""
   results, lines = {}, []
-  overlaps = trained_on(chosen) if TRAINED_ON.value else {}
+  problems = {s.name: s.rows for s in chosen} if TRAINED_ON.value else {}
+  remedy = '--train_fields names others'
+  overlaps = overlap.with_training(problems, TRAINED_ON.value, TRAIN_FIELDS.value, remedy) if problems else {}
   for s in chosen:
     judged = judge.judged(s, journal.known, pool, futures)
     results[s.name] = judge.score(s, judged, pool)
@@ -438,40 +395,6 @@ def conclude(
   page.write(output, result, chosen, lines, journal.timing())
   print(terminal.table(result, journal.timing()))
   print(f'{output}/report.html, result.json, responses.jsonl')
-
-
-def trained_on(chosen: list[sets_lib.Set]) -> dict:
-  """{set: {'trained_on', 'training_rows', 'ngram', 'shared': {id: [n-gram, place]}, 'boilerplate', 'too_short'}}."""
-  rows = rows_lib.Rows(rows_lib.paths(TRAINED_ON.value))
-  texts = lambda: (
-    (rows.location(i), text)
-    for i in range(len(rows))
-    for text in sources.texts(rows, i, TRAIN_FIELDS.value, '--train_fields names others')
-  )
-  found = {}
-  for s in chosen:
-    hit = overlap.find([row['problem'] for row in s.rows], texts())
-    found[s.name] = {
-      'trained_on': TRAINED_ON.value,
-      'training_rows': len(rows),
-      'ngram': overlap.WORDS,
-      'shared': {s.rows[p]['id']: list(why) for p, why in hit.shared.items()},
-      'boilerplate': hit.boilerplate,
-      'too_short': [s.rows[p]['id'] for p in hit.too_short],
-    }
-  return found
-
-
-def compared(directories: list[pathlib.Path], output: pathlib.Path) -> None:
-  """result.json and report.html of a comparison, and its table on the screen."""
-  evaluations = compare.read(directories, labels([str(path) for path in directories]))
-  result = compare.result(evaluations)
-  if any(path.resolve() == output.resolve() for path in directories):
-    raise ValueError(f'--output={output} is one of the compared directories: give another')
-  config_lib.write_json(output / 'comparison.json', result)
-  page.write_comparison(output, [(e.name, e.directory) for e in evaluations], result)
-  print(terminal.comparison(result))
-  print(f'{output}/comparison.html, comparison.json')
 
 
 if __name__ == '__main__':

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from vibethinker_jax.data import sources, wording
+from vibethinker_jax.data import overlap, sources, wording
 from vibethinker_jax.data.sources import DataOptions
 from vibethinker_jax.verify.response import verify
 
@@ -269,4 +269,4 @@ def test_what_a_stage_wrote_is_asked_again_as_it_was(tmp_path):
     (problem,) = sources.read_problems(options)
     assert (problem['prompt'], problem['problem']) == (row['prompt'], '2+3?')
   rows = sources.rows_lib.Rows([path])
-  assert sources.texts(rows, 0, ['prompt'], '') == ['2+3?']  # decontamination compares the bare question
+  assert overlap.texts(rows, 0, ['prompt'], '') == ['2+3?']  # decontamination compares the bare question

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from vibethinker_jax import checkpoint, main
-from vibethinker_jax.programs import rl, rollouts
+from vibethinker_jax.programs import position, rl, rollouts
 from vibethinker_jax.rl.loss import LossOptions
 from vibethinker_jax.verify.verdict import Verdict
 
@@ -105,11 +105,11 @@ def test_a_rehearsal_trains_on_what_there_is(toy, tmp_path, monkeypatch):
   ],
 )
 def test_when_a_stage_ends(idle, made, step, ends):
-  options = types.SimpleNamespace(steps=20)
+  at = position.Position(step, 0, np.zeros(2), idle, made)
   if not ends:
-    return rl.refuse_idle(STAGE, options, step, idle, made)
+    return position.refuse_idle('rl', at, done=step == 20)
   with pytest.raises(ValueError, match="stage 'rl'"):
-    rl.refuse_idle(STAGE, options, step, idle, made)
+    position.refuse_idle('rl', at, done=step == 20)
 
 
 def test_what_was_seen_of_the_groups():

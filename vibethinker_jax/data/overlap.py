@@ -8,7 +8,9 @@ import collections
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from vibethinker_jax.data import ngrams
+from vibethinker_jax.data import fields as fields_lib, ngrams, sources, templates
+from vibethinker_jax.data.files import rows as rows_lib
+from vibethinker_jax.data.layouts import response_layouts
 
 WORDS = 10
 BOILERPLATE = 3  # problems of the set: an n-gram that stands in so many is the set's way of asking
@@ -50,3 +52,61 @@ def find(problems: list[str], training: Iterable[tuple[str, str]], n: int = WORD
           for p in wanted.get(gram, ()):
             shared.setdefault(p, (' '.join(gram), place))
   return Overlap(dict(sorted(shared.items())), sorted(' '.join(gram) for gram in common), short)
+
+
+def with_training(problems: dict[str, list[dict]], files: str, fields: list[str], remedy: str) -> dict:
+  """Which problems of each set share words with training files.
+
+  Args:
+    problems: the rows of each set. files: of training, as of a data option. fields, remedy: see texts.
+
+  Returns:
+    {set: {'trained_on', 'training_rows', 'ngram', 'shared': {id: [n-gram, place]}, 'boilerplate', 'too_short'}}.
+  """
+  rows = rows_lib.Rows(rows_lib.paths(files))
+  given = lambda: ((rows.location(i), text) for i in range(len(rows)) for text in texts(rows, i, fields, remedy))
+  found = {}
+  for name, asked in problems.items():
+    hit = find([row['problem'] for row in asked], given())
+    found[name] = {
+      'trained_on': files,
+      'training_rows': len(rows),
+      'ngram': WORDS,
+      'shared': {asked[p]['id']: list(why) for p, why in hit.shared.items()},
+      'boilerplate': hit.boilerplate,
+      'too_short': [asked[p]['id'] for p in hit.too_short],
+    }
+  return found
+
+
+def texts(rows: rows_lib.Rows, i: int, fields: list[str], remedy: str) -> list[str]:
+  """The texts of a row's fields; of chat messages those of all but the system, which says the same in every row.
+
+  Args:
+    fields: as of a field option; 'prompt' and 'response' are found. remedy: the end of an error's line.
+
+  Raises:
+    ValueError: a field that is no text.
+  """
+  row, found = rows[i], []
+  for name in fields:
+    try:
+      if name == 'prompt':
+        value = row.get('worded') is True and row.get('problem') or fields_lib.prompt(row, sources.DataOptions())
+      elif name == 'response':
+        value = response_layouts.every(row) or templates.lookup(row, fields_lib.RESPONSE) or []
+      else:
+        value = fields_lib.field(row, name)
+    except ValueError as error:
+      raise ValueError(f'{rows.location(i)}: {error}; {remedy}') from error
+    values = [
+      x.get('content') if isinstance(x, dict) else x
+      for x in (value if isinstance(value, list) else [value])
+      if not (isinstance(x, dict) and x.get('role') == 'system')
+    ]
+    if not all(isinstance(v, str) for v in values):
+      raise ValueError(
+        f'{rows.location(i)}: the field {name!r} must be text, texts or chat messages; found {", ".join(row)}; {remedy}'
+      )
+    found += values
+  return found

@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from vibethinker_jax.config import AboveZero
-from vibethinker_jax.data import fields as fields_lib, synthetic, templates, turns, wording
+from vibethinker_jax.data import fields as fields_lib, synthetic, turns, wording
 from vibethinker_jax.data.fields import PROMPT, RESPONSE, parts
 from vibethinker_jax.data.files import index, rows as rows_lib
 from vibethinker_jax.data.layouts import answers, families, judge_layouts, livecodebench, readings, response_layouts
@@ -340,39 +340,6 @@ def read_traces(options: DataOptions, wrong: list[str] | None = None) -> Iterato
   told.check(EXAMPLE)
   readings.refuse(told.wrong(), wrong)
   readings.log(told.lines(families.PARTS))
-
-
-def texts(rows: rows_lib.Rows, i: int, fields: list[str], remedy: str) -> list[str]:
-  """The texts of a row's fields; of chat messages those of all but the system, which says the same in every row.
-
-  Args:
-    fields: as of a field option; 'prompt' and 'response' are found. remedy: the end of an error's line.
-
-  Raises:
-    ValueError: a field that is no text.
-  """
-  row, found = rows[i], []
-  for name in fields:
-    try:
-      if name == 'prompt':
-        value = row.get('worded') is True and row.get('problem') or fields_lib.prompt(row, DataOptions())
-      elif name == 'response':
-        value = response_layouts.every(row) or templates.lookup(row, RESPONSE) or []
-      else:
-        value = fields_lib.field(row, name)
-    except ValueError as error:
-      raise ValueError(f'{rows.location(i)}: {error}; {remedy}') from error
-    values = [
-      x.get('content') if isinstance(x, dict) else x
-      for x in (value if isinstance(value, list) else [value])
-      if not (isinstance(x, dict) and x.get('role') == 'system')
-    ]
-    if not all(isinstance(v, str) for v in values):
-      raise ValueError(
-        f'{rows.location(i)}: the field {name!r} must be text, texts or chat messages; found {", ".join(row)}; {remedy}'
-      )
-    found += values
-  return found
 
 
 def _problem(

@@ -75,3 +75,13 @@ def result(evaluations: list[Evaluation]) -> dict:
     'directories': [str(e.directory) for e in evaluations],
     'sets': found,
   }
+
+
+def labels(paths: list[str]) -> list[str]:
+  """Short different names of checkpoints: as many of the last parts of their paths as that takes."""
+  parts = [pathlib.Path(path).resolve().parts for path in paths]
+  for n in range(1, max(map(len, parts)) + 1):
+    names = ['-'.join(p[-n:]).strip('-/') for p in parts]
+    if len(set(names)) == len(names):
+      return names
+  raise ValueError(f'the same directory is named twice: {", ".join(paths)}')

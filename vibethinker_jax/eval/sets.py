@@ -168,6 +168,12 @@ def rows_files(options: sources.DataOptions) -> list[str]:
   return [] if options.files == 'synthetic' else rows_lib.paths(options.files)
 
 
+def distinct(found: list[Set]) -> list[Set]:
+  """The sets under names of their own."""
+  names = [s.name for s in found]
+  return [s._replace(name=f'{s.name}-{i + 1}') if names.count(s.name) > 1 else s for i, s in enumerate(found)]
+
+
 def versions() -> dict:
   """Of what judges: a digest of all our sources, the commit if they are a git checkout, Python, math-verify."""
   package, every = pathlib.Path(__file__).parent.parent, hashlib.sha256()

@@ -6,9 +6,7 @@ advantages -> packed rows -> update. On-policy by default: one update per rollou
 
 from collections.abc import Callable, Iterator
 import functools
-import json
 import logging
-import os
 import time
 from typing import Annotated, Literal, NamedTuple
 
@@ -23,14 +21,14 @@ from vibethinker_jax.data import sources, synthetic
 from vibethinker_jax.eval import benchmarks
 from vibethinker_jax.model import attention as attention_lib, transformer
 from vibethinker_jax.programs import asked, inputs, rollouts
+from vibethinker_jax.programs.position import Position, refuse_idle
 from vibethinker_jax.programs.stage import Model, Stage, check_finite, finish, open_model, progress, stage_key
 from vibethinker_jax.rl import batch as batch_lib, curriculum
 from vibethinker_jax.rl.loss import LossOptions, mgpo_loss, spread, weighted_advantages
-from vibethinker_jax.runtime import disk, hosts, metrics, timeline, watch
+from vibethinker_jax.runtime import hosts, metrics, timeline, watch
 from vibethinker_jax.sampler import engine
 from vibethinker_jax.train import loss as train_loss, optimizer as optimizer_lib, state as state_lib, step as step_lib
 
-IDLE_STEPS = 10  # in a row without a useful group: the stage ends
 LOG = logging.getLogger('vibethinker_jax')
 
 
@@ -175,38 +173,6 @@ def jitted(config, mesh, loss_options: LossOptions, execution: transformer.Execu
   )
 
 
-class Position(NamedTuple):
-  """Where a stage stands; saved with every checkpoint.
-
-  Attributes:
-    step: rollout batches that were trained on.
-    cursor: prompts that were drawn of their endless sequence.
-    histogram: groups by the number of their correct responses, [G + 1].
-    idle: steps without a useful group since the last with one. made: updates made.
-  """
-
-  step: int
-  cursor: int
-  histogram: np.ndarray
-  idle: int
-  made: int
-
-  def after(self, cursor: int, sampled: dict, updated: bool) -> 'Position':
-    return Position(
-      self.step + 1,
-      cursor,
-      self.histogram + sampled['histogram'],
-      0 if sampled['useful'] else self.idle + 1,
-      self.made + int(updated),
-    )
-
-  def tired(self) -> bool:
-    return self.idle > 0 and self.idle % IDLE_STEPS == 0
-
-  def saved(self) -> dict:
-    return {'cursor': self.cursor, 'histogram': self.histogram.tolist(), 'idle': self.idle, 'made': self.made}
-
-
 def run(stage: Stage, options: Options) -> dict:
   """Trains and returns the result: steps, prompts kept, histogram of group accuracies, first and last metrics."""
   started = time.time()
@@ -227,7 +193,7 @@ def run(stage: Stage, options: Options) -> dict:
     functions = jitted(model.config, stage.mesh, options.loss, options.execution())
     apply = step_lib.jit_apply(state, optimizer)
     writer = metrics.Writer(stage.directory, at.step)
-    examples = _Examples(stage.directory / 'examples.jsonl', at.step)
+    examples = rollouts.Examples(stage.directory / 'examples.jsonl', at.step)
     profile = timeline.Profile(stage.directory / 'profile', stage.recipe.profile_steps)
     bar = progress(options.steps, stage.name, at.step)
     stop = tired = False
@@ -245,12 +211,12 @@ def run(stage: Stage, options: Options) -> dict:
       clock.append(time.perf_counter())
       check_finite(stage, step, int(state.skipped), min(options.max_skipped, options.steps))
       at = at.after(cursor, rollout.sampled, updated=trained['count'] > 0 and not int(state.skipped))
-      _warn_idle(stage, step, rollout.sampled)
+      rollouts.warn_idle(stage, step, rollout.sampled)
       writer.write(
         step,
         {
           **trained,
-          **scalars(rollout, options, weight_P),
+          **rollouts.scalars(rollout, options, weight_P),
           'carried_groups': len(carried.indices_P),
           'seconds/train': clock[2] - clock[1],
           'seconds/step': clock[2] - clock[0],
@@ -272,7 +238,7 @@ def run(stage: Stage, options: Options) -> dict:
       opened.close()
     if stop:
       raise watch.Preempted(stage.name, at.step)
-  refuse_idle(stage, options, at.step, at.idle, at.made)
+  refuse_idle(stage.name, at, done=at.step == options.steps)
   result = {
     'steps': at.step,
     'prompts': len(rows),
@@ -297,7 +263,7 @@ def _restored(stage: Stage, options: Options, checkpoints, abstract: state_lib.T
 
 def learn(stage: Stage, options: Options, functions: Functions, apply, state, reference, rollout: rollouts.Rollout):
   """The updates of one step, none where there is nothing to learn from: (state, metrics, weight_P)."""
-  advantages_PG, _, weight_P = functions.advantages(*_padded(rollout, options))
+  advantages_PG, _, weight_P = functions.advantages(*rollouts.padded(rollout, options))
   batches = _batches(stage, options, rollout, advantages_PG)
   for micros, count in batches:
     if options.recompute_logps or options.loss.importance_cap:
@@ -311,53 +277,6 @@ def learn(stage: Stage, options: Options, functions: Functions, apply, state, re
       total = functions.accumulate(total, state.params, micros, count)
     state, trained = apply(state, total)
   return state, jax.device_get(trained), jax.device_get(weight_P)
-
-
-def scalars(rollout: rollouts.Rollout, options: Options, weight_P) -> dict:
-  """What metrics.jsonl says of the groups of one step."""
-  sampled, n = rollout.sampled, len(rollout.rows)
-  return {
-    'accuracy': sampled['accuracy'],
-    'useful_groups': _trained(rollout, options),
-    'sampled_groups': sampled['groups'],
-    'given_up_groups': sampled['given_up'],
-    'stale_tokens': sampled['stale'],
-    'invalid': sampled['invalid'],
-    'response_tokens': sampled['mean_length'],
-    'truncated': sampled['truncated'],
-    'weight': np.mean(weight_P[:n]) if n else None,
-    'seconds/rollout': sampled['seconds'][0],
-    'seconds/verify': sampled['seconds'][1],
-    'seconds/verify_overlapped': sampled['seconds'][2],  # while others were being decoded: part of rollout
-    'rollout_tokens_per_second': rollout.tokens_per_second(),
-  }
-
-
-def refuse_idle(stage: Stage, options: Options, step: int, idle: int, made: int) -> None:
-  """Ends a stage that learns nothing.
-
-  Raises:
-    ValueError: IDLE_STEPS steps in a row (or as many again) had no useful group, or none of all steps made an update.
-  """
-  done = step == options.steps
-  if not (idle >= IDLE_STEPS and (done or idle % IDLE_STEPS == 0) or done and not made):
-    return
-  what = (
-    f'no group was useful in the last {idle} steps'
-    if idle >= IDLE_STEPS
-    else f'none of the {step} steps made an update'
-  )
-  then = (
-    'it has no step left: train on others in a new stage or workdir'
-    if done
-    else 'started again, it goes on with the next prompts'
-  )
-  raise ValueError(
-    f'stage {stage.name!r}: {what} (the warnings above and metrics.jsonl say what was seen). It is not done; '
-    f'the checkpoint of step {step} is kept, and {then}. Problems that the model solves sometimes are '
-    'needed: easier or harder ones, a larger group or more max_rounds; where all are wrong, look at responses in '
-    'examples.jsonl'
-  )
 
 
 def make_optimizer(options: Options):
@@ -410,26 +329,6 @@ def starting_prompts(stage: Stage, options: Options, model: Model) -> list[dict]
   return [rows[i] for i in kept]
 
 
-def _warn_idle(stage: Stage, step: int, sampled: dict) -> None:
-  """Says what was seen in a step without a useful group."""
-  if not sampled['useful']:
-    LOG.warning('stage %s, step %d: no group was useful; %s', stage.name, step, rollouts.described(sampled))
-
-
-def _trained(rollout: rollouts.Rollout, options: Options) -> int:
-  """Groups that are trained on and teach something: in a rehearsal not all do."""
-  return int(curriculum.useful_groups(rollouts.accuracy(rollout.correct, rollout.valid), options.loss.long2short).sum())
-
-
-def _padded(rollout: rollouts.Rollout, options: Options):
-  """Rewards, lengths and validity as [prompts, G] of one shape in every step; missing groups are all-invalid."""
-  shape = (options.prompts, options.group)
-  rewards, lengths, valid = np.zeros(shape, np.float32), np.ones(shape, np.int32), np.zeros(shape, bool)
-  if n := len(rollout.rows):
-    rewards[:n], lengths[:n], valid[:n] = rollout.correct, rollout.lengths, rollout.valid
-  return rewards, lengths, valid
-
-
 def _batches(stage: Stage, options: Options, rollout: rollouts.Rollout, advantages_PG) -> list[tuple[dict, int]]:
   """rl.batch.rl_batches on the devices, with the advantage of each position's response gathered there."""
   if not rollout.rows:
@@ -445,40 +344,3 @@ def _batches(stage: Stage, options: Options, rollout: rollouts.Rollout, advantag
     (micros | {'advantages': spread(advantages_PG, micros['responses'], micros['mask'])}, count)
     for micros, count in batches
   ]
-
-
-class _Examples:
-  """examples.jsonl of host 0: some groups as text, for the report; goes on where a restored checkpoint stands."""
-
-  def __init__(self, path, step: int):
-    self._file = (
-      disk.open_lines(path, 'examples.jsonl', lambda line: metrics.line_step(line) <= step)
-      if hosts.first()
-      else open(os.devnull, 'wb')
-    )
-
-  def write(self, step: int, rollout: rollouts.Rollout, weight_P, groups: int = 2) -> None:
-    for p in range(min(groups, len(rollout.rows))):
-      row = rollout.rows[p]
-      disk.append(
-        self._file,
-        json.dumps(
-          {
-            'step': step,
-            'prompt': row['prompt'],
-            'answer': row['answer'],
-            'domain': row['domain'],
-            'accuracy': float(rollout.correct[p].mean()),
-            'weight': float(weight_P[p]),
-            'responses': [
-              {'text': text, 'reward': int(correct), 'tokens': int(length)}
-              for text, correct, length in zip(rollout.texts[p], rollout.correct[p], rollout.lengths[p])
-            ],
-          }
-        ).encode()
-        + b'\n',
-        'examples.jsonl',
-      )
-
-  def close(self) -> None:
-    self._file.close()

@@ -7,6 +7,8 @@ arXiv 2509.18521, does so); with `carry` the unfinished ones go on in the next s
 log-probabilities they were sampled with.
 """
 
+import json
+import logging
 import math
 import os
 import pathlib
@@ -18,8 +20,10 @@ import numpy as np
 from vibethinker_jax.eval import benchmarks
 from vibethinker_jax.programs.stage import Model, Stage, stage_key
 from vibethinker_jax.rl import curriculum
-from vibethinker_jax.runtime import disk, hosts
+from vibethinker_jax.runtime import disk, hosts, metrics
 from vibethinker_jax.sampler import engine
+
+LOG = logging.getLogger('vibethinker_jax')
 
 
 class Rollout(NamedTuple):
@@ -290,3 +294,80 @@ def load(directory: pathlib.Path, step: int, options) -> Carried:
 
 def _path(directory: pathlib.Path, step: int) -> pathlib.Path:
   return directory / f'carried-{step:08d}.npz'
+
+
+def scalars(rollout: Rollout, options, weight_P) -> dict:
+  """What metrics.jsonl says of the groups of one step."""
+  sampled, n = rollout.sampled, len(rollout.rows)
+  return {
+    'accuracy': sampled['accuracy'],
+    'useful_groups': _trained(rollout, options),
+    'sampled_groups': sampled['groups'],
+    'given_up_groups': sampled['given_up'],
+    'stale_tokens': sampled['stale'],
+    'invalid': sampled['invalid'],
+    'response_tokens': sampled['mean_length'],
+    'truncated': sampled['truncated'],
+    'weight': np.mean(weight_P[:n]) if n else None,
+    'seconds/rollout': sampled['seconds'][0],
+    'seconds/verify': sampled['seconds'][1],
+    'seconds/verify_overlapped': sampled['seconds'][2],  # while others were being decoded: part of rollout
+    'rollout_tokens_per_second': rollout.tokens_per_second(),
+  }
+
+
+def warn_idle(stage: Stage, step: int, sampled: dict) -> None:
+  """Says what was seen in a step without a useful group."""
+  if not sampled['useful']:
+    LOG.warning('stage %s, step %d: no group was useful; %s', stage.name, step, described(sampled))
+
+
+def _trained(rollout: Rollout, options) -> int:
+  """Groups that are trained on and teach something: in a rehearsal not all do."""
+  return int(curriculum.useful_groups(accuracy(rollout.correct, rollout.valid), options.loss.long2short).sum())
+
+
+def padded(rollout: Rollout, options):
+  """Rewards, lengths and validity as [prompts, G] of one shape in every step; missing groups are all-invalid."""
+  shape = (options.prompts, options.group)
+  rewards, lengths, valid = np.zeros(shape, np.float32), np.ones(shape, np.int32), np.zeros(shape, bool)
+  if n := len(rollout.rows):
+    rewards[:n], lengths[:n], valid[:n] = rollout.correct, rollout.lengths, rollout.valid
+  return rewards, lengths, valid
+
+
+class Examples:
+  """examples.jsonl of host 0: some groups as text, for the report; goes on where a restored checkpoint stands."""
+
+  def __init__(self, path, step: int):
+    self._file = (
+      disk.open_lines(path, 'examples.jsonl', lambda line: metrics.line_step(line) <= step)
+      if hosts.first()
+      else open(os.devnull, 'wb')
+    )
+
+  def write(self, step: int, rollout: Rollout, weight_P, groups: int = 2) -> None:
+    for p in range(min(groups, len(rollout.rows))):
+      row = rollout.rows[p]
+      disk.append(
+        self._file,
+        json.dumps(
+          {
+            'step': step,
+            'prompt': row['prompt'],
+            'answer': row['answer'],
+            'domain': row['domain'],
+            'accuracy': float(rollout.correct[p].mean()),
+            'weight': float(weight_P[p]),
+            'responses': [
+              {'text': text, 'reward': int(correct), 'tokens': int(length)}
+              for text, correct, length in zip(rollout.texts[p], rollout.correct[p], rollout.lengths[p])
+            ],
+          }
+        ).encode()
+        + b'\n',
+        'examples.jsonl',
+      )
+
+  def close(self) -> None:
+    self._file.close()

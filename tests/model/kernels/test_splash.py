@@ -118,8 +118,8 @@ with jax.set_mesh(mesh):
   for remat in ('full', 'attention'):
     execution = transformer.Execution(remat=remat)
     loss = lambda p, t: transformer.hidden(config, p, t, execution=execution).astype(jnp.float32).sum()
-    compiled = jax.jit(jax.grad(loss)).lower(params, tokens).compile().as_text()
-    print(remat, compiled.count('custom_call_target="tpu_custom_call"'))
+    written = jax.jit(jax.grad(loss)).lower(params, tokens).compile().as_text()
+    print(remat, written.count('custom_call_target="tpu_custom_call"'))
 print('kernels', text.count('tpu_custom_call'), 'MB', compiled.memory_analysis().temp_size_in_bytes >> 20)
 """
 

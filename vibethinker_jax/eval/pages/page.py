@@ -6,8 +6,9 @@ import pathlib
 
 import jinja2
 
+from vibethinker_jax import config as config_lib
 from vibethinker_jax.data import turns
-from vibethinker_jax.eval import sets as sets_lib
+from vibethinker_jax.eval import compare, sets as sets_lib
 from vibethinker_jax.eval.pages import drawing, formulas, terminal
 from vibethinker_jax.eval.pages.drawing import Plot
 from vibethinker_jax.runtime import disk
@@ -279,3 +280,15 @@ def changes(s: dict) -> list[dict]:
     if len(known) > 1 and max(known) > min(known):
       rows.append({'id': name, 'values': values, 'range': max(known) - min(known)})
   return sorted(rows, key=lambda row: -row['range'])
+
+
+def compared(directories: list[pathlib.Path], output: pathlib.Path) -> None:
+  """result.json and report.html of a comparison, and its table on the screen."""
+  evaluations = compare.read(directories, compare.labels([str(path) for path in directories]))
+  result = compare.result(evaluations)
+  if any(path.resolve() == output.resolve() for path in directories):
+    raise ValueError(f'--output={output} is one of the compared directories: give another')
+  config_lib.write_json(output / 'comparison.json', result)
+  write_comparison(output, [(e.name, e.directory) for e in evaluations], result)
+  print(terminal.comparison(result))
+  print(f'{output}/comparison.html, comparison.json')

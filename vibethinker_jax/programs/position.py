@@ -1,0 +1,66 @@
+"""Where an RL stage stands, and whether it has learned anything lately."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+IDLE_STEPS = 10  # in a row without a useful group: the stage ends
+
+
+class Position(NamedTuple):
+  """Where a stage stands; saved with every checkpoint.
+
+  Attributes:
+    step: rollout batches that were trained on.
+    cursor: prompts that were drawn of their endless sequence.
+    histogram: groups by the number of their correct responses, [G + 1].
+    idle: steps without a useful group since the last with one. made: updates made.
+  """
+
+  step: int
+  cursor: int
+  histogram: np.ndarray
+  idle: int
+  made: int
+
+  def after(self, cursor: int, sampled: dict, updated: bool) -> 'Position':
+    return Position(
+      self.step + 1,
+      cursor,
+      self.histogram + sampled['histogram'],
+      0 if sampled['useful'] else self.idle + 1,
+      self.made + int(updated),
+    )
+
+  def tired(self) -> bool:
+    return self.idle > 0 and self.idle % IDLE_STEPS == 0
+
+  def saved(self) -> dict:
+    return {'cursor': self.cursor, 'histogram': self.histogram.tolist(), 'idle': self.idle, 'made': self.made}
+
+
+def refuse_idle(stage: str, at: Position, done: bool) -> None:
+  """Ends a stage that learns nothing. done: it has no step left.
+
+  Raises:
+    ValueError: IDLE_STEPS steps in a row (or as many again) had no useful group, or none of all steps made an update.
+  """
+  step, idle, made = at.step, at.idle, at.made
+  if not (idle >= IDLE_STEPS and (done or idle % IDLE_STEPS == 0) or done and not made):
+    return
+  what = (
+    f'no group was useful in the last {idle} steps'
+    if idle >= IDLE_STEPS
+    else f'none of the {step} steps made an update'
+  )
+  then = (
+    'it has no step left: train on others in a new stage or workdir'
+    if done
+    else 'started again, it goes on with the next prompts'
+  )
+  raise ValueError(
+    f'stage {stage!r}: {what} (the warnings above and metrics.jsonl say what was seen). It is not done; '
+    f'the checkpoint of step {step} is kept, and {then}. Problems that the model solves sometimes are '
+    'needed: easier or harder ones, a larger group or more max_rounds; where all are wrong, look at responses in '
+    'examples.jsonl'
+  )
