@@ -45,8 +45,8 @@ from vibethinker_jax.verify.pool import Pool
 CHECKPOINT = flags.DEFINE_list(
   'checkpoint',
   [],
-  'Stage directories of a workdir, our checkpoints, Hugging Face '
-  'directories, or GGUF files; several are evaluated one after the other and compared.',
+  'Stage directories of a workdir, our checkpoints, Hugging Face directories, or GGUF files; several are evaluated one '
+  'after the other and compared.',
 )
 PRESET = flags.DEFINE_list(
   'preset', [], f'Protocols: {", ".join(presets.PRESETS)}. One for all of --data, or one for each of its entries.'
@@ -56,8 +56,7 @@ DATA = flags.DEFINE_string(
   '',
   'Files of problems with answers or tests, paths and globs with commas between (JSON lines or arrays, '
   "CSV, TSV, .gz too, parquet, ArrayRecord), or 'synthetic': held-out synthetic problems, the default with a "
-  'checkpoint. '
-  'Without --preset every entry is a set of its own.',
+  'checkpoint. Without --preset every entry is a set of its own.',
 )
 SYSTEM = flags.DEFINE_string(
   'system', '', "What the system turn says: text, or a template over a row's fields; it replaces the row's own."
@@ -86,8 +85,7 @@ WORDING = flags.DEFINE_enum(
   'wording',
   'papers',
   sources.DataOptions.__annotations__['wording'].__args__,
-  "'papers': as the papers' protocol asks "
-  'a problem of its kind, with what it does not say itself; none: as it stands in --data.',
+  "'papers': as the papers' protocol asks a problem of its kind, with what it does not say itself; none: as it stands.",
 )
 ANSWER_FIELD = flags.DEFINE_string(
   'answer_field',
@@ -263,8 +261,7 @@ def read_sets(data: str) -> list[sets_lib.Set]:
   files = [data] if len(PRESET.value) == 1 else entries
   if PRESET.value and len(PRESET.value) != len(files):
     raise ValueError(
-      f'--preset names {len(PRESET.value)} protocols for {len(entries)} entries of --data: give one for '
-      'all, or one for each'
+      f'--preset names {len(PRESET.value)} protocols for {len(entries)} entries of --data: give one, or one for each'
     )
   found = [
     sets_lib.read(options._replace(files=entry), preset, protocol, LIMIT.value)

@@ -38,7 +38,8 @@ OPERATIONS = frozenset(
   'lim limsup liminf sum prod int iint iiint oint gcd lcm hcf max min sup argmax argmin arg det perm tr trace rank '
   'dim ker deg mod bmod pmod rem floor ceil ceiling lfloor rfloor lceil rceil round trunc diff '
   'derivative integrate integral partial nabla prime Re Im conj norm sgn sign prod product card Pr perm comb nCr nPr '
-  'cap bigcup bigcap bigoplus cdots ldots dots dotsc dotsb vdots ddots to rightarrow Rightarrow implies iff mapsto'.split()
+  'cap bigcup bigcap bigoplus cdots ldots dots dotsc dotsb vdots ddots to rightarrow Rightarrow implies iff '
+  'mapsto'.split()
 )
 
 _COMMAND = re.compile(r'\\([A-Za-z]+)')
