@@ -150,8 +150,8 @@ def refused(command, *arguments):
   'command, arguments, parts',
   [
     ('evaluate', ['--checkpoint=c', '--data=d.jsonl', '--problems=16', '--output=o'], ['--problems', '--limit']),
-    ('verify.sandbox', ['--check', '--repeat=3'], ['--repeat', '--corpus']),
-    ('verify.sandbox', ['--check', 'corpus'], ['corpus']),
+    ('verify.code.sandbox', ['--check', '--repeat=3'], ['--repeat', '--corpus']),
+    ('verify.code.sandbox', ['--check', 'corpus'], ['corpus']),
     ('verify.math', ['--pairs=a', '--pairs=b'], ['--pairs is given twice']),
     ('verify.math', ['--hacks='], ['--hacks is given without a value']),
   ],
