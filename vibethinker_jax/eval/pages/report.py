@@ -161,7 +161,8 @@ def parameters(config: dict) -> str:
     count = m['hidden_size'] * (layers + vocabulary * (1 if m['tie_word_embeddings'] else 2))
   except KeyError:
     return pathlib.Path(config.get('base', 'size unknown')).name
-  size = f'{count / 1e9:.1f} billion' if count >= 1e9 else f'{count / 1e6:.1f} million'
+  million = f'{count / 1e6:.1f} million' if count >= 1e5 else f'{count:,}'
+  size = f'{count / 1e9:.1f} billion' if count >= 1e9 else million
   return f'about {size} parameters ({m["num_hidden_layers"]} layers, width {m["hidden_size"]})'
 
 
