@@ -12,7 +12,7 @@ import subprocess
 from typing import NamedTuple
 
 from vibethinker_jax.data import fields as fields_lib, presets, sources, synthetic, turns
-from vibethinker_jax.data.files import rows as rows_lib
+from vibethinker_jax.data.files import remote, rows as rows_lib
 
 SUBJECT = 'subject|type|subfield|category|difficulty'  # where a set has no domain
 
@@ -119,7 +119,7 @@ def read(options: sources.DataOptions, preset: str, protocol: Protocol, limit: i
 
 def name_of(files: str) -> str:
   """'math500' of 'data/math500.jsonl.gz'."""
-  name = os.path.basename(rows_lib.entries(files)[0]).replace('*', '')
+  name = remote.name(rows_lib.entries(files)[0]).replace('*', '')
   return re.sub(r'\.(gz|jsonl?|[ct]sv|parquet|array_?record)\b', '', name, flags=re.IGNORECASE) or 'set'
 
 

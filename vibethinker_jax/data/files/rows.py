@@ -21,6 +21,7 @@ import tempfile
 
 import tqdm
 
+from vibethinker_jax.data.files import remote
 from vibethinker_jax.data.files.formats import File, open_file
 from vibethinker_jax.runtime import disk
 
@@ -130,13 +131,16 @@ def entries(files: str) -> list[str]:
 
 
 def paths(files: str) -> list[str]:
-  """The paths of comma-separated names and globs, in that order, those of a glob sorted.
+  """The paths of comma-separated names and globs, in that order, those of a glob sorted; of URLs those of their copies.
 
   Raises:
-    ValueError: nothing is there.
+    ValueError: nothing is there, or it does not come (data.files.remote).
   """
   found = []
   for entry in entries(files):
+    if remote.is_remote(entry):
+      found += remote.paths(entry)
+      continue
     entry = os.path.expanduser(entry)
     if os.path.isdir(entry):
       raise ValueError(f'{entry} is a folder: name the files in it, for example {os.path.join(entry, "*.jsonl")}')
