@@ -41,8 +41,7 @@ _TAGS = (
   'Last-Modified',
   'updated',
 )
-BLOCK = 16 << 20  # bytes of a request
-PIECE = 1 << 20
+BLOCK = 8 << 20  # bytes of a request
 LOG = logging.getLogger('vibethinker_jax')
 
 
@@ -242,7 +241,7 @@ def _append(fs, path: str, part: pathlib.Path, size: int | None, what: str) -> N
   too."""
   with disk.writing(what, part, size or 0):
     target = part.open('ab', buffering=0)
-  with target, fs.open(path, 'rb', block_size=BLOCK) as source:
+  with target, fs.open(path, 'rb', block_size=BLOCK, cache_type='none') as source:
     done = target.tell()
     try:
       source.seek(done)
@@ -260,7 +259,7 @@ def _append(fs, path: str, part: pathlib.Path, size: int | None, what: str) -> N
       dynamic_ncols=True,
       mininterval=0.2 if sys.stderr.isatty() else 20,
     ) as bar:
-      while piece := source.read(PIECE):
+      while piece := source.read(BLOCK):
         disk.append(target, piece, what)
         bar.update(len(piece))
 
