@@ -33,6 +33,7 @@ SMALL = (
   'chat_template.json',
 )
 NAME = re.compile(r'(?P<repo>[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(/(?P<file>[^@]+\.gguf))?(@(?P<revision>[\w./-]+))?')
+FILES = ('.gguf', '.jinja', '.json', '.model', '.safetensors', '.txt')  # ends of what is a path, though it is not there
 PAUSES = (1, 2, 4)  # seconds before another attempt, after a fault that may pass
 LOG = logging.getLogger('vibethinker_jax')
 
@@ -40,7 +41,12 @@ LOG = logging.getLogger('vibethinker_jax')
 def is_name(text: str) -> bool:
   """Whether this is written as a name of the Hub, OWNER/NAME, OWNER/NAME@REVISION or OWNER/NAME/FILE.gguf, and is no
   path here."""
-  return bool(NAME.fullmatch(str(text))) and not pathlib.Path(text).exists()
+  text, found = str(text), NAME.fullmatch(str(text))
+  return (
+    bool(found)
+    and not found['repo'].endswith(FILES)
+    and not any(pathlib.Path(x).exists() for x in (text, text.partition('@')[0]))
+  )
 
 
 def local(name: str | pathlib.Path, weights: bool = True) -> pathlib.Path:
@@ -58,13 +64,13 @@ def local(name: str | pathlib.Path, weights: bool = True) -> pathlib.Path:
   return _local(str(name), weights) if is_name(name) else pathlib.Path(name)
 
 
-def commit(name: str) -> str | None:
+def commit(name: str | pathlib.Path) -> str | None:
   """The commit of a model that was taken from the Hub, None of any other."""
   return origins.known['models'].get(str(name))
 
 
 @functools.cache
-def _local(name: str, weights: bool) -> pathlib.Path:
+def _local(name: str, whole: bool) -> pathlib.Path:
   from huggingface_hub import constants
 
   repo, file, revision = NAME.fullmatch(name).group('repo', 'file', 'revision')
@@ -81,16 +87,20 @@ def _local(name: str, weights: bool) -> pathlib.Path:
       raise ValueError(
         f'{name} is no model in the format of transformers: it has no config.json, but {_listed(repo, folder.name)}'
       )
-    if weights:
+    if whole:
       _weights(name, repo, folder, cache)
   return folder
 
 
+def weights(folder: pathlib.Path) -> list[str]:
+  """The files of a model's safetensors, as its index names them."""
+  index = folder / INDEX
+  return sorted(set(json.loads(index.read_text())['weight_map'].values())) if index.is_file() else [WEIGHTS]
+
+
 def _weights(name: str, repo: str, folder: pathlib.Path, cache: pathlib.Path) -> None:
   """Downloads the safetensors that are not there yet."""
-  index = folder / INDEX
-  names = sorted(set(json.loads(index.read_text())['weight_map'].values())) if index.is_file() else [WEIGHTS]
-  if lacking := [x for x in names if not (folder / x).is_file()]:
+  if lacking := [x for x in weights(folder) if not (folder / x).is_file()]:
     sizes = _tree(repo, folder.name)
     if sizes and (unknown := [x for x in lacking if x not in sizes]):
       raise ValueError(

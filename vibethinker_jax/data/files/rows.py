@@ -195,6 +195,8 @@ def bar(count: int, description: str):
 
 def check_output(rows: Rows, path: str) -> None:
   """Raises ValueError where `write` could not write these rows to that path."""
+  if remote.is_remote(path):
+    raise ValueError(f'{path}: an output is a path of this machine')
   if not path.endswith(('.jsonl', '.jsonl.gz', '.parquet')):
     raise ValueError(f'{path}: the name of an output ends in .jsonl, .jsonl.gz or .parquet')
   if path.endswith('.parquet') and not all(file.path.lower().endswith('.parquet') for file in rows.files):
