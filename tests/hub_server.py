@@ -94,9 +94,6 @@ class Handler(http.server.BaseHTTPRequestHandler):
   def do_POST(self):
     self.answer()
 
-  def do_PUT(self):
-    self.answer()
-
   def answer(self) -> None:
     length = int(self.headers.get('Content-Length') or 0)
     self.content = self.rfile.read(length) if length else b''

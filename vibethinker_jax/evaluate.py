@@ -1,6 +1,6 @@
 r"""Scores models on benchmarks by the papers' protocol, or stored responses without a model; every response is kept.
 
-  python -m vibethinker_jax.evaluate --checkpoint=WeiboAI/VibeThinker-1.5B --preset=aime24,math500 --output=runs/published
+  python -m vibethinker_jax.evaluate --checkpoint=WeiboAI/VibeThinker-1.5B --preset=aime24,aime25 --output=runs/eval
   python -m vibethinker_jax.evaluate --checkpoint=my-model --preset=aime24,math500 \\
       --data=aime24.parquet,math500.jsonl --output=runs/eval
   python -m vibethinker_jax.evaluate --checkpoint=runs/tiny/merge,runs/tiny/rl_code --output=runs/eval
@@ -321,10 +321,8 @@ def rescore(output: pathlib.Path, pool: Pool) -> None:
     domain=DOMAIN_FIELD.value,
     wording=WORDING.value,
   )
-  if DATA.value:
+  if DATA.value or len(PRESET.value) > 1:
     chosen = read_sets(DATA.value)
-  elif len(PRESET.value) > 1:
-    raise ValueError('several presets need their problems: --data=FILES')
   else:
     inside, preset = options._replace(files=RESPONSES.value), (PRESET.value or [''])[0]
     name = preset or sets_lib.name_of(RESPONSES.value)

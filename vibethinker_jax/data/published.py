@@ -1,4 +1,4 @@
-"""Where the sets of the presets live: repositories of the Hugging Face Hub, their files, and the revisions that were checked.
+"""Where the sets of the presets live: repositories of the Hugging Face Hub, their files and revisions.
 
 A revision is a commit wherever one was known; the digest of what was read stands in every result.
 """

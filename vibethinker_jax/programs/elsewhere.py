@@ -1,7 +1,7 @@
-"""What a command names that is on no disk of this machine: models of the Hub, and URLs of data, brought before all else."""
+"""What a command names that is not on this machine: models of the Hub and URLs of data, brought before all else."""
 
+from collections.abc import Callable, Iterable
 import pathlib
-from typing import Callable, Iterable
 
 from vibethinker_jax import config as config_lib
 from vibethinker_jax.data import sources

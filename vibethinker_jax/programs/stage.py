@@ -44,8 +44,8 @@ class Model(NamedTuple):
 class TokenizerOptions(NamedTuple):
   """Config of the tokenizer of models from scratch; an imported model brings its own.
 
-  path: a SentencePiece .model, a tokenizer.json or a Hugging Face directory, a name of the Hub; '' trains a SentencePiece model of
-  vocab_size pieces on `problems` synthetic problems of `levels`.
+  path: a SentencePiece .model, a tokenizer.json, a Hugging Face directory or a name of the Hub; '' trains a
+  SentencePiece model of vocab_size pieces on `problems` synthetic problems of `levels`.
   """
 
   path: str = ''

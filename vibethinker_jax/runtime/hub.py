@@ -238,8 +238,8 @@ def said(error: BaseException, name: str, page: str) -> str:
   found, here = cause(error), kinds(cause(error))
   if 'OfflineModeIsEnabled' in here or 'LocalEntryNotFoundError' in here:
     return (
-      f'{name} is not, or not whole, in the cache of this machine, and HF_HUB_OFFLINE forbids to download it: unset that, or '
-      'fetch it where there is a network and bring the cache (HF_HOME) along'
+      f'{name} is not, or not whole, in the cache of this machine, and HF_HUB_OFFLINE forbids to download it: unset '
+      'that, or fetch it where there is a network and bring the cache (HF_HOME) along'
     )
   if 'GatedRepoError' in here:
     return (
@@ -250,8 +250,8 @@ def said(error: BaseException, name: str, page: str) -> str:
     return f'{name}: there is no such branch, tag or commit; {page}/commits shows those that there are'
   if 'RepositoryNotFoundError' in here:
     return (
-      f'{name}: neither a file or directory here, nor at {page} for this account. Look for a slip in the name; a private one '
-      'needs "hf auth login" or HF_TOKEN=...'
+      f'{name}: neither a file or directory here, nor at {page} for this account. Look for a slip in the name; a '
+      'private one needs "hf auth login" or HF_TOKEN=...'
     )
   if here & {'EntryNotFoundError', 'FileNotFoundError'}:
     return f'no such file: {name}; {page}/tree/main shows those that there are'
@@ -265,8 +265,9 @@ def said(error: BaseException, name: str, page: str) -> str:
   if here & {'HFValidationError', 'ValueError'}:
     return f'{name}: {_first_line(found)}'
   return (
-    f'{name} is not on this machine, and {page} cannot be reached ({_first_line(found) or type(found).__name__}). Look at the '
-    'network (HTTPS_PROXY, HF_ENDPOINT) and start again: what is downloaded is kept. Or give the path of a copy here'
+    f'{name} is not on this machine, and {page} cannot be reached ({_first_line(found) or type(found).__name__}). '
+    'Look at the network (HTTPS_PROXY, HF_ENDPOINT) and start again: what is downloaded is kept. Or give the path of a '
+    'copy here'
   )
 
 

@@ -303,7 +303,7 @@ def _said(error: Exception, entry: str) -> str:
     return f'no such data file: {entry}'
   if _unreachable(error):
     return (
-      f'{entry} cannot be reached ({why or type(found).__name__}), and there is no copy of it in {directory()}: look at the '
-      'network and start again (what was downloaded is kept), or give the path of a copy here'
+      f'{entry} cannot be reached ({why or type(found).__name__}), and there is no copy of it in {directory()}: look '
+      'at the network and start again (what was downloaded is kept), or give the path of a copy here'
     )
   return f'{entry} cannot be read: {why or type(found).__name__}'

@@ -11,7 +11,6 @@ value still gets it. The files then hold one template, chat_template.jinja.
 
 import hashlib
 import json
-import pathlib
 import re
 from typing import Any
 
