@@ -100,7 +100,8 @@ def check_early(recipe: config_lib.Recipe, options: dict) -> None:
       'directory, a GGUF file or one of our checkpoints, or a name of the Hub (OWNER/NAME, OWNER/NAME@REVISION)'
     )
   if not errors:
-    elsewhere.of_recipe(recipe, options)
+    named = [(f'{name}.{field}', source) for name, values in options.items() for field, source in models(values)]
+    elsewhere.of_recipe(recipe, options, named)
   config_lib.refuse(errors + template_misfits(recipe, options) + recipe_lib.no_verifier(recipe))
 
 

@@ -6,7 +6,6 @@ import pathlib
 from vibethinker_jax import config as config_lib
 from vibethinker_jax.data import sources
 from vibethinker_jax.data.files import remote, rows
-from vibethinker_jax.programs import recipe as recipe_lib
 from vibethinker_jax.runtime import hosts, hub, origins
 
 
@@ -35,19 +34,19 @@ def _known(decide: Callable, name: str) -> dict:
   return origins.known
 
 
-def of_recipe(recipe: config_lib.Recipe, options: dict) -> None:
+def of_recipe(recipe: config_lib.Recipe, options: dict, named: list[tuple[str, str]]) -> None:
   """`bring` for the stages of a recipe.
+
+  Args:
+    named: (field, model) of the stages.
 
   Raises:
     ValueError: something does not come, with where it is named.
   """
-  base = {} if recipe.base == 'scratch' else {'config.base': [recipe.base]}
-  path = recipe.tokenizer.get('path', '')
-  for where, names in [*base.items(), ('config.tokenizer.path', [path])]:
-    _said(where, lambda names=names: bring(names))
+  mine = [('config.base', recipe.base), ('config.tokenizer.path', recipe.tokenizer.get('path', ''))]
+  for where, model in mine + named:
+    _said(where, lambda model=model: bring([model]))
   for name, values in options.items():
-    for field, source in recipe_lib.models(values):
-      _said(f'{name}.{field}', lambda source=source: bring([source]))
     _said(f'stage {name!r}', lambda values=values: bring([], entries(recipe.stages, values)))
 
 
