@@ -21,8 +21,8 @@ def bring(models: Iterable[str], files: Iterable[str] = ()) -> None:
     ValueError: something does not come.
   """
   small = lambda name: hub.local(name, weights=False)
-  wanted = [(name, small, hub.local) for name in dict.fromkeys(models) if hub.is_name(name)]
-  wanted += [(entry, remote.paths, remote.paths) for entry in dict.fromkeys(files) if remote.is_remote(entry)]
+  wanted = [(entry, remote.paths, remote.paths) for entry in dict.fromkeys(files) if remote.is_remote(entry)]
+  wanted += [(name, small, hub.local) for name in dict.fromkeys(models) if hub.is_name(name)]  # the larger ones last
   for name, decide, get in wanted:
     origins.take(hosts.agreed(lambda name=name, decide=decide: _known(decide, name), f'downloading {name}'))
     with hosts.busy(f'downloading {name}'):
