@@ -1,4 +1,4 @@
-"""The model card: what made a model, what was read for it, what it scores; all of it from the files of a run."""
+"""The model card: from what a run has kept, or from next to nothing."""
 
 import json
 
@@ -7,83 +7,61 @@ import pytest
 from vibethinker_jax.eval.pages import card
 from vibethinker_jax.runtime import origins
 
-COMMIT, DIGEST = 'c' * 40, 'd' * 64
-URL = 'hf://datasets/some/traces@main/train.jsonl'
-PINNED = f'hf://datasets/some/traces@{COMMIT}/train.jsonl'
-SCORE = {'pass@1': 0.25, 'ci95': [0.125, 0.5], 'pass@k': {'1': 0.25}, 'problems': 8, 'samples': 4}
+CONFIG = {'model_type': 'qwen2', 'num_hidden_layers': 28, 'hidden_size': 1536, 'vocab_size': 151_936}
+COMMIT = 'a' * 40
 
 
-def write(path, value):
-  path.parent.mkdir(parents=True, exist_ok=True)
-  path.write_text(json.dumps(value))
+def summary(value, low, high, k=4):
+  return {
+    'pass@1': value, 'ci95': [low, high], 'pass@k': {str(k): 0.75}, 'pass@k_ci95': {str(k): [0.5, 1.0]}, 'problems': 30,
+    'samples': 8}  # fmt: skip
 
 
 @pytest.fixture
 def run(tmp_path):
-  """A run of three stages and two that have no part in the last of them."""
-  taken = {'models': {'Qwen/Base@main': COMMIT}, 'data': {URL: [{'url': PINNED, 'sha256': DIGEST, 'size': 3}]}}
-  write(tmp_path / 'config.json', {'base': 'Qwen/Base@main', 'domains': ['algebra']})
-  write(tmp_path / 'origins.json', taken)
+  workdir = tmp_path / 'run'
+  scores = {'aime': summary(0.25, 0.2, 0.3)}
   stages = {
-    'sft': ({'program': 'sft', 'init_from': 'base', 'steps': 7, 'data': {'files': URL}}, {}),
-    'probe': ({'program': 'probe', 'init_from': 'sft', 'data': {'files': ''}}, {}),
-    'merge': ({'program': 'merge', 'init_from': 'sft', 'probe': 'probe'}, {}),
-    'other': ({'program': 'rl', 'init_from': 'sft', 'steps': 99, 'data': {'files': 'secret.jsonl'}}, {}),
-    'rl': (
-      {'program': 'rl', 'init_from': 'merge@0', 'steps': 5, 'data': {'files': ''}, 'problems': 64, 'levels': [1, 2]},
-      {},
-    ),
-    'evaluate': (
-      {'program': 'evaluate', 'models': ['init', 'rl']},
-      {'models': {'init': {'maths': SCORE | {'pass@1': 0.75}}, 'rl': {'maths': SCORE}}},
-    ),
-  }
-  for name, (config, result) in stages.items():
-    write(tmp_path / name / 'config.json', config)
-    write(tmp_path / name / 'result.json', result)
-  for step in (3, 5):
-    (tmp_path / 'rl' / 'checkpoints' / str(step)).mkdir(parents=True)
-  return tmp_path
+    'sft': ({'program': 'sft', 'init_from': 'base', 'steps': 300, 'data': {'files': 'hf://datasets/O/Traces/a.jsonl,x/b.jsonl'}},
+            {'steps': 300, 'seconds': 7200}),
+    'rl_math': ({'program': 'rl', 'init_from': 'sft', 'steps': 90, 'group': 16, 'data': {'files': ''}}, {'seconds': 60}),
+    'later': ({'program': 'rl', 'init_from': 'rl_math', 'steps': 7, 'data': {'files': 'later.jsonl'}}, {'seconds': 60}),
+    'evaluate': ({'program': 'evaluate', 'models': ['init', 'rl_math'], 'data': {'files': ''}},
+                 {'models': {'init': {'aime': summary(0.1, 0.05, 0.2)}, 'rl_math': scores}, 'seconds': 1})}  # fmt: skip
+  for name, (options, result) in stages.items():
+    (workdir / name / 'checkpoints' / '9').mkdir(parents=True)
+    (workdir / name / 'config.json').write_text(json.dumps(options))
+    (workdir / name / 'result.json').write_text(json.dumps(result))
+  recipe = {'stages': list(stages), 'base': 'Qwen/Base@main', 'seed': 0, 'domains': ['algebra']}
+  (workdir / 'config.json').write_text(json.dumps(recipe))
+  file = {'url': 'hf://datasets/O/Traces@b/a.jsonl', 'sha256': '1234567890abcdef' * 4, 'size': 3, 'tag': ''}
+  taken = {'models': {'Qwen/Base@main': COMMIT}, 'data': {'hf://datasets/O/Traces/a.jsonl': [file]}}
+  (workdir / origins.NAME).write_text(json.dumps(taken))
+  return workdir
 
 
-MODEL = {'model_type': 'qwen2', 'num_hidden_layers': 2, 'hidden_size': 16, 'vocab_size': 300}
+@pytest.mark.parametrize('below', ['', 'checkpoints', 'checkpoints/9'])
+def test_of_a_stage(run, below):
+  text = card.write('me/mine', str(run / 'rl_math' / below), CONFIG)
+  front, body = text.removeprefix('---\n').split('---\n\n', 1)
+  values = {name: json.loads(value) for name, value in (line.split(': ', 1) for line in front.splitlines())}
+  assert (
+    values['base_model'] == 'Qwen/Base'
+    and values['datasets'] == ['O/Traces']
+    and values['library_name'] == 'transformers'
+  )
+  assert body.startswith('# mine\n') and f'from `Qwen/Base@main` at commit {COMMIT}' in body
+  assert '| `sft` | sft | steps 300, init_from base | 2.00 |' in body and 'group 16' in body and 'later' not in body
+  assert '* `sft`: `hf://datasets/O/Traces/a.jsonl` (sha256 1234567890abcdef), `b.jsonl`' in body
+  assert '* `rl_math`: synthetic problems (algebra)' in body
+  assert '| model | aime, Pass@1 | aime, Pass@4 |' in body
+  assert '| base | 10.0 [5.0, 20.0] | 75.0 [50.0, 100.0] |' in body
+  assert '| **rl_math** | 25.0 [20.0, 30.0] | 75.0 [50.0, 100.0] |' in body
 
 
-def test_the_card_of_a_stage(run):
-  text = card.write('me/mine', str(run / 'rl'), MODEL)
-  front = text.split('---')[1]
-  assert 'base_model: "Qwen/Base"' in front and 'some/traces' in front and '\n# mine\n' in text
-  recipe, data = text.partition('## Recipe')[2].split('## ')[:2]
-  assert [line.split('`')[1] for line in recipe.splitlines() if line.startswith('| `')] == [
-    'sft',
-    'probe',
-    'merge',
-    'rl',
-  ]
-  assert 'steps 5' in recipe and 'init_from merge@0' in recipe
-  assert f'* `sft`: `{URL}` (sha256 {DIGEST[:16]})' in data and '`rl`: synthetic problems (algebra)' in data
-  figures = text.partition('## Figures (evaluate)')[2]
-  assert '| **rl** | 25.0 [12.5, 50.0] |' in figures and '| base | 75.0 [12.5, 50.0] |' in figures
-  assert 'other' not in text and 'secret' not in text  # no part in it
-  assert COMMIT in text and '`Qwen/Base@main`' in text
-
-
-def test_scores_are_those_of_the_checkpoint(run):
-  """The run has evaluated the last step; of an earlier one nothing is known."""
-  of = lambda *path: card.write('me/mine', str(run.joinpath('rl', *path)), MODEL)
-  assert '25.0 [' in of('checkpoints', '5') and '25.0 [' in of('checkpoints')
-  assert '25.0 [' not in of('checkpoints', '3') and '## Recipe' in of('checkpoints', '3')
-
-
-def test_a_model_of_no_run(tmp_path):
-  """config.json of a model is not that of a stage, though another one stands a folder above."""
-  write(tmp_path / 'config.json', MODEL)
-  write(tmp_path / 'model' / 'config.json', MODEL)
-  text = card.write('me/mine', str(tmp_path / 'model'), MODEL)
-  assert 'Converted by vibethinker_jax from `model`' in text and '## Recipe' not in text
-  origins.known['models']['Qwen/Base@v1'] = COMMIT
-  try:
-    text = card.write('me/mine', 'Qwen/Base@v1', MODEL)
-  finally:
-    origins.forget()
-  assert 'base_model: "Qwen/Base"' in text and COMMIT in text
+def test_of_another_model(tmp_path, monkeypatch):
+  text = card.write('me/mine', str(tmp_path / 'model'), CONFIG)
+  assert 'Converted by vibethinker_jax from `model`, not trained further' in text and 'base_model' not in text
+  monkeypatch.setitem(origins.known['models'], 'O/N@v1', COMMIT)
+  text = card.write('me/mine', 'O/N@v1', CONFIG)
+  assert 'base_model: "O/N"' in text and COMMIT in text
