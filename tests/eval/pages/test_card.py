@@ -9,6 +9,7 @@ from vibethinker_jax.runtime import origins
 
 CONFIG = {'model_type': 'qwen2', 'num_hidden_layers': 28, 'hidden_size': 1536, 'vocab_size': 151_936}
 COMMIT = 'a' * 40
+URL = 'hf://datasets/O/Traces/a.jsonl'
 
 
 def summary(value, low, high, k=4):
@@ -22,9 +23,10 @@ def run(tmp_path):
   workdir = tmp_path / 'run'
   scores = {'aime': summary(0.25, 0.2, 0.3)}
   stages = {
-    'sft': ({'program': 'sft', 'init_from': 'base', 'steps': 300, 'data': {'files': 'hf://datasets/O/Traces/a.jsonl,x/b.jsonl'}},
+    'sft': ({'program': 'sft', 'init_from': 'base', 'steps': 300, 'data': {'files': URL + ',x/b.jsonl'}},
             {'steps': 300, 'seconds': 7200}),
-    'rl_math': ({'program': 'rl', 'init_from': 'sft', 'steps': 90, 'group': 16, 'data': {'files': ''}}, {'seconds': 60}),
+    'rl_math': (
+      {'program': 'rl', 'init_from': 'sft', 'steps': 90, 'group': 16, 'data': {'files': ''}}, {'seconds': 60}),
     'later': ({'program': 'rl', 'init_from': 'rl_math', 'steps': 7, 'data': {'files': 'later.jsonl'}}, {'seconds': 60}),
     'evaluate': ({'program': 'evaluate', 'models': ['init', 'rl_math'], 'data': {'files': ''}},
                  {'models': {'init': {'aime': summary(0.1, 0.05, 0.2)}, 'rl_math': scores}, 'seconds': 1})}  # fmt: skip
@@ -32,7 +34,7 @@ def run(tmp_path):
     (workdir / name / 'checkpoints' / '9').mkdir(parents=True)
     (workdir / name / 'config.json').write_text(json.dumps(options))
     (workdir / name / 'result.json').write_text(json.dumps(result))
-  recipe = {'stages': list(stages), 'base': 'Qwen/Base@main', 'seed': 0, 'domains': ['algebra']}
+  recipe = {'base': 'Qwen/Base@main', 'seed': 0, 'domains': ['algebra']}
   (workdir / 'config.json').write_text(json.dumps(recipe))
   file = {'url': 'hf://datasets/O/Traces@b/a.jsonl', 'sha256': '1234567890abcdef' * 4, 'size': 3, 'tag': ''}
   taken = {'models': {'Qwen/Base@main': COMMIT}, 'data': {'hf://datasets/O/Traces/a.jsonl': [file]}}
