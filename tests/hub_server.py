@@ -65,6 +65,7 @@ class Hub:
     handler = type('Handler', (Handler,), {'hub': self})
     self.server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), handler)
     self.server.daemon_threads = True
+    self.server.handle_error = lambda *_: None  # clients that are killed
     self.url = f'http://127.0.0.1:{self.server.server_port}'
     self.elsewhere = f'http://localhost:{self.server.server_port}'  # another host, as the content store is
     threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
