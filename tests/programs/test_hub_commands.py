@@ -1,6 +1,7 @@
 """The commands with names of the Hub instead of paths: evaluate, a recipe, convert there and back."""
 
 import json
+import pathlib
 import subprocess
 import sys
 
@@ -13,6 +14,7 @@ from vibethinker_jax.model import config as model_config, transformer
 from vibethinker_jax.model.formats import hf
 
 NAME = 'WeiboAI/VibeThinker-1.5B'
+LAUNCHER = pathlib.Path(__file__).parents[2] / 'launch' / 'local_multiprocess.py'
 
 
 @pytest.fixture
@@ -99,6 +101,7 @@ def test_a_model_comes_from_the_hub_and_goes_there(hub, model, tmp_path):
 
 @pytest.mark.slow
 def test_a_recipe_begins_with_a_name_and_reads_urls(hub, model, toy, tmp_path):
+  """On two hosts, which share this machine and its caches: each file comes once."""
   rows = [
     {'problem': f'What is {i} + {i}?', 'solution': f'It is \\boxed{{{2 * i}}}.', 'answer': 2 * i} for i in range(40)
   ]
@@ -111,9 +114,21 @@ def test_a_recipe_begins_with_a_name_and_reads_urls(hub, model, toy, tmp_path):
   kept = {name: value for name, value in kept.items() if name not in ('tokenizer', 'templates', 'domains')}
   text = f'from ml_collections import config_dict\n\n\ndef get_config():\n  return config_dict.ConfigDict({kept!r})\n'
   (tmp_path / 'recipe.py').write_text(text)
-  done = command(hub, 'main', f'--config={tmp_path}/recipe.py', f'--workdir={tmp_path}/run', JAX_NUM_CPU_DEVICES='8')
+  launch = [
+    sys.executable,
+    str(LAUNCHER),
+    '--processes=2',
+    '--devices=4',
+    '--',
+    sys.executable,
+    '-m',
+    'vibethinker_jax.main',
+  ]
+  launch += [f'--config={tmp_path}/recipe.py', f'--workdir={tmp_path}/run']
+  done = subprocess.run(launch, capture_output=True, text=True, timeout=900, env=hub.environment(JAX_PLATFORMS='cpu'))
   assert done.returncode == 0, done.stderr[-3000:]
   result = json.loads((tmp_path / 'run/sft/result.json').read_text())
   sha = hub.repos[f'models/{NAME}'].branches['main']
   assert result['origins']['models'] == {NAME: sha} and 'O/Traces@' in json.dumps(result['origins']['data'])
   assert sha in (tmp_path / 'run/report.html').read_text()
+  assert hub.count('model.safetensors') == hub.count('tokenizer.json') == hub.count('train.jsonl') == 1
