@@ -276,6 +276,27 @@ def test_convert_there_and_back(stage, tmp_path):
   assert said[0] == said[1] != ''
 
 
+@pytest.mark.slow
+def test_a_model_is_sampled_as_its_generation_config_says(stage, tmp_path):
+  model, settings = tmp_path / 'hf', dict(do_sample=True, temperature=0.7, top_p=0.8, top_k=5, repetition_penalty=1.1)
+  assert command('convert', f'--source={stage}', f'--target={model}').returncode == 0
+  file = model / 'generation_config.json'
+  file.write_text(json.dumps(json.loads(file.read_text()) | settings))
+  said = 'generation_config.json of the model: temperature=0.7, top_p=0.8, top_k=5'
+  done = command('sample', f'--checkpoint={model}', '--prompt=3 apples', '--max_tokens=4')
+  assert done.stderr.count(said) == 1 and done.stderr.count('generation_config') == 1
+  done, read = evaluate(model, tmp_path / 'out', '--top_p=0.5', '--min_p=0.01')
+  assert 'generation_config.json of the model: temperature=0.7, top_k=5\n' in done.stdout + done.stderr
+  score = read('result.json')['sets']['mine']
+  assert [score[name] for name in ('temperature', 'top_p', 'top_k', 'min_p')] == [0.7, 0.5, 5, 0.01]
+  assert read('result.json')['generation_config'] == {'temperature': 0.7, 'top_k': 5}
+  done, _ = evaluate(model, tmp_path / 'out', '--top_p=0.5', '--min_p=0.01', '--top_k=6')
+  assert done.returncode != 0 and 'top_k' in done.stderr and 'Traceback' not in done.stderr
+  for source, target in ((model, 'ours'), (tmp_path / 'ours', 'again')):
+    assert command('convert', f'--source={source}', f'--target={tmp_path / target}').returncode == 0
+  assert (tmp_path / 'again/generation_config.json').read_bytes() == file.read_bytes()
+
+
 @pytest.mark.parametrize(
   'argument, parts',
   [

@@ -53,7 +53,7 @@ def result(evaluations: list[Evaluation]) -> dict:
         notes.append(f'{other} was asked in other words, or other problems, than {base}')
       notes += [
         f'{other}: {field}={score.get(field)!r}, {base}: {first.get(field)!r}'
-        for field in ('temperature', 'top_p', 'max_tokens', 'samples_asked', 'system', 'prefix')
+        for field in ('temperature', 'top_p', 'max_tokens', 'samples_asked', 'system', 'prefix', 'top_k', 'min_p')
         if score.get(field) != first.get(field)
       ]
     found[name] = {

@@ -5,7 +5,7 @@ from vibethinker_jax.runtime import given
 COMPARED, STORED, STORED_FILES = 'with --compare', 'with --responses and no --data', 'with --responses and --data=FILES'
 STORED_SYNTHETIC, SAMPLED_FILES = 'with --responses and --data=synthetic', 'with --checkpoint and --data=FILES'
 SAMPLED_SYNTHETIC = 'with --checkpoint on synthetic problems'
-_ALL = 'output samples temperature top_p max_tokens trained_on train_fields data'
+_ALL = 'output samples temperature top_p top_k min_p max_tokens trained_on train_fields data'
 _SYNTHETIC, _FIELDS = 'domains problems templates levels seed', 'prompt_field answer_field domain_field wording preset'
 _ASKED = 'system prefix chat_template chat_template_kwargs'
 _STORED, _SAMPLED = 'responses response_field verdict_field tokenizer', f'checkpoint slots seed {_ASKED}'
