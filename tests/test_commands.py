@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -295,6 +296,35 @@ def test_a_model_is_sampled_as_its_generation_config_says(stage, tmp_path):
   for source, target in ((model, 'ours'), (tmp_path / 'ours', 'again')):
     assert command('convert', f'--source={source}', f'--target={tmp_path / target}').returncode == 0
   assert (tmp_path / 'again/generation_config.json').read_bytes() == file.read_bytes()
+
+
+@pytest.mark.slow
+def test_stop_strings_end_responses(stage, tmp_path):
+  """With --stop the same draws, each cut before the string, which a response that would go on is then stopped by."""
+  done, _ = evaluate(stage, tmp_path / 'out')
+  assert done.returncode == 0, done.stderr
+  free = lines(tmp_path / 'out/responses.jsonl')
+  stop = next(found.group() for r in free if (found := re.search('[a-z] ?[a-z0-9]', r['response'][1:])))
+  done, read = evaluate(stage, tmp_path / 'stopped', f'--stop=never there,{stop}')
+  assert done.returncode == 0, done.stderr
+  assert read('result.json')['sets']['mine']['stop'] == ['never there', stop]
+  ended = lines(tmp_path / 'stopped/responses.jsonl')
+  for a, b in zip(free, ended, strict=True):
+    assert b['response'] == a['response'].partition(stop)[0]
+    if stop in a['response']:
+      assert not b['cut_off'] and b['tokens'] <= a['tokens']
+    else:
+      assert (b['cut_off'], b['tokens']) == (a['cut_off'], a['tokens'])
+  assert sum(stop in a['response'] for a in free) >= 1
+  for other in ((), ('--stop=zz',)):
+    done, _ = evaluate(stage, tmp_path / 'stopped', *other)
+    assert done.returncode != 0 and 'stop' in done.stderr and 'Traceback' not in done.stderr
+  asked = [f'--checkpoint={stage}', '--prompt=3 apples', '--max_tokens=40']
+  said = command('sample', *asked).stdout.partition('\n[cut off')[0]
+  middle = re.search('[a-z] ?[a-z0-9]', said[9:]).group()
+  assert command('sample', *asked, f'--stop={middle}').stdout.rstrip('\n') == said.partition(middle)[0].rstrip('\n')
+  done = command('sample', *asked, '--stop=a,')
+  assert done.returncode != 0 and '--stop has' in done.stderr and 'Traceback' not in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ from absl import app, flags
 from vibethinker_jax import config as config_lib
 from vibethinker_jax.data import overlap, presets, sources, synthetic, turns
 from vibethinker_jax.data.files import rows as rows_lib
-from vibethinker_jax.data.tokens import chat_template, tokenizer as tokenizer_lib
+from vibethinker_jax.data.tokens import chat_template, stops, tokenizer as tokenizer_lib
 from vibethinker_jax.eval import compare, judge, modes, scores, sets as sets_lib, stored
 from vibethinker_jax.eval.journal import NAME, Journal, check_same, remember
 from vibethinker_jax.eval.modes import MEANT, READ
@@ -106,6 +106,9 @@ flags.DEFINE_float(
 )
 MAX_TOKENS = flags.DEFINE_integer(
   'max_tokens', None, "Response tokens at most. Default: the preset's, else 256.", lower_bound=1
+)
+STOP = flags.DEFINE_list(
+  'stop', [], "Texts before which a response ends, commas between: '\\n\\nQuestion:,</answer>'; \\n is a line end."
 )
 SLOTS = flags.DEFINE_integer(
   'slots', 64, 'Responses in flight, over all devices; changes the speed alone.', lower_bound=1
@@ -211,7 +214,7 @@ def run(output: pathlib.Path) -> None:
     if RESPONSES.value:
       rescore(output, pool)
       return
-    chosen = read_sets(DATA.value or 'synthetic')
+    chosen = [s._replace(stop=stops.read(STOP.value)) for s in read_sets(DATA.value or 'synthetic')]
     disk.check(output)
     for path in CHECKPOINT.value:  # what does not fit the last of them is told before the first is sampled
       sets_lib.by_model(chosen, asking(path).files(), {})

@@ -17,7 +17,7 @@ import jax
 
 from vibethinker_jax import config as config_lib, sharding
 from vibethinker_jax.data import sources, turns
-from vibethinker_jax.data.tokens import chat, chat_template
+from vibethinker_jax.data.tokens import chat, chat_template, stops
 from vibethinker_jax.programs import stage
 from vibethinker_jax.runtime import given, hosts, watch
 from vibethinker_jax.sampler import defaults, engine
@@ -33,6 +33,9 @@ flags.DEFINE_integer('top_k', None, 'Only the k likeliest tokens; 0 is off. Defa
 flags.DEFINE_float(
   'min_p', None, 'Only tokens so likely beside the likeliest; 0 is off. Default: as of temperature.', 0.0, 1.0
 )
+STOP = flags.DEFINE_list(
+  'stop', [], "Texts before which the response ends, commas between: '\\n\\nQuestion:,</answer>'; \\n is a line end."
+)
 SEED = flags.DEFINE_integer('seed', 0, 'The same seed gives the same answer.', lower_bound=0, upper_bound=2**32 - 1)
 SYSTEM = flags.DEFINE_string('system', '', 'What the system turn says.')
 PREFIX = flags.DEFINE_string('prefix', '', 'How the response begins, such as "<think>\\n"; \\n is a line end.')
@@ -47,7 +50,8 @@ CHAT_KWARGS = flags.DEFINE_string(
 startup.finite('temperature', 'top_p', 'min_p')
 READ = {
   'here': given.words(
-    'checkpoint prompt max_tokens temperature top_p top_k min_p seed system prefix chat_template chat_template_kwargs'
+    'checkpoint prompt max_tokens temperature top_p top_k min_p stop seed system prefix',
+    'chat_template chat_template_kwargs',
   )
 }
 
@@ -95,16 +99,15 @@ def answer(model: stage.Model, prompt: str, mesh, how: engine.Options) -> None:
   options = sources.DataOptions(system=SYSTEM.value, prefix=turns.LINE_END.sub('\n', PREFIX.value))
   row = turns.asked({'prompt': prompt}, {}, options)
   ids, begun, printed = [], chat.opening(model.tokenizer, row), ''
+  stop = stops.read(STOP.value)
 
-  def show(p, g, tokens):
+  def show(p, g, tokens, until=stops.settled):
     nonlocal printed
     ids.extend(tokens)
-    text = begun + model.tokenizer.decode(ids)
-    if text.endswith('\N{REPLACEMENT CHARACTER}'):  # the bytes of a character that is not complete yet
-      return
+    text = begun + until(model.tokenizer.decode(ids), stop)
     if hosts.first():
       print(text[len(printed) :], end='', flush=True)
-    printed = text
+    printed = max(printed, text, key=len)  # bytes of a character to come may tear the one before
 
   request = engine.Request([chat.encode_prompt(model.tokenizer, row)], group=1)
   responses = engine.generate(
@@ -115,8 +118,9 @@ def answer(model: stage.Model, prompt: str, mesh, how: engine.Options) -> None:
     key=jax.random.key(SEED.value),
     mesh=mesh,
     vocabulary=engine.Vocabulary(model.tokenizer.vocab_size, model.tokenizer.stop_ids),
-    callbacks=engine.Callbacks(on_tokens=show),
+    callbacks=engine.Callbacks(on_tokens=show, ends=stops.finder(model.tokenizer.decode, stop)),
   )
+  show(0, 0, [], lambda text, stop: stops.cut(text, stop).rstrip(stops.LOST))  # all that began no stop string after all
   hosts.say('' if responses.stopped_PG[0, 0] else f'\n[cut off at --max_tokens={MAX_TOKENS.value}]')
 
 

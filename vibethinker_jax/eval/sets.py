@@ -44,7 +44,7 @@ class Set(NamedTuple):
     name: of the preset or the file. preset: its name, '' if none. files: as given.
     rows: problems with id, prompt (what the model is asked), problem (the bare text), subject, and answer or tests.
     samples, temperature, top_p, max_tokens, top_k, min_p: the protocol; None where stored responses do not tell.
-    system, prefix: as given (sources.DataOptions); they stand in the rows.
+    system, prefix: as given (sources.DataOptions); they stand in the rows. stop: see data.tokens.stops.
   """
 
   name: str
@@ -59,6 +59,7 @@ class Set(NamedTuple):
   prefix: str = ''
   top_k: int = 0
   min_p: float = 0.0
+  stop: tuple[str, ...] = ()
 
   def settings(self) -> dict:
     """What decides the responses and verdicts, the number of samples aside; digest: of prompts, answers and tests."""
@@ -66,7 +67,7 @@ class Set(NamedTuple):
       {name: row.get(name) for name in ('id', 'prompt', 'answer', 'tests', 'choices', 'constraints')}
       for row in self.rows
     ]
-    given = {name: value for name in ('system', 'prefix', 'top_k', 'min_p') if (value := getattr(self, name))}
+    given = {name: value for name in ('system', 'prefix', 'top_k', 'min_p', 'stop') if (value := getattr(self, name))}
     return {
       'preset': self.preset,
       'problems': len(self.rows),

@@ -17,7 +17,7 @@ class Responses(NamedTuple):
     tokens_PGL: int32, the stop token included.
     logps_PGL: float32, log-probability of each token under the distribution it was drawn from.
     lengths_PG: int32, tokens of each response.
-    stopped_PG: bool, True: ended by a stop token; False: cut off at max_tokens, or not ended.
+    stopped_PG: bool, True: ended by a stop token, or by Callbacks.ends; False: cut off at max_tokens, or not ended.
     ended_PG: bool, False: given up while it was being sampled, see Callbacks.wanted.
     row_steps: decode row-steps computed, useful or not.
   """
@@ -111,8 +111,12 @@ class Callbacks(NamedTuple):
     on_tokens: called as (prompt, response, new tokens) after every steps_per_call steps, to stream.
     wanted: called every steps_per_call steps, gives bool [P]; responses to prompts that are no longer wanted are given
       up as they are. Must give the same in all processes.
+    ends: called as (prompt, response, its tokens, how many of them are new) after every steps_per_call steps; gives of
+      how many tokens the response is that ends among the new ones, 0: it does not. What was sampled beyond is dropped.
+      Must be a function of the tokens alone, so that it does not matter when it is asked: the shortest end counts.
   """
 
   on_finished: Callable[[int, int, np.ndarray], None] = lambda p, g, tokens: None
   on_tokens: Callable[[int, int, np.ndarray], None] = lambda p, g, tokens: None
   wanted: Callable[[], np.ndarray] | None = None
+  ends: Callable[[int, int, np.ndarray, int], int] | None = None
