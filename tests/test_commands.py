@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -274,6 +275,56 @@ def test_convert_there_and_back(stage, tmp_path):
     for path in (stage, tmp_path / 'hf')
   ]
   assert said[0] == said[1] != ''
+
+
+@pytest.mark.slow
+def test_a_model_is_sampled_as_its_generation_config_says(stage, tmp_path):
+  model, settings = tmp_path / 'hf', dict(do_sample=True, temperature=0.7, top_p=0.8, top_k=5, repetition_penalty=1.1)
+  assert command('convert', f'--source={stage}', f'--target={model}').returncode == 0
+  file = model / 'generation_config.json'
+  file.write_text(json.dumps(json.loads(file.read_text()) | settings))
+  said = 'generation_config.json of the model: temperature=0.7, top_p=0.8, top_k=5'
+  done = command('sample', f'--checkpoint={model}', '--prompt=3 apples', '--max_tokens=4')
+  assert done.stderr.count(said) == 1 and done.stderr.count('generation_config') == 1
+  done, read = evaluate(model, tmp_path / 'out', '--top_p=0.5', '--min_p=0.01')
+  assert 'generation_config.json of the model: temperature=0.7, top_k=5\n' in done.stdout + done.stderr
+  score = read('result.json')['sets']['mine']
+  assert [score[name] for name in ('temperature', 'top_p', 'top_k', 'min_p')] == [0.7, 0.5, 5, 0.01]
+  assert read('result.json')['generation_config'] == {'temperature': 0.7, 'top_k': 5}
+  done, _ = evaluate(model, tmp_path / 'out', '--top_p=0.5', '--min_p=0.01', '--top_k=6')
+  assert done.returncode != 0 and 'top_k' in done.stderr and 'Traceback' not in done.stderr
+  for source, target in ((model, 'ours'), (tmp_path / 'ours', 'again')):
+    assert command('convert', f'--source={source}', f'--target={tmp_path / target}').returncode == 0
+  assert (tmp_path / 'again/generation_config.json').read_bytes() == file.read_bytes()
+
+
+@pytest.mark.slow
+def test_stop_strings_end_responses(stage, tmp_path):
+  """With --stop the same draws, each cut before the string, which a response that would go on is then stopped by."""
+  done, _ = evaluate(stage, tmp_path / 'out')
+  assert done.returncode == 0, done.stderr
+  free = lines(tmp_path / 'out/responses.jsonl')
+  stop = next(found.group() for r in free if (found := re.search('[a-z] ?[a-z0-9]', r['response'][1:])))
+  done, read = evaluate(stage, tmp_path / 'stopped', f'--stop=never there,{stop}')
+  assert done.returncode == 0, done.stderr
+  assert read('result.json')['sets']['mine']['stop'] == ['never there', stop]
+  ended = lines(tmp_path / 'stopped/responses.jsonl')
+  for a, b in zip(free, ended, strict=True):
+    assert b['response'] == a['response'].partition(stop)[0]
+    if stop in a['response']:
+      assert not b['cut_off'] and b['tokens'] <= a['tokens']
+    else:
+      assert (b['cut_off'], b['tokens']) == (a['cut_off'], a['tokens'])
+  assert sum(stop in a['response'] for a in free) >= 1
+  for other in ((), ('--stop=zz',)):
+    done, _ = evaluate(stage, tmp_path / 'stopped', *other)
+    assert done.returncode != 0 and 'stop' in done.stderr and 'Traceback' not in done.stderr
+  asked = [f'--checkpoint={stage}', '--prompt=3 apples', '--max_tokens=40']
+  said = command('sample', *asked).stdout.partition('\n[cut off')[0]
+  middle = re.search('[a-z] ?[a-z0-9]', said[9:]).group()
+  assert command('sample', *asked, f'--stop={middle}').stdout.rstrip('\n') == said.partition(middle)[0].rstrip('\n')
+  done = command('sample', *asked, '--stop=a,')
+  assert done.returncode != 0 and '--stop has' in done.stderr and 'Traceback' not in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -25,21 +25,14 @@ from absl import app, flags
 from vibethinker_jax import config as config_lib
 from vibethinker_jax.data import overlap, presets, sources, synthetic, turns
 from vibethinker_jax.data.files import rows as rows_lib
-from vibethinker_jax.data.tokens import chat_template, tokenizer as tokenizer_lib
-from vibethinker_jax.eval import compare, judge, scores, sets as sets_lib, stored
+from vibethinker_jax.data.tokens import chat_template, stops, tokenizer as tokenizer_lib
+from vibethinker_jax.eval import compare, judge, modes, scores, sets as sets_lib, stored
 from vibethinker_jax.eval.journal import NAME, Journal, check_same, remember
-from vibethinker_jax.eval.modes import (
-  COMPARED,
-  MEANT,
-  READ,
-  SAMPLED_FILES,
-  SAMPLED_SYNTHETIC,
-  STORED,
-  STORED_FILES,
-  STORED_SYNTHETIC,
-)
+from vibethinker_jax.eval.modes import MEANT, READ
 from vibethinker_jax.eval.pages import page, terminal
 from vibethinker_jax.runtime import disk, given, hub, origins
+from vibethinker_jax.sampler import defaults as generation
+from vibethinker_jax.sampler.defaults import Drawn
 from vibethinker_jax.verify.code.sandbox.client import SandboxUnavailable
 from vibethinker_jax.verify.pool import Pool
 
@@ -103,12 +96,21 @@ PROBLEMS = flags.DEFINE_integer('problems', 100, 'Problems per domain of the syn
 TEMPLATES = flags.DEFINE_list('templates', [], 'Only these templates of the synthetic problems; default: all.')
 LEVELS = flags.DEFINE_list('levels', ['1'], 'Difficulty levels of the synthetic problems: 1, 2, 3.')
 SAMPLES = flags.DEFINE_integer('samples', None, "Responses per problem. Default: the preset's, else 4.", lower_bound=1)
-TEMPERATURE = flags.DEFINE_float('temperature', None, "0 is greedy. Default: the preset's, else 1.", lower_bound=0.0)
-TOP_P = flags.DEFINE_float(
-  'top_p', None, "Nucleus; 1 keeps all tokens. Default: the preset's, else 0.95.", lower_bound=1e-6, upper_bound=1.0
+flags.DEFINE_float(
+  'temperature', None, "0 is greedy. Default: the preset's, else generation_config.json's, else 1.", lower_bound=0.0
+)
+flags.DEFINE_float(
+  'top_p', None, 'Nucleus; 1 keeps all tokens. Default: as of temperature, else 0.95.', lower_bound=1e-6, upper_bound=1
+)
+flags.DEFINE_integer('top_k', None, 'Only the k likeliest tokens; 0 is off. Default: as of temperature.', lower_bound=0)
+flags.DEFINE_float(
+  'min_p', None, 'Only tokens so likely beside the likeliest; 0 is off. Default: as of temperature.', 0.0, 1.0
 )
 MAX_TOKENS = flags.DEFINE_integer(
   'max_tokens', None, "Response tokens at most. Default: the preset's, else 256.", lower_bound=1
+)
+STOP = flags.DEFINE_list(
+  'stop', [], "Texts before which a response ends, commas between: '\\n\\nQuestion:,</answer>'; \\n is a line end."
 )
 SLOTS = flags.DEFINE_integer(
   'slots', 64, 'Responses in flight, over all devices; changes the speed alone.', lower_bound=1
@@ -157,13 +159,14 @@ def mode() -> str:
       + (f'; not {" and ".join(f"--{name}" for name in named)} at once' if named else '')
     )
   if COMPARE.value:
-    return COMPARED
+    return modes.COMPARED
   if RESPONSES.value:
-    return STORED_SYNTHETIC if DATA.value == 'synthetic' else STORED_FILES if DATA.value else STORED
-  return SAMPLED_FILES if DATA.value not in ('', 'synthetic') or PRESET.value and not DATA.value else SAMPLED_SYNTHETIC
+    return modes.STORED_SYNTHETIC if DATA.value == 'synthetic' else modes.STORED_FILES if DATA.value else modes.STORED
+  files = DATA.value not in ('', 'synthetic') or PRESET.value and not DATA.value
+  return modes.SAMPLED_FILES if files else modes.SAMPLED_SYNTHETIC
 
 
-startup.finite('temperature', 'top_p')
+startup.finite('temperature', 'top_p', 'min_p')
 for _flag, _known in (
   ('levels', list(map(str, synthetic.LEVELS))),
   ('domains', list(synthetic.DOMAINS)),
@@ -219,10 +222,10 @@ def run(output: pathlib.Path) -> None:
     data = DATA.value or ('' if PRESET.value else 'synthetic')
     files = ','.join([TRAINED_ON.value, *(x for x, _ in sets_lib.paired(data, PRESET.value))])
     elsewhere.of_evaluation(output, CHECKPOINT.value, rows_lib.entries(files))
-    chosen = read_sets(data)
+    chosen = [s._replace(stop=stops.read(STOP.value)) for s in read_sets(data)]
     disk.check(output)
-    for path in CHECKPOINT.value:  # a template that does not fit the last of them is told before the first is sampled
-      asking(path)
+    for path in CHECKPOINT.value:  # what does not fit the last of them is told before the first is sampled
+      sets_lib.by_model(chosen, asking(path).files(), {})
     names = compare.labels(CHECKPOINT.value)
     directories = [output / name if len(names) > 1 else output for name in names]
     for path, directory in zip(CHECKPOINT.value, directories):
@@ -239,8 +242,10 @@ def read_sets(data: str) -> list[sets_lib.Set]:
   Raises:
     ValueError: presets that do not fit the files, or bad files.
   """
-  given = lambda flag, default: flag.value if flag.value is not None else -1 if PRESET.value else default
-  protocol = sets_lib.Protocol(given(SAMPLES, 4), given(TEMPERATURE, 1.0), given(TOP_P, 0.95), given(MAX_TOKENS, 256))
+  defaults = {'samples': 4, 'max_tokens': 256} | Drawn()._asdict()  # of a model that says nothing
+  named = {name: flags.FLAGS[name].value for name in defaults}
+  default = lambda name: -1 if PRESET.value else defaults[name]
+  protocol = sets_lib.Protocol(**{name: default(name) if value is None else value for name, value in named.items()})
   options = sources.DataOptions(
     '',
     prompt=PROMPT_FIELD.value,
@@ -269,11 +274,16 @@ def read_sets(data: str) -> list[sets_lib.Set]:
   return sets_lib.distinct(found)
 
 
+def drawn_by_flags() -> dict:
+  return {name: flags.FLAGS[name].value for name in Drawn._fields}
+
+
 def asking(path: str):
-  """The tokenizer of a checkpoint with the chat template of the flags, None where its own stays."""
+  """The tokenizer of a checkpoint, with the chat template of the flags where there is one."""
   from vibethinker_jax.programs import stage
 
-  return stage.asking(pathlib.Path(path), CHAT_TEMPLATE.value, chat_template.parse(CHAT_KWARGS.value))
+  path, kwargs = pathlib.Path(path), chat_template.parse(CHAT_KWARGS.value)
+  return stage.asking(path, CHAT_TEMPLATE.value, kwargs) or stage.read_tokenizer(path)
 
 
 def sample(path: str, output: pathlib.Path, chosen: list[sets_lib.Set], pool: Pool) -> None:
@@ -286,16 +296,20 @@ def sample(path: str, output: pathlib.Path, chosen: list[sets_lib.Set], pool: Po
   from vibethinker_jax.runtime import hosts
   from vibethinker_jax.sampler import engine
 
+  tokenizer = asking(path)
+  chosen, taken = sets_lib.by_model(chosen, tokenizer.files(), drawn_by_flags())
+  if taken:
+    hosts.say(generation.said(taken))
   asked = chat_template.identity(CHAT_TEMPLATE.value, chat_template.parse(CHAT_KWARGS.value))
   identity = {'seed': SEED.value, 'model': stage.fingerprint(pathlib.Path(path)) | asked}
   hosts.agreed(lambda: check_same(output / 'config.json', identity, chosen, REMEDY))
   mesh = sharding.make_mesh()
   with jax.set_mesh(mesh):
-    model = stage.load(pathlib.Path(path), mesh, tokenizer=asking(path), progress=True)
+    model = stage.load(pathlib.Path(path), mesh, tokenizer=tokenizer, progress=True)
     for s in chosen:
       collect.check_room(model.config, collect.prompts(model.tokenizer, s.rows), s.max_tokens)
     hosts.agreed(lambda: (remember(output / 'config.json', identity, chosen, REMEDY), origins.write(output)))
-    samplers = {s.name: engine.Options(s.max_tokens, s.temperature, s.top_p, slots=SLOTS.value) for s in chosen}
+    samplers = {s.name: engine.Options(s.max_tokens, **s.drawn(), slots=SLOTS.value) for s in chosen}
     journal, futures = collect.collect(
       model,
       chosen,
@@ -307,7 +321,12 @@ def sample(path: str, output: pathlib.Path, chosen: list[sets_lib.Set], pool: Po
       progress=lambda total, there: stage.progress(total, pathlib.Path(path).name, there, 'response'),
     )
   commit = {'commit': hub.commit(path)} if hub.commit(path) else {}
-  facts = {'model': {'path': path} | commit | identity['model'], 'jax': jax.__version__, 'seed': SEED.value}
+  facts = {
+    'model': {'path': path} | commit | identity['model'],
+    'jax': jax.__version__,
+    'seed': SEED.value,
+    'generation_config': taken,
+  }
   hosts.agreed(lambda: conclude(output, chosen, journal, pool, facts, futures=futures), 'the results')
 
 
@@ -342,10 +361,7 @@ def rescore(output: pathlib.Path, pool: Pool) -> None:
     raise ValueError(f'{RESPONSES.value} has no response to any problem of {", ".join(idle)}')
   chosen = [
     s._replace(
-      samples=min(SAMPLES.value or most[s.name], most[s.name]),
-      temperature=TEMPERATURE.value,
-      top_p=TOP_P.value,
-      max_tokens=MAX_TOKENS.value,
+      samples=min(SAMPLES.value or most[s.name], most[s.name]), max_tokens=MAX_TOKENS.value, **drawn_by_flags()
     )
     for s in chosen
   ]  # known only if they are given
@@ -369,16 +385,12 @@ def conclude(
   futures: dict | None = None,
 ) -> None:
   """Verdicts, numbers, and all files."""
-  results, lines = {}, []
   problems = {s.name: s.rows for s in chosen} if TRAINED_ON.value else {}
-  remedy = '--train_fields names others'
-  overlaps = overlap.with_training(problems, TRAINED_ON.value, TRAIN_FIELDS.value, remedy) if problems else {}
-  for s in chosen:
-    judged = judge.judged(s, journal.known, pool, futures)
-    results[s.name] = judge.score(s, judged, pool)
-    lines += judge.lines_of(s, judged)
-    if s.name in overlaps:
-      results[s.name]['overlap'] = overlaps[s.name] | scores.without(results[s.name], set(overlaps[s.name]['shared']))
+  named = TRAINED_ON.value, TRAIN_FIELDS.value, '--train_fields names others'
+  overlaps = overlap.with_training(problems, *named) if problems else {}
+  results, lines = judge.of_sets(chosen, journal.known, pool, futures)
+  for name, shared in overlaps.items():
+    results[name]['overlap'] = shared | scores.without(results[name], set(shared['shared']))
   taken = origins.of(TRAINED_ON.value, RESPONSES.value, *(s.files for s in chosen)).get('data', {})
   result = facts | ({'origins': taken} if taken else {}) | {'versions': sets_lib.versions(), 'sets': results}
   if found and found.theirs:

@@ -17,10 +17,10 @@ import jax
 
 from vibethinker_jax import config as config_lib, sharding
 from vibethinker_jax.data import sources, turns
-from vibethinker_jax.data.tokens import chat, chat_template
+from vibethinker_jax.data.tokens import chat, chat_template, stops
 from vibethinker_jax.programs import elsewhere, stage
 from vibethinker_jax.runtime import given, hosts, watch
-from vibethinker_jax.sampler import engine
+from vibethinker_jax.sampler import defaults, engine
 
 CHECKPOINT = flags.DEFINE_string(
   'checkpoint',
@@ -30,8 +30,15 @@ CHECKPOINT = flags.DEFINE_string(
 )
 PROMPT = flags.DEFINE_string('prompt', '', 'What to ask; empty reads prompts from standard input, one a line.')
 MAX_TOKENS = flags.DEFINE_integer('max_tokens', 256, 'Response tokens at most.', lower_bound=1)
-TEMPERATURE = flags.DEFINE_float('temperature', 1.0, '0 is greedy.', lower_bound=0.0)
-TOP_P = flags.DEFINE_float('top_p', 0.95, 'Nucleus; 1 keeps all tokens.', lower_bound=1e-6, upper_bound=1.0)
+flags.DEFINE_float('temperature', None, "0 is greedy. Default: the model's generation_config.json, else 1.", 0.0)
+flags.DEFINE_float('top_p', None, 'Nucleus; 1 keeps all tokens. Default: as of temperature, else 0.95.', 1e-6, 1.0)
+flags.DEFINE_integer('top_k', None, 'Only the k likeliest tokens; 0 is off. Default: as of temperature.', 0)
+flags.DEFINE_float(
+  'min_p', None, 'Only tokens so likely beside the likeliest; 0 is off. Default: as of temperature.', 0.0, 1.0
+)
+STOP = flags.DEFINE_list(
+  'stop', [], "Texts before which the response ends, commas between: '\\n\\nQuestion:,</answer>'; \\n is a line end."
+)
 SEED = flags.DEFINE_integer('seed', 0, 'The same seed gives the same answer.', lower_bound=0, upper_bound=2**32 - 1)
 SYSTEM = flags.DEFINE_string('system', '', 'What the system turn says.')
 PREFIX = flags.DEFINE_string('prefix', '', 'How the response begins, such as "<think>\\n"; \\n is a line end.')
@@ -43,10 +50,11 @@ CHAT_KWARGS = flags.DEFINE_string(
   '',
   'What the template is to know: enable_thinking=false,x=1; values are JSON where they parse, else text.',
 )
-startup.finite('temperature', 'top_p')
+startup.finite('temperature', 'top_p', 'min_p')
 READ = {
   'here': given.words(
-    'checkpoint prompt max_tokens temperature top_p seed system prefix chat_template chat_template_kwargs'
+    'checkpoint prompt max_tokens temperature top_p top_k min_p stop seed system prefix',
+    'chat_template chat_template_kwargs',
   )
 }
 
@@ -61,10 +69,12 @@ def main(argv) -> None:
     with startup.one_line(ValueError, flag='standard output'), jax.set_mesh(mesh):
       path = pathlib.Path(CHECKPOINT.value)
       elsewhere.bring([CHECKPOINT.value])
-      tokenizer = stage.asking(path, CHAT_TEMPLATE.value, chat_template.parse(CHAT_KWARGS.value))
+      kwargs = chat_template.parse(CHAT_KWARGS.value)
+      tokenizer = stage.asking(path, CHAT_TEMPLATE.value, kwargs) or stage.read_tokenizer(path)
+      options = drawing(tokenizer)
       model = stage.load(path, mesh, tokenizer=tokenizer)
       for prompt in prompts():
-        answer(model, prompt, mesh)
+        answer(model, prompt, mesh, options)
 
 
 def prompts() -> Iterator[str]:
@@ -77,35 +87,44 @@ def prompts() -> Iterator[str]:
       yield line.strip()
 
 
-def answer(model: stage.Model, prompt: str, mesh) -> None:
+def drawing(tokenizer) -> engine.Options:
+  """How to sample: as the flags say, else as the model does, which is printed."""
+  given = {name: flags.FLAGS[name].value for name in defaults.Drawn._fields if flags.FLAGS[name].value is not None}
+  taken = defaults.taken(tokenizer.files(), given)
+  if taken and hosts.first():
+    print(defaults.said(taken), file=sys.stderr)  # standard output is the answer
+  drawn = defaults.Drawn(**taken | given)
+  return engine.Options(MAX_TOKENS.value, **drawn._asdict(), slots=1, steps_per_call=4)
+
+
+def answer(model: stage.Model, prompt: str, mesh, how: engine.Options) -> None:
   """Prints the response as it is decoded, with what the prompt has begun it with, and how it ended if it was cut
   off."""
   options = sources.DataOptions(system=SYSTEM.value, prefix=turns.LINE_END.sub('\n', PREFIX.value))
   row = turns.asked({'prompt': prompt}, {}, options)
   ids, begun, printed = [], chat.opening(model.tokenizer, row), ''
+  stop = stops.read(STOP.value)
 
-  def show(p, g, tokens):
+  def show(p, g, tokens, until=stops.settled):
     nonlocal printed
     ids.extend(tokens)
-    text = begun + model.tokenizer.decode(ids)
-    if text.endswith('\N{REPLACEMENT CHARACTER}'):  # the bytes of a character that is not complete yet
-      return
+    text = begun + until(model.tokenizer.decode(ids), stop)
     if hosts.first():
       print(text[len(printed) :], end='', flush=True)
-    printed = text
+    printed = max(printed, text, key=len)  # bytes of a character to come may tear the one before
 
   request = engine.Request([chat.encode_prompt(model.tokenizer, row)], group=1)
-  options = engine.Options(MAX_TOKENS.value, TEMPERATURE.value, TOP_P.value, slots=1, steps_per_call=4)
   responses = engine.generate(
     model.config,
     model.params,
     request,
-    options,
+    how,
     key=jax.random.key(SEED.value),
     mesh=mesh,
     vocabulary=engine.Vocabulary(model.tokenizer.vocab_size, model.tokenizer.stop_ids),
-    callbacks=engine.Callbacks(on_tokens=show),
+    callbacks=engine.Callbacks(on_tokens=show, ends=stops.finder(model.tokenizer.decode, stop)),
   )
+  show(0, 0, [], lambda text, stop: stops.cut(text, stop).rstrip(stops.LOST))  # all that began no stop string after all
   hosts.say('' if responses.stopped_PG[0, 0] else f'\n[cut off at --max_tokens={MAX_TOKENS.value}]')
 
 

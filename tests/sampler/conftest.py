@@ -27,6 +27,8 @@ def generate(tiny, params, prompts, mesh1, vocab_size):
     earlier=None,
     on_finished=lambda *_: None,
     wanted=None,
+    on_tokens=lambda *_: None,
+    ends=None,
     **options,
   ):
     request = engine.Request(prompts, group, prompt_ids, earlier)
@@ -38,7 +40,7 @@ def generate(tiny, params, prompts, mesh1, vocab_size):
       mesh=mesh,
       key=jax.random.key(key),
       vocabulary=engine.Vocabulary(vocab_size, stop_ids),
-      callbacks=engine.Callbacks(on_finished, wanted=wanted),
+      callbacks=engine.Callbacks(on_finished, on_tokens, wanted, ends),
     )
 
   return run

@@ -140,6 +140,7 @@ def test_eight_devices_equal_one(tiny, params, generate, base, mesh_of, sizes):
   sharded = jax.device_put(params, sharding.tree_shardings(mesh, transformer.shapes(tiny)))
   with jax.set_mesh(mesh):
     same(generate(mesh=mesh, params=sharded, slots=16), base)
+    same(generate(mesh=mesh, params=sharded, slots=16, ends=ends), ended_early(base))
 
 
 def test_another_key_gives_other_tokens(generate, base):
@@ -158,11 +159,64 @@ def test_on_finished_once_per_response_with_its_tokens(generate, base):
     assert tokens == base.tokens_PGL[p, g, : base.lengths_PG[p, g]].tolist()
 
 
+def ended_early(base):
+  """base cut by numpy behind the first two tokens in a row whose sum is a multiple of 5 (or the first, of 11)."""
+  tokens, logps, lengths, stopped = (x.copy() for x in base[:4])
+  for p, g in np.ndindex(lengths.shape):
+    if n := ends(p, g, tokens[p, g, : lengths[p, g]], int(lengths[p, g])):
+      tokens[p, g, n:], logps[p, g, n:], lengths[p, g], stopped[p, g] = 0, 0, n, True
+  return base._replace(tokens_PGL=tokens, logps_PGL=logps, lengths_PG=lengths, stopped_PG=stopped)
+
+
+def ends(p, g, tokens, new):
+  old = len(tokens) - new
+  return next((n for n in range(old + 1, len(tokens) + 1) if n > 1 and (tokens[n - 2] + tokens[n - 1]) % 5 == 0), 0)
+
+
+@pytest.mark.parametrize(
+  'options',
+  [
+    dict(steps_per_call=1),
+    dict(slots=2, steps_per_call=5),
+    dict(slots=3, steps_per_call=16, cache='pages', page=8, cache_tokens=64, columns=32),
+    dict(steps_per_call=2, cache='pages', page=8),
+  ],
+  ids=str,
+)
+def test_the_host_may_end_responses(generate, base, options):
+  """Not seen in how many steps the host looks, in slots, cache, or tokens that a stopped one went on with."""
+  expected, calls, shown = ended_early(base), [], {}
+  assert 3 < (expected.lengths_PG < base.lengths_PG).sum() and (expected.lengths_PG == base.lengths_PG).any()
+  again = lambda p, g, tokens: shown.setdefault((p, g), []).extend(tokens.tolist())
+  found = generate(ends=ends, on_finished=lambda *call: calls.append(call), on_tokens=again, **options)
+  same(found, expected)
+  assert found.ended_PG.all() and len(calls) == found.lengths_PG.size
+  for p, g, tokens in calls:
+    assert tokens.tolist() == expected.tokens_PGL[p, g, : expected.lengths_PG[p, g]].tolist()
+  if 'cache_tokens' not in options:  # what found no room is shown from its start again
+    assert all(shown[p, g] == tokens.tolist() for p, g, tokens in calls)
+
+
+def test_an_ended_response_frees_its_slot(generate):
+  every = dict(stop_ids=(), slots=2, steps_per_call=2, max_tokens=12)
+  first = lambda p, g, tokens, new: 1 if len(tokens) == new else 0
+  assert generate(ends=first, **every).row_steps <= generate(**every).row_steps / 4
+
+
 def test_greedy_and_nucleus(generate, prompts):
   greedy = generate(temperature=0.0)
   assert (greedy.tokens_PGL == greedy.tokens_PGL[:, :1]).all()
   narrow = generate(top_p=1e-4)  # a nucleus of one id
   assert (narrow.tokens_PGL == greedy.tokens_PGL).all() and np.abs(narrow.logps_PGL).max() < 1e-6
+
+
+@pytest.mark.parametrize('cache', ['ring', 'pages'])
+def test_top_k_and_min_p(generate, cache):
+  greedy = generate(temperature=0.0, cache=cache)
+  for narrow in (generate(top_k=1, cache=cache), generate(min_p=1.0, cache=cache)):
+    assert (narrow.tokens_PGL == greedy.tokens_PGL).all() and np.abs(narrow.logps_PGL).max() < 1e-6
+  some = generate(top_k=3, cache=cache)
+  assert (some.tokens_PGL != greedy.tokens_PGL).any()
 
 
 def test_no_stop_ids(generate):

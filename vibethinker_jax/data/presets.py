@@ -16,7 +16,7 @@ class Preset(NamedTuple):
   """One benchmark's protocol.
 
   Attributes:
-    samples: responses to each problem. temperature, top_p, max_tokens: how they are sampled.
+    samples: responses to each problem. temperature, top_p, max_tokens, top_k, min_p: how they are sampled.
     problems: how many the set has, 0 where that is open; another number is said in the result.
     kind: what its rows are: 'maths', 'choice' or 'code'.
     window: first and last day of a LiveCodeBench release; rows of other contests are left out. ids: first and last
@@ -33,6 +33,8 @@ class Preset(NamedTuple):
   window: tuple = ()
   ids: tuple = ()
   source: str = 'VibeThinker-1.5B'
+  top_k: int = 0
+  min_p: float = 0.0
 
 
 PRESETS = {

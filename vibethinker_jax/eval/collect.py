@@ -8,7 +8,7 @@ import pathlib
 import jax
 import numpy as np
 
-from vibethinker_jax.data.tokens import chat
+from vibethinker_jax.data.tokens import chat, stops
 from vibethinker_jax.eval import benchmarks
 from vibethinker_jax.eval.journal import Journal
 from vibethinker_jax.eval.sets import Set
@@ -113,13 +113,15 @@ def sample(
   there_PG = np.array([[(p, g) not in wanted for g in range(chosen.samples)] for p in lacking])
   nothing = np.zeros((*there_PG.shape, 0))  # the tokens of what is there are not needed
   earlier = engine.Responses(nothing, nothing, there_PG.astype(np.int32), there_PG, there_PG, 0)
-  stops = set(model.tokenizer.stop_ids)
+  stop_ids = set(model.tokenizer.stop_ids)
 
   rows = [chosen.rows[p] for p in lacking]
   openings = [chat.opening(model.tokenizer, row) for row in rows]
 
   def keep(i, g, tokens) -> str:
-    text = openings[i] + model.tokenizer.decode(tokens)
+    whole = model.tokenizer.decode(tokens)
+    sampled = stops.cut(whole, chosen.stop)
+    text = openings[i] + sampled
     journal.append(
       {
         'set': chosen.name,
@@ -127,7 +129,7 @@ def sample(
         'sample': g,
         'response': text,
         'tokens': len(tokens),
-        'cut_off': int(tokens[-1]) not in stops,
+        'cut_off': int(tokens[-1]) not in stop_ids and sampled == whole,
       }
     )
     on_response(len(tokens))
@@ -148,7 +150,9 @@ def sample(
       key=key,
       mesh=mesh,
       vocabulary=engine.Vocabulary(model.tokenizer.vocab_size, model.tokenizer.stop_ids),
-      callbacks=engine.Callbacks(on_finished, lambda *_: hosts.beat()),
+      callbacks=engine.Callbacks(
+        on_finished, lambda *_: hosts.beat(), ends=stops.finder(model.tokenizer.decode, chosen.stop)
+      ),
     )
   if hosts.count() == 1:
     return futures

@@ -6,6 +6,9 @@ from typing import NamedTuple
 
 from vibethinker_jax.eval import scores
 
+# What of the settings of a set is compared.
+ASKED = ('temperature', 'top_p', 'top_k', 'min_p', 'max_tokens', 'samples_asked', 'system', 'prefix', 'stop')
+
 
 class Evaluation(NamedTuple):
   """name: of the model. directory: where it lies. result: its result.json."""
@@ -53,7 +56,7 @@ def result(evaluations: list[Evaluation]) -> dict:
         notes.append(f'{other} was asked in other words, or other problems, than {base}')
       notes += [
         f'{other}: {field}={score.get(field)!r}, {base}: {first.get(field)!r}'
-        for field in ('temperature', 'top_p', 'max_tokens', 'samples_asked', 'system', 'prefix')
+        for field in ASKED
         if score.get(field) != first.get(field)
       ]
     found[name] = {

@@ -63,6 +63,16 @@ def score(chosen: sets.Set, judged_P: list[list[Judged]], pool: Pool) -> dict:
   }
 
 
+def of_sets(chosen: list[sets.Set], lines: dict, pool: Pool, futures: dict | None) -> tuple[dict, list[dict]]:
+  """({name: score} of all sets, their lines), see `judged`."""
+  results, found = {}, []
+  for s in chosen:
+    judged_P = judged(s, lines, pool, futures)
+    results[s.name] = score(s, judged_P, pool)
+    found += lines_of(s, judged_P)
+  return results, found
+
+
 def lines_of(chosen: sets.Set, judged_P: list[list[Judged]]) -> list[dict]:
   """The journal's lines with verdicts, in the order of the problems."""
   return [

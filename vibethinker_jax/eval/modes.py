@@ -5,10 +5,10 @@ from vibethinker_jax.runtime import given
 COMPARED, STORED, STORED_FILES = 'with --compare', 'with --responses and no --data', 'with --responses and --data=FILES'
 STORED_SYNTHETIC, SAMPLED_FILES = 'with --responses and --data=synthetic', 'with --checkpoint and --data=FILES'
 SAMPLED_SYNTHETIC = 'with --checkpoint on synthetic problems'
-_ALL = 'output samples temperature top_p max_tokens trained_on train_fields data'
+_ALL = 'output samples temperature top_p top_k min_p max_tokens trained_on train_fields data'
 _SYNTHETIC, _FIELDS = 'domains problems templates levels seed', 'prompt_field answer_field domain_field wording preset'
 _ASKED = 'system prefix chat_template chat_template_kwargs'
-_STORED, _SAMPLED = 'responses response_field verdict_field tokenizer', f'checkpoint slots seed {_ASKED}'
+_STORED, _SAMPLED = 'responses response_field verdict_field tokenizer', f'checkpoint slots seed stop {_ASKED}'
 READ = {
   COMPARED: given.words('compare output'),
   STORED: given.words(_ALL, _STORED, _FIELDS),
@@ -27,7 +27,7 @@ MEANT = {
   'tokenizer': 'it counts the tokens of --responses; a --checkpoint brings its own',
   'verdict_field': 'it names a field of --responses=FILE',
   'response_field': 'it names a field of --responses=FILE',
-  **dict.fromkeys(('slots', 'seed', *given.words(_ASKED)), 'nothing is sampled; --checkpoint=MODEL samples'),
+  **dict.fromkeys(('slots', 'seed', 'stop', *given.words(_ASKED)), 'nothing is sampled; --checkpoint=MODEL samples'),
   **{
     f'{flag} {STORED}': 'the problems are all that stand in --responses; --data=FILES --limit=N names others'
     for flag in ('problems', 'limit', 'domains', 'levels', 'templates')

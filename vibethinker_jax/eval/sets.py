@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from vibethinker_jax.data import fields as fields_lib, presets, published, sources, synthetic, turns
 from vibethinker_jax.data.files import remote, rows as rows_lib
+from vibethinker_jax.sampler import defaults
 
 SUBJECT = 'subject|type|subfield|category|difficulty'  # where a set has no domain
 
@@ -21,16 +22,19 @@ class Protocol(NamedTuple):
   """How a set is asked; what is negative is as its preset has it.
 
   Attributes:
-    samples: responses to each problem. temperature, top_p, max_tokens: how they are sampled (sampler.engine.Options).
+    samples: responses to each problem. temperature, top_p, max_tokens, top_k, min_p: how they are sampled
+      (sampler.engine.Options).
   """
 
   samples: int
   temperature: float
   top_p: float
   max_tokens: int
+  top_k: int = 0
+  min_p: float = 0.0
 
 
-OF_PRESET = Protocol(-1, -1, -1, -1)
+OF_PRESET = Protocol(-1, -1, -1, -1, -1, -1)
 
 
 class Set(NamedTuple):
@@ -39,8 +43,8 @@ class Set(NamedTuple):
   Attributes:
     name: of the preset or the file. preset: its name, '' if none. files: as given.
     rows: problems with id, prompt (what the model is asked), problem (the bare text), subject, and answer or tests.
-    samples, temperature, top_p, max_tokens: the protocol; None where stored responses do not tell.
-    system, prefix: as given (sources.DataOptions); they stand in the rows.
+    samples, temperature, top_p, max_tokens, top_k, min_p: the protocol; None where stored responses do not tell.
+    system, prefix: as given (sources.DataOptions); they stand in the rows. stop: see data.tokens.stops.
   """
 
   name: str
@@ -53,6 +57,9 @@ class Set(NamedTuple):
   max_tokens: int
   system: str = ''
   prefix: str = ''
+  top_k: int = 0
+  min_p: float = 0.0
+  stop: tuple[str, ...] = ()
 
   def settings(self) -> dict:
     """What decides the responses and verdicts, the number of samples aside; digest: of prompts, answers and tests."""
@@ -60,7 +67,7 @@ class Set(NamedTuple):
       {name: row.get(name) for name in ('id', 'prompt', 'answer', 'tests', 'choices', 'constraints')}
       for row in self.rows
     ]
-    given = {name: value for name, value in (('system', self.system), ('prefix', self.prefix)) if value}
+    given = {name: value for name in ('system', 'prefix', 'top_k', 'min_p', 'stop') if (value := getattr(self, name))}
     return {
       'preset': self.preset,
       'problems': len(self.rows),
@@ -71,6 +78,10 @@ class Set(NamedTuple):
       **given,
     }
 
+  def drawn(self) -> dict:
+    """temperature, top_p, top_k, min_p."""
+    return {name: getattr(self, name) for name in defaults.Drawn._fields}
+
   def notes(self) -> list[str]:
     """Where this is not what the preset says, or not what its name promises."""
     found = []
@@ -78,7 +89,7 @@ class Set(NamedTuple):
       wanted = presets.find(self.preset)
       found += [
         f'{name}={getattr(self, name)} where the protocol has {getattr(wanted, name)}'
-        for name in ('samples', 'temperature', 'top_p', 'max_tokens')
+        for name in Protocol._fields
         if getattr(self, name) not in (None, getattr(wanted, name))
       ]
       if len(self.rows) != wanted.problems:
@@ -151,8 +162,8 @@ def make(name: str, preset: str, options: sources.DataOptions, rows: list[dict],
     row = row | {'id': row['id'] if seen[row['id']] == 1 else f'{row["id"]}#{seen[row["id"]]}'}
     asked = presets.prompt(row, wanted.kind) if wanted and not options.prompt else row['prompt']
     prepared.append(row | {'problem': bare(row), 'prompt': asked, 'subject': subject(row, options)})
-  chosen = (given if given >= 0 else getattr(wanted, field) for field, given in protocol._asdict().items())
-  return Set(name, preset, options.files, prepared, *chosen, options.system, options.prefix)
+  chosen = {field: given if given >= 0 else getattr(wanted, field) for field, given in protocol._asdict().items()}
+  return Set(name, preset, options.files, prepared, system=options.system, prefix=options.prefix, **chosen)
 
 
 def synthetic_set(
@@ -185,6 +196,19 @@ def subject(row: dict, options: sources.DataOptions) -> str:
 
 def rows_files(options: sources.DataOptions) -> list[str]:
   return [] if options.files == 'synthetic' else rows_lib.paths(options.files)
+
+
+def by_model(chosen: list[Set], files: dict[str, bytes], given: dict) -> tuple[list[Set], dict]:
+  """(The sets, those without a preset with what the model says about sampling and nobody else does; just that).
+
+  Args:
+    files: of the model's tokenizer. given: what the command line says, None where it does not.
+
+  Raises:
+    ValueError: see defaults.of_model.
+  """
+  taken = defaults.taken(files, given) if not all(s.preset for s in chosen) else {}
+  return [s if s.preset else s._replace(**taken) for s in chosen], taken
 
 
 def distinct(found: list[Set]) -> list[Set]:

@@ -81,7 +81,7 @@ def problems(stage: Stage, options: Options) -> sets.Set:
   rows = inputs.problems(stage, options.data, 'evaluate', stage.recipe.domains, options.levels, options.problems)
   data = inputs.resolve(stage, options.data) if options.data.files else options.data._replace(files='synthetic')
   sampler = options.sampler
-  protocol = sets.Protocol(options.samples, sampler.temperature, sampler.top_p, sampler.max_tokens)
+  protocol = sets.Protocol(options.samples, **{name: getattr(sampler, name) for name in sets.Protocol._fields[1:]})
   return sets.make(stage.name, '', data, rows, protocol)
 
 

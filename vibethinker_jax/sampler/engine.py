@@ -91,7 +91,7 @@ def generate(
     options.steps_per_call,
     weights,
     mesh=mesh,
-    distribution=Distribution(options.temperature, options.top_p, vocabulary.size),
+    distribution=distribution(options, vocabulary.size),
   )
   widths = ring.widths(config, B, work.columns, compute_dtype()) if not work.layout.page else (work.columns,)
   width = _fit(widths, work.prompt_columns + options.steps_per_call) if request.earlier is None else work.columns
@@ -127,7 +127,10 @@ def generate(
     steps = decode.Steps(*host_array(steps))
     alive, queued = steps.alive_B.reshape(devices, -1), queued._replace(head=steps.head_D)
     row_steps += size * int(steps.steps_D.sum())
-    rows.extendleft(_collect(out, steps, np.repeat(here, size), callbacks))
+    again, ended = _collect(out, steps, np.repeat(here, size), callbacks)
+    rows.extendleft(again)
+    if ended:
+      slots, alive = _free(slots, alive, np.isin(host_array(slots.owner_B), ended), mesh)
 
 
 def _work(config, params, request: Request, options: Options, key, mesh) -> _Work:
@@ -156,6 +159,11 @@ def _work(config, params, request: Request, options: Options, key, mesh) -> _Wor
     slots,
     max(1, slots // request.group),
   )
+
+
+def distribution(options: Options, vocab_size: int) -> Distribution:
+  """What the tokens of a request are drawn from."""
+  return Distribution(options.temperature, options.top_p, vocab_size, options.top_k, options.min_p)
 
 
 def layout(options: Options, columns: int) -> decode.Layout:
@@ -226,8 +234,13 @@ def _give_up(work: _Work, keep_P, rows, queued: _Queued, slots, alive):
     rows.extendleft(_Row(p, [g]) for p, g in reversed(waiting) if keep_P[p])
     queue = queued.queue._replace(count_D=_put(queued.head.astype(np.int32), work.mesh))
     queued = queued._replace(queue=queue, entries=[entries[:h] for entries, h in zip(queued.entries, queued.head)])
-  gone = alive & ~keep_P[host_array(slots.owner_B) // work.request.group].reshape(alive.shape)
-  return rows, queued, decode.drop(slots, _put(gone.reshape(-1), work.mesh), mesh=work.mesh), alive & ~gone
+  return rows, queued, *_free(slots, alive, ~keep_P[host_array(slots.owner_B) // work.request.group], work.mesh)
+
+
+def _free(slots, alive, gone_B, mesh):
+  """Ends what is in the slots gone_B: (slots, alive)."""
+  gone = alive & gone_B.reshape(alive.shape)
+  return decode.drop(slots, _put(gone.reshape(-1), mesh), mesh=mesh), alive & ~gone
 
 
 def _smaller(size: int, slots: int) -> int:
@@ -315,9 +328,10 @@ def _queue(
   return _Queued(queue, taken, np.zeros(devices, int))
 
 
-def _collect(out: Responses, steps: decode.Steps, here_B, callbacks: Callbacks) -> list[_Row]:
-  """Moves the tokens of a run of steps to their responses and tells who finished, in the order in which they did.
-  Returns those that were put back, to start again."""
+def _collect(out: Responses, steps: decode.Steps, here_B, callbacks: Callbacks) -> tuple[list[_Row], list[int]]:
+  """Moves the tokens of a run of steps to their responses and tells who finished, in the order in which they did, those
+  that callbacks.ends ends first. Returns (those that were put back, to start again; owners that callbacks.ends ended).
+  """
   lengths, (_, group, T) = out.lengths_PG.reshape(-1), out.tokens_PGL.shape
   real = steps.place_BT >= 0
   owner, place = steps.owner_BT[real], steps.place_BT[real]
@@ -325,19 +339,33 @@ def _collect(out: Responses, steps: decode.Steps, here_B, callbacks: Callbacks) 
   out.logps_PGL.reshape(-1, T)[owner, place] = steps.logps_BT[real]
   starts = lengths.copy()
   np.maximum.at(lengths, owner, place + 1)
+  again, ended = [], []
   for r in np.flatnonzero(lengths > starts):
     p, g = divmod(int(r), group)
+    if callbacks.ends and (n := callbacks.ends(p, g, out.tokens_PGL[p, g, : lengths[r]], int(lengths[r] - starts[r]))):
+      ended.append(int(r))
+      _shorten(out, p, g, n)
     callbacks.on_tokens(p, g, out.tokens_PGL[p, g, starts[r] : lengths[r]])
-  again = []
+  for p, g in (divmod(r, group) for r in ended if (steps.owner_BT[here_B] == r).any()):
+    callbacks.on_finished(p, g, out.tokens_PGL[p, g, : out.lengths_PG[p, g]])
   for t, slot in np.argwhere(steps.end_BT.T != decode.GOES_ON):
     p, g = divmod(int(steps.owner_BT[slot, t]), group)
+    if out.ended_PG[p, g]:
+      continue
     if steps.end_BT[slot, t] == decode.PUT_BACK:
       again.append(_start_again(out, p, g))
       continue
     out.ended_PG[p, g], out.stopped_PG[p, g] = True, steps.end_BT[slot, t] == decode.STOPPED
     if here_B[slot]:
       callbacks.on_finished(p, g, out.tokens_PGL[p, g, : out.lengths_PG[p, g]])
-  return again
+  return again, ended
+
+
+def _shorten(out: Responses, p: int, g: int, n: int) -> None:
+  """Ends a response after n tokens, as a stop token would."""
+  for x in (out.tokens_PGL, out.logps_PGL):
+    x[p, g, n:] = 0
+  out.lengths_PG[p, g], out.stopped_PG[p, g], out.ended_PG[p, g] = n, True, True
 
 
 def host_array(tree):

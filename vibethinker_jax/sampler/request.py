@@ -17,7 +17,7 @@ class Responses(NamedTuple):
     tokens_PGL: int32, the stop token included.
     logps_PGL: float32, log-probability of each token under the distribution it was drawn from.
     lengths_PG: int32, tokens of each response.
-    stopped_PG: bool, True: ended by a stop token; False: cut off at max_tokens, or not ended.
+    stopped_PG: bool, True: ended by a stop token, or by Callbacks.ends; False: cut off at max_tokens, or not ended.
     ended_PG: bool, False: given up while it was being sampled, see Callbacks.wanted.
     row_steps: decode row-steps computed, useful or not.
   """
@@ -35,6 +35,8 @@ class Options(NamedTuple):
 
   Attributes:
     max_tokens: of a response. temperature: 0 is greedy. top_p: 1 keeps all tokens.
+    top_k: only the k most likely tokens (and their equals), 0 is off. min_p: only tokens at least min_p times as likely
+      as the likeliest, 0 is off. Order: temperature, top_k, top_p of what is left, min_p, as in transformers.
     slots: sequences in flight, over all devices. steps_per_call: decode steps between two contacts with the host.
     columns: cache positions per slot, at least the longest prompt + max_tokens (0: just that, rounded up to 128; a
       fixed number saves recompilation between stages). prompt_columns: positions of a prefilled prompt (0: as needed).
@@ -50,6 +52,8 @@ class Options(NamedTuple):
   max_tokens: Positive
   temperature: NotNegative = 1.0
   top_p: Annotated[float, Range(gt=0, le=1)] = 1.0
+  top_k: Annotated[int, Range(ge=0, lt=2**31)] = 0
+  min_p: Annotated[float, Range(ge=0, le=1)] = 0.0
   slots: Positive = 64
   steps_per_call: Positive = 16
   columns: Count = 0
@@ -107,8 +111,12 @@ class Callbacks(NamedTuple):
     on_tokens: called as (prompt, response, new tokens) after every steps_per_call steps, to stream.
     wanted: called every steps_per_call steps, gives bool [P]; responses to prompts that are no longer wanted are given
       up as they are. Must give the same in all processes.
+    ends: called as (prompt, response, its tokens, how many of them are new) after every steps_per_call steps; gives of
+      how many tokens the response is that ends among the new ones, 0: it does not. What was sampled beyond is dropped.
+      Must be a function of the tokens alone, so that it does not matter when it is asked: the shortest end counts.
   """
 
   on_finished: Callable[[int, int, np.ndarray], None] = lambda p, g, tokens: None
   on_tokens: Callable[[int, int, np.ndarray], None] = lambda p, g, tokens: None
   wanted: Callable[[], np.ndarray] | None = None
+  ends: Callable[[int, int, np.ndarray, int], int] | None = None

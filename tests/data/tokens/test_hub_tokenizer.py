@@ -97,6 +97,8 @@ def test_stop_tokens_of_the_generation_settings(files):
   added = HubTokenizer(files | {'generation_config.json': b'{"eos_token_id": [1, 2]}'})
   assert {1, 2} < set(added.stop_ids)
   assert len(HubTokenizer(files | {'generation_config.json': b'{"eos_token_id": 1}'}).stop_ids) == 3
+  other = HubTokenizer(files | {'generation_config.json': b'{"eos_token_id": [1, 900000, -3]}'})
+  assert set(other.stop_ids) == {1, *HubTokenizer(files).stop_ids}  # ids of another vocabulary
 
 
 def test_where_a_template_may_stand(files):

@@ -59,7 +59,8 @@ class HubTokenizer:
     stops = json.loads(files.get('generation_config.json', b'{}')).get('eos_token_id')
     stops = [] if stops is None else stops if isinstance(stops, list) else [stops]
     self.end_id = self._find_end(eos)
-    self.stop_ids = tuple(sorted({self.end_id, *([eos] if eos is not None else []), *stops}))
+    known = {i for i in stops if type(i) is int and 0 <= i < self.vocab_size}  # some files name ids of other models
+    self.stop_ids = tuple(sorted({self.end_id, *([eos] if eos is not None else []), *known}))
     pad = self._token('pad_token')
     self.pad_id = self.end_id if pad is None else pad
 
