@@ -31,6 +31,8 @@ def collect(monkeypatch):
         responses=responses,
         correct_PG=correct,
         valid_PG=np.ones(shape, bool),
+        rewards_PG=correct.astype(float),
+        parts_PG=[[{}] * samples] * len(rows),
         texts_PG=[[''] * samples] * len(rows),
         prompts=[[row['id']] for row in rows],
         seconds=(1.0, 0.0, 0.5),

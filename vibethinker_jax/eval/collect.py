@@ -162,7 +162,7 @@ def told(futures: dict) -> dict:
   """The verdicts of all hosts, on every host."""
   found = {}
   mine = [(*key, *future.result()) for key, future in futures.items()]
-  for *key, status, reason in itertools.chain(*hosts.gather(mine, 'verdicts')):
+  for *key, status, reason, reward, parts in itertools.chain(*hosts.gather(mine, 'verdicts')):
     found[tuple(key)] = Future()
-    found[tuple(key)].set_result(Verdict(status, reason))
+    found[tuple(key)].set_result(Verdict(status, reason, reward, parts))
   return found
