@@ -31,7 +31,9 @@ from vibethinker_jax.verify.pool import Pool
 
 LOG = logging.getLogger('vibethinker_jax')
 # may differ when it goes on
-OF_A_START = ('stages', 'mesh', 'sandbox', 'profile_steps', 'compilation_cache', 'hang_seconds')
+OF_A_START = ('stages', 'mesh', 'sandbox', 'verify', 'profile_steps', 'compilation_cache', 'hang_seconds')
+
+ADDED = (('correct_at', 1.0),)  # workdirs of before have no such field and go on
 
 CONFIG = config_flags.DEFINE_config_file(
   'config', None, 'Config file of the recipe; fields can be set: --config.rl_code.steps=10'
@@ -123,6 +125,7 @@ def pinned(recipe: config_lib.Recipe) -> dict:
   """What of a config's top level must not change when a run goes on: of the template's file the contents."""
   named = {name: value for name, value in recipe._asdict().items() if name not in OF_A_START}
   asked = named.pop('chat_template'), named.pop('chat_template_kwargs')
+  named = {name: value for name, value in named.items() if (name, value) not in ADDED}
   return named | chat_template.identity(*asked)
 
 
@@ -168,7 +171,7 @@ def run(config: dict, workdir: pathlib.Path, only: tuple[str, ...] = ()) -> None
   recipe, options = bind(config, only)
   check_early(recipe, {name: options[name] for name in only or recipe.stages if not finished(workdir, name)})
   # The verifiers are started before JAX touches a device: they are fresh processes without it.
-  with Pool(workers=os.cpu_count() or 2, verifier=recipe.verifier, packages=recipe.sandbox.packages) as pool:
+  with opened_pool(recipe) as pool:
     mesh = sharding.make_mesh(**recipe.mesh)
     check_mesh({name: options[name] for name in only or recipe.stages}, mesh)
     hosts.agreed(lambda: prepare(config, recipe, workdir, only))
@@ -179,6 +182,19 @@ def run(config: dict, workdir: pathlib.Path, only: tuple[str, ...] = ()) -> None
       for name in (n for n in recipe.stages if not only or n in only):
         run_stage(Stage(name, workdir / name, workdir, config, recipe, mesh, pool), options[name])
   hosts.say(f'report: {workdir / "report.html"}')
+
+
+def opened_pool(recipe: config_lib.Recipe) -> Pool:
+  """The verifiers of a recipe."""
+  workers, timeout, memory, _ = recipe.verify
+  return Pool(
+    workers=workers or os.cpu_count() or 2,
+    verifier=recipe.verifier,
+    timeout=timeout,
+    packages=recipe.sandbox.packages,
+    memory=memory,
+    correct_at=recipe.correct_at,
+  )
 
 
 def run_stage(stage: Stage, options) -> None:

@@ -19,7 +19,7 @@ class Judge:
   """A pool whose verdicts are those of a list of statuses, a response each; the last for all that follow."""
 
   def __init__(self, *statuses):
-    self.statuses = list(statuses)
+    self.statuses, self.first_fault = list(statuses), ''
 
   def __enter__(self):
     return self

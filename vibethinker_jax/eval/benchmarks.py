@@ -41,6 +41,14 @@ class Scored(NamedTuple):
   parts_PG: list | None = None
 
 
+def invalid_of(*scored: Scored) -> tuple[list[str], int]:
+  """(reasons of the invalid verdicts, how many verdicts there are) of responses that ended."""
+  found = [
+    s.reasons_PG[p][g] for s in scored for p, g in np.argwhere(s.responses.ended_PG & ~np.asarray(s.valid_PG, bool))
+  ]
+  return found, sum(int(s.responses.ended_PG.sum()) for s in scored)
+
+
 class Partial(NamedTuple):
   """Of rollouts that need not start from nothing, or need not end.
 

@@ -22,7 +22,16 @@ from vibethinker_jax.eval import benchmarks
 from vibethinker_jax.model import attention as attention_lib, transformer
 from vibethinker_jax.programs import asked, examples as examples_lib, inputs, rollouts
 from vibethinker_jax.programs.position import Position, refuse_idle
-from vibethinker_jax.programs.stage import Model, Stage, check_finite, finish, open_model, progress, stage_key
+from vibethinker_jax.programs.stage import (
+  Model,
+  Stage,
+  check_finite,
+  finish,
+  open_model,
+  progress,
+  refuse_invalid,
+  stage_key,
+)
 from vibethinker_jax.rl import batch as batch_lib, curriculum
 from vibethinker_jax.rl.loss import LossOptions, mgpo_loss, spread, weighted_advantages
 from vibethinker_jax.runtime import hosts, metrics, timeline, watch
@@ -309,6 +318,7 @@ def starting_prompts(stage: Stage, options: Options, model: Model) -> list[dict]
       mesh=stage.mesh,
       pool=stage.pool,
     )
+    refuse_invalid(stage, 'finding prompts', *benchmarks.invalid_of(scored))
     differ_P = curriculum.useful_groups(scored.rewards_PG, scored.valid_PG)
     known = {'accuracy': rollouts.accuracy(scored.correct_PG, scored.valid_PG), 'differ': differ_P.tolist()}
     hosts.agreed(lambda: config_lib.write_json(path, known))

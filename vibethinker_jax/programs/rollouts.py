@@ -18,7 +18,7 @@ import jax
 import numpy as np
 
 from vibethinker_jax.eval import benchmarks
-from vibethinker_jax.programs.stage import Model, Stage, stage_key
+from vibethinker_jax.programs.stage import Model, Stage, refuse_invalid, stage_key
 from vibethinker_jax.rl import curriculum
 from vibethinker_jax.runtime import disk, hosts
 from vibethinker_jax.sampler import engine
@@ -129,6 +129,7 @@ def collect(stage: Stage, options, model: Model, rows: list[dict], cursor: int, 
     late += [groups[i] for i in sorted({*good[missing:], *np.flatnonzero(~ended_P)})]
     if len(useful) >= options.prompts:
       break
+  refuse_invalid(stage, f'step {step + 1}', *benchmarks.invalid_of(*(scored for scored, _ in parts)))
   carried, sampled = _carry(late, options, step), _counts(parts, options)
   sampled |= {'stale': _stale(useful, step), 'carried': len(late), 'given_up': len(late) - len(carried.indices_P)}
   return _rollout(useful, rows, sampled), cursor, carried
