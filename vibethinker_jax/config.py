@@ -56,6 +56,7 @@ NotNegative = Annotated[float, Range(ge=0)]
 AboveZero = Annotated[float, Range(gt=0)]
 Share = Annotated[float, Range(ge=0, le=1)]
 Size = Literal[-1] | Positive
+Finite = Annotated[float, Range(gt=-1e9, lt=1e9)]
 
 
 class Mesh(TypedDict, total=False):
@@ -105,6 +106,8 @@ class Recipe(NamedTuple):
       of named numbers, or a verify.verdict.Verdict (see verify.returned).
     correct_at: the reward from which a response counts as correct where the verifier does not say; MGPO's p and every
       accuracy are shares of correct ones, while advantages are made of the rewards.
+    rewards: ((name, weight), ...) that are summed instead of the verifier's verdict alone, see eval.rewards: answer,
+      format, overlong, repetition, or 'module:function' as of verifier.
     verify: how that is done, see Verify.
     sandbox: where programs run that the verifier judges, see Sandbox.
     mesh: sizes of data, fsdp, tensor and context; one of them may be -1.
@@ -132,7 +135,8 @@ class Recipe(NamedTuple):
   verifier: str
   mesh: Mesh
   stages: tuple[str, ...]
-  correct_at: float = 1.0
+  correct_at: Finite = 1.0
+  rewards: tuple[tuple[str, Finite], ...] = ()
   verify: Verify = Verify()
   sandbox: Sandbox = Sandbox()
   base: str = 'scratch'

@@ -21,6 +21,7 @@ from ml_collections import config_flags
 
 from vibethinker_jax import config as config_lib, sharding
 from vibethinker_jax.data.tokens import chat_template
+from vibethinker_jax.eval import rewards as rewards_lib
 from vibethinker_jax.eval.pages import report
 from vibethinker_jax.programs import inputs, reading, recipe as recipe_lib, rehearsal
 from vibethinker_jax.programs.recipe import NAMES, PROGRAMS, bind, check_mesh, models
@@ -33,7 +34,7 @@ LOG = logging.getLogger('vibethinker_jax')
 # may differ when it goes on
 OF_A_START = ('stages', 'mesh', 'sandbox', 'verify', 'profile_steps', 'compilation_cache', 'hang_seconds')
 
-ADDED = (('correct_at', 1.0),)  # workdirs of before have no such field and go on
+ADDED = (('correct_at', 1.0), ('rewards', ()))  # workdirs of before have no such field and go on
 
 CONFIG = config_flags.DEFINE_config_file(
   'config', None, 'Config file of the recipe; fields can be set: --config.rl_code.steps=10'
@@ -184,17 +185,17 @@ def run(config: dict, workdir: pathlib.Path, only: tuple[str, ...] = ()) -> None
   hosts.say(f'report: {workdir / "report.html"}')
 
 
-def opened_pool(recipe: config_lib.Recipe) -> Pool:
+def opened_pool(recipe: config_lib.Recipe) -> Pool | rewards_lib.Rewards:
   """The verifiers of a recipe."""
   workers, timeout, memory, _ = recipe.verify
-  return Pool(
+  common = dict(
     workers=workers or os.cpu_count() or 2,
-    verifier=recipe.verifier,
     timeout=timeout,
     packages=recipe.sandbox.packages,
     memory=memory,
     correct_at=recipe.correct_at,
   )
+  return rewards_lib.Rewards(recipe.rewards, **common) if recipe.rewards else Pool(verifier=recipe.verifier, **common)
 
 
 def run_stage(stage: Stage, options) -> None:

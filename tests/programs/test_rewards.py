@@ -125,6 +125,23 @@ def test_graded_rewards_against_numpy(toy, judges, seen, tmp_path, name, bonus):
   assert [r['correct'] for r in shown] == seen[0][0].correct[0].tolist()
 
 
+def test_two_rewards_against_numpy(toy, judges, seen, tmp_path):
+  """The weighted sum, with DAPO's punishment of the longest; each is in the metrics with its deviation."""
+  c = config(toy, 'vibethinker_jax.verify.response:verify', correct_at=0.2)
+  c['rewards'] = (('my_judges:number', 0.5), ('overlong', 2.0))
+  main.run(c, tmp_path / 'run')
+  for line, (rollout, advantages) in zip(lines(tmp_path / 'run/rl/metrics.jsonl'), seen):
+    own = np.array([[judges.number(text, row) for text in texts] for texts, row in zip(rollout.texts, rollout.rows)])
+    punished = -np.clip((rollout.lengths - 4) / 1, 0, 1)  # max_tokens=5: from 80 % on
+    rewards = 0.5 * own + 2 * punished
+    np.testing.assert_allclose(rollout.rewards, rewards)
+    assert (rollout.correct == (rewards >= 0.2)).all()
+    expected = [reference(*group, 4.0) for group in zip(rewards, rollout.correct, rollout.valid, rollout.lengths)]
+    np.testing.assert_allclose(advantages[: len(expected)], expected, atol=2e-5)
+    assert line['reward/my_judges:number'] == pytest.approx(own.mean())
+    assert line['reward/overlong_std'] == pytest.approx(punished.std(), abs=1e-9)
+
+
 def test_prompts_are_kept_where_rewards_differ(toy, judges, tmp_path):
   """Though none of their responses is correct."""
   main.run(config(toy, 'my_judges:number', stage=dict(filter_samples=2, steps=1), correct_at=9.0), tmp_path / 'run')

@@ -10,6 +10,7 @@ import zlib
 import numpy as np
 
 from vibethinker_jax.data.tokens import chat
+from vibethinker_jax.eval.rewards import measured
 from vibethinker_jax.runtime import hosts, timeline
 from vibethinker_jax.sampler import engine
 from vibethinker_jax.verify.pool import Pool
@@ -110,7 +111,9 @@ def sample_and_verify(
 
   def on_finished(p, g, tokens):
     texts[p][g] = openings[p] + tokenizer.decode(tokens)
-    verdicts.futures[p, g] = clock.watch(pool.submit(texts[p][g], rows[p]))
+    verdicts.futures[p, g] = clock.watch(
+      pool.submit(texts[p][g], measured(pool, rows[p], len(tokens), options.max_tokens))
+    )
 
   if earlier is not None:
     for p, g in np.argwhere(earlier.ended_PG):

@@ -11,6 +11,7 @@ import numpy as np
 from vibethinker_jax.data.tokens import chat
 from vibethinker_jax.eval import benchmarks
 from vibethinker_jax.eval.journal import Journal
+from vibethinker_jax.eval.rewards import measured
 from vibethinker_jax.eval.sets import Set
 from vibethinker_jax.runtime import hosts, timeline
 from vibethinker_jax.sampler import engine
@@ -134,7 +135,9 @@ def sample(
     return text
 
   def on_finished(i, g, tokens):
-    futures[chosen.name, rows[i]['id'], g] = pool.submit(keep(i, g, tokens), rows[i])
+    futures[chosen.name, rows[i]['id'], g] = pool.submit(
+      keep(i, g, tokens), measured(pool, rows[i], len(tokens), options.max_tokens)
+    )
 
   request = engine.Request(
     prompts(model.tokenizer, rows), chosen.samples, [benchmarks.prompt_id(row) for row in rows], earlier
