@@ -50,6 +50,9 @@ def get_config(arg='16'):
   # The base was trained at 4 096; the released model serves 40 960. Its RoPE theta is not published: that of the base.
   config.model = config_dict.ConfigDict(dict(max_position_embeddings=40_960))
   config.verifier = 'vibethinker_jax.verify.response:verify'
+  config.rewards = ()  # (('answer', 1.0), ('format', 0.2), ('mine:judge', 0.5)): summed with weights
+  config.correct_at = 1.0  # the reward from which a response counts as correct, of verifiers that return numbers
+  config.verify = config_dict.ConfigDict(dict(workers=0, timeout=10.0, memory=2.0, invalid_share=0.5))
   config.sandbox = config_dict.ConfigDict(dict(packages=('numpy', 'sortedcontainers')))  # that programs may import
   config.mesh = config_dict.ConfigDict(dict(data=1, fsdp=-1, tensor=1, context=context))
   config.profile_steps = ()  # (10, 12): traces of these steps of each sft and rl stage, for xprof

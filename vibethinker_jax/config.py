@@ -56,6 +56,7 @@ NotNegative = Annotated[float, Range(ge=0)]
 AboveZero = Annotated[float, Range(gt=0)]
 Share = Annotated[float, Range(ge=0, le=1)]
 Size = Literal[-1] | Positive
+Finite = Annotated[float, Range(gt=-1e9, lt=1e9)]
 
 
 class Mesh(TypedDict, total=False):
@@ -78,12 +79,36 @@ class Sandbox(NamedTuple):
   packages: tuple[str, ...] = ('numpy', 'sortedcontainers')
 
 
+class Verify(NamedTuple):
+  """How responses are judged.
+
+  Attributes:
+    workers: processes of each verifier, 0: as many as there are processors. A judge over HTTP waits most of the time
+      and wants 64.
+    timeout: seconds for one response, then its process is ended and it counts as wrong.
+    memory: GiB of address space of a process; 0: no limit, as what runs on a GPU needs.
+    invalid_share: a step of RL, or a sampling of another stage, in which more than this share of the verdicts is
+      invalid ends the stage with the first fault.
+  """
+
+  workers: Count = 0
+  timeout: AboveZero = 10.0
+  memory: NotNegative = 2.0
+  invalid_share: Share = 0.5
+
+
 class Recipe(NamedTuple):
   """The top level of a config; every other field is the sub-config of a stage of that name.
 
   Attributes:
     seed: of everything random.
-    verifier: importable 'module:function' that judges a response, (response, row) -> verify.verdict.Verdict.
+    verifier: importable 'module:function' that judges a response, (response, row) -> a number, True or False, a dict
+      of named numbers, or a verify.verdict.Verdict (see verify.returned).
+    correct_at: the reward from which a response counts as correct where the verifier does not say; MGPO's p and every
+      accuracy are shares of correct ones, while advantages are made of the rewards.
+    rewards: ((name, weight), ...) that are summed instead of the verifier's verdict alone, see eval.rewards: answer,
+      format, overlong, repetition, or 'module:function' as of verifier.
+    verify: how that is done, see Verify.
     sandbox: where programs run that the verifier judges, see Sandbox.
     mesh: sizes of data, fsdp, tensor and context; one of them may be -1.
     stages: names of the stages, in order.
@@ -110,6 +135,9 @@ class Recipe(NamedTuple):
   verifier: str
   mesh: Mesh
   stages: tuple[str, ...]
+  correct_at: Finite = 1.0
+  rewards: tuple[tuple[str, Finite], ...] = ()
+  verify: Verify = Verify()
   sandbox: Sandbox = Sandbox()
   base: str = 'scratch'
   model: dict = {}

@@ -22,6 +22,7 @@ from ml_collections import config_flags
 from vibethinker_jax import config as config_lib, sharding
 from vibethinker_jax.aot.programs import shapes
 from vibethinker_jax.data.tokens import chat_template
+from vibethinker_jax.eval import rewards as rewards_lib
 from vibethinker_jax.eval.pages import report
 from vibethinker_jax.programs import elsewhere, inputs, reading, recipe as recipe_lib, rehearsal, space
 from vibethinker_jax.programs.recipe import NAMES, PROGRAMS, bind, check_mesh, models
@@ -32,7 +33,9 @@ from vibethinker_jax.verify.pool import Pool
 
 LOG = logging.getLogger('vibethinker_jax')
 # may differ when it goes on
-OF_A_START = ('stages', 'mesh', 'sandbox', 'profile_steps', 'compilation_cache', 'hang_seconds')
+OF_A_START = ('stages', 'mesh', 'sandbox', 'verify', 'profile_steps', 'compilation_cache', 'hang_seconds')
+
+ADDED = (('correct_at', 1.0), ('rewards', ()))  # workdirs of before have no such field and go on
 
 CONFIG = config_flags.DEFINE_config_file(
   'config', None, 'Config file of the recipe; fields can be set: --config.rl_code.steps=10'
@@ -137,6 +140,7 @@ def pinned(recipe: config_lib.Recipe) -> dict:
   """What of a config's top level must not change when a run goes on: of the template's file the contents."""
   named = {name: value for name, value in recipe._asdict().items() if name not in OF_A_START}
   asked = named.pop('chat_template'), named.pop('chat_template_kwargs')
+  named = {name: value for name, value in named.items() if (name, value) not in ADDED}
   return named | chat_template.identity(*asked)
 
 
@@ -186,7 +190,7 @@ def run(config: dict, workdir: pathlib.Path, only: tuple[str, ...] = ()) -> None
   origins.take(hosts.agreed(lambda: origins.read(workdir) if begun(workdir, recipe.stages) else {}))
   check_early(recipe, {name: options[name] for name in only or recipe.stages if not finished(workdir, name)})
   # The verifiers are started before JAX touches a device: they are fresh processes without it.
-  with Pool(workers=os.cpu_count() or 2, verifier=recipe.verifier, packages=recipe.sandbox.packages) as pool:
+  with opened_pool(recipe) as pool:
     mesh = sharding.make_mesh(**recipe.mesh)
     check_mesh({name: options[name] for name in only or recipe.stages}, mesh)
     hosts.agreed(lambda: prepare(config, recipe, workdir, only))
@@ -197,6 +201,19 @@ def run(config: dict, workdir: pathlib.Path, only: tuple[str, ...] = ()) -> None
       for name in (n for n in recipe.stages if not only or n in only):
         run_stage(Stage(name, workdir / name, workdir, config, recipe, mesh, pool), options[name])
   hosts.say(f'report: {workdir / "report.html"}')
+
+
+def opened_pool(recipe: config_lib.Recipe) -> Pool | rewards_lib.Rewards:
+  """The verifiers of a recipe."""
+  workers, timeout, memory, _ = recipe.verify
+  common = dict(
+    workers=workers or os.cpu_count() or 2,
+    timeout=timeout,
+    packages=recipe.sandbox.packages,
+    memory=memory,
+    correct_at=recipe.correct_at,
+  )
+  return rewards_lib.Rewards(recipe.rewards, **common) if recipe.rewards else Pool(verifier=recipe.verifier, **common)
 
 
 def run_stage(stage: Stage, options) -> None:

@@ -62,7 +62,7 @@ def canned(model, rows, samples, options, *, key, **_):
   valid = np.ones_like(correct)
   valid[[benchmarks.prompt_id(row) % 5 == 0 for row in rows], 0] = False
   responses = benchmarks.engine.Responses(None, None, None, stopped, np.ones_like(stopped), 0)
-  return benchmarks.Scored(responses, correct, valid, None, texts, None, (0.0, 0.0))
+  return benchmarks.Scored(responses, correct, valid, np.full(valid.shape, 'coin').tolist(), texts, None, (0.0, 0.0))
 
 
 @pytest.fixture(scope='module')

@@ -19,7 +19,7 @@ class Judge:
   """A pool whose verdicts are those of a list of statuses, a response each; the last for all that follow."""
 
   def __init__(self, *statuses):
-    self.statuses = list(statuses)
+    self.statuses, self.first_fault = list(statuses), ''
 
   def __enter__(self):
     return self
@@ -118,7 +118,14 @@ def test_what_was_seen_of_the_groups():
   responses = types.SimpleNamespace(
     ended_PG=np.ones((5, 2), bool), lengths_PG=np.ones((5, 2)), stopped_PG=np.ones((5, 2), bool)
   )
-  scored = types.SimpleNamespace(responses=responses, correct_PG=correct, valid_PG=valid, seconds=(0, 0, 0))
+  scored = types.SimpleNamespace(
+    responses=responses,
+    correct_PG=correct,
+    valid_PG=valid,
+    seconds=(0, 0, 0),
+    rewards_PG=correct * 1.0,
+    parts_PG=[[{}] * 2] * 5,
+  )
   counts = lambda bonus: rollouts._counts(
     [(scored, 1)], types.SimpleNamespace(group=2, loss=LossOptions(long2short=bonus))
   )

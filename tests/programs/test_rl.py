@@ -6,6 +6,7 @@ import types
 import numpy as np
 import pytest
 
+from vibethinker_jax import config
 from vibethinker_jax.data.sources import DataOptions
 from vibethinker_jax.programs import rl, rollouts
 from vibethinker_jax.rl.loss import LossOptions
@@ -31,13 +32,15 @@ def collect(monkeypatch):
         responses=responses,
         correct_PG=correct,
         valid_PG=np.ones(shape, bool),
+        rewards_PG=correct.astype(float),
+        parts_PG=[[{}] * samples] * len(rows),
         texts_PG=[[''] * samples] * len(rows),
         prompts=[[row['id']] for row in rows],
         seconds=(1.0, 0.0, 0.5),
       )
 
     monkeypatch.setattr(rollouts.benchmarks, 'sample_and_verify', sample_and_verify)
-    recipe = types.SimpleNamespace(seed=0, stages=('rl',), rehearsal=rehearsal)
+    recipe = types.SimpleNamespace(seed=0, stages=('rl',), rehearsal=rehearsal, verify=config.Verify())
     stage = types.SimpleNamespace(recipe=recipe, name='rl', mesh=None, pool=None)
     options = types.SimpleNamespace(
       prompts=prompts,

@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from vibethinker_jax import sharding
+from vibethinker_jax import config, sharding
 from vibethinker_jax.data.sources import DataOptions
 from vibethinker_jax.model import transformer
 from vibethinker_jax.model.config import ModelConfig
@@ -48,7 +48,7 @@ def steps(toy, model, monkeypatch):
   )
   monkeypatch.setattr(rollouts.benchmarks.chat, 'opening', lambda tokenizer, row: '')
   stage = types.SimpleNamespace(
-    recipe=types.SimpleNamespace(seed=0, stages=('rl',), rehearsal=False),
+    recipe=types.SimpleNamespace(seed=0, stages=('rl',), rehearsal=False, verify=config.Verify()),
     name='rl',
     mesh=sharding.make_mesh(devices=jax.devices()[:1]),
     pool=toy.CoinPool(),

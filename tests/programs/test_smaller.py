@@ -52,7 +52,7 @@ def test_only_sizes_models_and_files_differ(name):
     assert {key[-1] for key in changed} <= MAY_DIFFER, stage
     assert all(after[key] <= before[key] for key in changed if type(before[key]) is int)
     assert {after[key] for key in changed if key[-1] == 'init_from'} <= {'base'}
-  same = {'seed', 'verifier', 'sandbox', 'compilation_cache', 'hang_seconds'}
+  same = {'seed', 'verifier', 'correct_at', 'rewards', 'verify', 'sandbox', 'compilation_cache', 'hang_seconds'}
   assert all(small[field] == whole[field] for field in same)
   recipe.bind(small)
 

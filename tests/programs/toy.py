@@ -21,7 +21,7 @@ class CoinPool:
   """Like verify.pool.Pool without processes: a hash of the response decides; a few have no verdict."""
 
   def __init__(self, *_, **__):
-    self.judged = 0
+    self.judged, self.first_fault = 0, ''
 
   def __enter__(self):
     return self

@@ -11,8 +11,19 @@ def test_keep_uncertain():
 
 
 def test_useful_groups():
-  assert curriculum.useful_groups([0.0, 0.125, 1.0]).tolist() == [False, True, False]
-  assert curriculum.useful_groups([0.0, 0.125, 1.0], long2short=0.2).tolist() == [False, True, True]
+  rewards, valid = [[0.0, 0.0, 0.0], [0.0, 1.0, 0.0], [1.0, 1.0, 1.0], [0.0, 0.0, 1.0]], np.ones((4, 3), bool)
+  valid[3, 2] = False
+  assert curriculum.useful_groups(rewards, valid).tolist() == [False, True, False, False]
+  assert curriculum.useful_groups(rewards, valid, long2short=0.2).tolist() == [False, True, True, False]
+  assert curriculum.useful_groups(rewards, ~valid).tolist() == [False] * 4
+
+
+def test_groups_of_graded_rewards_are_useful_where_they_differ():
+  """Whether any is correct or all are; what float32 cannot tell apart is equal."""
+  rewards, valid = [[0.2, 0.3], [0.3, 0.1 + 0.2], [-5.0, -5.0], [7.0, 3.0]], np.ones((4, 2), bool)
+  correct = [[False, False], [False, False], [True, True], [True, True]]
+  assert curriculum.useful_groups(rewards, valid, correct).tolist() == [True, False, False, True]
+  assert curriculum.useful_groups(rewards, valid, correct, long2short=0.2).tolist() == [True, False, True, True]
 
 
 def test_every_epoch_is_a_new_permutation():

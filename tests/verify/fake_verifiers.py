@@ -1,5 +1,6 @@
 """Verifiers that do what the response says, for test_pool; imported by worker processes."""
 
+import ast
 import os
 import sys
 import time
@@ -40,3 +41,8 @@ def environment(response, row):
   dirty = 'jax' in sys.modules or 'WANDB_API_KEY' in os.environ
   dirty = dirty or os.environ['SYMPY_GROUND_TYPES'] != 'python'
   return Verdict('wrong', 'dirty') if dirty else Verdict('correct', 'clean')
+
+
+def literal(response, row):
+  """What the response says, as Python has it."""
+  return ast.literal_eval(response)

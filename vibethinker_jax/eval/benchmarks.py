@@ -10,9 +10,11 @@ import zlib
 import numpy as np
 
 from vibethinker_jax.data.tokens import chat
+from vibethinker_jax.eval.rewards import measured
 from vibethinker_jax.runtime import hosts, timeline
 from vibethinker_jax.sampler import engine
 from vibethinker_jax.verify.pool import Pool
+from vibethinker_jax.verify.verdict import Verdict
 
 
 class Scored(NamedTuple):
@@ -26,6 +28,7 @@ class Scored(NamedTuple):
     texts_PG: list of lists of str, each with what its prompt has begun (chat.opening). prompts: token ids of each
       prompt.
     seconds: (decoding, waiting for the last verdicts, verifying while others were being decoded).
+    rewards_PG: float, 0 where there is no verdict. parts_PG: of each verdict, {} where it has none.
   """
 
   responses: engine.Responses
@@ -35,6 +38,16 @@ class Scored(NamedTuple):
   texts_PG: list
   prompts: list
   seconds: tuple
+  rewards_PG: np.ndarray | None = None
+  parts_PG: list | None = None
+
+
+def invalid_of(*scored: Scored) -> tuple[list[str], int]:
+  """(reasons of the invalid verdicts, how many verdicts there are) of responses that ended."""
+  found = [
+    s.reasons_PG[p][g] for s in scored for p, g in np.argwhere(s.responses.ended_PG & ~np.asarray(s.valid_PG, bool))
+  ]
+  return found, sum(int(s.responses.ended_PG.sum()) for s in scored)
 
 
 class Partial(NamedTuple):
@@ -42,9 +55,9 @@ class Partial(NamedTuple):
 
   Attributes:
     earlier: responses that were begun, see engine.Request; those that ended are verified too.
-    enough: (correct_PG, valid_PG, ended_P) -> whether the responses that are still being sampled may be given up. Asked
-      at every contact with the device, of the verdicts of what had finished at the contact before: which responses
-      these are depends on tokens alone, not on how fast the verifier is.
+    enough: (rewards_PG, correct_PG, valid_PG, ended_P) -> whether the responses that are still being sampled may be
+      given up. Asked at every contact with the device, of the verdicts of what had finished at the contact before:
+      which responses these are depends on tokens alone, not on how fast the verifier is.
   """
 
   earlier: engine.Responses | None = None
@@ -98,7 +111,9 @@ def sample_and_verify(
 
   def on_finished(p, g, tokens):
     texts[p][g] = openings[p] + tokenizer.decode(tokens)
-    verdicts.futures[p, g] = clock.watch(pool.submit(texts[p][g], rows[p]))
+    verdicts.futures[p, g] = clock.watch(
+      pool.submit(texts[p][g], measured(pool, rows[p], len(tokens), options.max_tokens))
+    )
 
   if earlier is not None:
     for p, g in np.argwhere(earlier.ended_PG):
@@ -106,10 +121,9 @@ def sample_and_verify(
         on_finished(int(p), int(g), earlier.tokens_PGL[p, g, : earlier.lengths_PG[p, g]])
 
   def wanted():
-    status_PG = verdicts.known()
-    ended_P = (status_PG != '').all(axis=1)
-    stop = partial.enough(status_PG == 'correct', (status_PG != '') & (status_PG != 'invalid'), ended_P)
-    return ended_P | (not stop)
+    verdicts.know()
+    ended_P = (verdicts.status_PG != '').all(axis=1)
+    return ended_P | (not partial.enough(*verdicts.judged(), ended_P))
 
   start = time.perf_counter()
   request = engine.Request(prompts, samples, [prompt_id(row) for row in rows], earlier)
@@ -131,32 +145,40 @@ def sample_and_verify(
     texts[p][g] = texts[p][g] or openings[p] + tokenizer.decode(
       responses.tokens_PGL[p, g, : responses.lengths_PG[p, g]]
     )
-  status = verdicts.status_PG
+  rewards_PG, correct_PG, valid_PG = verdicts.judged()
   return Scored(
     responses,
-    status == 'correct',
-    (status != 'invalid') & (status != ''),
+    correct_PG,
+    valid_PG,
     verdicts.reasons_PG,
     texts,
     prompts,
     (decoded - start, time.perf_counter() - decoded, overlapped),
+    rewards_PG,
+    verdicts.parts_PG,
   )
 
 
 class _Verdicts:
-  """futures: of this process, by (prompt, response). status_PG, reasons_PG: those that all processes know; '' where
-  none is known yet."""
+  """futures: of this process, by (prompt, response). status_PG, reasons_PG, rewards_PG, parts_PG: those that all
+  processes know; '' where none is known yet."""
 
   def __init__(self, P: int, samples: int):
     self.futures, self._before = {}, []
     self.status_PG = np.full((P, samples), '', object)
     self.reasons_PG = [[''] * samples for _ in range(P)]
+    self.rewards_PG = np.zeros((P, samples))
+    self.parts_PG = [[{} for _ in range(samples)] for _ in range(P)]
 
-  def known(self) -> np.ndarray:
-    """status_PG of all that had finished at the call before."""
+  def know(self) -> None:
+    """Of all that had finished at the call before."""
     self.gather(self._before)
     self._before = list(self.futures)
-    return self.status_PG
+
+  def judged(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(rewards_PG, correct_PG, valid_PG)."""
+    status = self.status_PG
+    return self.rewards_PG, status == 'correct', (status != 'invalid') & (status != '')
 
   def gather(self, which: list) -> None:
     """Waits for the verdicts of `which` and tells them to all processes."""
@@ -165,6 +187,9 @@ class _Verdicts:
       for p, g in which:
         if not self.status_PG[p, g]:
           verdict = self.futures[p, g].result()
-          new.append((p, g, verdict.status, verdict.reason))
-    for p, g, status, reason in itertools.chain(*hosts.gather(new, 'verdicts')):
-      self.status_PG[p, g], self.reasons_PG[p][g] = status, reason
+          new.append((p, g, *verdict))
+    for p, g, *told in itertools.chain(*hosts.gather(new, 'verdicts')):
+      verdict = Verdict(*told)
+      self.status_PG[p, g], self.reasons_PG[p][g] = verdict.status, verdict.reason
+      self.rewards_PG[p, g] = verdict.value() if verdict.status != 'invalid' else 0.0
+      self.parts_PG[p][g] = verdict.parts or {}

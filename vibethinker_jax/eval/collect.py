@@ -11,6 +11,7 @@ import numpy as np
 from vibethinker_jax.data.tokens import chat, stops
 from vibethinker_jax.eval import benchmarks
 from vibethinker_jax.eval.journal import Journal
+from vibethinker_jax.eval.rewards import measured
 from vibethinker_jax.eval.sets import Set
 from vibethinker_jax.runtime import hosts, timeline
 from vibethinker_jax.sampler import engine
@@ -136,7 +137,9 @@ def sample(
     return text
 
   def on_finished(i, g, tokens):
-    futures[chosen.name, rows[i]['id'], g] = pool.submit(keep(i, g, tokens), rows[i])
+    futures[chosen.name, rows[i]['id'], g] = pool.submit(
+      keep(i, g, tokens), measured(pool, rows[i], len(tokens), options.max_tokens)
+    )
 
   request = engine.Request(
     prompts(model.tokenizer, rows), chosen.samples, [benchmarks.prompt_id(row) for row in rows], earlier
@@ -166,7 +169,7 @@ def told(futures: dict) -> dict:
   """The verdicts of all hosts, on every host."""
   found = {}
   mine = [(*key, *future.result()) for key, future in futures.items()]
-  for *key, status, reason in itertools.chain(*hosts.gather(mine, 'verdicts')):
+  for *key, status, reason, reward, parts in itertools.chain(*hosts.gather(mine, 'verdicts')):
     found[tuple(key)] = Future()
-    found[tuple(key)].set_result(Verdict(status, reason))
+    found[tuple(key)].set_result(Verdict(status, reason, reward, parts))
   return found

@@ -1,6 +1,7 @@
 """Verdicts of responses and the numbers of a set, without JAX."""
 
 from vibethinker_jax.eval import scores, sets, votes
+from vibethinker_jax.eval.rewards import measured
 from vibethinker_jax.eval.scores import Judged
 from vibethinker_jax.verify.pool import Pool
 
@@ -15,7 +16,10 @@ def judged(chosen: sets.Set, lines: dict, pool: Pool, futures: dict | None = Non
   futures, wanted = futures or {}, []
   for row in chosen.rows:
     keys = [key for g in range(chosen.samples) if (key := (chosen.name, row['id'], g)) in lines]
-    wanted.append([(lines[key], futures.get(key) or pool.submit(lines[key]['response'], row)) for key in keys])
+    submit = lambda line, row=row: pool.submit(
+      line['response'], measured(pool, row, line.get('tokens'), chosen.max_tokens)
+    )
+    wanted.append([(lines[key], futures.get(key) or submit(lines[key])) for key in keys])
   found = []
   for row, pairs in zip(chosen.rows, wanted):
     found.append([])

@@ -24,7 +24,7 @@ from vibethinker_jax.data import sources, synthetic
 from vibethinker_jax.data.tokens import chat
 from vibethinker_jax.eval import benchmarks
 from vibethinker_jax.programs import asked, inputs
-from vibethinker_jax.programs.stage import Model, Stage, finish, open_model, progress, stage_key
+from vibethinker_jax.programs.stage import Model, Stage, finish, open_model, progress, refuse_invalid, stage_key
 from vibethinker_jax.rl import batch as batch_lib, selection
 from vibethinker_jax.runtime import hosts, timeline
 from vibethinker_jax.sampler import engine
@@ -206,7 +206,7 @@ def sample(stage: Stage, options: Options, problems: dict[str, dict[str, dict]])
   ]
   total = sum(len(problems[domain]) for domain, _ in jobs)
   bar = progress(total, f'{stage.name}, sampling', total - sum(map(len, left)), unit='problem')
-  shown = False
+  shown, invalid, judged = False, [], 0
   with inputs.reopen(path) as file:
     for job, (domain, name) in enumerate(jobs):
       teacher = None  # only one of them in memory
@@ -224,6 +224,9 @@ def sample(stage: Stage, options: Options, problems: dict[str, dict[str, dict]])
           mesh=stage.mesh,
           pool=stage.pool,
         )
+        more, count = benchmarks.invalid_of(scored)
+        invalid, judged = invalid + more, judged + count
+        refuse_invalid(stage, 'sampling', invalid, judged)
         stopped = scored.responses.stopped_PG
         for p, row in enumerate(rows):
           right = scored.valid_PG[p] & scored.correct_PG[p]

@@ -23,6 +23,7 @@ from vibethinker_jax.programs import asked, inputs
 from vibethinker_jax.programs.stage import Stage, finish, identity, open_model, progress
 from vibethinker_jax.runtime import hosts, timeline
 from vibethinker_jax.sampler import engine
+from vibethinker_jax.verify import faults
 
 
 class Options(NamedTuple):
@@ -116,6 +117,11 @@ def score(
   journal is put in order."""
   with timeline.phase('verify'):
     judged_P = judge.judged(chosen, journal.known, stage.pool, futures)
+  known = [j for judged in judged_P for j in judged]
+  invalid = [j.reason for j in known if j.status == 'invalid']
+  faults.refuse(
+    f'stage {stage.name!r}, {path.stem}', invalid, len(known), stage.recipe.verify.invalid_share, stage.pool.first_fault
+  )
   journal.finish(judge.lines_of(chosen, judged_P))
   journal.close()
   rows, status_PG = chosen.rows, np.array([[j.status for j in judged] for judged in judged_P])

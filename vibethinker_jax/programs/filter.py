@@ -16,7 +16,7 @@ from vibethinker_jax.data import ngrams, sources
 from vibethinker_jax.data.tokens import chat
 from vibethinker_jax.eval import benchmarks
 from vibethinker_jax.programs import asked, inputs
-from vibethinker_jax.programs.stage import Model, Stage, finish, open_model, progress, stage_key
+from vibethinker_jax.programs.stage import Model, Stage, finish, open_model, progress, refuse_invalid, stage_key
 from vibethinker_jax.runtime import hosts
 from vibethinker_jax.sampler import engine
 
@@ -137,6 +137,7 @@ def error_rates(stage: Stage, options: Options, model: Model, problems: dict[str
   path = stage.directory / 'error_rates.jsonl'
   known = hosts.agreed(lambda: {line['problem']: line for line in inputs.whole_lines(path)})
   todo = [row for name, row in problems.items() if name not in known]
+  invalid, total = [], 0
   bar = progress(len(problems), stage.name, len(problems) - len(todo), unit='problem')
   with inputs.reopen(path) as file:
     for start in range(0, len(todo), options.chunk):
@@ -150,6 +151,9 @@ def error_rates(stage: Stage, options: Options, model: Model, problems: dict[str
         mesh=stage.mesh,
         pool=stage.pool,
       )
+      more, count = benchmarks.invalid_of(scored)
+      invalid, total = invalid + more, total + count
+      refuse_invalid(stage, 'sampling', invalid, total)
       for row, correct, valid in zip(chunk, scored.correct_PG, scored.valid_PG):
         known[row['id']] = {'problem': row['id'], 'correct': int(correct.sum()), 'valid': int(valid.sum())}
         inputs.append(file, known[row['id']])

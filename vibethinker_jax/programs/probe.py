@@ -14,7 +14,7 @@ from vibethinker_jax.config import Count, Positive
 from vibethinker_jax.data import sources, synthetic
 from vibethinker_jax.eval import benchmarks, passk
 from vibethinker_jax.programs import asked, inputs
-from vibethinker_jax.programs.stage import Model, Stage, finish, open_model, progress
+from vibethinker_jax.programs.stage import Model, Stage, finish, open_model, progress, refuse_invalid
 from vibethinker_jax.runtime import hosts, metrics
 from vibethinker_jax.sampler import engine
 
@@ -107,6 +107,7 @@ def probe_model(stage: Stage, options: Options, model: Model, show: bool = False
   scored = benchmarks.sample_and_verify(
     model, rows, options.samples, options.sampler, key=key, mesh=stage.mesh, pool=stage.pool
   )
+  refuse_invalid(stage, 'sampling', *benchmarks.invalid_of(scored))
   domains = np.array([row['domain'] for row in rows])
   return {
     domain: passk.summary(scored.correct_PG[domains == domain], sorted({1, options.k}))

@@ -85,7 +85,7 @@ def parts(recipe: config_lib.Recipe, options: dict, stages) -> list[Part]:
             root(model, recipe, options),
             _rooms(name, values),
             getattr(values, 'too_long', 'error') == 'drop',
-            recipe.verifier == default.NAME,
+            recipe.verifier == default.NAME and (not recipe.rewards or 'answer' in dict(recipe.rewards)),
           )
         )
   return found

@@ -8,9 +8,11 @@ from vibethinker_jax import config as config_lib
 from vibethinker_jax.data import synthetic
 from vibethinker_jax.data.files import rows
 from vibethinker_jax.data.tokens import chat_template
+from vibethinker_jax.eval import rewards
 from vibethinker_jax.model import config as model_config
 from vibethinker_jax.programs import distill, evaluate, filter as filter_lib, inputs, merge, probe, rl, sft
 from vibethinker_jax.programs.stage import TokenizerOptions
+from vibethinker_jax.verify import default
 
 PROGRAMS = {
   'filter': filter_lib,
@@ -63,6 +65,7 @@ def bind(config: dict, only: tuple[str, ...] = ()):
     errors += _model(recipe, options)
     errors += _templates(recipe, options)
     errors += _profile(recipe, options)
+  errors += [f'config.{text}' for text in _rewards(recipe)] if recipe else []
   config_lib.refuse(errors)
   return recipe, options
 
@@ -159,20 +162,37 @@ def models(values) -> Iterator[tuple[str, str]]:
 
 
 def no_verifier(recipe: config_lib.Recipe) -> list[str]:
-  """A line if there is no module of config.verifier."""
-  module, _, function = recipe.verifier.partition(':')
-  try:
-    found = function and importlib.util.find_spec(module)
-  except (ModuleNotFoundError, ValueError):
-    found = None
-  return (
-    []
-    if found
-    else [
-      f'config.verifier={recipe.verifier!r}: there is no module {module!r} with a function {function!r} to '
-      "import; it is 'module:function', and the module must be on PYTHONPATH or in this folder"
-    ]
-  )
+  """A line for each function of config.verifier and config.rewards that has no module."""
+  named = {name: f'rewards: {name!r}' for name, _ in recipe.rewards if ':' in name}
+  named |= {recipe.verifier: f'verifier={recipe.verifier!r}'}
+  errors = []
+  for name, where in named.items():
+    module, _, function = name.partition(':')
+    try:
+      found = function and importlib.util.find_spec(module)
+    except (ModuleNotFoundError, ValueError):
+      found = None
+    if not found:
+      errors.append(
+        f'config.{where}: there is no module {module!r} with a function {function!r} to '
+        "import; it is 'module:function', and the module must be on PYTHONPATH or in this folder"
+      )
+  return errors
+
+
+def _rewards(recipe: config_lib.Recipe) -> Iterator[str]:
+  """What is wrong with config.rewards."""
+  names = [name for name, _ in recipe.rewards]
+  for name in names:
+    if name not in rewards.BUILTIN and ':' not in name:
+      yield (
+        f"rewards: {name!r} must be one of {', '.join(rewards.BUILTIN)}, or 'module:function'"
+        f'{config_lib.nearest(name, rewards.BUILTIN)}'
+      )
+  if len(set(names)) < len(names):
+    yield f'rewards={recipe.rewards} must name none twice'
+  if names and recipe.verifier not in (default.NAME, *names):
+    yield f'rewards={recipe.rewards} must name config.verifier={recipe.verifier!r} too: they stand in its place'
 
 
 def _data(values) -> list:

@@ -20,7 +20,7 @@ from vibethinker_jax.config import AboveZero, Count, NotNegative, Positive, Rang
 from vibethinker_jax.data import sources, synthetic
 from vibethinker_jax.eval import benchmarks
 from vibethinker_jax.model import attention as attention_lib, transformer
-from vibethinker_jax.programs import asked, inputs, rollouts
+from vibethinker_jax.programs import asked, examples as examples_lib, inputs, rollouts
 from vibethinker_jax.programs.position import Position, refuse_idle
 from vibethinker_jax.programs.stage import (
   Model,
@@ -31,6 +31,7 @@ from vibethinker_jax.programs.stage import (
   open_model,
   planned,
   progress,
+  refuse_invalid,
   stage_key,
 )
 from vibethinker_jax.rl import batch as batch_lib, curriculum
@@ -53,7 +54,7 @@ class Options(NamedTuple):
     steps: rollout batches. prompts: groups to train on per step (P); group: responses per prompt (G).
     max_rounds: rollouts per step at most, to replace groups of equal rewards: the bounded budget.
     filter_samples: responses per prompt to find its accuracy under the starting checkpoint; prompts at exactly 0 or 1
-      are dropped. 0: no filter.
+      are dropped (of graded rewards those where all are equal). 0: no filter.
     sampler: how to sample; temperature and top_p must be 1, top_k and min_p 0, else the ratio is biased.
     loss: variants of the objective.
     oversample: with 1.5, half as many prompts again are sampled at once, and the step goes on as soon as `prompts`
@@ -206,7 +207,7 @@ def run(stage: Stage, options: Options) -> dict:
     functions = jitted(model.config, stage.mesh, options.loss, options.execution())
     apply = step_lib.jit_apply(state, optimizer)
     writer = metrics.Writer(stage.directory, at.step)
-    examples = rollouts.Examples(stage.directory / 'examples.jsonl', at.step)
+    examples = examples_lib.Examples(stage.directory / 'examples.jsonl', at.step)
     profile = timeline.Profile(stage.directory / 'profile', stage.recipe.profile_steps)
     bar = progress(options.steps, stage.name, at.step)
     stop = tired = False
@@ -276,7 +277,7 @@ def _restored(stage: Stage, options: Options, checkpoints, abstract: state_lib.T
 
 def learn(stage: Stage, options: Options, functions: Functions, apply, state, reference, rollout: rollouts.Rollout):
   """The updates of one step, none where there is nothing to learn from: (state, metrics, weight_P)."""
-  advantages_PG, _, weight_P = functions.advantages(*rollouts.padded(rollout, options))
+  advantages_PG, _, weight_P = functions.advantages(**rollouts.padded(rollout, options))
   batches = _batches(stage, options, rollout, advantages_PG)
   for micros, count in batches:
     if options.recompute_logps or options.loss.importance_cap:
@@ -305,7 +306,7 @@ def make_optimizer(options: Options):
 
 
 def starting_prompts(stage: Stage, options: Options, model: Model) -> list[dict]:
-  """The phase's prompts: those whose accuracy under the starting checkpoint is exactly 0 or 1 are dropped."""
+  """The phase's prompts: those whose responses all earn the same under the starting checkpoint are dropped."""
   rows = inputs.problems(stage, options.data, 'rl', options.domains, options.levels, options.problems)
   asked.show(stage, model.tokenizer, asked.firsts(rows))
   if not options.filter_samples:
@@ -322,21 +323,21 @@ def starting_prompts(stage: Stage, options: Options, model: Model) -> list[dict]
       mesh=stage.mesh,
       pool=stage.pool,
     )
-    known = {'accuracy': rollouts.accuracy(scored.correct_PG, scored.valid_PG)}
+    refuse_invalid(stage, 'finding prompts', *benchmarks.invalid_of(scored))
+    differ_P = curriculum.useful_groups(scored.rewards_PG, scored.valid_PG)
+    known = {'accuracy': rollouts.accuracy(scored.correct_PG, scored.valid_PG), 'differ': differ_P.tolist()}
     hosts.agreed(lambda: config_lib.write_json(path, known))
-  kept = curriculum.keep_uncertain(known['accuracy'])
+  kept = np.flatnonzero(known['differ']) if 'differ' in known else curriculum.keep_uncertain(known['accuracy'])
   if len(kept) < options.prompts and stage.recipe.rehearsal:
     LOG.info(
-      'stage %s, rehearsal: all %d prompts are kept; %d of them have an accuracy between 0 and 1',
-      stage.name,
-      len(rows),
-      len(kept),
+      'stage %s, rehearsal: all %d prompts are kept; the rewards of %d of them differ', stage.name, len(rows), len(kept)
     )
     return rows
   if len(kept) < options.prompts:
     raise ValueError(
-      f'stage {stage.name!r}: only {len(kept)} of {len(rows)} prompts have an accuracy between 0 and 1 '
-      f'under {options.init_from!r}; {options.prompts} are needed per step. Take more problems, or '
+      f'stage {stage.name!r}: only {len(kept)} of {len(rows)} prompts have responses of different rewards (an '
+      f'accuracy between 0 and 1) under {options.init_from!r}; {options.prompts} are needed per step. Take more '
+      'problems, or '
       'easier or harder levels'
     )
   return [rows[i] for i in kept]

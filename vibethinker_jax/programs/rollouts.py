@@ -7,7 +7,7 @@ arXiv 2509.18521, does so); with `carry` the unfinished ones go on in the next s
 log-probabilities they were sampled with.
 """
 
-import json
+import itertools
 import logging
 import math
 import os
@@ -18,12 +18,13 @@ import jax
 import numpy as np
 
 from vibethinker_jax.eval import benchmarks
-from vibethinker_jax.programs.stage import Model, Stage, stage_key
+from vibethinker_jax.programs.stage import Model, Stage, refuse_invalid, stage_key
 from vibethinker_jax.rl import curriculum
-from vibethinker_jax.runtime import disk, hosts, metrics
+from vibethinker_jax.runtime import disk, hosts
 from vibethinker_jax.sampler import engine
 
 LOG = logging.getLogger('vibethinker_jax')
+TOTAL = 'reward'  # beside the names of its parts
 
 
 class Rollout(NamedTuple):
@@ -38,14 +39,18 @@ class Rollout(NamedTuple):
   valid: np.ndarray
   texts: list
   sampled: dict
+  rewards: np.ndarray
 
   def tokens_per_second(self) -> float:
     return self.sampled['tokens'] / self.sampled['seconds'][0]
 
   def summary(self) -> str:
+    sampled = self.sampled
+    reward = f'reward {sampled["rewards"][TOTAL][0]:.3g}, ' if sampled['graded'] else ''
     return (
-      f'accuracy {self.sampled["accuracy"]:.2f}, {self.sampled["mean_length"]:.0f} tokens, '
+      f'{reward}accuracy {sampled["accuracy"]:.2f}, {sampled["mean_length"]:.0f} tokens, '
       f'{self.tokens_per_second():,.0f} tok/s'
+      + (f', {sampled["invalid"]} without a verdict' if sampled['invalid'] else '')
     )
 
 
@@ -83,7 +88,7 @@ class _Group(NamedTuple):
 
 
 def collect(stage: Stage, options, model: Model, rows: list[dict], cursor: int, step: int, carried: Carried):
-  """Samples groups until `prompts` of them have unequal rewards (in a rehearsal: any), in at most max_rounds rounds.
+  """Samples groups until `prompts` of them have different rewards (in a rehearsal: any), in at most max_rounds rounds.
 
   Args:
     options: of an rl stage. rows: its prompts. cursor: how many of their endless sequence were drawn.
@@ -94,9 +99,7 @@ def collect(stage: Stage, options, model: Model, rows: list[dict], cursor: int, 
   """
   useful, late, parts, seen = [], [], [], set(carried.indices_P.tolist())
   key = jax.random.fold_in(stage_key(stage), 1 + step)
-  good_P = lambda correct_PG, valid_PG, ended_P: (
-    ended_P if stage.recipe.rehearsal else _useful(correct_PG, valid_PG, ended_P, options)
-  )
+  good_P = lambda *judged: judged[-1] if stage.recipe.rehearsal else _useful(*judged, options)
   for round_ in range(options.max_rounds):
     missing = options.prompts - len(useful)
     begun = carried if round_ == 0 else nothing(options)
@@ -120,12 +123,13 @@ def collect(stage: Stage, options, model: Model, rows: list[dict], cursor: int, 
     )
     parts.append((scored, int(scored.responses.lengths_PG.sum() - earlier.responses.lengths_PG.sum())))
     ended_P = scored.responses.ended_PG.all(axis=1)
-    good = np.flatnonzero(good_P(scored.correct_PG, scored.valid_PG, ended_P))
+    good = np.flatnonzero(good_P(scored.rewards_PG, scored.correct_PG, scored.valid_PG, ended_P))
     groups = [_Group(scored, *of) for of in zip(range(len(picked)), picked, _versions(earlier, scored.responses, step))]
     useful += [groups[i] for i in good[:missing]]
     late += [groups[i] for i in sorted({*good[missing:], *np.flatnonzero(~ended_P)})]
     if len(useful) >= options.prompts:
       break
+  refuse_invalid(stage, f'step {step + 1}', *benchmarks.invalid_of(*(scored for scored, _ in parts)))
   carried, sampled = _carry(late, options, step), _counts(parts, options)
   sampled |= {'stale': _stale(useful, step), 'carried': len(late), 'given_up': len(late) - len(carried.indices_P)}
   return _rollout(useful, rows, sampled), cursor, carried
@@ -179,6 +183,7 @@ def _rollout(groups: list[_Group], rows: list[dict], sampled: dict) -> Rollout:
     array(lambda s: s.valid_PG),
     of(lambda s: s.texts_PG),
     sampled,
+    array(lambda s: s.rewards_PG),
   )
 
 
@@ -193,19 +198,31 @@ def described(sampled: dict) -> str:
   return f'{sampled["groups"]} groups: {kinds or "none ended"}'
 
 
-def _kinds(correct_PG, valid_PG) -> dict[str, int]:
+def _kinds(rewards_PG, correct_PG, valid_PG) -> dict[str, int]:
   """How many groups are of which kind; a response without a verdict does not count."""
   known, right = valid_PG.any(axis=1), np.array(accuracy(correct_PG, valid_PG))
+  same = (right == 0) | (right == 1)
+  graded = same & curriculum.useful_groups(rewards_PG, valid_PG)
   return {
-    'right and wrong': int(((right > 0) & (right < 1)).sum()),
-    'all wrong': int((known & (right == 0)).sum()),
-    'all right': int((right == 1).sum()),
+    'right and wrong': int((~same).sum()),
+    'of different rewards': int(graded.sum()),
+    'all wrong': int((known & (right == 0) & ~graded).sum()),
+    'all right': int(((right == 1) & ~graded).sum()),
     'without a verdict': int((~known).sum()),
   }
 
 
-def _useful(correct_PG, valid_PG, ended_P, options) -> np.ndarray:
-  return curriculum.useful_groups(accuracy(correct_PG, valid_PG), options.loss.long2short) & ended_P
+def _useful(rewards_PG, correct_PG, valid_PG, ended_P, options) -> np.ndarray:
+  return curriculum.useful_groups(rewards_PG, valid_PG, correct_PG, options.loss.long2short) & ended_P
+
+
+def _spread(rewards_PG, valid_PG, parts_PG: list) -> dict[str, tuple[float, float]]:
+  """{name: (mean, standard deviation)} of the rewards with a verdict, and of their parts where they have some."""
+  values = {TOTAL: rewards_PG[valid_PG].tolist()}
+  for parts in itertools.chain(*parts_PG):
+    for name, value in parts.items():
+      values.setdefault(f'{TOTAL}/{name}', []).append(value)
+  return {name: (float(np.mean(x)), float(np.std(x))) if x else (0.0, 0.0) for name, x in values.items()}
 
 
 def _filled(begun: Carried, count: int) -> Carried:
@@ -237,12 +254,15 @@ def _carry(late: list[_Group], options, step: int) -> Carried:
 def _counts(parts, options) -> dict:
   """Of the groups that ended."""
   join = lambda get: np.concatenate([get(scored)[scored.responses.ended_PG.all(axis=1)] for scored, _ in parts])
-  correct, valid = join(lambda s: s.correct_PG), join(lambda s: s.valid_PG)
+  correct, valid, rewards = join(lambda s: s.correct_PG), join(lambda s: s.valid_PG), join(lambda s: s.rewards_PG)
+  named = [s.parts_PG[p] for s, _ in parts for p in np.flatnonzero(s.responses.ended_PG.all(axis=1))]
   lengths, stopped = join(lambda s: s.responses.lengths_PG), join(lambda s: s.responses.stopped_PG)
   mean = lambda x: float(x.mean()) if x.size else 0.0
   return {
-    'kinds': _kinds(correct, valid),
-    'useful': int(_useful(correct, valid, True, options).sum()),
+    'kinds': _kinds(rewards, correct, valid),
+    'useful': int(_useful(rewards, correct, valid, True, options).sum()),
+    'rewards': _spread(rewards, valid, named),
+    'graded': bool((rewards != correct)[valid].any()),
     'groups': len(correct),
     'accuracy': mean(correct[valid]),
     'invalid': int((~valid).sum()),
@@ -306,6 +326,8 @@ def scalars(rollout: Rollout, options, weight_P) -> dict:
     'given_up_groups': sampled['given_up'],
     'stale_tokens': sampled['stale'],
     'invalid': sampled['invalid'],
+    **{name: mean for name, (mean, _) in sampled['rewards'].items()},
+    **{f'{name}_std': deviation for name, (_, deviation) in sampled['rewards'].items()},
     'response_tokens': sampled['mean_length'],
     'truncated': sampled['truncated'],
     'weight': np.mean(weight_P[:n]) if n else None,
@@ -324,50 +346,16 @@ def warn_idle(stage: Stage, step: int, sampled: dict) -> None:
 
 def _trained(rollout: Rollout, options) -> int:
   """Groups that are trained on and teach something: in a rehearsal not all do."""
-  return int(curriculum.useful_groups(accuracy(rollout.correct, rollout.valid), options.loss.long2short).sum())
+  if not rollout.rows:
+    return 0
+  return int(_useful(rollout.rewards, rollout.correct, rollout.valid, True, options).sum())
 
 
-def padded(rollout: Rollout, options):
-  """Rewards, lengths and validity as [prompts, G] of one shape in every step; missing groups are all-invalid."""
+def padded(rollout: Rollout, options) -> dict:
+  """What loss.weighted_advantages takes, as [prompts, G] of one shape in every step; missing groups are all-invalid."""
   shape = (options.prompts, options.group)
   rewards, lengths, valid = np.zeros(shape, np.float32), np.ones(shape, np.int32), np.zeros(shape, bool)
+  correct = np.zeros(shape, bool)
   if n := len(rollout.rows):
-    rewards[:n], lengths[:n], valid[:n] = rollout.correct, rollout.lengths, rollout.valid
-  return rewards, lengths, valid
-
-
-class Examples:
-  """examples.jsonl of host 0: some groups as text, for the report; goes on where a restored checkpoint stands."""
-
-  def __init__(self, path, step: int):
-    self._file = (
-      disk.open_lines(path, 'examples.jsonl', lambda line: metrics.line_step(line) <= step)
-      if hosts.first()
-      else open(os.devnull, 'wb')
-    )
-
-  def write(self, step: int, rollout: Rollout, weight_P, groups: int = 2) -> None:
-    for p in range(min(groups, len(rollout.rows))):
-      row = rollout.rows[p]
-      disk.append(
-        self._file,
-        json.dumps(
-          {
-            'step': step,
-            'prompt': row['prompt'],
-            'answer': row['answer'],
-            'domain': row['domain'],
-            'accuracy': float(rollout.correct[p].mean()),
-            'weight': float(weight_P[p]),
-            'responses': [
-              {'text': text, 'reward': int(correct), 'tokens': int(length)}
-              for text, correct, length in zip(rollout.texts[p], rollout.correct[p], rollout.lengths[p])
-            ],
-          }
-        ).encode()
-        + b'\n',
-        'examples.jsonl',
-      )
-
-  def close(self) -> None:
-    self._file.close()
+    rewards[:n], lengths[:n], valid[:n], correct[:n] = rollout.rewards, rollout.lengths, rollout.valid, rollout.correct
+  return {'rewards_PG': rewards, 'lengths_PG': lengths, 'valid_PG': valid, 'correct_PG': correct}

@@ -17,6 +17,7 @@ from vibethinker_jax.model import config as model_config, transformer
 from vibethinker_jax.model.formats import gguf_file, hf
 from vibethinker_jax.runtime import disk, hosts, hub, origins, timeline
 from vibethinker_jax.train import state as state_lib
+from vibethinker_jax.verify import faults
 from vibethinker_jax.verify.pool import Pool
 
 
@@ -282,6 +283,21 @@ def _train_tokenizer(stage: Stage, options: TokenizerOptions, path: pathlib.Path
 def stage_key(stage: Stage) -> jax.Array:
   """A random key of this stage's own: of the seed and the stage's place in the recipe."""
   return jax.random.fold_in(jax.random.key(stage.recipe.seed), 1 + stage.recipe.stages.index(stage.name))
+
+
+def refuse_invalid(stage: Stage, what: str, invalid: list[str], total: int) -> None:
+  """Ends a stage whose verifier fails. All hosts must call this together.
+
+  Args:
+    what: was sampled. invalid: reasons of the invalid verdicts, of `total`; see benchmarks.invalid_of.
+
+  Raises:
+    ValueError: they are more than config.verify.invalid_share allows.
+  """
+  share = stage.recipe.verify.invalid_share
+  if len(invalid) > share * total:
+    fault = next(filter(None, hosts.gather(stage.pool.first_fault, 'the first fault')), '')
+    faults.refuse(f'stage {stage.name!r}, {what}', invalid, total, share, fault)
 
 
 def progress(total: int, description: str, initial: int = 0, unit: str = 'step') -> tqdm.tqdm:

@@ -36,9 +36,12 @@ def group_advantages(rewards_PG, *, normalise: str = 'std', valid_PG=None, epsil
   return centred / (jnp.sqrt(jnp.sum(centred**2, axis=1, keepdims=True) / n) + epsilon)
 
 
-def group_accuracy(rewards_PG, valid_PG=None):
-  """p_c [P]: the share of responses with reward exactly 1 among those that have a verdict (before any shaping)."""
-  correct = (jnp.asarray(rewards_PG) == 1).astype(jnp.float32)
+def group_accuracy(rewards_PG, valid_PG=None, correct_PG=None):
+  """p_c [P]: the share of correct responses among those that have a verdict; by default those of reward exactly 1.
+
+  A mean of graded rewards would not do for p: the entropy-deviation weight is about the chance of being right.
+  """
+  correct = (jnp.asarray(rewards_PG) == 1 if correct_PG is None else jnp.asarray(correct_PG)).astype(jnp.float32)
   valid = jnp.ones_like(correct) if valid_PG is None else jnp.asarray(valid_PG, jnp.float32)
   return jnp.sum(correct * valid, axis=1) / jnp.maximum(jnp.sum(valid, axis=1), 1.0)
 

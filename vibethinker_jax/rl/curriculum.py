@@ -15,10 +15,14 @@ def prompt_at(cursor: int, count: int, seed: int) -> int:
   return int(np.random.default_rng((seed, epoch)).permutation(count)[index])
 
 
-def useful_groups(accuracy_P, long2short: float = 0.0) -> np.ndarray:
-  """Bool [P]: groups whose rewards can differ; the others have zero advantages and teach nothing.
+def useful_groups(rewards_PG, valid_PG, correct_PG=None, long2short: float = 0.0) -> np.ndarray:
+  """Bool [P]: groups whose rewards differ, or can; the others have zero advantages and teach nothing.
 
-  With a brevity bonus (long2short > 0) a group of correct responses teaches as well.
+  Args:
+    rewards_PG: float. valid_PG: bool, those that have a verdict; the others do not count.
+    correct_PG: bool; by default those of reward 1. With a brevity bonus (long2short > 0) they get different rewards.
   """
-  accuracy = np.asarray(accuracy_P)
-  return (accuracy > 0) & ((accuracy < 1) | (long2short > 0))
+  rewards, valid = np.asarray(rewards_PG, np.float32), np.asarray(valid_PG, bool)  # float32: as the advantages
+  differ = np.where(valid, rewards, -np.inf).max(axis=1) > np.where(valid, rewards, np.inf).min(axis=1)
+  correct = (rewards == 1 if correct_PG is None else np.asarray(correct_PG, bool)) & valid
+  return differ | (correct.any(axis=1) & (long2short > 0))

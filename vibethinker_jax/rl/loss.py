@@ -39,12 +39,17 @@ class LossOptions(NamedTuple):
   kl: NotNegative = 0.0
 
 
-def weighted_advantages(rewards_PG, lengths_PG, valid_PG, options: LossOptions):
-  """On device, from rewards [P, G]: (A'_PG = w_ME(p_c) A, accuracy_P, weight_P)."""
-  accuracy_P = advantage.group_accuracy(rewards_PG, valid_PG)
+def weighted_advantages(rewards_PG, lengths_PG, valid_PG, options: LossOptions, correct_PG=None):
+  """On device, from rewards [P, G]: (A'_PG = w_ME(p_c) A, accuracy_P, weight_P).
+
+  Args:
+    correct_PG: bool, what p_c is the share of, and what shares the brevity bonus; by default rewards of exactly 1.
+  """
   shaped = jnp.asarray(rewards_PG, jnp.float32)
+  correct_PG = shaped == 1 if correct_PG is None else correct_PG
+  accuracy_P = advantage.group_accuracy(rewards_PG, valid_PG, correct_PG)
   if options.long2short:
-    shaped = advantage.long2short(shaped, (shaped == 1) & valid_PG, lengths_PG, options.long2short)
+    shaped = advantage.long2short(shaped, correct_PG & valid_PG, lengths_PG, options.long2short)
   advantages_PG = advantage.group_advantages(shaped, normalise=options.normalise, valid_PG=valid_PG)
   weight_P = mgpo.entropy_deviation_weight(accuracy_P, options.strength, options.target)
   return advantages_PG * weight_P[:, None], accuracy_P, weight_P

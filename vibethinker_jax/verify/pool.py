@@ -14,7 +14,6 @@ from __future__ import annotations
 import collections
 from concurrent.futures import Future
 import dataclasses
-import fcntl
 import itertools
 import json
 import os
@@ -24,13 +23,13 @@ import sys
 import threading
 import time
 
-from vibethinker_jax.verify import default, frames
+from vibethinker_jax.verify import default, frames, process as process_lib
 from vibethinker_jax.verify.code.sandbox import packages as packages_lib
-from vibethinker_jax.verify.code.sandbox.client import UNSAFE, SandboxUnavailable
+from vibethinker_jax.verify.code.sandbox.client import SandboxUnavailable
 from vibethinker_jax.verify.maths.answers import QUICK, SLOW
 from vibethinker_jax.verify.verdict import FAULT, Verdict
 
-MEMORY = 2 << 30  # address space of a worker; sympy needs 0.3 GB
+MEMORY = 2.0  # GiB of address space of a worker; sympy needs 0.3
 PIPELINE = 4  # tasks a worker holds: hides the round trip of 0.1 ms; few, since they wait behind a slow one
 QUEUE = 4096  # tasks that may wait: submit blocks beyond, so that memory stays bounded
 NICE = 10  # of the slow lane: a tenth of a processor against one that wants all of it
@@ -72,30 +71,39 @@ class Pool:
 
   Args:
     workers: number of processes, those of the slow lane aside.
-    verifier: importable 'module:function' with the signature (response: str, row: dict) -> Verdict.
+    verifier: importable 'module:function' with the signature (response: str, row: dict) -> what returned.py reads.
     timeout: wall seconds for one task; then its worker is killed and replaced and the verdict is ('wrong',
       'time_limit') for a row with tests, else ('wrong', 'timeout').
     packages: names of the packages that programs may import; None: see sandbox/packages.py.
+    memory: GiB of address space of a worker; 0: no limit, which what maps more than it uses (CUDA) needs.
+    correct_at: the reward from which a response counts as correct, where the verifier returns numbers.
 
   A worker that dies by itself: its task is tried once more, then ('invalid', 'fault'); so is what a verifier
-  raises (the first traceback goes to stderr). Start the pool before JAX: then nothing of JAX is in any parent
-  of a worker.
+  raises, and a value that is no reward (the first goes to stderr, and stays as first_fault). Start the pool before
+  JAX: then nothing of JAX is in any parent of a worker.
   """
 
   def __init__(
-    self, workers: int = 2, verifier: str = default.NAME, timeout: float = 10.0, packages: tuple | None = None
+    self,
+    workers: int = 2,
+    verifier: str = default.NAME,
+    timeout: float = 10.0,
+    packages: tuple | None = None,
+    memory: float = MEMORY,
+    correct_at: float = 1.0,
   ):
     if workers < 1 or ':' not in verifier:
       raise ValueError(f'Pool needs workers >= 1 and a verifier "module:function": {workers}, {verifier!r}')
     self.stats = Stats()
+    self.first_fault = ''
     self._verifier, self._timeout = verifier, timeout
+    self._arguments = [verifier, str(int(memory * 2**30)), repr(float(correct_at))]
     self._packages = packages_lib.installed(packages_lib.chosen() if packages is None else packages)
     self._queue, self._slow = collections.deque(), collections.deque()
     self._inflight = {}
     self._changed = threading.Condition()
     self._closed = False
     self._broken = None
-    self._shown = False
     self._number = 0
     lanes = [self._queue] * workers + [self._slow] * (-(-workers // 2) if verifier == default.NAME else 0)
     self._threads = [
@@ -182,7 +190,7 @@ class Pool:
     slow = lane is self._slow
     limit = self._timeout * (3 if slow else 1)  # its priority is low
     process, alive, sent, head, started = (
-      None if slow else _start(self._verifier, number, self._packages),
+      None if slow else process_lib.start(self._arguments, number, self._packages),
       False,
       0,
       0.0,
@@ -190,7 +198,7 @@ class Pool:
     )
     while self._take(lane, held):
       if process is None:
-        process, alive, sent = _start(self._verifier, number, self._packages), False, 0
+        process, alive, sent = process_lib.start(self._arguments, number, self._packages), False, 0
         if slow:
           os.setpriority(os.PRIO_PROCESS, process.pid, NICE)
       try:
@@ -202,7 +210,9 @@ class Pool:
             self._break(f'cannot import the verifier {self._verifier}:\n{ready[-1]}', held)
             continue
           alive = True
-        while sent < len(held) and _fits(process, list(itertools.islice(held, 1, sent + 1))):
+        while sent < len(held) and process_lib.fits(
+          process, [task.frame for task in itertools.islice(held, 1, sent + 1)]
+        ):
           if sent == 0:
             head = time.monotonic()
           try:
@@ -213,7 +223,7 @@ class Pool:
         answer = self._receive(process, head + limit)
       except (OSError, EOFError, ValueError) as e:
         timed_out = isinstance(e, TimeoutError) and alive
-        _kill(process)
+        process_lib.kill(process)
         process = None
         with self._changed:
           self.stats.restarts += 1
@@ -231,7 +241,7 @@ class Pool:
       head, sent = time.monotonic(), sent - 1
       self._finish(held.popleft(), answer[1:])
     if process is not None:
-      _kill(process)
+      process_lib.kill(process)
     with self._changed:
       left = list(held) + list(lane)
       lane.clear()
@@ -276,12 +286,7 @@ class Pool:
       self._forget(task)
       task.future.set_exception(SandboxUnavailable(answer[2]))
     else:
-      with self._changed:
-        self.stats.faults += 1
-        show, self._shown = not self._shown, True
-      if show:
-        print(f'verifier fault (shown once, counted in stats.faults):\n{answer[2]}', file=sys.stderr, flush=True)
-      self._resolve(task, FAULT)
+      self._fault(task, answer[2])
 
   def _head_failed(self, held: collections.deque, timed_out: bool) -> None:
     """The first held task is to blame: a time-out ends it, a death is forgiven once."""
@@ -294,9 +299,16 @@ class Pool:
         self.stats.timeouts += 1
       self._resolve(held.popleft(), Verdict('wrong', 'time_limit' if task.is_code else 'timeout'))
     elif task.deaths > 1:
-      with self._changed:
-        self.stats.faults += 1
-      self._resolve(held.popleft(), FAULT)
+      text = f'{self._verifier}: its process ended by itself, twice, on a response of {len(task.content[1])} characters'
+      self._fault(held.popleft(), text)
+
+  def _fault(self, task: _Task, text: str) -> None:
+    with self._changed:
+      self.stats.faults += 1
+      show, self.first_fault = not self.first_fault, self.first_fault or text
+    if show:
+      print(f'verifier fault (shown once, counted in stats.faults):\n{text}', file=sys.stderr, flush=True)
+    self._resolve(task, FAULT)
 
   def _break(self, text: str, held: collections.deque) -> None:
     with self._changed:
@@ -319,47 +331,11 @@ class Pool:
     task.future.set_result(verdict)
 
 
+def _fits(process: subprocess.Popen, held: collections.deque, sent: int) -> bool:
+  return process_lib.fits(process, [task.frame for task in itertools.islice(held, 1, sent + 1)])
+
+
 def _done(verdict: Verdict) -> Future:
   future = Future()
   future.set_result(verdict)
   return future
-
-
-def _start(verifier: str, number: int, packages: tuple) -> subprocess.Popen:
-  path = os.pathsep.join(os.path.abspath(p or '.') for p in sys.path)
-  env = {
-    'PATH': os.environ.get('PATH', '/usr/bin:/bin'),
-    'LANG': 'C.UTF-8',
-    'PYTHONPATH': path,
-    'PYTHONHASHSEED': '0',
-    'PYTHONSAFEPATH': '1',
-    'SYMPY_GROUND_TYPES': 'python',
-    'OMP_NUM_THREADS': '1',
-    'OPENBLAS_NUM_THREADS': '1',
-    'JAX_PLATFORMS': 'cpu',
-    frames.IN_WORKER: str(number),
-    packages_lib.VARIABLE: ','.join(packages),
-  }
-  env.update((name, os.environ[name]) for name in (UNSAFE, 'LD_LIBRARY_PATH', 'TMPDIR') if name in os.environ)
-  return subprocess.Popen(
-    [sys.executable, '-m', 'vibethinker_jax.verify.worker', verifier, str(os.getpid()), str(MEMORY)],
-    stdin=subprocess.PIPE,
-    stdout=subprocess.PIPE,
-    env=env,
-    bufsize=0,
-    start_new_session=True,
-  )
-
-
-def _fits(process: subprocess.Popen, waiting: list[_Task]) -> bool:
-  """Whether tasks that wait behind the first stay within the pipe: else a hanging worker would block our
-  write."""
-  capacity = fcntl.fcntl(process.stdin, 1032) if sys.platform.startswith('linux') else 1 << 14  # F_GETPIPE_SZ
-  return sum(len(task.frame) for task in waiting) <= capacity // 2
-
-
-def _kill(process: subprocess.Popen) -> None:
-  process.kill()  # its sandbox helper ends with it: the pipe closes
-  process.wait()
-  process.stdin.close()
-  process.stdout.close()

@@ -19,10 +19,19 @@ class Verdict(NamedTuple):
     (invalid: the worker died twice or the verifier raised), 'no_tests', 'no_gold' (invalid: a problem without any
     test, or with an answer like 'see below', proves nothing).
   reason, for constraints: 'followed' (correct) or the kind of the first that is broken.
+  reason, of a function of your own that returned True or False: 'judged'; a number or a dict: 'graded' (returned.py).
+  reward: what RL trains on, any finite number; None: 1 for 'correct', 0 for 'wrong'.
+  parts: named numbers that the reward is made of; they are reported, nothing else.
   """
 
   status: str
   reason: str
+  reward: float | None = None
+  parts: dict[str, float] | None = None
+
+  def value(self) -> float:
+    """The reward as a number."""
+    return float(self.status == 'correct') if self.reward is None else self.reward
 
 
 EQUAL = Verdict('correct', 'equal')

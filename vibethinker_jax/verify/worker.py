@@ -1,8 +1,8 @@
-"""A worker process of the pool: `python -m vibethinker_jax.verify.worker MODULE:FUNCTION PARENT MEMORY`.
+"""A worker process of the pool: `python -m vibethinker_jax.verify.worker MODULE:FUNCTION PARENT MEMORY CORRECT_AT`.
 
 Reads frames [id, what is judged, row, seconds] on its stdin (the whole response for a user's verifier) and answers [id,
-status, reason] or [id, 'raise', kind, text] in order; first it says [0, 'ready'], or [-1, 'raise', ...] if the verifier
-cannot be imported.
+status, reason, reward, parts] or [id, 'raise', kind, text] in order; first it says [0, 'ready'], or [-1, 'raise', ...]
+if the verifier cannot be imported.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import os
 import sys
 import traceback
 
-from vibethinker_jax.verify import default, frames
+from vibethinker_jax.verify import default, frames, returned
 from vibethinker_jax.verify.code.sandbox.client import SandboxUnavailable
 
 
@@ -30,11 +30,12 @@ def die_with_parent(parent: int) -> None:
 
 def limit_memory(size: int) -> None:
   """Soft limit of the address space, so that the sandbox's own limit can still be set. macOS has no such
-  limit."""
+  limit. size: bytes; 0: none."""
   import resource
 
   try:
-    resource.setrlimit(resource.RLIMIT_AS, (size, resource.getrlimit(resource.RLIMIT_AS)[1]))
+    if size:
+      resource.setrlimit(resource.RLIMIT_AS, (size, resource.getrlimit(resource.RLIMIT_AS)[1]))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
   except (OSError, ValueError):
     pass
@@ -46,20 +47,30 @@ def load(name: str):
   return getattr(importlib.import_module(module), function)
 
 
-def judge(verify, *task) -> list[str]:
+def judge(verify, name: str, correct_at: float, *task) -> list:
   """The end of an answer frame for one task; whatever the verifier raises is reported, never a verdict."""
   try:
-    status, reason = verify(*task)
-    if status not in ('correct', 'wrong', 'invalid') or not isinstance(reason, str):
-      raise TypeError(f'a verifier returns a Verdict(status, reason), not {(status, reason)!r}')
-    return [status, reason]
+    value = verify(*task)
   except Exception as e:  # pylint: disable=broad-except
-    kind = 'SandboxUnavailable' if isinstance(e, SandboxUnavailable) else 'fault'
-    return ['raise', kind, str(e) if kind != 'fault' else traceback.format_exc(limit=-3)[-2000:]]
+    return raised(e)
+  try:
+    return list(returned.verdict_of(value, correct_at))
+  except Exception as e:  # a user's object may raise in its repr too. pylint: disable=broad-except
+    return ['raise', 'fault', f'{name}: {e}']
+
+
+def raised(error: Exception) -> list:
+  """The same of an exception, with the last of its frames that are not ours."""
+  if isinstance(error, SandboxUnavailable):
+    return ['raise', 'SandboxUnavailable', str(error)]
+  trace = error.__traceback__
+  while trace.tb_next is not None and trace.tb_frame.f_code.co_filename == __file__:
+    trace = trace.tb_next
+  return ['raise', 'fault', ''.join(traceback.format_exception(None, error, trace, limit=-3))[-2000:].rstrip()]
 
 
 def main() -> None:
-  name, parent, memory = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+  name, parent, memory, correct_at = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4])
   die_with_parent(parent)
   limit_memory(memory)
   tasks, replies = os.dup(0), os.dup(1)  # what a verifier prints or reads must not touch the frames
@@ -83,7 +94,7 @@ def main() -> None:
   while True:
     try:
       number, *task = frames.read(tasks)
-      frames.write_all(replies, frames.pack([number] + judge(judge_one, *task)))
+      frames.write_all(replies, frames.pack([number] + judge(judge_one, name, correct_at, *task)))
     except (EOFError, BrokenPipeError):
       os._exit(0)  # the trainer is gone; no exit handler of a verifier may delay that
 

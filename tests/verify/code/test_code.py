@@ -6,7 +6,7 @@ import pytest
 
 from vibethinker_jax.verify.code import outcome, programs as code
 from vibethinker_jax.verify.code.programs import Limits
-from vibethinker_jax.verify.verdict import CODE_REASONS
+from vibethinker_jax.verify.verdict import CODE_REASONS, Verdict
 
 STDIN = {'cases': [{'input': '2 3\n', 'output': '5\n'}, {'input': '10 -4\n', 'output': '6\n'}]}
 ONE = {'cases': STDIN['cases'][:1]}
@@ -516,7 +516,7 @@ def test_deep_json_is_refused():
 
 
 def test_no_tests_and_malformed_tests():
-  assert code.verify('pass', {'cases': []}) == ('invalid', 'no_tests')
+  assert code.verify('pass', {'cases': []}) == Verdict('invalid', 'no_tests')
   for tests in ({}, {'cases': [{'input': '1'}]}, {'function': 'f', 'cases': [{'input': '', 'output': ''}]}):
     with pytest.raises(ValueError, match='cases'):
       code.verify('pass', tests)
