@@ -24,7 +24,7 @@ from vibethinker_jax.data.tokens import tokenizer as tokenizer_lib
 from vibethinker_jax.model import transformer
 from vibethinker_jax.model.formats import hf
 from vibethinker_jax.programs import stage
-from vibethinker_jax.runtime import disk, given, hosts, watch
+from vibethinker_jax.runtime import disk, given, hosts, storage, watch
 
 SOURCE = flags.DEFINE_string(
   'source', None, 'Hugging Face directory, GGUF file, stage directory or one of our checkpoints.'
@@ -60,8 +60,8 @@ MEANT = dict.fromkeys(
 
 def mode() -> str:
   """What is written: a key of READ."""
-  source = pathlib.Path(SOURCE.value)
-  ours = source.suffix != '.gguf' and not hf.is_model(source)
+  source = storage.far(SOURCE.value)
+  ours = storage.remote(source) or source.suffix != '.gguf' and not hf.is_model(source)
   return TO_HF if TO.value == 'hf' or (TO.value == 'auto' and ours) else TO_OURS
 
 
@@ -74,7 +74,7 @@ def main(argv) -> None:
   hosts.connect()
   with watch.guard():
     with startup.one_line(ValueError, flag='--target'):
-      run(pathlib.Path(SOURCE.value), pathlib.Path(TARGET.value))
+      run(storage.far(SOURCE.value), pathlib.Path(storage.local(TARGET.value, '--target')))
 
 
 def run(source: pathlib.Path, target: pathlib.Path) -> None:

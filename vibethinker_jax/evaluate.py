@@ -38,7 +38,7 @@ from vibethinker_jax.eval.modes import (
   STORED_SYNTHETIC,
 )
 from vibethinker_jax.eval.pages import page, terminal
-from vibethinker_jax.runtime import disk, given
+from vibethinker_jax.runtime import disk, given, storage
 from vibethinker_jax.verify.code.sandbox.client import SandboxUnavailable
 from vibethinker_jax.verify.pool import Pool
 
@@ -138,7 +138,7 @@ COMPARE = flags.DEFINE_list(
   [],
   'Directories of finished evaluations to compare on one page; the first is what the others are compared with.',
 )
-OUTPUT = flags.DEFINE_string('output', None, 'Directory for the results.')
+OUTPUT = flags.DEFINE_string('output', None, 'Directory for the results, or gs://BUCKET/DIRECTORY.')
 REMEDY = 'Give another --output, or the old values'
 
 
@@ -181,18 +181,21 @@ def main(argv) -> None:
     hosts.connect()
     startup.keep_compiled()
     with watch.guard():
-      checked()
+      checked(hosts.first())
   else:
     startup.leave_it_to_first()
     checked()
 
 
-def checked() -> None:
-  """`run`, with mistakes as one line."""
-  output = pathlib.Path(OUTPUT.value)
+def checked(first: bool = True) -> None:
+  """`run`, with mistakes as one line. first: whether this host writes."""
   try:
-    with startup.one_line(ValueError, SandboxUnavailable, flag='--output', kept=lambda: kept(output)):
-      run(output)
+    with (
+      startup.one_line(ValueError, flag='--output'),
+      storage.staged(OUTPUT.value, '--output', first) as output,
+    ):
+      with startup.one_line(ValueError, SandboxUnavailable, flag='--output', kept=lambda: kept(output)):
+        run(output)
   except KeyboardInterrupt:
     raise SystemExit(f'stopped; what was sampled is in {OUTPUT.value}, the same command goes on') from None
 
@@ -206,7 +209,7 @@ def kept(output: pathlib.Path) -> str:
 def run(output: pathlib.Path) -> None:
   """One of the four things that the examples above do."""
   if COMPARE.value:
-    page.compared([pathlib.Path(path) for path in COMPARE.value], output)
+    page.compared([storage.far(path) for path in COMPARE.value], output)
     return
   with Pool(workers=os.cpu_count() or 2) as pool:
     if RESPONSES.value:
@@ -274,7 +277,7 @@ def asking(path: str):
   """The tokenizer of a checkpoint with the chat template of the flags, None where its own stays."""
   from vibethinker_jax.programs import stage
 
-  return stage.asking(pathlib.Path(path), CHAT_TEMPLATE.value, chat_template.parse(CHAT_KWARGS.value))
+  return stage.asking(storage.far(path), CHAT_TEMPLATE.value, chat_template.parse(CHAT_KWARGS.value))
 
 
 def sample(path: str, output: pathlib.Path, chosen: list[sets_lib.Set], pool: Pool) -> None:
@@ -288,11 +291,11 @@ def sample(path: str, output: pathlib.Path, chosen: list[sets_lib.Set], pool: Po
   from vibethinker_jax.sampler import engine
 
   asked = chat_template.identity(CHAT_TEMPLATE.value, chat_template.parse(CHAT_KWARGS.value))
-  identity = {'seed': SEED.value, 'model': stage.fingerprint(pathlib.Path(path)) | asked}
+  identity = {'seed': SEED.value, 'model': stage.fingerprint(storage.far(path)) | asked}
   hosts.agreed(lambda: check_same(output / 'config.json', identity, chosen, REMEDY))
   mesh = sharding.make_mesh()
   with jax.set_mesh(mesh):
-    model = stage.load(pathlib.Path(path), mesh, tokenizer=asking(path), progress=True)
+    model = stage.load(storage.far(path), mesh, tokenizer=asking(path), progress=True)
     for s in chosen:
       collect.check_room(model.config, collect.prompts(model.tokenizer, s.rows), s.max_tokens)
     hosts.agreed(lambda: remember(output / 'config.json', identity, chosen, REMEDY))
@@ -391,7 +394,7 @@ def conclude(
   config_lib.write_json(output / 'result.json', result)
   page.write(output, result, chosen, lines, journal.timing())
   print(terminal.table(result, journal.timing()))
-  print(f'{output}/report.html, result.json, responses.jsonl')
+  print(f'{storage.named(str(output))}/report.html, result.json, responses.jsonl')
 
 
 if __name__ == '__main__':

@@ -12,20 +12,19 @@ if __name__ == '__main__':
 import logging
 import os
 import pathlib
-import shutil
 import time
 
 from absl import app, flags
 import jax
 from ml_collections import config_flags
 
-from vibethinker_jax import config as config_lib, sharding
+from vibethinker_jax import checkpoint, config as config_lib, sharding
 from vibethinker_jax.data.tokens import chat_template
 from vibethinker_jax.eval.pages import report
 from vibethinker_jax.programs import inputs, reading, recipe as recipe_lib, rehearsal
 from vibethinker_jax.programs.recipe import NAMES, PROGRAMS, bind, check_mesh, models
 from vibethinker_jax.programs.stage import Stage, asking, finished, kept, tokenizer_of
-from vibethinker_jax.runtime import disk, given, hosts, timeline, watch
+from vibethinker_jax.runtime import disk, given, hosts, storage, timeline, watch
 from vibethinker_jax.verify.code.sandbox.client import SandboxUnavailable
 from vibethinker_jax.verify.pool import Pool
 
@@ -36,7 +35,9 @@ OF_A_START = ('stages', 'mesh', 'sandbox', 'profile_steps', 'compilation_cache',
 CONFIG = config_flags.DEFINE_config_file(
   'config', None, 'Config file of the recipe; fields can be set: --config.rl_code.steps=10'
 )
-WORKDIR = flags.DEFINE_string('workdir', None, 'Directory of the run. Started again, it continues where it stopped.')
+WORKDIR = flags.DEFINE_string(
+  'workdir', None, 'Directory of the run, or gs://BUCKET/DIRECTORY. Started again, it continues where it stopped.'
+)
 REHEARSE = flags.DEFINE_bool(
   'rehearse',
   False,
@@ -54,24 +55,26 @@ MEANT = {'stages': 'a rehearsal runs all stages, for a later one starts from the
 def main(argv) -> None:
   given.check(argv, 'with --rehearse' if REHEARSE.value else 'here', READ, MEANT)
   startup.plain_logs()
-  config, workdir = CONFIG.value.to_dict(), pathlib.Path(WORKDIR.value)
+  config, where = CONFIG.value.to_dict(), WORKDIR.value
   try:
     recipe, _ = bind(config, tuple(STAGES.value))
+    storage.checked(where, '--workdir')
   except ValueError as error:  # the same on every host, and before they wait for each other
     raise SystemExit(f'error: {error}') from None
   if REHEARSE.value:
     startup.leave_it_to_first()
   else:
     hosts.connect()
-  startup.keep_compiled(recipe.compilation_cache, workdir if hosts.count() > 1 else None)
+  startup.keep_compiled(recipe.compilation_cache, where if hosts.count() > 1 else '')
   with watch.guard(recipe.hang_seconds):
-    with startup.one_line(
-      ValueError, FloatingPointError, SandboxUnavailable, flag='--workdir', kept=lambda: kept(workdir, recipe.stages)
-    ):
-      if REHEARSE.value:
-        print(rehearsal.rehearse(config, workdir, run))
-      else:
-        run(config, workdir, tuple(STAGES.value))
+    with startup.one_line(ValueError, flag='--workdir'), storage.staged(where, '--workdir', hosts.first()) as workdir:
+      with startup.one_line(
+        ValueError, FloatingPointError, SandboxUnavailable, flag='--workdir', kept=lambda: kept(workdir, recipe.stages)
+      ):
+        if REHEARSE.value:
+          print(storage.named(rehearsal.rehearse(config, workdir, run)))
+        else:
+          run(config, workdir, tuple(STAGES.value))
 
 
 def check_early(recipe: config_lib.Recipe, options: dict) -> None:
@@ -88,13 +91,13 @@ def check_early(recipe: config_lib.Recipe, options: dict) -> None:
   for name, values in options.items():
     for field, source in models(values):
       path = source.partition('@')[0]
-      if path not in (*recipe.stages, *NAMES) and not pathlib.Path(path).exists():
+      if path not in (*recipe.stages, *NAMES) and not storage.far(path).exists():
         hint = config_lib.nearest(path, recipe.stages)
         errors.append(
           f'{name}.{field}: {source!r} is neither a stage of this recipe{hint} '
           'nor a file or directory of a model on this machine; nothing is downloaded'
         )
-  if recipe.base != 'scratch' and not pathlib.Path(recipe.base).exists():
+  if recipe.base != 'scratch' and not storage.far(recipe.base).exists():
     errors.append(
       f'config.base={recipe.base!r}: there is no such file or directory. It is the path of a Hugging Face '
       'directory, a GGUF file or one of our checkpoints on this machine; nothing is downloaded'
@@ -111,9 +114,9 @@ def template_misfits(recipe: config_lib.Recipe, options: dict) -> list[str]:
     for _, source in models(values)
   } - {*recipe.stages, *NAMES}
   errors = []
-  for path in sorted(filter(os.path.exists, paths)):
+  for path in sorted(filter(lambda path: storage.far(path).exists(), paths)):
     try:
-      asking(pathlib.Path(path), recipe.chat_template, recipe.chat_template_kwargs)
+      asking(storage.far(path), recipe.chat_template, recipe.chat_template_kwargs)
     except ValueError as error:
       errors.append(f'config.{error}' if str(error).startswith('chat_template') else str(error))
   return errors
@@ -142,13 +145,17 @@ def forget_unstarted(workdir: pathlib.Path, stages: tuple) -> None:
   left = False
   for name in stages:
     directory = workdir / name
-    if any(p.is_file() and p.name not in ('config.json', 'timeline.jsonl', 'asked.json') for p in directory.rglob('*')):
+    written = (p for p in directory.rglob('*') if p.is_file())
+    if (
+      any(p.name not in ('config.json', 'timeline.jsonl', 'asked.json') for p in written)
+      or checkpoint.steps(directory / 'checkpoints')  # those of a bucket are not here
+    ):
       left = True
     else:
-      shutil.rmtree(directory, ignore_errors=True)
+      storage.remove(directory)
   if not left:
     for name in ('config.json', 'tokenizer.model'):
-      (workdir / name).unlink(missing_ok=True)
+      storage.remove(workdir / name)
 
 
 def prepare(config: dict, recipe: config_lib.Recipe, workdir: pathlib.Path, only: tuple[str, ...]) -> None:
@@ -178,7 +185,7 @@ def run(config: dict, workdir: pathlib.Path, only: tuple[str, ...] = ()) -> None
     with jax.set_mesh(mesh):
       for name in (n for n in recipe.stages if not only or n in only):
         run_stage(Stage(name, workdir / name, workdir, config, recipe, mesh, pool), options[name])
-  hosts.say(f'report: {workdir / "report.html"}')
+  hosts.say(storage.named(f'report: {workdir / "report.html"}'))
 
 
 def run_stage(stage: Stage, options) -> None:

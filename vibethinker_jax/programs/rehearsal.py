@@ -8,7 +8,6 @@ from collections.abc import Callable
 import json
 import logging
 import pathlib
-import shutil
 import time
 from typing import NamedTuple
 
@@ -16,7 +15,7 @@ from vibethinker_jax import config as config_lib
 from vibethinker_jax.data.files import rows as rows_lib
 from vibethinker_jax.data.tokens import chat, chat_template
 from vibethinker_jax.programs import reading, recipe as recipe_lib, smaller, stage as stage_lib
-from vibethinker_jax.runtime import disk
+from vibethinker_jax.runtime import disk, storage
 
 FOLDER, MARK = 'rehearsal', 'made_by_rehearse'
 SHOWN = 700  # characters of a prompt
@@ -53,7 +52,7 @@ def rehearse(config: dict, workdir: pathlib.Path, run: Callable) -> str:
     for line in x.found.long:
       LOG.warning('perhaps too long, by the small tokenizer: %s: %s', x.part.where, line)
   LOG.info(
-    'all %d files are in order (%.0f s); now two steps of each stage with a tiny random model, in %s',
+    storage.named('all %d files are in order (%.0f s); now two steps of each stage with a tiny random model, in %s'),
     len({path for part in parts for path in rows_lib.paths(part.data.files)}),
     time.time() - started,
     folder,
@@ -103,7 +102,7 @@ def _fresh(folder: pathlib.Path, stages: tuple) -> pathlib.Path:
       'give another --workdir'
     )
   disk.check(folder.parent)
-  shutil.rmtree(folder, ignore_errors=True)
+  storage.remove(folder)
   folder.mkdir(parents=True)
   (folder / MARK).touch()
   return folder
@@ -111,7 +110,7 @@ def _fresh(folder: pathlib.Path, stages: tuple) -> pathlib.Path:
 
 def _tokenizers(recipe: config_lib.Recipe, config: dict, parts: list[reading.Part], folder: pathlib.Path):
   """({root of a part: its tokenizer}, the path of the tiny model's, whether that is the base's own)."""
-  here = lambda root: root == 'scratch' or pathlib.Path(root.partition('@')[0]).exists()
+  here = lambda root: root == 'scratch' or storage.far(root.partition('@')[0]).exists()
   exact = here(recipe.base)
   if exact:
     LOG.info('measured with the tokenizer of config.base=%r', recipe.base)
