@@ -1,10 +1,12 @@
 """Checkpoints with Orbax: parameters, optimizer, step, data position, model config, tokenizer, and a digest per leaf.
 
-Layout: `<stage>/checkpoints/<step>/{params,train,extra}`. `params` alone is enough to sample or merge.
+Layout: `<stage>/checkpoints/<step>/{params,train,extra}`. `params` alone is enough to sample or merge; `train` is two
+thirds of the bytes, and only the newest are of use to go on from.
 """
 
 import asyncio
 import base64
+from collections.abc import Iterable
 import functools
 import logging
 import pathlib
@@ -19,6 +21,7 @@ from vibethinker_jax.runtime import disk, hosts, timeline
 from vibethinker_jax.sharding import path_name
 
 LEFT = 30.0  # seconds for reads and writes under way, once another one has failed
+FORGOTTEN = 'train_removed'  # a file in a step: its `train` is not whole any more, or gone
 
 
 @jax.jit
@@ -70,11 +73,12 @@ class Checkpoints:
   Args:
     directory: `<stage>/checkpoints`.
     keep: how many of the newest to keep; None keeps all.
+    trains: how many of the newest keep `train`, from which training goes on; None: all that are kept.
     model: what goes with every checkpoint: {'config': dict, 'tokenizer': {file name: bytes}}.
   """
 
-  def __init__(self, directory: pathlib.Path, *, keep: int | None, model: dict):
-    self._directory, self._keep = directory, keep
+  def __init__(self, directory: pathlib.Path, *, keep: int | None, model: dict, trains: int | None = None):
+    self._directory, self._keep, self._trains = directory, keep, trains
     self._saving, self._size = None, 0  # the step of the newest save, and its bytes
     with disk.writing('checkpoints', directory):
       self._manager = _manager(directory, keep)
@@ -93,6 +97,7 @@ class Checkpoints:
     extra = {'position': position, 'model': self._model, 'digests': digests({'params': params, 'train': train})}
     with hosts.busy('saving a checkpoint'), timeline.phase('checkpoint'):
       self._written(self._manager.wait_until_finished)  # the save before, if that is still being written
+      self._written(self._forget)
       self._saving, self._size = step, sum(x.nbytes for x in jax.tree.leaves((params, train)))
       self._written(
         lambda: self._manager.save(
@@ -116,6 +121,25 @@ class Checkpoints:
     with disk.writing(f'the checkpoint of step {self._saving}', self._directory, self._size):
       write()
 
+  def _forget(self) -> None:
+    """Removes `train` of all but the newest. It is marked at first: a step that a kill leaves half-removed is known by
+    it."""
+    if self._trains is None or not hosts.first():
+      return
+    for step in steps(self._directory)[: -self._trains]:
+      directory = self._directory / str(step)
+      if (directory / 'train').exists():
+        (directory / FORGOTTEN).write_text('')
+        shutil.rmtree(directory / 'train', ignore_errors=True)
+
+  def _resumable(self) -> list[int]:
+    """The steps from which training can go on, newest first."""
+    return [
+      step
+      for step in sorted(self._manager.all_steps(), reverse=True)
+      if not (self._directory / str(step) / FORGOTTEN).exists()
+    ]
+
   def restore_newest(self, params, train: dict):
     """(step, params, train, position) of the newest checkpoint that is whole, or None.
 
@@ -123,8 +147,11 @@ class Checkpoints:
       params, train: trees of ShapeDtypeStructs with shardings.
 
     A damaged step (unreadable, or with a wrong digest) is set aside as `damaged-<step>` with a warning.
+
+    Raises:
+      ValueError: all that are left have no optimizer any more.
     """
-    for step in hosts.agreed(lambda: sorted(self._manager.all_steps(), reverse=True)):
+    for step in hosts.agreed(self._resumable):
       found, reason = None, ''
       try:
         with hosts.busy('restoring a checkpoint'), timeline.phase('checkpoint'):
@@ -152,10 +179,18 @@ class Checkpoints:
       hosts.agreed(functools.partial(self._set_aside, step))
       self._manager.close()
       self._manager = _manager(self._directory, self._keep)
+    if left := hosts.agreed(lambda: sorted(self._manager.all_steps())):
+      raise ValueError(
+        f'{self._directory}: the checkpoints from which training could go on are damaged (set aside), and '
+        f'those of step {", ".join(map(str, left))} have no optimizer any more. Remove that directory to train '
+        'this stage anew'
+      )
     return None
 
   def _set_aside(self, step: int) -> None:
-    (self._directory / str(step)).rename(self._directory / f'damaged-{step}')
+    aside = self._directory / f'damaged-{step}'
+    shutil.rmtree(aside, ignore_errors=True)  # of an earlier time
+    (self._directory / str(step)).rename(aside)
 
   def __enter__(self):
     return self
@@ -167,6 +202,7 @@ class Checkpoints:
       known, failed = kind is not None and issubclass(kind, disk.Unwritable), None
       try:
         self._written(self._manager.close)  # raises what a save raised
+        self._written(self._forget)
       except disk.Unwritable as error:
         failed = error
       if known or failed:
@@ -189,6 +225,46 @@ class Checkpoints:
 def _wrong(expected: dict, tree) -> list[str]:
   found = digests(tree)
   return sorted(name for name in set(expected) | set(found) if expected.get(name) != found.get(name))
+
+
+def nbytes(tree) -> int:
+  """Bytes of a tree of arrays or ShapeDtypeStructs, all devices together."""
+  return sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(tree))
+
+
+def most_bytes(params: int, train: int, there: int, more: int, keep: int | None, trains: int | None) -> int:
+  """Bytes that checkpoints take at most while `more` of them are written beside those that are there: an old one, or
+  its `train`, goes when the next one is whole."""
+  held = lambda count, kept: count if kept is None else min(count, kept)
+  size = lambda whole, new: params * (held(whole, keep) + new) + train * (held(held(whole, keep), trains) + new)
+  return max(size(there + i, i < more) for i in range(more + 1))
+
+
+def check_room(
+  directory: pathlib.Path, params, train: dict, planned: Iterable[int], *, keep: int | None, trains: int | None = None
+) -> None:
+  """Looks whether the next two checkpoints of a stage fit on the disk; host 0 looks for all.
+
+  Args:
+    directory: `<stage>/checkpoints`. params, train: trees of arrays or ShapeDtypeStructs.
+    planned: the steps of all checkpoints of the stage. keep, trains: see Checkpoints.
+
+  Raises:
+    ValueError: they do not, with the sizes.
+  """
+  there = steps(directory)
+  more = min(2, sum(step > max(there, default=0) for step in planned))
+  size = nbytes(params), nbytes(train)
+  need = most_bytes(*size, len(there), more, keep, trains) - most_bytes(*size, len(there), 0, keep, trains)
+  disk_of = next(path for path in (directory, *directory.absolute().parents) if path.exists())
+  free = shutil.disk_usage(disk_of).free
+  if need > free:
+    one = disk.readable(sum(size))
+    what = f'the next two checkpoints of {one} each need' if more == 2 else f'the last checkpoint of {one} needs'
+    raise ValueError(
+      f'{directory}: {what} {disk.readable(need)} more, and {disk.readable(free)} are free. Free '
+      f'{disk.readable(need - free)} there and start the same command again, or give another --workdir'
+    )
 
 
 def steps(directory: pathlib.Path) -> list[int]:

@@ -1,10 +1,20 @@
-"""Weighted averages of parameter trees."""
+"""Weighted averages of parameter trees, and of models that are opened one after the other."""
 
+import gc
+from typing import NamedTuple
+import weakref
+
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from vibethinker_jax.programs.merge import weighted_average
+from vibethinker_jax.programs.merge import average, weighted_average
+
+
+class Opened(NamedTuple):
+  name: str
+  params: dict
 
 
 def trees(count, dtype=np.float32):
@@ -47,3 +57,25 @@ def test_errors(count, weights, message):
 def test_trees_that_do_not_match(other):
   with pytest.raises(ValueError, match='different parameter trees'):
     weighted_average([*trees(1), other], [0.5, 0.5])
+
+
+def test_models_are_opened_one_after_the_other():
+  """While the sixth is opened, none of the five before is left: two are in memory whatever their number."""
+  models, weights, left = {f'sft@{i}': tree for i, tree in enumerate(trees(6))}, [0.3, 0.1, 0.2, 0.1, 0.2, 0.1], []
+  expected = weighted_average(list(models.values()), weights)
+
+  def open_(source):
+    gc.collect()
+    assert [reference() for reference in left] == [None] * len(left)
+    params = jax.tree.map(jnp.array, models[source])  # a copy that nobody else holds
+    left.extend(weakref.ref(x) for x in jax.tree.leaves(params))
+    return Opened(source, params)
+
+  found = average(open_, list(models), weights)
+  assert len(left) == 12 and found.name == 'sft@0'
+  assert all(jax.tree.leaves(jax.tree.map(lambda a, b: (a == b).all() and a.dtype == b.dtype, found.params, expected)))
+
+
+def test_bad_weights_open_nothing():
+  with pytest.raises(ValueError, match='sum to 1'):
+    average(pytest.fail, ['sft@1', 'sft@2'], [0.6, 0.6])

@@ -1,6 +1,7 @@
 """Expert model fusion: the specialists that probing chose, averaged (VibeThinker-1.5B §3.3, step 2)."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+import functools
 import time
 from typing import NamedTuple
 
@@ -10,7 +11,7 @@ import jax.numpy as jnp
 from vibethinker_jax import checkpoint, config as config_lib
 from vibethinker_jax.config import NotNegative
 from vibethinker_jax.programs import probe
-from vibethinker_jax.programs.stage import Stage, finish, finished, open_model
+from vibethinker_jax.programs.stage import Model, Stage, finish, finished, open_model
 from vibethinker_jax.runtime import hosts
 
 ROUNDING = 1e-6  # of weights whose sum should be 1
@@ -47,8 +48,9 @@ def run(stage: Stage, options: Options) -> dict:
   by_step = {}
   for (_, step), weight in zip(chosen.items(), weights):
     by_step[step] = by_step.get(step, 0.0) + weight
-  models = [open_model(stage, f'{options.init_from}@{step}') for step in by_step]
-  merged = models[0]._replace(params=weighted_average([m.params for m in models], list(by_step.values())))
+  merged = average(
+    functools.partial(open_model, stage), [f'{options.init_from}@{step}' for step in by_step], list(by_step.values())
+  )
   with checkpoint.Checkpoints(stage.directory / 'checkpoints', keep=None, model=merged.saved()) as checkpoints:
     if not hosts.agreed(lambda: checkpoint.steps(stage.directory / 'checkpoints')):
       checkpoints.save(0, merged.params, {'step': jnp.int32(0)}, {})
@@ -67,24 +69,59 @@ def run(stage: Stage, options: Options) -> dict:
   return result
 
 
+def average(open_: Callable[[str], Model], sources: list[str], weights: list[float]) -> Model:
+  """The weighted average of models that are opened one after the other: two are in memory, whatever their number."""
+  check_weights(len(sources), weights)
+  total, first = None, None
+  for source, weight in zip(sources, weights):
+    model = open_(source)
+    first = first or model._replace(params=dtypes(model.params))
+    total = add(total, weight, model.params)
+    del model  # before the next one is opened
+  return first._replace(params=jax.tree.map(lambda x, dtype: x.astype(dtype), total, first.params))
+
+
 def weighted_average(trees: list, weights: list[float]):
   """`sum_i w_i tree_i`, accumulated in float32 (expert model fusion, VibeThinker-1.5B §3.3).
 
   Raises:
     ValueError: no trees, negative weights, weights that do not sum to 1, or trees that do not match.
   """
-  if not trees or len(trees) != len(weights):
-    raise ValueError(f'{len(trees)} models and {len(weights)} weights: give one weight per model')
+  check_weights(len(trees), weights)
+  total = None
+  for tree, weight in zip(trees, weights):
+    total = add(total, weight, tree)
+  return jax.tree.map(lambda x, dtype: x.astype(dtype), total, dtypes(trees[0]))
+
+
+def check_weights(models: int, weights: list[float]) -> None:
+  """Raises ValueError for weights that are not one per model, >= 0 with the sum 1."""
+  if not models or models != len(weights):
+    raise ValueError(f'{models} models and {len(weights)} weights: give one weight per model')
   if min(weights) < 0 or abs(sum(weights) - 1) > ROUNDING:
     raise ValueError(f'merge weights {weights} must be >= 0 and sum to 1')
-  shapes = [jax.tree.map(jnp.shape, tree) for tree in trees]
-  if any(s != shapes[0] for s in shapes):
+
+
+def add(total, weight: float, tree):
+  """`total + weight tree` in float32, in the memory of `total`; None is 0.
+
+  Raises:
+    ValueError: trees that do not match.
+  """
+  scaled = lambda x: weight * x.astype(jnp.float32)
+  if total is None:
+    return jax.tree.map(lambda x: 0 + scaled(x), tree)
+  if jax.tree.map(jnp.shape, tree) != jax.tree.map(jnp.shape, total):
     raise ValueError('the models to merge have different parameter trees or shapes')
+  return jax.tree.map(lambda sum_, x: _add(sum_, scaled(x)), total, tree)
 
-  def average(*leaves):
-    return sum(w * x.astype(jnp.float32) for w, x in zip(weights, leaves)).astype(leaves[0].dtype)
 
-  return jax.tree.map(average, *trees)
+# The product is rounded before it is added: fused, the last bit would depend on the device.
+_add = jax.jit(jnp.add, donate_argnums=0)
+
+
+def dtypes(tree):
+  return jax.tree.map(lambda x: x.dtype, tree)
 
 
 def table(result: dict, probed: dict) -> str:

@@ -22,13 +22,24 @@ from vibethinker_jax.eval import benchmarks
 from vibethinker_jax.model import attention as attention_lib, transformer
 from vibethinker_jax.programs import asked, inputs, rollouts
 from vibethinker_jax.programs.position import Position, refuse_idle
-from vibethinker_jax.programs.stage import Model, Stage, check_finite, finish, open_model, progress, stage_key
+from vibethinker_jax.programs.stage import (
+  Model,
+  Stage,
+  check_finite,
+  check_room,
+  finish,
+  open_model,
+  planned,
+  progress,
+  stage_key,
+)
 from vibethinker_jax.rl import batch as batch_lib, curriculum
 from vibethinker_jax.rl.loss import LossOptions, mgpo_loss, spread, weighted_advantages
 from vibethinker_jax.runtime import hosts, metrics, timeline, watch
 from vibethinker_jax.sampler import engine
 from vibethinker_jax.train import loss as train_loss, optimizer as optimizer_lib, state as state_lib, step as step_lib
 
+KEEP = 2  # checkpoints, the newest
 LOG = logging.getLogger('vibethinker_jax')
 
 
@@ -178,13 +189,14 @@ def run(stage: Stage, options: Options) -> dict:
   started = time.time()
   model = open_model(stage, options.init_from)
   optimizer, schedule = make_optimizer(options)
+  abstract = state_lib.abstract(model.config, optimizer, stage.mesh)
+  check_room(stage, options, abstract, keep=KEEP, trains=None)
   state = state_lib.init(model.config, optimizer, stage.mesh, params=model.params)
   rows = starting_prompts(stage, options, model)
   reference = jax.tree.map(jnp.copy, model.params) if options.loss.kl else None
   model = model._replace(params=None)  # the state has a copy of its own
   directory = stage.directory / 'checkpoints'
-  with checkpoint.Checkpoints(directory, keep=2, model=model.saved()) as checkpoints, watch.deferred():
-    abstract = state_lib.abstract(model.config, optimizer, stage.mesh)
+  with checkpoint.Checkpoints(directory, keep=KEEP, model=model.saved()) as checkpoints, watch.deferred():
     state, at, carried = _restored(stage, options, checkpoints, abstract) or (
       state,
       Position(0, 0, np.zeros(options.group + 1, int), 0, 0),
@@ -229,7 +241,7 @@ def run(stage: Stage, options: Options) -> dict:
       bar.update(1)
       stop, tired = watch.preempted(step), at.tired()
       checkpoints.check()
-      if step % options.checkpoint_steps == 0 or step == options.steps or stop or tired:
+      if step in planned(options) or stop or tired:
         if options.carry:
           rollouts.save(stage.directory, step, carried)
         state_lib.save(checkpoints, step, state, at.saved())

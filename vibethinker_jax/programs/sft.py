@@ -14,9 +14,11 @@ from vibethinker_jax.data.tokens import chat
 from vibethinker_jax.model import attention as attention_lib, transformer
 from vibethinker_jax.model.config import ModelConfig
 from vibethinker_jax.programs import asked, inputs
-from vibethinker_jax.programs.stage import Stage, check_finite, finish, open_model, progress
+from vibethinker_jax.programs.stage import Stage, check_finite, check_room, finish, open_model, planned, progress
 from vibethinker_jax.runtime import hosts, metrics, timeline, watch
 from vibethinker_jax.train import loss, optimizer as optimizer_lib, state as state_lib, step as step_lib
+
+TRAINS = 2  # checkpoints, the newest, that keep their optimizer
 
 
 class Options(NamedTuple):
@@ -35,7 +37,8 @@ class Options(NamedTuple):
     learning_rate, final_learning_rate: peak and end of the cosine; warmup_percent: of the steps, linear.
     beta2, weight_decay, clip_norm: of AdamW. moments_dtype: its moments are kept in 'float32' or 'bfloat16' (half the
       memory, rounded stochastically).
-    checkpoint_steps: a checkpoint every so many updates (and at the end); all are kept, for probing.
+    checkpoint_steps: a checkpoint every so many updates (and at the end); all are kept, for probing, the optimizer of
+      the last two.
     log_steps: a line of metrics every so many updates.
     remat: a name of model.transformer.REMAT_POLICIES. attention: a name of model.attention.IMPLEMENTATIONS.
     unroll: layers unrolled instead of scanned.
@@ -91,6 +94,8 @@ def run(stage: Stage, options: Options) -> dict:
   """Trains and returns the result: steps, tokens, final loss, seconds."""
   model = open_model(stage, options.init_from)
   optimizer, schedule = make_optimizer(options)
+  abstract = state_lib.abstract(model.config, optimizer, stage.mesh)
+  check_room(stage, options, abstract, keep=None, trains=TRAINS)
   mixture = open_data(stage, options, model.tokenizer)
   placed = sharding.batch_sharding(stage.mesh)
   rows = sharding.rows_here(placed, options.batch_size)
@@ -107,8 +112,9 @@ def run(stage: Stage, options: Options) -> dict:
   state = state_lib.init(model.config, optimizer, stage.mesh, params=model.params)
   model = model._replace(params=None)  # the state has a copy of its own
   directory = stage.directory / 'checkpoints'
-  with checkpoint.Checkpoints(directory, keep=None, model=model.saved()) as checkpoints, watch.deferred():
-    if found := state_lib.restore_newest(checkpoints, state_lib.abstract(model.config, optimizer, stage.mesh)):
+  opened = checkpoint.Checkpoints(directory, keep=None, trains=TRAINS, model=model.saved())
+  with opened as checkpoints, watch.deferred():
+    if found := state_lib.restore_newest(checkpoints, abstract):
       _, state, position = found
       check_sizes(stage, mixture.sizes(), position)
       batches.set_state(position['batches'])
@@ -142,7 +148,7 @@ def run(stage: Stage, options: Options) -> dict:
       bar.update(1)
       stop = watch.preempted(step)
       checkpoints.check()
-      if step % options.checkpoint_steps == 0 or step == options.steps or stop:
+      if step in planned(options) or stop:
         state_lib.save(checkpoints, step, state, {'batches': _everywhere(batches), 'examples': mixture.sizes()})
     profile.stop()
     bar.close()

@@ -16,6 +16,7 @@ from vibethinker_jax.data.tokens import chat_template, hub_tokenizer, tokenizer 
 from vibethinker_jax.model import config as model_config, transformer
 from vibethinker_jax.model.formats import gguf_file, hf
 from vibethinker_jax.runtime import disk, hosts, timeline
+from vibethinker_jax.train import state as state_lib
 from vibethinker_jax.verify.pool import Pool
 
 
@@ -288,6 +289,25 @@ def progress(total: int, description: str, initial: int = 0, unit: str = 'step')
     mininterval=0.2 if terminal else 20,
     smoothing=0.1,
     disable=not hosts.first(),
+  )
+
+
+def planned(options) -> list[int]:
+  """The steps after which an sft or rl stage saves."""
+  return sorted({*range(options.checkpoint_steps, options.steps, options.checkpoint_steps), options.steps})
+
+
+def check_room(stage: Stage, options, abstract: state_lib.TrainState, keep: int | None, trains: int | None) -> None:
+  """Raises ValueError where the next two checkpoints of an sft or rl stage do not fit on the disk."""
+  hosts.agreed(
+    lambda: checkpoint.check_room(
+      stage.directory / 'checkpoints',
+      abstract.params,
+      state_lib.beside_params(abstract),
+      planned(options),
+      keep=keep,
+      trains=trains,
+    )
   )
 
 

@@ -22,19 +22,20 @@ class TrainState(NamedTuple):
 
 def save(checkpoints: checkpoint.Checkpoints, step: int, state: TrainState, position: dict) -> None:
   """See Checkpoints.save; position: where the stage stands, besides the state."""
-  checkpoints.save(step, state.params, _without_params(state), position)
+  checkpoints.save(step, state.params, beside_params(state), position)
 
 
 def restore_newest(checkpoints: checkpoint.Checkpoints, abstract: TrainState) -> tuple[int, TrainState, dict] | None:
   """(step, state, position) of the newest checkpoint that is whole; None if there is none."""
-  found = checkpoints.restore_newest(abstract.params, _without_params(abstract))
+  found = checkpoints.restore_newest(abstract.params, beside_params(abstract))
   if found is None:
     return None
   step, params, rest, position = found
   return step, TrainState(params=params, **rest), position
 
 
-def _without_params(state: TrainState) -> dict:
+def beside_params(state: TrainState) -> dict:
+  """What of a state a checkpoint keeps beside the parameters, to go on from."""
   return {'step': state.step, 'opt_state': state.opt_state, 'skipped': state.skipped}
 
 
