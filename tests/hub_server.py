@@ -8,12 +8,26 @@ import base64
 import hashlib
 import http.server
 import json
+import os
 import re
 import socket
+import subprocess
+import sys
 import threading
 import time
 import urllib.parse
 
+BEFORE = """
+import json, os, pathlib
+from vibethinker_jax.data.files import remote, rows
+from vibethinker_jax.runtime import disk, hub, origins
+hub.PAUSES = (0.05, 0.05)
+def show(function):
+  try:
+    print(json.dumps(function(), default=str))
+  except (ValueError, OSError) as error:
+    print(json.dumps(f'{type(error).__name__}: {error}'))
+"""
 LARGE = 200_000  # bytes: from there a file is LFS and comes by a redirect to the content store
 
 
@@ -43,7 +57,8 @@ class Hub:
   log: [(method, path, range, bytes sent)]. created: bodies of repos that were created.
   """
 
-  def __init__(self):
+  def __init__(self, caches):
+    self.caches = caches
     self.repos, self.files, self.busy, self.cut, self.slow = {}, {}, 0, {}, 0.0
     self.no_ranges, self.no_tags, self.log, self.created, self.store = False, False, [], [], {}
     self.lock = threading.Lock()
@@ -73,6 +88,25 @@ class Hub:
   def count(self, part: str, method: str = 'GET') -> int:
     return sum(part in path for kind, path, _, _ in self.log if kind == method)
 
+  def environment(self, **more) -> dict:
+    """Of a process whose Hub is this one."""
+    bare = {k: v for k, v in os.environ.items() if not k.startswith(('HF_', 'AWS_', 'HUGGING'))}
+    mine = {'HF_ENDPOINT': self.url, 'HF_HOME': f'{self.caches}/hf', 'XDG_CACHE_HOME': f'{self.caches}/xdg'}
+    return bare | mine | {'HF_HUB_DISABLE_XET': '1', 'NO_PROXY': '*'} | more
+
+  def start(self, code: str, **more) -> subprocess.Popen:
+    """A process that runs code, after imports of what is tested; `show(x)` prints JSON, of a ValueError its text."""
+    command = [sys.executable, '-c', BEFORE + code]
+    pipes = {'stdout': subprocess.PIPE, 'stderr': subprocess.PIPE, 'text': True}
+    return subprocess.Popen(command, env=self.environment(**more), **pipes)
+
+  def run(self, code: str, **more) -> list:
+    """What the code showed."""
+    out, err = (process := self.start(code, **more)).communicate(timeout=300)
+    assert process.returncode == 0, err
+    self.stderr = err
+    return [json.loads(line) for line in out.splitlines()]
+
   def close(self) -> None:
     self.server.shutdown()
     self.server.server_close()
@@ -100,7 +134,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     if 'chunked' in self.headers.get('Transfer-Encoding', ''):
       self.content = self.chunked()
     path = urllib.parse.unquote(self.path.partition('?')[0])
-    if path == '/api/agent-harnesses':  # the client asks this by itself
+    if path == '/api/agent-harnesses':
       return self.send(404)
     with self.hub.lock:
       busy, self.hub.busy = self.hub.busy, max(0, self.hub.busy - 1)
@@ -133,7 +167,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
     sent = 0
     if self.command != 'HEAD':
       sent = self.pieces(content)
-    self.hub.log.append((self.command, self.path, self.headers.get('Range'), sent))
+    if self.path != '/api/agent-harnesses':  # the client asks this by itself
+      self.hub.log.append((self.command, self.path, self.headers.get('Range'), sent))
 
   def pieces(self, content: bytes) -> int:
     end = next((suffix for suffix in self.hub.cut if self.path.endswith(suffix)), None)
@@ -338,6 +373,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         files[step['value']['path']] = base64.b64decode(step['value']['content'])
       elif step['key'] == 'lfsFile':
         files[step['value']['path']] = self.hub.store[step['value']['oid']]
+      elif step['key'] == 'deletedFile':
+        del files[step['value']['path']]
     sha = repo.publish(files)
     self.json({'success': True, 'commitOid': sha, 'commitUrl': f'{self.hub.url}/{name}/commit/{sha}', 'hookOutput': ''})
 

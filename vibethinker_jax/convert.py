@@ -102,7 +102,7 @@ def pushed(folder: pathlib.Path) -> None:
   text = card.write(PUSH.value, SOURCE.value, json.loads((folder / 'config.json').read_text()))
   with disk.replacing(folder / 'README.md', 'the model card') as temporary:
     temporary.write_text(text)
-  url = hub_upload.push(folder, PUSH.value, PUBLIC.value)
+  url = hub_upload.push(folder, PUSH.value, PUBLIC.value, kept=bool(TARGET.value))
   print(f'{url}, {"public" if PUBLIC.value else "private"}')
 
 

@@ -5,6 +5,9 @@ import re
 
 from vibethinker_jax.runtime import hub
 
+# Weights of an earlier model: half of two models would load as none.
+OLD = ['*.safetensors', '*.safetensors.index.json', '*.bin', '*.gguf']
+
 
 def check(name: str, public: bool) -> None:
   """Looks, before anything is computed, whether this account may write there.
@@ -33,12 +36,16 @@ def check(name: str, public: bool) -> None:
     if 'RepositoryNotFoundError' in hub.kinds(hub.cause(error)):
       return
     raise ValueError(hub.said(error, f'--push={name}', f'{api.endpoint}/{name}')) from error
-  if not there.private and not public:
-    raise ValueError(f'--push={name}: {api.endpoint}/{name} is there and public: give --public, or another name')
+  if there.private is public:
+    kind, remedy = ('private', 'leave --public out') if public else ('public', 'give --public')
+    raise ValueError(f'--push={name}: {api.endpoint}/{name} is there and {kind}: {remedy}, or give another name')
 
 
-def push(folder: pathlib.Path, name: str, public: bool) -> str:
+def push(folder: pathlib.Path, name: str, public: bool, kept: bool = True) -> str:
   """Uploads a folder as one commit, into a repository that is made if it is not there; returns the commit's address.
+
+  Args:
+    kept: the folder stays where it is; an error says so.
 
   Raises:
     ValueError: the Hub does not take it.
@@ -47,15 +54,14 @@ def push(folder: pathlib.Path, name: str, public: bool) -> str:
 
   api = huggingface_hub.HfApi()
   try:
-    api.create_repo(name, private=not public, exist_ok=True)
+    hub.patiently(lambda: api.create_repo(name, private=not public, exist_ok=True), name)
     message = 'Upload by vibethinker_jax'
     return hub.patiently(
-      lambda: api.upload_folder(repo_id=name, folder_path=folder, commit_message=message), name
+      lambda: api.upload_folder(repo_id=name, folder_path=folder, commit_message=message, delete_patterns=OLD), name
     ).commit_url
   except Exception as error:
     code = hub.status(hub.cause(error))
     if code in (401, 403):
       raise ValueError(f'--push={name}: {api.endpoint} answers {code}: this token may not write there') from error
-    raise ValueError(
-      f'--push={name}: {hub.said(error, name, f"{api.endpoint}/{name}")}; the model is in {folder}'
-    ) from error
+    where = f'; the model is in {folder}, --source={folder} --to=hf --push={name} goes on' if kept else ''
+    raise ValueError(f'--push={name}: {hub.said(error, name, f"{api.endpoint}/{name}")}{where}') from error

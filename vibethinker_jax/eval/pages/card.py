@@ -2,7 +2,9 @@
 
 import json
 import pathlib
+import re
 
+from vibethinker_jax.data.files import rows as rows_lib
 from vibethinker_jax.eval.pages import report
 from vibethinker_jax.runtime import hub, origins
 
@@ -14,7 +16,8 @@ def write(name: str, source: str, config: dict) -> str:
   """The card.
 
   Args:
-    name: OWNER/NAME on the Hub. source: of convert: a stage of a run, or any other model. config: the model's config.json.
+    name: OWNER/NAME on the Hub. source: of convert: a stage of a run, or any other model.
+    config: the model's config.json.
   """
   workdir, stage = run_of(source)
   front = {'library_name': 'transformers', 'pipeline_tag': 'text-generation', 'tags': ['vibethinker_jax']}
@@ -27,11 +30,10 @@ def write(name: str, source: str, config: dict) -> str:
     lines += ['', f'Converted by vibethinker_jax from `{pathlib.Path(source).name}`{where}, not trained further.']
     return _front(front) + '\n'.join(lines) + '\n'
   recipe = json.loads((workdir / 'config.json').read_text())
-  names = recipe['stages'][: recipe['stages'].index(stage) + 1]
-  config = recipe | {
-    x: json.loads((workdir / x / 'config.json').read_text()) for x in recipe['stages'] if _has(workdir, x)
-  }
-  run, taken = report.read_run(workdir, config), origins.read(workdir)
+  names = lineage(workdir, stage, [])
+  others = sorted(path.parent.name for path in workdir.glob('*/result.json') if _has(workdir, path.parent.name))
+  stages = {x: json.loads((workdir / x / 'config.json').read_text()) for x in dict.fromkeys([*names, *others])}
+  run, taken = report.read_run(workdir, recipe | stages | {'stages': tuple(stages)}), origins.read(workdir)
   base = str(recipe.get('base', 'scratch'))
   if base in taken.get('models', {}):
     front |= {'base_model': base.partition('@')[0], 'base_model_relation': 'finetune'}
@@ -42,7 +44,7 @@ def write(name: str, source: str, config: dict) -> str:
   lines += [_stage(s) for s in run if s.name in names]
   lines += ['', '## Data', '', *(line for s in run if s.name in names for line in _data(s, taken, recipe))]
   for s in run:
-    if s.result.get('models'):
+    if stage in s.result.get('models', ()) and _last(source):
       lines += ['', f'## Figures ({s.name})', '', *figures(s, run, stage)]
   return _front(front) + '\n'.join(lines) + '\n'
 
@@ -51,16 +53,37 @@ def run_of(source: str) -> tuple[pathlib.Path | None, str]:
   """(workdir, stage) of a model that is one of a run, (None, '') of any other."""
   path = pathlib.Path(source).absolute()
   for stage in (path, path.parent, path.parent.parent):  # stage, stage/checkpoints, stage/checkpoints/step
-    file = stage.parent / 'config.json'
-    if (
-      _has(stage.parent, stage.name) and file.is_file() and stage.name in json.loads(file.read_text()).get('stages', ())
-    ):
+    if _has(stage.parent, stage.name) and (stage.parent / 'config.json').is_file():
       return stage.parent, stage.name
   return None, ''
 
 
 def _has(workdir: pathlib.Path, stage: str) -> bool:
-  return (workdir / stage / 'config.json').is_file()
+  """Whether a stage of that name was begun there; the config.json of a model has no program."""
+  file = workdir / stage / 'config.json'
+  return file.is_file() and 'program' in json.loads(file.read_text())
+
+
+def _last(source: str) -> bool:
+  """Whether a model of a run is the one that its evaluations are of: the last checkpoint of its stage."""
+  path = pathlib.Path(source)
+  return not path.name.isdigit() or int(path.name) == max(
+    int(p.name) for p in path.parent.iterdir() if p.name.isdigit()
+  )
+
+
+def lineage(workdir: pathlib.Path, stage: str, found: list[str]) -> list[str]:
+  """The stages that took part in a stage's model, each after those that it needs; `found` are those known so far."""
+  if stage in found or not _has(workdir, stage):  # 'base', or a model or file from elsewhere
+    return found
+  options = json.loads((workdir / stage / 'config.json').read_text())
+  teachers = list((options.get('teachers') or {}).values())
+  needed = [options.get('init_from') or '', options.get('probe') or '', *(m for x in teachers for m in x['models'])]
+  needed += [entry for x in (options, *teachers) for entry in rows_lib.entries((x.get('data') or {}).get('files', ''))]
+  for name in needed:
+    if re.fullmatch(r'[^/@]+(@\d+)?', name):
+      found = lineage(workdir, name.partition('@')[0], found)
+  return [*found, stage]
 
 
 def _from(base: str, taken: dict) -> str:
