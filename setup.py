@@ -1,5 +1,5 @@
-"""Installs vibethinker_jax. Extras: tpu, cuda (accelerator builds of jax), gguf (import of such files), gcs and s3 (data
-of gs:// and s3://), plan (the TPU compiler, without a TPU), test."""
+"""Installs vibethinker_jax. Extras: tpu, cuda (accelerator builds of jax), gguf (import of such files), gcs and s3
+(data of gs:// and s3://), plan (the TPU compiler, without a TPU), test."""
 
 import setuptools
 
