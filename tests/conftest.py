@@ -17,6 +17,7 @@ if jaxlib.__version__.startswith('0.10.'):
 jax.config.update('jax_num_cpu_devices', 8)
 jax.config.update('jax_disable_most_optimizations', True)
 
+import hub_server
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -124,6 +125,14 @@ def packed_batch():
     return {name: jnp.asarray(x) for name, x in batch.items()}
 
   return make
+
+
+@pytest.fixture
+def hub(tmp_path):
+  """A Hub on this machine (hub_server.Hub)."""
+  server = hub_server.Hub(tmp_path / 'caches')
+  yield server
+  server.close()
 
 
 @pytest.fixture(scope='session')

@@ -284,7 +284,7 @@ def test_convert_there_and_back(stage, tmp_path):
     ('--config.verifier=nope:judge', ('nope', 'module:function')),
     ('--config.rl_code.data.files=nope.jsonl', ('rl_code', 'nope.jsonl')),
     ('--config.base=Qwen2.5-Math-1.5B', ('Qwen2.5-Math-1.5B', 'only rope_theta')),  # tiny sets the sizes of its model
-    ('--config.rl_code.init_from=Qwen2.5-Math-1.5B', ('rl_code', 'Qwen2.5-Math-1.5B', 'nothing is downloaded')),
+    ('--config.rl_code.init_from=Qwen2.5-Math-1.5B', ('rl_code', 'Qwen2.5-Math-1.5B', 'nor a name of the Hub')),
   ],
 )
 def test_mistakes_are_found_before_anything_runs(argument, parts, tmp_path):

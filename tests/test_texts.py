@@ -15,9 +15,9 @@ SOURCES = [
   for path in sorted((ROOT / name).rglob('*'))
   if path.is_file() and '__pycache__' not in path.parts and path != pathlib.Path(__file__)
 ]
-TEXTS = [ROOT / name for name in ('README.md', 'setup.py', 'pyproject.toml', '.ci/run')] + [
-  path for path in SOURCES if path.suffix != '.png'
-]
+TEXTS = [
+  ROOT / name for name in ('README.md', 'CHANGELOG.md', 'CITATION.cff', 'setup.py', 'pyproject.toml', '.ci/run')
+] + [path for path in SOURCES if path.suffix != '.png']
 MARKS = re.compile(
   r'\b(?:TBD|TBA|TODO|FIXME|XXX+|TKTK?|NNN+|PLACEHOLDER|GATES|FRESH|FILL_?IN|CHANGE_?ME)\b|\?\?\?+|@@\w+@@|'
   r'<(?:FILL|INSERT|YOUR)[^>\n]*>|[Ll]orem ipsum'
@@ -60,6 +60,7 @@ def test_files():
 
 def test_capitals_of_the_readme_are_names():
   names = {word for path in SOURCES for word in re.findall(r'\w+', path.read_text())}
+  names |= {path.stem for path in ROOT.iterdir()}
   assert strange_capitals((ROOT / 'README.md').read_text(), names) == []
 
 

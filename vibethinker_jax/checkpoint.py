@@ -69,8 +69,8 @@ def _manager(directory, keep: int | None) -> ocp.CheckpointManager:
 
 
 def _handlers(directory) -> dict | None:
-  """In a bucket an object per part of an array. The database (OCDBT) into which Orbax gathers small ones on a disk would
-  be written there under compare-and-swap, and once more when all hosts are done."""
+  """In a bucket an object per part of an array. The database (OCDBT) into which Orbax gathers small ones on a disk
+  would be written there under compare-and-swap, and once more when all hosts are done."""
   if not storage.remote(directory):
     return None
   arrays = lambda: ocp.PyTreeCheckpointHandler(use_ocdbt=False)

@@ -19,7 +19,7 @@ import tqdm
 from vibethinker_jax import config as config_lib
 from vibethinker_jax.data import ngrams, overlap
 from vibethinker_jax.data.files import rows as rows_lib
-from vibethinker_jax.runtime import disk, given, startup, storage
+from vibethinker_jax.runtime import disk, given, origins, startup, storage
 
 TRAIN = flags.DEFINE_string(
   'train',
@@ -112,6 +112,7 @@ def run(
   report = {
     'train': train,
     'against': against,
+    'origins': origins.of(train, against).get('data', {}),
     'output': output,
     'ngram': n,
     'train_fields': train_fields,

@@ -1,5 +1,6 @@
 r"""Scores models on benchmarks by the papers' protocol, or stored responses without a model; every response is kept.
 
+  python -m vibethinker_jax.evaluate --checkpoint=WeiboAI/VibeThinker-1.5B --preset=aime24,aime25 --output=runs/eval
   python -m vibethinker_jax.evaluate --checkpoint=my-model --preset=aime24,math500 \\
       --data=aime24.parquet,math500.jsonl --output=runs/eval
   python -m vibethinker_jax.evaluate --checkpoint=runs/tiny/merge,runs/tiny/rl_code --output=runs/eval
@@ -38,14 +39,15 @@ from vibethinker_jax.eval.modes import (
   STORED_SYNTHETIC,
 )
 from vibethinker_jax.eval.pages import page, terminal
-from vibethinker_jax.runtime import disk, given, storage
+from vibethinker_jax.runtime import disk, given, hub, origins, storage
 from vibethinker_jax.verify.code.sandbox.client import SandboxUnavailable
 from vibethinker_jax.verify.pool import Pool
 
 CHECKPOINT = flags.DEFINE_list(
   'checkpoint',
   [],
-  'Stage directories of a workdir, our checkpoints, Hugging Face directories, or GGUF files; several are evaluated one '
+  'Stage directories of a workdir, our checkpoints, Hugging Face directories, GGUF files, or names of the Hub '
+  '(OWNER/NAME, OWNER/NAME@REVISION); several are evaluated one '
   'after the other and compared.',
 )
 PRESET = flags.DEFINE_list(
@@ -158,7 +160,7 @@ def mode() -> str:
     return COMPARED
   if RESPONSES.value:
     return STORED_SYNTHETIC if DATA.value == 'synthetic' else STORED_FILES if DATA.value else STORED
-  return SAMPLED_SYNTHETIC if DATA.value in ('', 'synthetic') else SAMPLED_FILES
+  return SAMPLED_FILES if DATA.value not in ('', 'synthetic') or PRESET.value and not DATA.value else SAMPLED_SYNTHETIC
 
 
 startup.finite('temperature', 'top_p')
@@ -215,7 +217,12 @@ def run(output: pathlib.Path) -> None:
     if RESPONSES.value:
       rescore(output, pool)
       return
-    chosen = read_sets(DATA.value or 'synthetic')
+    from vibethinker_jax.programs import elsewhere
+
+    data = DATA.value or ('' if PRESET.value else 'synthetic')
+    files = ','.join([TRAINED_ON.value, *(x for x, _ in sets_lib.paired(data, PRESET.value))])
+    elsewhere.of_evaluation(output, CHECKPOINT.value, rows_lib.entries(files))
+    chosen = read_sets(data)
     disk.check(output)
     for path in CHECKPOINT.value:  # a template that does not fit the last of them is told before the first is sampled
       asking(path)
@@ -258,17 +265,9 @@ def read_sets(data: str) -> list[sets_lib.Set]:
         options,
       )
     ]
-  entries = rows_lib.entries(data)
-  for name in PRESET.value:
-    presets.find(name)
-  files = [data] if len(PRESET.value) == 1 else entries
-  if PRESET.value and len(PRESET.value) != len(files):
-    raise ValueError(
-      f'--preset names {len(PRESET.value)} protocols for {len(entries)} entries of --data: give one, or one for each'
-    )
   found = [
-    sets_lib.read(options._replace(files=entry), preset, protocol, LIMIT.value)
-    for entry, preset in zip(files, PRESET.value or [''] * len(files))
+    sets_lib.read(options._replace(files=files), preset, protocol, LIMIT.value)
+    for files, preset in sets_lib.paired(data, PRESET.value)
   ]
   return sets_lib.distinct(found)
 
@@ -298,7 +297,7 @@ def sample(path: str, output: pathlib.Path, chosen: list[sets_lib.Set], pool: Po
     model = stage.load(storage.far(path), mesh, tokenizer=asking(path), progress=True)
     for s in chosen:
       collect.check_room(model.config, collect.prompts(model.tokenizer, s.rows), s.max_tokens)
-    hosts.agreed(lambda: remember(output / 'config.json', identity, chosen, REMEDY))
+    hosts.agreed(lambda: (remember(output / 'config.json', identity, chosen, REMEDY), origins.write(output)))
     samplers = {s.name: engine.Options(s.max_tokens, s.temperature, s.top_p, slots=SLOTS.value) for s in chosen}
     journal, futures = collect.collect(
       model,
@@ -310,7 +309,8 @@ def sample(path: str, output: pathlib.Path, chosen: list[sets_lib.Set], pool: Po
       pool=pool,
       progress=lambda total, there: stage.progress(total, pathlib.Path(path).name, there, 'response'),
     )
-  facts = {'model': {'path': path} | identity['model'], 'jax': jax.__version__, 'seed': SEED.value}
+  commit = {'commit': hub.commit(path)} if hub.commit(path) else {}
+  facts = {'model': {'path': path} | commit | identity['model'], 'jax': jax.__version__, 'seed': SEED.value}
   hosts.agreed(lambda: conclude(output, chosen, journal, pool, facts, futures=futures), 'the results')
 
 
@@ -324,10 +324,8 @@ def rescore(output: pathlib.Path, pool: Pool) -> None:
     domain=DOMAIN_FIELD.value,
     wording=WORDING.value,
   )
-  if DATA.value:
+  if DATA.value or len(PRESET.value) > 1:
     chosen = read_sets(DATA.value)
-  elif len(PRESET.value) > 1:
-    raise ValueError('several presets need their problems: --data=FILES')
   else:
     inside, preset = options._replace(files=RESPONSES.value), (PRESET.value or [''])[0]
     name = preset or sets_lib.name_of(RESPONSES.value)
@@ -337,7 +335,7 @@ def rescore(output: pathlib.Path, pool: Pool) -> None:
     chosen = [sets_lib.make(name, preset, inside, rows, protocol._replace(samples=1))]
   count = None
   if TOKENIZER.value:
-    encode = tokenizer_lib.load(TOKENIZER.value).encode
+    encode = tokenizer_lib.load(hub.local(TOKENIZER.value, weights=False)).encode
     count = lambda text: len(encode(text))
   found = stored.read(
     RESPONSES.value, [s.name for s in chosen], {s.name: s.rows for s in chosen}, options, VERDICT_FIELD.value, count
@@ -384,7 +382,8 @@ def conclude(
     lines += judge.lines_of(s, judged)
     if s.name in overlaps:
       results[s.name]['overlap'] = overlaps[s.name] | scores.without(results[s.name], set(overlaps[s.name]['shared']))
-  result = facts | {'versions': sets_lib.versions(), 'sets': results}
+  taken = origins.of(TRAINED_ON.value, RESPONSES.value, *(s.files for s in chosen)).get('data', {})
+  result = facts | ({'origins': taken} if taken else {}) | {'versions': sets_lib.versions(), 'sets': results}
   if found and found.theirs:
     result['agreement'] = {'field': VERDICT_FIELD.value} | stored.agreement(found.theirs, lines)
   counted = {(x['set'], x['id'], x['sample']) for x in lines}

@@ -21,10 +21,10 @@ from ml_collections import config_flags
 from vibethinker_jax import checkpoint, config as config_lib, sharding
 from vibethinker_jax.data.tokens import chat_template
 from vibethinker_jax.eval.pages import report
-from vibethinker_jax.programs import inputs, reading, recipe as recipe_lib, rehearsal
+from vibethinker_jax.programs import elsewhere, inputs, reading, recipe as recipe_lib, rehearsal
 from vibethinker_jax.programs.recipe import NAMES, PROGRAMS, bind, check_mesh, models
 from vibethinker_jax.programs.stage import Stage, asking, finished, kept, tokenizer_of
-from vibethinker_jax.runtime import disk, given, hosts, storage, timeline, watch
+from vibethinker_jax.runtime import disk, given, hosts, hub, origins, storage, timeline, watch
 from vibethinker_jax.verify.code.sandbox.client import SandboxUnavailable
 from vibethinker_jax.verify.pool import Pool
 
@@ -78,7 +78,7 @@ def main(argv) -> None:
 
 
 def check_early(recipe: config_lib.Recipe, options: dict) -> None:
-  """What a later stage would trip over after hours: files, models, the verifier's module.
+  """What a later stage would trip over after hours: files, models, the verifier's module. Brings what is elsewhere.
 
   Raises:
     ValueError: some of them are not there, a line each, with the stage.
@@ -91,17 +91,20 @@ def check_early(recipe: config_lib.Recipe, options: dict) -> None:
   for name, values in options.items():
     for field, source in models(values):
       path = source.partition('@')[0]
-      if path not in (*recipe.stages, *NAMES) and not storage.far(path).exists():
+      if path not in (*recipe.stages, *NAMES) and not storage.far(path).exists() and not hub.is_name(source):
         hint = config_lib.nearest(path, recipe.stages)
         errors.append(
           f'{name}.{field}: {source!r} is neither a stage of this recipe{hint} '
-          'nor a file or directory of a model on this machine; nothing is downloaded'
+          'nor a file or directory of a model on this machine, nor a name of the Hub (OWNER/NAME)'
         )
-  if recipe.base != 'scratch' and not storage.far(recipe.base).exists():
+  if recipe.base != 'scratch' and not storage.far(recipe.base).exists() and not hub.is_name(recipe.base):
     errors.append(
       f'config.base={recipe.base!r}: there is no such file or directory. It is the path of a Hugging Face '
-      'directory, a GGUF file or one of our checkpoints on this machine; nothing is downloaded'
+      'directory, a GGUF file or one of our checkpoints, or a name of the Hub (OWNER/NAME, OWNER/NAME@REVISION)'
     )
+  if not errors:
+    named = [(f'{name}.{field}', source) for name, values in options.items() for field, source in models(values)]
+    elsewhere.of_recipe(recipe, options, named)
   config_lib.refuse(errors + template_misfits(recipe, options) + recipe_lib.no_verifier(recipe))
 
 
@@ -109,12 +112,12 @@ def template_misfits(recipe: config_lib.Recipe, options: dict) -> list[str]:
   """Lines about models that these stages take from elsewhere and that config.chat_template and its kwargs do not
   fit."""
   paths = {
-    recipe.base if source == 'base' else source.partition('@')[0]
+    recipe.base if source == 'base' else source if hub.is_name(source) else source.partition('@')[0]
     for values in options.values()
     for _, source in models(values)
   } - {*recipe.stages, *NAMES}
   errors = []
-  for path in sorted(filter(lambda path: storage.far(path).exists(), paths)):
+  for path in sorted(path for path in paths if storage.far(path).exists() or hub.commit(path)):
     try:
       asking(storage.far(path), recipe.chat_template, recipe.chat_template_kwargs)
     except ValueError as error:
@@ -140,21 +143,20 @@ def read_data(stage: Stage, options: dict, left: list[str]) -> None:
   hosts.agreed(lambda: reading.check(stage.workdir, found, tokenizers), 'reading the data')
 
 
+def begun(workdir: pathlib.Path, stages: tuple) -> list[str]:
+  """The stages that have written something that their config decides."""
+  early = ('config.json', 'timeline.jsonl', 'asked.json')
+  files = lambda name: any(p.is_file() and p.name not in early for p in (workdir / name).rglob('*'))
+  return [name for name in stages if files(name) or checkpoint.steps(workdir / name / 'checkpoints')]
+
+
 def forget_unstarted(workdir: pathlib.Path, stages: tuple) -> None:
   """Removes what a start left that failed before a stage wrote anything: its config may then be corrected."""
-  left = False
-  for name in stages:
-    directory = workdir / name
-    written = (p for p in directory.rglob('*') if p.is_file())
-    if (
-      any(p.name not in ('config.json', 'timeline.jsonl', 'asked.json') for p in written)
-      or checkpoint.steps(directory / 'checkpoints')  # those of a bucket are not here
-    ):
-      left = True
-    else:
-      storage.remove(directory)
+  left = begun(workdir, stages)
+  for name in set(stages) - set(left):
+    storage.remove(workdir / name)
   if not left:
-    for name in ('config.json', 'tokenizer.model'):
+    for name in ('config.json', 'tokenizer.model', origins.NAME):
       storage.remove(workdir / name)
 
 
@@ -167,12 +169,14 @@ def prepare(config: dict, recipe: config_lib.Recipe, workdir: pathlib.Path, only
     if (workdir / name).is_dir():
       disk.check(workdir / name)
       config_lib.check_unchanged(workdir / name / 'config.json', config[name], f'stage {name!r}')
+  origins.write(workdir)
 
 
 def run(config: dict, workdir: pathlib.Path, only: tuple[str, ...] = ()) -> None:
   """Runs the stages that are not done, in order, and writes `workdir/report.html` after each."""
   config = config_lib.plain(config)
   recipe, options = bind(config, only)
+  origins.take(hosts.agreed(lambda: origins.read(workdir) if begun(workdir, recipe.stages) else {}))
   check_early(recipe, {name: options[name] for name in only or recipe.stages if not finished(workdir, name)})
   # The verifiers are started before JAX touches a device: they are fresh processes without it.
   with Pool(workers=os.cpu_count() or 2, verifier=recipe.verifier, packages=recipe.sandbox.packages) as pool:

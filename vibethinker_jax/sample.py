@@ -17,12 +17,15 @@ import jax
 from vibethinker_jax import config as config_lib, sharding
 from vibethinker_jax.data import sources, turns
 from vibethinker_jax.data.tokens import chat, chat_template
-from vibethinker_jax.programs import stage
+from vibethinker_jax.programs import elsewhere, stage
 from vibethinker_jax.runtime import given, hosts, storage, watch
 from vibethinker_jax.sampler import engine
 
 CHECKPOINT = flags.DEFINE_string(
-  'checkpoint', None, 'Stage directory of a workdir, one of our checkpoints, a Hugging Face directory, or a GGUF file.'
+  'checkpoint',
+  None,
+  'Stage directory of a workdir, one of our checkpoints, a Hugging Face directory, a GGUF file, or a name of the Hub: '
+  'OWNER/NAME, OWNER/NAME@REVISION.',
 )
 PROMPT = flags.DEFINE_string('prompt', '', 'What to ask; empty reads prompts from standard input, one a line.')
 MAX_TOKENS = flags.DEFINE_integer('max_tokens', 256, 'Response tokens at most.', lower_bound=1)
@@ -56,6 +59,7 @@ def main(argv) -> None:
     mesh = sharding.make_mesh()
     with startup.one_line(ValueError, flag='standard output'), jax.set_mesh(mesh):
       path = storage.far(CHECKPOINT.value)
+      elsewhere.bring([CHECKPOINT.value])
       tokenizer = stage.asking(path, CHAT_TEMPLATE.value, chat_template.parse(CHAT_KWARGS.value))
       model = stage.load(path, mesh, tokenizer=tokenizer)
       for prompt in prompts():

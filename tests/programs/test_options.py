@@ -257,6 +257,8 @@ RELATIONS = [
   ('rl_code.carry', 1, 'rl_code.carry=1 needs oversample > 1'),
   ('rl_code.row_length', 159, 'rl_code.row_length=159 must be at least sampler.prompt_columns + max_tokens = 160'),
   ('rl_code.sampler.temperature', 0.5, 'rl_code.sampler: training samples at temperature=1'),
+  ('rl_code.sampler.top_k', 20, 'rl_code.sampler: training samples at temperature=1, top_p=1, top_k=0 and min_p=0'),
+  ('rl_code.sampler.min_p', 0.1, 'rl_code.sampler: training samples at temperature=1, top_p=1, top_k=0 and min_p=0'),
   (
     'rl_code.sampler.columns',
     159,

@@ -165,6 +165,15 @@ def test_greedy_and_nucleus(generate, prompts):
   assert (narrow.tokens_PGL == greedy.tokens_PGL).all() and np.abs(narrow.logps_PGL).max() < 1e-6
 
 
+@pytest.mark.parametrize('cache', ['ring', 'pages'])
+def test_top_k_and_min_p(generate, cache):
+  greedy = generate(temperature=0.0, cache=cache)
+  for narrow in (generate(top_k=1, cache=cache), generate(min_p=1.0, cache=cache)):
+    assert (narrow.tokens_PGL == greedy.tokens_PGL).all() and np.abs(narrow.logps_PGL).max() < 1e-6
+  some = generate(top_k=3, cache=cache)
+  assert (some.tokens_PGL != greedy.tokens_PGL).any()
+
+
 def test_no_stop_ids(generate):
   found = generate(stop_ids=(), max_tokens=6)
   assert (found.lengths_PG == 6).all() and not found.stopped_PG.any()

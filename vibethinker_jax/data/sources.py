@@ -33,7 +33,7 @@ class DataOptions(NamedTuple):
   wording.
 
   Attributes:
-    files: paths and globs, with commas between (formats: data.rows); '' is the synthetic problems.
+    files: paths and globs, with commas between (formats: data.files.formats); '' is the synthetic problems.
     weights: one for each entry of `files`, their shares of what is drawn; () draws every row once an epoch.
     prompt: text or chat messages; '' is PROMPT, or what stands before the last assistant turn of `messages`. A template
       is all that is asked: nothing is added; in it {options} are the choices as lettered lines, {starter_code} the
@@ -49,7 +49,8 @@ class DataOptions(NamedTuple):
       from a response, for published sets mix kinds.
     system: what the system turn says, text or a template as above; it replaces the row's own. '' keeps that: of its
       messages, or its field `system` or `system_prompt`.
-    prefix: how the response begins, such as '<think>\\n': a part of what is asked (data.chat), not of what is trained.
+    prefix: how the response begins, such as '<think>\\n': a part of what is asked (data.tokens.chat), not of what is
+      trained.
   """
 
   files: str = ''

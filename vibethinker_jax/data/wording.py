@@ -9,7 +9,7 @@ One wording for each kind of problem, the same in every stage and in `evaluate`:
 
 Each thing is said once: of a text that shows its options, its starter code, or says how to answer, only what it lacks
 is added, so that asked(asked(x)) == asked(x). A row is only ever asked for what the verifiers read: a box, or a python
-block (verify.extract). One that asks for another form ('Answer: ...' as DAPO, '<answer>', '####' as verl's GSM8K) keeps
+block (verify.parts). One that asks for another form ('Answer: ...' as DAPO, '<answer>', '####' as verl's GSM8K) keeps
 that, and is told to box what it writes there: 'Answer: \\boxed{7}' is both.
 
 Maths: the words at the end of the papers' published AIME24 file (VibeThinker-1.5B §4.1). Standard input and starter

@@ -11,8 +11,8 @@ import re
 import subprocess
 from typing import NamedTuple
 
-from vibethinker_jax.data import fields as fields_lib, presets, sources, synthetic, turns
-from vibethinker_jax.data.files import rows as rows_lib
+from vibethinker_jax.data import fields as fields_lib, presets, published, sources, synthetic, turns
+from vibethinker_jax.data.files import remote, rows as rows_lib
 
 SUBJECT = 'subject|type|subfield|category|difficulty'  # where a set has no domain
 
@@ -117,9 +117,28 @@ def read(options: sources.DataOptions, preset: str, protocol: Protocol, limit: i
   return make(preset or name_of(options.files), preset, options, rows[: limit or None], protocol)
 
 
+def paired(data: str, names: list[str]) -> list[tuple[str, str]]:
+  """(files, preset or '') of each set that --data and --preset name; without data those where the presets' sets live.
+
+  Raises:
+    ValueError: a preset that there is not, or presets that do not fit the files.
+  """
+  for name in names:
+    presets.find(name)
+  if not data:
+    return [(published.HOMES[name].entries(), name) for name in names]
+  entries = rows_lib.entries(data)
+  files = [data] if len(names) == 1 else entries
+  if names and len(names) != len(files):
+    raise ValueError(
+      f'--preset names {len(names)} protocols for {len(entries)} entries of --data: give one, or one for each'
+    )
+  return list(zip(files, names or [''] * len(files)))
+
+
 def name_of(files: str) -> str:
   """'math500' of 'data/math500.jsonl.gz'."""
-  name = os.path.basename(rows_lib.entries(files)[0]).replace('*', '')
+  name = remote.name(rows_lib.entries(files)[0]).replace('*', '')
   return re.sub(r'\.(gz|jsonl?|[ct]sv|parquet|array_?record)\b', '', name, flags=re.IGNORECASE) or 'set'
 
 

@@ -12,7 +12,7 @@ import pathlib
 import random
 
 from vibethinker_jax.data import sources, synthetic, turns
-from vibethinker_jax.data.files import rows
+from vibethinker_jax.data.files import remote, rows
 from vibethinker_jax.programs.stage import Stage
 from vibethinker_jax.runtime import disk, hosts, storage
 
@@ -40,11 +40,11 @@ def resolve(stage: Stage, options: sources.DataOptions) -> sources.DataOptions:
 
 
 def missing_files(recipe_stages: tuple, options) -> Iterator[str]:
-  """Lines about files that a stage's options name and that do not exist."""
+  """Lines about files that a stage's options name and that do not exist; what is not of this machine is left alone."""
   if isinstance(options, sources.DataOptions):
     for entry in rows.entries(options.files):
       try:
-        entry in recipe_stages or rows.paths(entry)
+        entry in recipe_stages or remote.is_remote(entry) or rows.paths(entry)
       except ValueError as error:
         yield str(error)
   elif isinstance(options, (tuple, dict)):

@@ -20,7 +20,7 @@ from vibethinker_jax.data import sources
 from vibethinker_jax.data.files import rows as rows_lib
 from vibethinker_jax.data.tokens import chat
 from vibethinker_jax.programs import filter as filter_lib, recipe as recipe_lib
-from vibethinker_jax.runtime import hosts
+from vibethinker_jax.runtime import hosts, hub
 from vibethinker_jax.verify import default
 
 READ = (
@@ -93,9 +93,10 @@ def parts(recipe: config_lib.Recipe, options: dict, stages) -> list[Part]:
 
 def root(model: str, recipe: config_lib.Recipe, options: dict) -> str:
   """Where the tokenizer of a model comes from: 'scratch' or a path."""
-  name = model.partition('@')[0]
+  name = model if hub.is_name(model) else model.partition('@')[0]
   while name in options:
-    name = options[name].init_from.partition('@')[0]
+    model = options[name].init_from
+    name = model if hub.is_name(model) else model.partition('@')[0]
   return recipe.base if name == 'base' else name
 
 

@@ -15,7 +15,7 @@ from vibethinker_jax import config as config_lib
 from vibethinker_jax.data.files import rows as rows_lib
 from vibethinker_jax.data.tokens import chat, chat_template
 from vibethinker_jax.programs import reading, recipe as recipe_lib, smaller, stage as stage_lib
-from vibethinker_jax.runtime import disk, storage
+from vibethinker_jax.runtime import disk, hub, storage
 
 FOLDER, MARK = 'rehearsal', 'made_by_rehearse'
 SHOWN = 700  # characters of a prompt
@@ -84,7 +84,9 @@ def _say_elsewhere(recipe: config_lib.Recipe, options: dict) -> None:
   for name, values in options.items():
     for field, source in recipe_lib.models(values):
       path = source.partition('@')[0]
-      if path not in (*recipe.stages, *recipe_lib.NAMES) and not pathlib.Path(path).exists():
+      if (
+        path not in (*recipe.stages, *recipe_lib.NAMES) and not storage.far(path).exists() and not hub.is_name(source)
+      ):
         LOG.warning(
           '%s.%s: %r is no stage of this recipe%s and not on this machine: the tiny model stands for it',
           name,
@@ -110,28 +112,38 @@ def _fresh(folder: pathlib.Path, stages: tuple) -> pathlib.Path:
 
 def _tokenizers(recipe: config_lib.Recipe, config: dict, parts: list[reading.Part], folder: pathlib.Path):
   """({root of a part: its tokenizer}, the path of the tiny model's, whether that is the base's own)."""
-  here = lambda root: root == 'scratch' or storage.far(root.partition('@')[0]).exists()
-  exact = here(recipe.base)
+  why = _lacking(recipe.base)
+  exact = not why
   if exact:
     LOG.info('measured with the tokenizer of config.base=%r', recipe.base)
   else:
     LOG.warning(
-      'config.base=%r is not on this machine: measured with a small tokenizer of our own, which makes two or '
-      'three times as many tokens; with the directory of that model, or the tokenizer files of it alone, it is exact',
+      'config.base=%r %s: measured with a small tokenizer of our own, which makes two or three times as many tokens; '
+      'with the directory of that model, or the tokenizer files of it alone, it is exact',
       recipe.base,
+      why,
     )
     recipe = recipe_lib.bind(smaller.smaller(config))[0]
   stage = stage_lib.Stage('', folder, folder, config, recipe, None, None)
   own = stage_lib.tokenizer_of(stage, recipe.base)
   found = dict.fromkeys((part.root for part in parts), own)
   for root in found.keys() - {recipe.base, 'scratch'}:
-    if here(root):
+    if not _lacking(root):
       found[root] = stage_lib.tokenizer_of(stage, root)
   (folder / 'tokenizer').mkdir()
   for name, content in own.files().items():
     (folder / 'tokenizer' / name).write_bytes(content)
   only = list(own.files())
   return found, str(folder / 'tokenizer' / only[0] if only == ['tokenizer.model'] else folder / 'tokenizer'), exact
+
+
+def _lacking(root: str) -> str:
+  """Why the tokenizer of a model cannot be had, '' if it can."""
+  try:
+    name = root if hub.is_name(root) else root.partition('@')[0]
+    return '' if root == 'scratch' or hub.local(name, weights=False).exists() else 'is not on this machine'
+  except ValueError as error:
+    return f'does not come: {error}'
 
 
 def _read(parts: list[reading.Part], tokenizers: dict) -> list[Read]:

@@ -54,7 +54,7 @@ class Options(NamedTuple):
     max_rounds: rollouts per step at most, to replace groups of equal rewards: the bounded budget.
     filter_samples: responses per prompt to find its accuracy under the starting checkpoint; prompts at exactly 0 or 1
       are dropped. 0: no filter.
-    sampler: how to sample; temperature and top_p must be 1, else the ratio is biased.
+    sampler: how to sample; temperature and top_p must be 1, top_k and min_p 0, else the ratio is biased.
     loss: variants of the objective.
     oversample: with 1.5, half as many prompts again are sampled at once, and the step goes on as soon as `prompts`
       groups are useful (which favours groups of short responses unless the others are carried on). 1: waits for all.
@@ -114,10 +114,11 @@ class Options(NamedTuple):
   def conflicts(self) -> Iterator[str]:
     yield from inputs.lacking(self)
     sampler, prompt, response = self.sampler, self.sampler.prompt_columns, self.sampler.max_tokens
-    if sampler.temperature != 1 or sampler.top_p != 1:
+    drawn = (sampler.temperature, sampler.top_p, sampler.top_k, sampler.min_p)
+    if drawn != (1, 1, 0, 0):
       yield (
-        f'sampler: training samples at temperature=1 and top_p=1; with {sampler.temperature} and {sampler.top_p} the '
-        'policy ratio would be biased'
+        'sampler: training samples at temperature=1, top_p=1, top_k=0 and min_p=0; with {}, {}, {} and {} the policy '
+        'ratio would be biased'.format(*drawn)
       )
     if self.carry and self.oversample == 1:
       yield f'carry={self.carry} needs oversample > 1, else every group is finished in its step'

@@ -15,7 +15,7 @@ from vibethinker_jax.data import sources, synthetic
 from vibethinker_jax.data.tokens import chat_template, hub_tokenizer, tokenizer as tokenizer_lib
 from vibethinker_jax.model import config as model_config, transformer
 from vibethinker_jax.model.formats import gguf_file, hf
-from vibethinker_jax.runtime import disk, hosts, storage, timeline
+from vibethinker_jax.runtime import disk, hosts, hub, origins, storage, timeline
 from vibethinker_jax.train import state as state_lib
 from vibethinker_jax.verify.pool import Pool
 
@@ -45,8 +45,8 @@ class Model(NamedTuple):
 class TokenizerOptions(NamedTuple):
   """Config of the tokenizer of models from scratch; an imported model brings its own.
 
-  path: a SentencePiece .model, a tokenizer.json or a Hugging Face directory; '' trains a SentencePiece model of
-  vocab_size pieces on `problems` synthetic problems of `levels`.
+  path: a SentencePiece .model, a tokenizer.json, a Hugging Face directory or a name of the Hub; '' trains a
+  SentencePiece model of vocab_size pieces on `problems` synthetic problems of `levels`.
   """
 
   path: str = ''
@@ -86,6 +86,8 @@ def open_model(stage: Stage, source: str) -> Model:
 
 def _path(stage: Stage, source: str) -> pathlib.Path:
   name, _, step = source.partition('@')
+  if name not in stage.recipe.stages and hub.is_name(source):
+    return pathlib.Path(source)
   path = storage.far(stage.workdir / name if name in stage.recipe.stages else name)
   return path / 'checkpoints' / step if step else path
 
@@ -118,7 +120,7 @@ def asking(path: pathlib.Path, template: str, kwargs: dict) -> hub_tokenizer.Hub
 
 def read_tokenizer(path: pathlib.Path) -> tokenizer_lib.Tokenizer | hub_tokenizer.HubTokenizer:
   """The tokenizer of a model, as `load` gives it, without its parameters."""
-  path = _existing(path)
+  path = _existing(path, weights=False)
   try:
     if not storage.remote(path) and path.suffix == '.gguf':
       return tokenizer_lib.from_files(gguf_file.tokenizer_files(gguf_file.read_fields(path)))
@@ -130,19 +132,19 @@ def read_tokenizer(path: pathlib.Path) -> tokenizer_lib.Tokenizer | hub_tokenize
     raise error if str(path) in str(error) else ValueError(f'{path}: damaged or not a model: {error}') from error
 
 
-def _existing(path) -> pathlib.Path:
-  path = storage.far(path)
+def _existing(path, weights: bool = True) -> pathlib.Path:
+  path = hub.local(path, weights)
   if not path.exists():
     raise ValueError(
       f'{path}: there is no such file or directory. Give a stage directory, one of our checkpoints, a Hugging '
-      'Face directory or a GGUF file on this machine; nothing is downloaded'
+      'Face directory, a GGUF file, or a name of the Hub (OWNER/NAME, OWNER/NAME@REVISION)'
     )
   return path
 
 
 def load(path: pathlib.Path, mesh, *, tokenizer=None, progress: bool = False) -> Model:
   """A model from one of our checkpoints (a stage directory, a checkpoints directory, or one step), a Hugging Face
-  directory, or a GGUF file.
+  directory, a GGUF file, or a name of the Hub.
 
   Args:
     tokenizer: to take instead of the model's own. progress: show a bar of imported tensors.
@@ -183,10 +185,12 @@ def _load(path: pathlib.Path, mesh, tokenizer, progress: bool) -> Model:
 
 def fingerprint(path: pathlib.Path) -> dict:
   """What tells one model from another: a digest of its weights, configuration and tokenizer, whatever its path."""
-  path, found = storage.far(path), hashlib.sha256()
+  shared, path, found = hub.is_name(path), hub.local(path), hashlib.sha256()
   if not storage.remote(path) and (path.is_file() or hf.is_model(path)):
     kinds = ('.safetensors', '.json', '.model', '.jinja')
     files = [path] if path.is_file() else sorted(p for p in path.iterdir() if p.suffix in kinds)
+    if shared and path.is_dir():  # other programs may put more files into the Hub's cache
+      files = [p for p in files if p.name in (*hub.SMALL, *hub.weights(path))]
     for file in files:
       found.update(file.name.encode() if path.is_dir() else b'')
       with file.open('rb') as opened:
@@ -247,14 +251,16 @@ def tokenizer_of(stage: Stage, source: str):
   """
   if source == 'scratch':
     return _tokenizer(stage, config_lib.bind(TokenizerOptions, stage.recipe.tokenizer, 'config.tokenizer'))
-  path = storage.far(source.partition('@')[0])
+  path = storage.far(source if hub.is_name(source) else source.partition('@')[0])
   return asking(path, stage.recipe.chat_template, stage.recipe.chat_template_kwargs) or read_tokenizer(path)
 
 
 def _tokenizer(stage: Stage, options: TokenizerOptions) -> tokenizer_lib.Tokenizer:
   if options.path:
     return chat_template.applied(
-      tokenizer_lib.load(options.path), stage.recipe.chat_template, stage.recipe.chat_template_kwargs
+      tokenizer_lib.load(hub.local(options.path, weights=False)),
+      stage.recipe.chat_template,
+      stage.recipe.chat_template_kwargs,
     )
   path = stage.workdir / 'tokenizer.model'
   hosts.agreed(lambda: None if path.exists() else _train_tokenizer(stage, options, path), 'training a tokenizer')
@@ -314,7 +320,10 @@ def check_room(stage: Stage, options, abstract: state_lib.TrainState, keep: int 
 
 
 def finish(stage: Stage, result: dict) -> None:
-  """Marks the stage as done."""
+  """Marks the stage as done; the result says which commits and digests it had of what is elsewhere."""
+  options = json.dumps(stage.config[stage.name], default=str)
+  taken = origins.of(options, *([stage.recipe.base] if '"base"' in options or '"init"' in options else []))
+  result = result | ({'origins': taken} if taken else {})
   hosts.agreed(lambda: config_lib.write_json(stage.directory / 'result.json', result))
 
 

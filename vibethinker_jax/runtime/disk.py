@@ -172,6 +172,27 @@ def check(directory: pathlib.Path) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
+@contextlib.contextmanager
+def locked(path: pathlib.Path | str):
+  """One process of those that share this file is inside at a time; the others wait. Where no locks are kept, all
+  are."""
+  import filelock  # takes part in downloads alone
+
+  path = pathlib.Path(path)
+  with writing('a lock', path):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = filelock.FileLock(path)
+    try:
+      lock.acquire(poll_interval=0.2)
+    except NotImplementedError:  # some network disks: work may then be done twice
+      lock = None
+  try:
+    yield
+  finally:
+    if lock:
+      lock.release()
+
+
 def told(error: BaseException, flag: str, kept: str = '') -> str | None:
   """The whole line about an error of a disk: where, what, why, what is kept, what to do; None for any other error.
 

@@ -143,7 +143,7 @@ def _watch_cache(directory: pathlib.Path) -> None:
 
 def plain_logs() -> None:
   """Our own log lines as plain text on stderr; of the libraries only warnings. Call after absl has set up its own."""
-  for library in ('absl', 'orbax', 'jax', 'tensorboardX'):
+  for library in ('absl', 'orbax', 'jax', 'tensorboardX', 'httpx', 'httpx2'):
     logging.getLogger(library).setLevel(logging.WARNING)
   for library in ('absl', 'orbax', 'asyncio'):
     logging.getLogger(library).addFilter(disk.Silence())

@@ -27,6 +27,9 @@ OWNER = 'owner.json'
 STRAIGHT = ('checkpoints', 'compiled')  # directories that Orbax and JAX write in the bucket themselves
 LOG = logging.getLogger('vibethinker_jax')
 
+# gcsfs would ask each bucket for its kind, by another protocol and with rights that a reader need not have.
+os.environ.setdefault('GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT', 'false')
+
 
 class Lost(OSError):
   """Another process has started in this workdir."""
@@ -71,8 +74,6 @@ def files():
   Raises:
     ValueError: gcsfs is not installed.
   """
-  # Its tries of another protocol ask each bucket for its kind, with credentials that a reader need not have.
-  os.environ.setdefault('GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT', 'false')
   try:
     import fsspec
     import gcsfs  # noqa: F401

@@ -91,7 +91,7 @@ def generate(
     options.steps_per_call,
     weights,
     mesh=mesh,
-    distribution=Distribution(options.temperature, options.top_p, vocabulary.size),
+    distribution=distribution(options, vocabulary.size),
   )
   widths = ring.widths(config, B, work.columns, compute_dtype()) if not work.layout.page else (work.columns,)
   width = _fit(widths, work.prompt_columns + options.steps_per_call) if request.earlier is None else work.columns
@@ -156,6 +156,11 @@ def _work(config, params, request: Request, options: Options, key, mesh) -> _Wor
     slots,
     max(1, slots // request.group),
   )
+
+
+def distribution(options: Options, vocab_size: int) -> Distribution:
+  """What the tokens of a request are drawn from."""
+  return Distribution(options.temperature, options.top_p, vocab_size, options.top_k, options.min_p)
 
 
 def layout(options: Options, columns: int) -> decode.Layout:

@@ -35,6 +35,8 @@ class Options(NamedTuple):
 
   Attributes:
     max_tokens: of a response. temperature: 0 is greedy. top_p: 1 keeps all tokens.
+    top_k: only the k most likely tokens (and their equals), 0 is off. min_p: only tokens at least min_p times as likely
+      as the likeliest, 0 is off. Order: temperature, top_k, top_p of what is left, min_p, as in transformers.
     slots: sequences in flight, over all devices. steps_per_call: decode steps between two contacts with the host.
     columns: cache positions per slot, at least the longest prompt + max_tokens (0: just that, rounded up to 128; a
       fixed number saves recompilation between stages). prompt_columns: positions of a prefilled prompt (0: as needed).
@@ -50,6 +52,8 @@ class Options(NamedTuple):
   max_tokens: Positive
   temperature: NotNegative = 1.0
   top_p: Annotated[float, Range(gt=0, le=1)] = 1.0
+  top_k: Annotated[int, Range(ge=0, lt=2**31)] = 0
+  min_p: Annotated[float, Range(ge=0, le=1)] = 0.0
   slots: Positive = 64
   steps_per_call: Positive = 16
   columns: Count = 0

@@ -11,7 +11,6 @@ from jax.sharding import NamedSharding, PartitionSpec as P
 from vibethinker_jax.aot.programs.shapes import Shape
 from vibethinker_jax.aot.programs.training import Program, device_bytes
 from vibethinker_jax.sampler import decode, engine
-from vibethinker_jax.sampler.sampling import Distribution
 from vibethinker_jax.sharding import AXES
 
 PROMPT = 256  # tokens of a prompt where the config leaves it open
@@ -76,7 +75,7 @@ def programs(shape: Shape, params, options: engine.Options, group: int, mesh, he
     slots,
     queue,
     bounds,
-    distribution=Distribution(options.temperature, options.top_p, shape.tokens),
+    distribution=engine.distribution(options, shape.tokens),
     mesh=mesh,
   )
   return [

@@ -21,6 +21,7 @@ import tempfile
 
 import tqdm
 
+from vibethinker_jax.data.files import remote
 from vibethinker_jax.data.files.formats import File, open_file
 from vibethinker_jax.runtime import disk
 
@@ -130,13 +131,16 @@ def entries(files: str) -> list[str]:
 
 
 def paths(files: str) -> list[str]:
-  """The paths of comma-separated names and globs, in that order, those of a glob sorted.
+  """The paths of comma-separated names and globs, in that order, those of a glob sorted; of URLs those of their copies.
 
   Raises:
-    ValueError: nothing is there.
+    ValueError: nothing is there, or it does not come (data.files.remote).
   """
   found = []
   for entry in entries(files):
+    if remote.is_remote(entry):
+      found += remote.paths(entry)
+      continue
     entry = os.path.expanduser(entry)
     if os.path.isdir(entry):
       raise ValueError(f'{entry} is a folder: name the files in it, for example {os.path.join(entry, "*.jsonl")}')
@@ -191,6 +195,8 @@ def bar(count: int, description: str):
 
 def check_output(rows: Rows, path: str) -> None:
   """Raises ValueError where `write` could not write these rows to that path."""
+  if remote.is_remote(path):
+    raise ValueError(f'{path}: an output is a path of this machine')
   if not path.endswith(('.jsonl', '.jsonl.gz', '.parquet')):
     raise ValueError(f'{path}: the name of an output ends in .jsonl, .jsonl.gz or .parquet')
   if path.endswith('.parquet') and not all(file.path.lower().endswith('.parquet') for file in rows.files):

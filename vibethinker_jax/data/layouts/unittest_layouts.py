@@ -1,4 +1,4 @@
-r"""Test code of published sets, plain asserts or pytest's, as verify.asserts runs it.
+r"""Test code of published sets, plain asserts or pytest's, as verify.code.asserts runs it.
 
 read('from solution import add\n\ndef test_add():\n    assert add(1, 2) == 3\n')
     == {'asserts': 'assert add(1, 2) == 3', 'function': 'add', ...}
@@ -97,7 +97,7 @@ def is_code(value: str) -> bool:
 
 
 def read(code: str, function: str = '', setup: str = '', starter: str = '') -> dict:
-  """Tests of verify.asserts, with a call for each test function of pytest.
+  """Tests of verify.code.asserts, with a call for each test function of pytest.
 
   Args:
     function: what the tests call, '' finds it in what they import. starter: the program's own solution, if known: it

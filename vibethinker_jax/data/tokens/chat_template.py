@@ -11,7 +11,6 @@ value still gets it. The files then hold one template, chat_template.jinja.
 
 import hashlib
 import json
-import pathlib
 import re
 from typing import Any
 
@@ -20,6 +19,7 @@ import jinja2.meta
 
 from vibethinker_jax.data.tokens.hub_tokenizer import HubTokenizer, compile_template
 from vibethinker_jax.data.tokens.tokenizer import Tokenizer
+from vibethinker_jax.runtime import hub
 
 # What transformers passes to every template itself.
 GIVEN = (
@@ -41,13 +41,18 @@ _MARKS = re.compile(r'<[|｜][^<>|｜\s]+[|｜]>')
 
 
 def read(path: str) -> str:
-  """The template of a file: jinja text, or JSON with the field chat_template, as tokenizer_config.json has it.
+  """The template of a file: jinja text, or JSON with the field chat_template, as tokenizer_config.json has it; or of a
+  model, by its directory or its name on the Hub.
 
   Raises:
     ValueError: there is none.
   """
+  place = hub.local(path, weights=False)
+  if place.is_dir():
+    names = ('chat_template.jinja', 'chat_template.json', 'tokenizer_config.json')
+    place = next((place / name for name in names if (place / name).is_file()), place)
   try:
-    text = pathlib.Path(path).read_text()
+    text = place.read_text()
   except (OSError, UnicodeDecodeError) as error:
     raise ValueError(f'chat_template={path!r} cannot be read as text: {error}') from error
   try:

@@ -15,7 +15,7 @@ from jinja2.utils import htmlsafe_json_dumps
 from vibethinker_jax.data import turns
 from vibethinker_jax.eval.pages import goodput
 from vibethinker_jax.eval.pages.drawing import Plot, cut, duration, finite, frame, path, spread, svg, text
-from vibethinker_jax.runtime import disk
+from vibethinker_jax.runtime import disk, origins
 
 RL_PANELS = ('accuracy', 'response_tokens', 'entropy', 'useful_groups', 'grad_norm', 'logp_gap')
 EXAMPLES_BYTES = 1_200_000  # of sampled responses in the page; the rest of it is small
@@ -79,6 +79,7 @@ def render(workdir: pathlib.Path, config: dict) -> str:
   environment.filters |= {'percent': percent, 'duration': duration, 'finite': finite}
   return environment.get_template('report.html').render(
     workdir=workdir.resolve().name,
+    origins=origins.read(workdir),
     config=config,
     parameters=parameters(config),
     stages=run,
@@ -161,7 +162,8 @@ def parameters(config: dict) -> str:
     count = m['hidden_size'] * (layers + vocabulary * (1 if m['tie_word_embeddings'] else 2))
   except KeyError:
     return pathlib.Path(config.get('base', 'size unknown')).name
-  size = f'{count / 1e9:.1f} billion' if count >= 1e9 else f'{count / 1e6:.1f} million'
+  million = f'{count / 1e6:.1f} million' if count >= 1e5 else f'{count:,}'
+  size = f'{count / 1e9:.1f} billion' if count >= 1e9 else million
   return f'about {size} parameters ({m["num_hidden_layers"]} layers, width {m["hidden_size"]})'
 
 
