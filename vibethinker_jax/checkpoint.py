@@ -130,9 +130,7 @@ class Checkpoints:
         lambda: self._manager.save(
           step,
           args=ocp.args.Composite(
-            params=_save(params, self._directory),
-            train=_save(train, self._directory),
-            extra=ocp.args.JsonSave(extra),
+            params=_save(params, self._directory), train=_save(train, self._directory), extra=ocp.args.JsonSave(extra)
           ),
         )
       )

@@ -192,10 +192,7 @@ def main(argv) -> None:
 def checked(first: bool = True) -> None:
   """`run`, with mistakes as one line. first: whether this host writes."""
   try:
-    with (
-      startup.one_line(ValueError, flag='--output'),
-      storage.staged(OUTPUT.value, '--output', first) as output,
-    ):
+    with startup.one_line(ValueError, flag='--output'), storage.staged(OUTPUT.value, '--output', first) as output:
       with startup.one_line(ValueError, SandboxUnavailable, flag='--output', kept=lambda: kept(output)):
         run(output)
   except KeyboardInterrupt:

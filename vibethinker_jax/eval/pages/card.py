@@ -6,7 +6,7 @@ import re
 
 from vibethinker_jax.data.files import rows as rows_lib
 from vibethinker_jax.eval.pages import report
-from vibethinker_jax.runtime import hub, origins
+from vibethinker_jax.runtime import hub, origins, storage
 
 # Fields of a stage that a reader asks for first; all stand in its config.
 SHOWN = ('steps', 'batch_size', 'length', 'prompts', 'group', 'learning_rate', 'samples', 'problems', 'init_from')
