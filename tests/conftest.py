@@ -136,6 +136,29 @@ def hub(tmp_path):
 
 
 @pytest.fixture(scope='session')
+def buckets():
+  """emulator.py: a server of Cloud Storage on this machine. Clients remember where it is, so there is one."""
+  path = pathlib.Path(__file__).with_name('emulator.py')
+  spec = importlib.util.spec_from_file_location('emulator', path)
+  module = importlib.util.module_from_spec(spec)
+  spec.loader.exec_module(module)
+  server = module.Server()
+  with pytest.MonkeyPatch.context() as patch:
+    for name, value in server.environment.items():
+      patch.setenv(name, value)
+    yield module, server
+  server.close()
+
+
+@pytest.fixture
+def bucket(buckets):
+  """The server with an empty bucket and no faults."""
+  _, server = buckets
+  server.empty()
+  return server
+
+
+@pytest.fixture(scope='session')
 def launcher():
   """launch/local_multiprocess.py as a module."""
   path = pathlib.Path(__file__).parents[1] / 'launch' / 'local_multiprocess.py'

@@ -1,5 +1,5 @@
-"""launch/sky.yaml as SkyPilot itself reads it. It is large, and no part of the tests' environment: SKY_PYTHON may name the
-Python of one that has it (pip install skypilot)."""
+"""launch/sky.yaml as SkyPilot itself reads it. It is large, and no part of the tests' environment: SKY_PYTHON may name
+the Python of one that has it (pip install skypilot)."""
 
 import json
 import os

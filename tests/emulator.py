@@ -31,6 +31,8 @@ class Server:
     seen: (method, path) of every request. environment: of a process that is to use it.
   """
 
+  url = f'gs://{BUCKET}'
+
   def __init__(self):
     self.storage, self.faults, self.seen, self.lock = InMemory(use_memory_fs=True), [], [], threading.Lock()
     buckets.create_bucket(BUCKET, self.storage)
@@ -51,6 +53,13 @@ class Server:
   def read(self, name: str) -> bytes:
     with self.lock:
       return self.storage.get_file(BUCKET, name)
+
+  def empty(self) -> None:
+    self.faults.clear()
+    self.seen.clear()
+    with self.lock:
+      self.storage.wipe()
+      buckets.create_bucket(BUCKET, self.storage)
 
   def close(self) -> None:
     self._http.shutdown()
@@ -102,6 +111,18 @@ def unavailable(times: int, wanted: Callable[[Handler], bool] = lambda handler: 
       return False
     left[0] -= 1
     handler.send_response(503)
+    handler.send_header('Content-Length', '0')
+    handler.end_headers()
+    return True
+
+  return fault
+
+
+def refused(status: int) -> Callable:
+  """Every request is answered so."""
+
+  def fault(handler: Handler) -> bool:
+    handler.send_response(status)
     handler.send_header('Content-Length', '0')
     handler.end_headers()
     return True
