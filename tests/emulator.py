@@ -7,11 +7,12 @@ from collections.abc import Callable
 import contextlib
 from http import server
 import io
+import socket
 import threading
 import time
 import urllib.parse
 
-from gcp_storage_emulator.handlers import buckets
+from gcp_storage_emulator.handlers import buckets, objects
 from gcp_storage_emulator.server import RequestHandler, Router
 from gcp_storage_emulator.storage import Storage
 
@@ -28,7 +29,7 @@ class Server:
 
   Attributes:
     faults: each is asked of every request, as a Handler; one that returns True has answered it (or not).
-    seen: (method, path) of every request. environment: of a process that is to use it.
+    seen: (method, path, beginning of the body) of every request. environment: of a process that is to use it.
   """
 
   url = f'gs://{BUCKET}'
@@ -54,6 +55,15 @@ class Server:
     with self.lock:
       return self.storage.get_file(BUCKET, name)
 
+  def write(self, name: str, content: bytes) -> None:
+    found = objects._make_object_resource('', BUCKET, name, 'application/octet-stream', str(len(content)))
+    with self.lock:
+      self.storage.create_file(BUCKET, name, content, objects._checksums(content, found))
+
+  def delete(self, name: str) -> None:
+    with self.lock:
+      self.storage.delete_file(BUCKET, name)
+
   def empty(self) -> None:
     self.faults.clear()
     self.seen.clear()
@@ -72,11 +82,13 @@ class Handler(RequestHandler):
     super().__init__(owner.storage, *args)
 
   def answer(self, method: str) -> None:
-    self.owner.seen.append((method, urllib.parse.unquote(self.path)))
+    size = int(self.headers.get('Content-Length') or 0)
+    self.head = self.rfile.read(min(size, 1000))  # of an upload: the object's name
+    self.owner.seen.append((method, urllib.parse.unquote(self.path), self.head))
     if any(fault(self) for fault in self.owner.faults):
       return
     out, self.wfile = self.wfile, io.BytesIO()
-    self.rfile = io.BytesIO(self.rfile.read(int(self.headers.get('Content-Length') or 0)))
+    self.rfile = io.BytesIO(self.head + self.rfile.read(size - len(self.head)))
     with self.owner.lock:
       Router(self).handle(method)
     with contextlib.suppress(BrokenPipeError, ConnectionResetError):
@@ -139,24 +151,22 @@ def slow(seconds: float) -> Callable:
 
 
 def cut(times: int, wanted: Callable[[Handler], bool]) -> Callable:
-  """The connection ends after half of what is put up, or before the answer."""
+  """The connection ends in the middle of what is put up."""
   left = [times]
 
   def fault(handler: Handler) -> bool:
     if not left[0] or not wanted(handler):
       return False
     left[0] -= 1
-    handler.rfile.read(int(handler.headers.get('Content-Length') or 0) // 2)
-    handler.connection.close()
+    handler.connection.shutdown(socket.SHUT_RDWR)
     return True
 
   return fault
 
 
 def uploads(part: str) -> Callable[[Handler], bool]:
-  """Whether a request puts up an object with this in its name."""
-  writes = lambda handler: handler.command in ('POST', 'PUT') and '/upload/' in handler.path
-  return lambda handler: writes(handler) and part in urllib.parse.unquote(handler.path)
+  """Whether a request puts up an object with this in its name, or a part of any large one."""
+  return lambda handler: '/upload/' in handler.path and (handler.command == 'PUT' or part.encode() in handler.head)
 
 
 if __name__ == '__main__':

@@ -67,10 +67,10 @@ def test_the_same_bits_and_old_optimizers_gone(bucket, small):
 def test_a_damaged_step_and_one_that_was_cut_off(bucket, small, caplog):
   where = f'{bucket.url}/sft/checkpoints'
   saved(where, small, (1, 2, 3))
-  bucket.storage.delete_file('bucket-one', 'sft/checkpoints/3/commit_success.txt')  # killed while it was saved
+  bucket.delete('sft/checkpoints/3/commit_success.txt')  # killed while it was saved
   assert checkpoint.steps(where) == [1, 2]
   for name in bucket.names('sft/checkpoints/2/params/a'):
-    bucket.storage.delete_file('bucket-one', name)
+    bucket.delete(name)
   with opened(where) as checkpoints, caplog.at_level(logging.WARNING):
     with pytest.raises(ValueError, match=r'those of step 1 have no optimizer any more'):
       checkpoints.restore_newest(*targets(small))
