@@ -1,9 +1,11 @@
 """Eight fake CPU devices and a tiny model with every kind of parameter away from its initial value."""
 
+import asyncio
 import importlib.util
 import os
 import pathlib
 import time
+import types
 
 os.environ['JAX_PLATFORMS'] = 'cpu'
 
@@ -151,8 +153,12 @@ def buckets():
 
 
 @pytest.fixture
-def bucket(buckets):
-  """The server with an empty bucket and no faults."""
+def bucket(buckets, monkeypatch):
+  """The server with an empty bucket and no faults; its client here does not wait seconds between two tries."""
+  from gcsfs import retry
+
+  sleep = asyncio.sleep
+  monkeypatch.setattr(retry, 'asyncio', types.SimpleNamespace(sleep=lambda _: sleep(0.01)))
   _, server = buckets
   server.empty()
   return server

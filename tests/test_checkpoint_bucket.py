@@ -20,7 +20,8 @@ def small(mesh_of):
   rng = np.random.default_rng(0)
   normal = lambda *shape: jax.device_put(jnp.asarray(rng.normal(size=shape), jnp.float32), sharded)
   params = {'a': normal(8, 4), 'b': {'c': normal(2).astype(jnp.bfloat16)}}
-  return params, {'step': jnp.int32(3), 'moments': normal(8, 4)}
+  whole = jax.sharding.NamedSharding(sharded.mesh, jax.sharding.PartitionSpec())
+  return params, {'step': jax.device_put(jnp.int32(3), whole), 'moments': normal(8, 4)}
 
 
 def targets(tree):
@@ -71,6 +72,7 @@ def test_a_damaged_step_and_one_that_was_cut_off(bucket, small, caplog):
   assert checkpoint.steps(where) == [1, 2]
   for name in bucket.names('sft/checkpoints/2/params/a'):
     bucket.delete(name)
+  bucket.seen.clear()
   with opened(where) as checkpoints, caplog.at_level(logging.WARNING):
     with pytest.raises(ValueError, match=r'those of step 1 have no optimizer any more'):
       checkpoints.restore_newest(*targets(small))

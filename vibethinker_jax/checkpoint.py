@@ -60,6 +60,8 @@ class _Policy(asyncio.DefaultEventLoopPolicy):
 
 
 asyncio.set_event_loop_policy(_Policy())
+# Of every save in a bucket, where there is nothing to merge (_handlers).
+logging.getLogger('absl').addFilter(lambda record: 'Skipping merge of OCDBT' not in str(record.msg))
 
 
 def _manager(directory, keep: int | None) -> ocp.CheckpointManager:
@@ -218,9 +220,8 @@ class Checkpoints:
   def _set_aside(self, step: int) -> None:
     path, aside = self._directory / str(step), self._directory / f'damaged-{step}'
     _remove(aside)  # of an earlier time
-    if storage.remote(path):  # objects are renamed one by one: it is no step from the first of them on
-      (path / COMMITTED).unlink(missing_ok=True)
-    path.rename(aside)
+    with storage.said('setting a checkpoint aside', path):  # one that only could not be reached stays
+      path.rename(aside)
 
   def __enter__(self):
     return self

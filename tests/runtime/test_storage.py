@@ -28,20 +28,6 @@ def uploads(bucket, name):
   return [i for i, (_, path, head) in enumerate(bucket.seen) if '/upload/' in path and f'run/{name}"'.encode() in head]
 
 
-@pytest.fixture(autouse=True)
-def quick(monkeypatch):
-  """gcsfs waits 1, 2, 4 ... seconds between its tries: here not."""
-  import asyncio
-  import types
-
-  from gcsfs import retry
-
-  async def sleep(_):
-    await asyncio.sleep(0.01)
-
-  monkeypatch.setattr(retry, 'asyncio', types.SimpleNamespace(sleep=sleep))
-
-
 def test_a_local_directory_is_itself(tmp_path):
   with storage.staged(str(tmp_path / 'run'), '--workdir') as workdir:
     assert workdir == tmp_path / 'run' and not workdir.exists()
