@@ -46,7 +46,7 @@ def test_its_task(tmp_path):
   [
     lambda task: task.update(resource=task.pop('resources')),
     lambda task: task['resources'].update(use_spots=True),
-    lambda task: task['resources'].update(accelerators='H100:8'),  # beside any_of
+    lambda task: task.update(envs=['WORKDIR']),
   ],
 )
 def test_the_reader_itself(tmp_path, change):
