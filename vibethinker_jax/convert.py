@@ -74,7 +74,7 @@ MEANT = dict.fromkeys(
 
 def mode() -> str:
   """What is written: a key of READ."""
-  source = storage.far(SOURCE.value)
+  source = storage.path(SOURCE.value)
   ours = storage.remote(source) or source.suffix != '.gguf' and not hub.is_name(source) and not hf.is_model(source)
   return TO_HF if TO.value == 'hf' or (TO.value == 'auto' and ours) else TO_OURS
 
@@ -95,7 +95,7 @@ def main(argv) -> None:
       with contextlib.ExitStack() as stack:
         made = lambda: stack.enter_context(tempfile.TemporaryDirectory(prefix='vibethinker_jax-'))
         target = storage.local(TARGET.value, '--target') or hosts.agreed(made)
-        run(storage.far(SOURCE.value), pathlib.Path(target))
+        run(storage.path(SOURCE.value), pathlib.Path(target))
 
 
 def pushed(folder: pathlib.Path) -> None:

@@ -208,7 +208,7 @@ def kept(output: pathlib.Path) -> str:
 def run(output: pathlib.Path) -> None:
   """One of the four things that the examples above do."""
   if COMPARE.value:
-    page.compared([storage.far(path) for path in COMPARE.value], output)
+    page.compared([storage.path(path) for path in COMPARE.value], output)
     return
   with Pool(workers=os.cpu_count() or 2) as pool:
     if RESPONSES.value:
@@ -273,7 +273,7 @@ def asking(path: str):
   """The tokenizer of a checkpoint with the chat template of the flags, None where its own stays."""
   from vibethinker_jax.programs import stage
 
-  return stage.asking(storage.far(path), CHAT_TEMPLATE.value, chat_template.parse(CHAT_KWARGS.value))
+  return stage.asking(storage.path(path), CHAT_TEMPLATE.value, chat_template.parse(CHAT_KWARGS.value))
 
 
 def sample(path: str, output: pathlib.Path, chosen: list[sets_lib.Set], pool: Pool) -> None:
@@ -287,11 +287,11 @@ def sample(path: str, output: pathlib.Path, chosen: list[sets_lib.Set], pool: Po
   from vibethinker_jax.sampler import engine
 
   asked = chat_template.identity(CHAT_TEMPLATE.value, chat_template.parse(CHAT_KWARGS.value))
-  identity = {'seed': SEED.value, 'model': stage.fingerprint(storage.far(path)) | asked}
+  identity = {'seed': SEED.value, 'model': stage.fingerprint(storage.path(path)) | asked}
   hosts.agreed(lambda: check_same(output / 'config.json', identity, chosen, REMEDY))
   mesh = sharding.make_mesh()
   with jax.set_mesh(mesh):
-    model = stage.load(storage.far(path), mesh, tokenizer=asking(path), progress=True)
+    model = stage.load(storage.path(path), mesh, tokenizer=asking(path), progress=True)
     for s in chosen:
       collect.check_room(model.config, collect.prompts(model.tokenizer, s.rows), s.max_tokens)
     hosts.agreed(lambda: (remember(output / 'config.json', identity, chosen, REMEDY), origins.write(output)))

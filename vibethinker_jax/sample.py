@@ -58,7 +58,7 @@ def main(argv) -> None:
   with watch.guard():
     mesh = sharding.make_mesh()
     with startup.one_line(ValueError, flag='standard output'), jax.set_mesh(mesh):
-      path = storage.far(CHECKPOINT.value)
+      path = storage.path(CHECKPOINT.value)
       elsewhere.bring([CHECKPOINT.value])
       tokenizer = stage.asking(path, CHAT_TEMPLATE.value, chat_template.parse(CHAT_KWARGS.value))
       model = stage.load(path, mesh, tokenizer=tokenizer)

@@ -52,10 +52,10 @@ def rehearse(config: dict, workdir: pathlib.Path, run: Callable) -> str:
     for line in x.found.long:
       LOG.warning('perhaps too long, by the small tokenizer: %s: %s', x.part.where, line)
   LOG.info(
-    storage.named('all %d files are in order (%.0f s); now two steps of each stage with a tiny random model, in %s'),
+    'all %d files are in order (%.0f s); now two steps of each stage with a tiny random model, in %s',
     len({path for part in parts for path in rows_lib.paths(part.data.files)}),
     time.time() - started,
-    folder,
+    storage.named(str(folder)),
   )
   run(_small(config, read, tokenizers, path, folder), folder)
   return _table(config, parts, read, folder) + (
@@ -84,7 +84,9 @@ def _say_elsewhere(recipe: config_lib.Recipe, options: dict) -> None:
   for name, values in options.items():
     for field, source in recipe_lib.models(values):
       path = source.partition('@')[0]
-      if path not in (*recipe.stages, *recipe_lib.NAMES) and not storage.far(path).exists() and not hub.is_name(source):
+      if (
+        path not in (*recipe.stages, *recipe_lib.NAMES) and not storage.path(path).exists() and not hub.is_name(source)
+      ):
         LOG.warning(
           '%s.%s: %r is no stage of this recipe%s and not on this machine: the tiny model stands for it',
           name,

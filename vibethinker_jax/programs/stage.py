@@ -88,7 +88,7 @@ def _path(stage: Stage, source: str) -> pathlib.Path:
   name, _, step = source.partition('@')
   if name not in stage.recipe.stages and hub.is_name(source):
     return pathlib.Path(source)
-  path = storage.far(stage.workdir / name if name in stage.recipe.stages else name)
+  path = storage.far(stage.workdir / name) if name in stage.recipe.stages else storage.path(name)
   return path / 'checkpoints' / step if step else path
 
 
@@ -97,7 +97,7 @@ def identity(stage: Stage, source: str) -> dict:
   base_path = stage.recipe.base
   if source == 'scratch' or (source, base_path) == ('base', 'scratch'):
     return {'scratch': stage.recipe.seed}
-  return fingerprint(storage.far(base_path) if source == 'base' else _path(stage, source))
+  return fingerprint(storage.path(base_path) if source == 'base' else _path(stage, source))
 
 
 def asking(path: pathlib.Path, template: str, kwargs: dict) -> hub_tokenizer.HubTokenizer | None:
@@ -126,7 +126,7 @@ def read_tokenizer(path: pathlib.Path) -> tokenizer_lib.Tokenizer | hub_tokenize
       return tokenizer_lib.from_files(gguf_file.tokenizer_files(gguf_file.read_fields(path)))
     if not storage.remote(path) and (path.is_file() or hf.is_model(path) or (path / 'tokenizer.json').is_file()):
       return tokenizer_lib.load(path)
-    directory = storage.far(hosts.agreed(lambda: str(checkpoint.find(path))))
+    directory = storage.path(hosts.agreed(lambda: str(checkpoint.find(path))))
     return tokenizer_lib.from_files(checkpoint.read_model(directory)['tokenizer'])
   except (ValueError, OSError) as error:
     raise error if str(path) in str(error) else ValueError(f'{path}: damaged or not a model: {error}') from error
@@ -169,7 +169,7 @@ def _load(path: pathlib.Path, mesh, tokenizer, progress: bool) -> Model:
   if local and hf.is_model(path):
     tokenizer = tokenizer or tokenizer_lib.load(path)
     return _checked(Model(*hf.load(path, mesh=mesh, progress=progress), tokenizer), path)
-  directory = storage.far(hosts.agreed(lambda: str(checkpoint.find(path))))
+  directory = storage.path(hosts.agreed(lambda: str(checkpoint.find(path))))
   saved = checkpoint.read_model(directory)
   config = model_config.from_dict(saved['config'])
   shapes = transformer.shapes(config)
@@ -207,7 +207,7 @@ def fingerprint(path: pathlib.Path) -> dict:
 
 def base(stage: Stage) -> Model:
   """The model that the recipe starts from; fields of `config.model` replace those of an imported one."""
-  path = storage.far(stage.recipe.base)
+  path = storage.path(stage.recipe.base)
   tokenizer = asking(path, stage.recipe.chat_template, stage.recipe.chat_template_kwargs)
   model = load(path, stage.mesh, tokenizer=tokenizer, progress=True)
   fields = json.loads(model.config.to_json()) | dict(stage.recipe.model)
@@ -251,7 +251,7 @@ def tokenizer_of(stage: Stage, source: str):
   """
   if source == 'scratch':
     return _tokenizer(stage, config_lib.bind(TokenizerOptions, stage.recipe.tokenizer, 'config.tokenizer'))
-  path = storage.far(source if hub.is_name(source) else source.partition('@')[0])
+  path = storage.path(source if hub.is_name(source) else source.partition('@')[0])
   return asking(path, stage.recipe.chat_template, stage.recipe.chat_template_kwargs) or read_tokenizer(path)
 
 

@@ -61,7 +61,7 @@ def local(name: str | pathlib.Path, weights: bool = True) -> pathlib.Path:
     ValueError: the Hub does not give it: unknown, gated, no network; with what to do.
     disk.Unwritable: the cache cannot be written.
   """
-  return _local(str(name), weights) if is_name(name) else storage.far(name)
+  return _local(str(name), weights) if is_name(name) else storage.path(name)
 
 
 def commit(name: str | pathlib.Path) -> str | None:

@@ -79,29 +79,32 @@ def files():
     import gcsfs  # noqa: F401
   except ImportError:
     raise ValueError("gs:// needs gcsfs: pip install 'vibethinker_jax[gcs]'") from None
-  logging.getLogger('gcsfs').setLevel(logging.CRITICAL)  # what it raises is said in one line
+  for library in ('gcsfs', 'fsspec'):  # what they raise is said in one line
+    logging.getLogger(library).setLevel(logging.CRITICAL)
   # TensorStore and other hosts write there too: what a listing said a moment ago is not known to hold.
   fsspec.config.conf.setdefault('gcs', {})['use_listings_cache'] = False
   return fsspec.filesystem('gcs', finalize_on_close=True)
 
 
-def far(path):
-  """Where a path really is: etils.epath.Path of a gs:// one, or of one in the local copy of a bucket; else
-  pathlib.Path.
+def path(text: str | os.PathLike):
+  """A path that may be in a bucket: etils.epath.Path of a gs:// one, else pathlib.Path.
 
   Raises:
     ValueError: gcsfs is not installed.
   """
-  text = os.fspath(path)
-  if _mirror and not text.startswith(GS):
-    with contextlib.suppress(ValueError):
-      text = f'{_mirror.url}/{pathlib.Path(text).relative_to(_mirror.local).as_posix()}'
-  if not text.startswith(GS):
+  if not remote(text):
     return pathlib.Path(text)
   files()
   from etils import epath
 
-  return epath.Path(text)
+  return epath.Path(os.fspath(text))
+
+
+def far(local: str | os.PathLike):
+  """Where that is which Orbax writes: in the bucket, for a path in its local copy; else `path`."""
+  if _mirror and pathlib.Path(local).is_relative_to(_mirror.local):
+    return path(f'{_mirror.url}/{pathlib.Path(local).relative_to(_mirror.local).as_posix()}')
+  return path(local)
 
 
 def remote(path) -> bool:

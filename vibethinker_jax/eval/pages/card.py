@@ -51,7 +51,7 @@ def write(name: str, source: str, config: dict) -> str:
 
 def run_of(source: str) -> tuple[pathlib.Path | None, str]:
   """(workdir, stage) of a model that is one of a run, (None, '') of any other."""
-  path = storage.far(source)
+  path = storage.path(source)
   path = path if storage.remote(path) else path.absolute()
   for stage in (path, path.parent, path.parent.parent):  # stage, stage/checkpoints, stage/checkpoints/step
     if _has(stage.parent, stage.name) and (stage.parent / 'config.json').is_file():
@@ -67,7 +67,7 @@ def _has(workdir: pathlib.Path, stage: str) -> bool:
 
 def _last(source: str) -> bool:
   """Whether a model of a run is the one that its evaluations are of: the last checkpoint of its stage."""
-  path = storage.far(source)
+  path = storage.path(source)
   return not path.name.isdigit() or int(path.name) == max(
     int(p.name) for p in path.parent.iterdir() if p.name.isdigit()
   )
