@@ -79,8 +79,8 @@ def result(workdir, stage):
 def test_domains_are_those_of_the_files(finished):
   assert set(result(finished, 'probe')['chosen']) == {'even', 'odd'} == set(result(finished, 'merge')['specialists'])
   models = result(finished, 'evaluate')['models']
-  assert list(models) == ['init', 'merge', 'rl_code'] and set(models['init']) == {'even', 'odd'}
-  assert {scores['problems'] for scores in models['init'].values()} == {3}  # problems=3 a domain
+  assert list(models) == ['init', 'merge', 'rl_code'] and set(models['init']) == {'even', 'odd', 'all problems'}
+  assert [models['init'][name]['problems'] for name in ('even', 'odd', 'all problems')] == [3, 3, 6]  # 3 a domain
   assert len(json.loads((finished / 'rl_code' / 'prompts.json').read_text())['accuracy']) == 40  # 0: all
   assert 'model' in (finished / 'report.html').read_text()
 
