@@ -19,9 +19,10 @@ import jax
 from ml_collections import config_flags
 
 from vibethinker_jax import checkpoint, config as config_lib, sharding
+from vibethinker_jax.aot.programs import shapes
 from vibethinker_jax.data.tokens import chat_template
 from vibethinker_jax.eval.pages import report
-from vibethinker_jax.programs import elsewhere, inputs, reading, recipe as recipe_lib, rehearsal
+from vibethinker_jax.programs import elsewhere, inputs, reading, recipe as recipe_lib, rehearsal, space
 from vibethinker_jax.programs.recipe import NAMES, PROGRAMS, bind, check_mesh, models
 from vibethinker_jax.programs.stage import Stage, asking, finished, kept, tokenizer_of
 from vibethinker_jax.runtime import disk, given, hosts, hub, origins, storage, timeline, watch
@@ -72,9 +73,19 @@ def main(argv) -> None:
         ValueError, FloatingPointError, SandboxUnavailable, flag='--workdir', kept=lambda: kept(workdir, recipe.stages)
       ):
         if REHEARSE.value:
-          print(storage.named(rehearsal.rehearse(config, workdir, run)))
+          told = rehearsal.rehearse(config, workdir, run)
+          print(storage.named(f'{room(config)}\n\n{told}'))
         else:
           run(config, workdir, tuple(STAGES.value))
+
+
+def room(config: dict) -> str:
+  """What the recipe itself takes of a disk, as a table."""
+  recipe, options = bind(config_lib.plain(config))
+  try:
+    return space.table(space.of_recipe(recipe, options, shapes.base(recipe).config))
+  except ValueError as error:
+    return f'What the recipe takes of a disk is not known: {error}'
 
 
 def check_early(recipe: config_lib.Recipe, options: dict) -> None:

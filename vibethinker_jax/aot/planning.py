@@ -13,7 +13,7 @@ from vibethinker_jax.aot import jobs, worker
 from vibethinker_jax.aot.compilers import topology as topology_lib
 from vibethinker_jax.aot.estimates import budget, search as search_lib
 from vibethinker_jax.aot.programs import shapes
-from vibethinker_jax.programs import recipe as recipe_lib
+from vibethinker_jax.programs import recipe as recipe_lib, space
 
 
 def run(
@@ -51,6 +51,7 @@ def run(
     'devices': devices,
     'versions': topology_lib.version(),
     'model': model.note,
+    'disk': [x._asdict() for x in space.of_recipe(recipe, options, model.config, tuple(stages))],
     'programs': results,
     'fits': all(x['fits'] for x in results),
     'budget': budget.plan(recipe, options, stages, results, chip, devices, assumptions),

@@ -1,6 +1,7 @@
 """A plan as text for the terminal."""
 
 from vibethinker_jax.aot.estimates import search as search_lib
+from vibethinker_jax.programs import space
 
 GIB = 2.0**30
 HBM_COLUMNS = (  # heading, classes of worker.run's hbm
@@ -83,6 +84,8 @@ def plan(values: dict) -> str:
     work(values['programs']),
     NOTE + (FOLLOWS if any('follows_from' in x for x in values['programs']) else ''),
   ]
+  if values['disk']:
+    parts.append(space.table([space.Space(**x) for x in values['disk']]))
   if values['budget']['stages']:
     parts.append(budget(values['budget'], values['chips']))
   if values['search']:
