@@ -1,5 +1,6 @@
 """The disk of a recipe by stage, as `plan` and `main --rehearse` print it."""
 
+import importlib.util
 import math
 
 import jax
@@ -52,5 +53,12 @@ def test_the_sum_and_the_most_of_a_run():
   assert space.table([of('a', 20, 25), of('b', 10, 40)]).split()[-2:] == ['30.0', '60.0']
 
 
-def test_a_base_that_is_not_known(toy):
-  assert 'is not known: config.base' in main.room(toy.config() | {'base': '/no/such/model', 'model': {}})
+def test_the_published_recipe_and_a_base_that_is_not_known(toy):
+  spec = importlib.util.spec_from_file_location('paper', toy.CONFIG.with_name('vibethinker_1p5b.py'))
+  module = importlib.util.module_from_spec(spec)
+  spec.loader.exec_module(module)
+  config = module.get_config().to_dict()
+  table = main.room(config)
+  [sft] = [line.split() for line in table.splitlines() if line.startswith('sft ')]
+  assert sft[2:4] == ['6.2', '2'], table  # GB of 1.54 billion numbers in float32; optimizers
+  assert 'is not known: config.base' in main.room(config | {'base': '/no/such/model'})
