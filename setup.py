@@ -1,5 +1,5 @@
 """Installs vibethinker_jax. Extras: tpu, cuda (accelerator builds of jax), gguf (import of such files), gcs and s3
-(data of gs:// and s3://), plan (the TPU compiler, without a TPU), test."""
+(workdirs, models and data of gs://, data of s3://), plan (the TPU compiler, without a TPU), test."""
 
 import setuptools
 
@@ -46,6 +46,7 @@ setuptools.setup(
     # are those of the JobSet API. ruff: its format changes between minor versions.
     'test': [
       'accelerate',
+      'gcp-storage-emulator',
       'gcsfs',
       'gguf',
       'ipykernel',

@@ -16,7 +16,7 @@ install() {  # BUCKET PREPARE
   # The machines come with an older Python than we need: uv brings one.
   [[ -x uv/bin/uv ]] || python3 -m pip install --quiet --target=uv uv
   uv/bin/uv venv --quiet --allow-existing --python=3.12 venv
-  uv/bin/uv pip install --quiet --python=venv/bin/python --editable='repo[tpu]'
+  uv/bin/uv pip install --quiet --python=venv/bin/python --editable='repo[tpu,gcs]'
   if [[ -n $1 ]] && ! mountpoint -q /gcs; then
     if ! command -v gcsfuse > /dev/null; then
       local key=/usr/share/keyrings/cloud.google.asc packages=https://packages.cloud.google.com/apt

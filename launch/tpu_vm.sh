@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Runs one of our commands on all hosts of a TPU slice (Google Cloud TPU VMs), and again after a preemption.
 #
-#   TPU=vibe ZONE=us-west4-a TYPE=v5litepod-16 SPOT=1 BUCKET=my-bucket launch/tpu_vm.sh \
-#     python -m vibethinker_jax.main --config=configs/vibethinker_1p5b.py --workdir=/gcs/runs/1p5b --config.base=/gcs/Qwen2.5-Math-1.5B
+#   TPU=vibe ZONE=us-west4-a TYPE=v5litepod-16 SPOT=1 launch/tpu_vm.sh \
+#     python -m vibethinker_jax.main --config=configs/vibethinker_1p5b.py --workdir=gs://my-bucket/runs/1p5b --config.base=Qwen/Qwen2.5-Math-1.5B
 #
 # It creates the slice, or takes the one of that name; copies this checkout there and installs it; starts the command on
 # every host; and shows the log of the first one. Started again while the command runs, it only shows the log; Ctrl-C
@@ -13,8 +13,9 @@
 # TPU, ZONE, TYPE   name, zone and accelerator type of the slice.
 # VERSION           software version of its machines; known for v4, v5e, v5p and v6e.
 # SPOT=1            a slice that is cheaper and may be taken away; it is created anew as often as needed.
-# BUCKET            Cloud Storage bucket to mount at /gcs on every host: workdir and data must lie where all hosts see them.
-#                   Use one with a hierarchical namespace (directories are then renamed at once).
+# BUCKET            Cloud Storage bucket to mount at /gcs on every host, with sudo. Not needed where workdir, models and data
+#                   are gs:// or names of the Hub; else they must lie where all hosts see them. Use one with a
+#                   hierarchical namespace (directories are then renamed at once).
 # PREPARE           a command for every host before the start, such as one that mounts another shared disk.
 # RESTARTS          how often a command is started again that failed by itself after ten minutes or more (default 3).
 # WAIT              seconds between two looks at the slice (default 30).

@@ -1,9 +1,11 @@
 """Eight fake CPU devices and a tiny model with every kind of parameter away from its initial value."""
 
+import asyncio
 import importlib.util
 import os
 import pathlib
 import time
+import types
 
 os.environ['JAX_PLATFORMS'] = 'cpu'
 
@@ -133,6 +135,33 @@ def hub(tmp_path):
   server = hub_server.Hub(tmp_path / 'caches')
   yield server
   server.close()
+
+
+@pytest.fixture(scope='session')
+def buckets():
+  """emulator.py: a server of Cloud Storage on this machine. Clients remember where it is, so there is one."""
+  path = pathlib.Path(__file__).with_name('emulator.py')
+  spec = importlib.util.spec_from_file_location('emulator', path)
+  module = importlib.util.module_from_spec(spec)
+  spec.loader.exec_module(module)
+  server = module.Server()
+  with pytest.MonkeyPatch.context() as patch:
+    for name, value in server.environment.items():
+      patch.setenv(name, value)
+    yield module, server
+  server.close()
+
+
+@pytest.fixture
+def bucket(buckets, monkeypatch):
+  """The server with an empty bucket and no faults; its client here does not wait seconds between two tries."""
+  from gcsfs import retry
+
+  sleep = asyncio.sleep
+  monkeypatch.setattr(retry, 'asyncio', types.SimpleNamespace(sleep=lambda _: sleep(0.01)))
+  _, server = buckets
+  server.empty()
+  return server
 
 
 @pytest.fixture(scope='session')

@@ -1,7 +1,7 @@
 """Checkpoints with Orbax: parameters, optimizer, step, data position, model config, tokenizer, and a digest per leaf.
 
 Layout: `<stage>/checkpoints/<step>/{params,train,extra}`. `params` alone is enough to sample or merge; `train` is two
-thirds of the bytes, and only the newest are of use to go on from.
+thirds of the bytes, and only the newest are of use to go on from. On a disk or in a bucket (runtime.storage).
 """
 
 import asyncio
@@ -17,10 +17,11 @@ import jax
 import jax.numpy as jnp
 import orbax.checkpoint as ocp
 
-from vibethinker_jax.runtime import disk, hosts, timeline
+from vibethinker_jax.runtime import disk, hosts, storage, timeline
 from vibethinker_jax.sharding import path_name
 
 LEFT = 30.0  # seconds for reads and writes under way, once another one has failed
+COMMITTED = 'commit_success.txt'  # what Orbax writes last into a bucket, where no directory can be renamed at once
 FORGOTTEN = 'train_removed'  # a file in a step: its `train` is not whole any more, or gone
 
 
@@ -59,12 +60,38 @@ class _Policy(asyncio.DefaultEventLoopPolicy):
 
 
 asyncio.set_event_loop_policy(_Policy())
+# Of every save in a bucket, where there is nothing to merge (_handlers).
+logging.getLogger('absl').addFilter(lambda record: 'Skipping merge of OCDBT' not in str(record.msg))
 
 
-def _manager(directory: pathlib.Path, keep: int | None) -> ocp.CheckpointManager:
+def _manager(directory, keep: int | None) -> ocp.CheckpointManager:
   # A save that was cut off leaves a directory of its own, which would take room for ever.
   options = ocp.CheckpointManagerOptions(max_to_keep=keep, cleanup_tmp_directories=True)
-  return ocp.CheckpointManager(directory.absolute(), options=options)
+  return ocp.CheckpointManager(_absolute(directory), options=options, item_handlers=_handlers(directory))
+
+
+def _handlers(directory) -> dict | None:
+  """In a bucket an object per part of an array. The database (OCDBT) into which Orbax gathers small ones on a disk
+  would be written there under compare-and-swap, and once more when all hosts are done."""
+  if not storage.remote(directory):
+    return None
+  arrays = lambda: ocp.PyTreeCheckpointHandler(use_ocdbt=False)
+  return {'params': arrays(), 'train': arrays(), 'extra': ocp.JsonCheckpointHandler()}
+
+
+def _save(tree, directory):
+  return ocp.args.PyTreeSave(tree) if storage.remote(directory) else ocp.args.StandardSave(tree)
+
+
+def _restore(target, directory):
+  if not storage.remote(directory):
+    return ocp.args.StandardRestore(target)
+  return ocp.args.PyTreeRestore(target, restore_args=ocp.checkpoint_utils.construct_restore_args(target))
+
+
+def _absolute(path):
+  """Orbax wants it; of a path in a bucket there is nothing to add."""
+  return path if storage.remote(path) else path.absolute()
 
 
 class Checkpoints:
@@ -78,9 +105,10 @@ class Checkpoints:
   """
 
   def __init__(self, directory: pathlib.Path, *, keep: int | None, model: dict, trains: int | None = None):
-    self._directory, self._keep, self._trains = directory, keep, trains
+    self._directory = directory = storage.far(directory)
+    self._keep, self._trains = keep, trains
     self._saving, self._size = None, 0  # the step of the newest save, and its bytes
-    with disk.writing('checkpoints', directory):
+    with storage.said('opening checkpoints', directory), disk.writing('checkpoints', directory):
       self._manager = _manager(directory, keep)
     self._model = {
       'config': model['config'],
@@ -98,12 +126,13 @@ class Checkpoints:
     with hosts.busy('saving a checkpoint'), timeline.phase('checkpoint'):
       self._written(self._manager.wait_until_finished)  # the save before, if that is still being written
       self._written(self._forget)
+      storage.put()  # what goes with it: metrics, examples and journals up to here
       self._saving, self._size = step, sum(x.nbytes for x in jax.tree.leaves((params, train)))
       self._written(
         lambda: self._manager.save(
           step,
           args=ocp.args.Composite(
-            params=ocp.args.StandardSave(params), train=ocp.args.StandardSave(train), extra=ocp.args.JsonSave(extra)
+            params=_save(params, self._directory), train=_save(train, self._directory), extra=ocp.args.JsonSave(extra)
           ),
         )
       )
@@ -118,7 +147,8 @@ class Checkpoints:
     Raises:
       disk.Unwritable: with the step.
     """
-    with disk.writing(f'the checkpoint of step {self._saving}', self._directory, self._size):
+    what = f'the checkpoint of step {self._saving}'
+    with storage.said(f'writing {what}', self._directory), disk.writing(what, self._directory, self._size):
       write()
 
   def _forget(self) -> None:
@@ -130,7 +160,7 @@ class Checkpoints:
       directory = self._directory / str(step)
       if (directory / 'train').exists():
         (directory / FORGOTTEN).write_text('')
-        shutil.rmtree(directory / 'train', ignore_errors=True)
+        _remove(directory / 'train')
 
   def _resumable(self) -> list[int]:
     """The steps from which training can go on, newest first."""
@@ -158,8 +188,8 @@ class Checkpoints:
           found = self._manager.restore(
             step,
             args=ocp.args.Composite(
-              params=ocp.args.StandardRestore(params),
-              train=ocp.args.StandardRestore(train),
+              params=_restore(params, self._directory),
+              train=_restore(train, self._directory),
               extra=ocp.args.JsonRestore(),
             ),
           )
@@ -188,9 +218,10 @@ class Checkpoints:
     return None
 
   def _set_aside(self, step: int) -> None:
-    aside = self._directory / f'damaged-{step}'
-    shutil.rmtree(aside, ignore_errors=True)  # of an earlier time
-    (self._directory / str(step)).rename(aside)
+    path, aside = self._directory / str(step), self._directory / f'damaged-{step}'
+    _remove(aside)  # of an earlier time
+    with storage.said('setting a checkpoint aside', path):  # one that only could not be reached stays
+      path.rename(aside)
 
   def __enter__(self):
     return self
@@ -213,6 +244,8 @@ class Checkpoints:
   def _remove_partial(self) -> None:
     """Removes what a failed save has left, for the disk may be full. Threads of TensorStore may still be writing into
     it."""
+    if storage.remote(self._directory):  # never full; Orbax takes no step there for whole that is not
+      return
     for _ in range(50):
       partial = list(self._directory.glob(f'{self._saving}.orbax-checkpoint-tmp*'))
       for path in partial:
@@ -252,6 +285,8 @@ def check_room(
   Raises:
     ValueError: they do not, with the sizes.
   """
+  if storage.remote(storage.far(directory)):  # never full
+    return
   there = steps(directory)
   more = min(2, sum(step > max(there, default=0) for step in planned))
   size = nbytes(params), nbytes(train)
@@ -263,15 +298,25 @@ def check_room(
     what = f'the next two checkpoints of {one} each need' if more == 2 else f'the last checkpoint of {one} needs'
     raise ValueError(
       f'{directory}: {what} {disk.readable(need)} more, and {disk.readable(free)} are free. Free '
-      f'{disk.readable(need - free)} there and start the same command again, or give another --workdir'
+      f'{disk.readable(need - free)} there and start the same command again, or give another --workdir '
+      '(gs://BUCKET/DIRECTORY is one)'
     )
+
+
+def _remove(directory) -> None:
+  if not storage.remote(directory):
+    shutil.rmtree(directory, ignore_errors=True)
+  elif directory.exists():
+    directory.rmtree()
 
 
 def steps(directory: pathlib.Path) -> list[int]:
   """Finished steps in a `checkpoints` directory, oldest first."""
+  directory = storage.far(directory)
   if not directory.is_dir():
     return []
-  return sorted(int(p.name) for p in directory.iterdir() if p.name.isdigit() and (p / '_CHECKPOINT_METADATA').exists())
+  last = COMMITTED if storage.remote(directory) else '_CHECKPOINT_METADATA'
+  return sorted(int(p.name) for p in directory.iterdir() if p.name.isdigit() and (p / last).exists())
 
 
 def find(path: pathlib.Path) -> pathlib.Path:
@@ -280,7 +325,7 @@ def find(path: pathlib.Path) -> pathlib.Path:
   Raises:
     ValueError: there is no finished checkpoint.
   """
-  path = pathlib.Path(path)
+  path = storage.far(path)
   if (path / 'extra').is_dir():
     return path
   for directory in (path / 'checkpoints', path):
@@ -296,7 +341,7 @@ def find(path: pathlib.Path) -> pathlib.Path:
 def read_model(step_directory: pathlib.Path) -> dict:
   """{'config': dict, 'tokenizer': {file name: bytes}, 'digests': dict} of a checkpoint."""
   with ocp.Checkpointer(ocp.JsonCheckpointHandler()) as reader:
-    extra = reader.restore((step_directory / 'extra').absolute())
+    extra = reader.restore(_absolute(storage.far(step_directory) / 'extra'))
   files = {name: base64.b64decode(content) for name, content in extra['model']['tokenizer'].items()}
   return {'config': extra['model']['config'], 'tokenizer': files, 'digests': extra['digests']}
 
@@ -311,7 +356,7 @@ def read_params(step_directory: pathlib.Path, params, expected: dict):
     ValueError: a wrong digest.
   """
   with ocp.StandardCheckpointer() as reader:
-    found = reader.restore((step_directory / 'params').absolute(), params)
+    found = reader.restore(_absolute(storage.far(step_directory) / 'params'), params)
   wrong = _wrong({k: v for k, v in expected.items() if k.startswith('params/')}, {'params': found})
   if wrong:
     raise ValueError(

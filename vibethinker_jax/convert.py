@@ -29,7 +29,7 @@ from vibethinker_jax.eval.pages import card
 from vibethinker_jax.model import transformer
 from vibethinker_jax.model.formats import hf
 from vibethinker_jax.programs import elsewhere, stage
-from vibethinker_jax.runtime import disk, given, hosts, hub, hub_upload, watch
+from vibethinker_jax.runtime import disk, given, hosts, hub, hub_upload, storage, watch
 
 SOURCE = flags.DEFINE_string(
   'source',
@@ -74,8 +74,8 @@ MEANT = dict.fromkeys(
 
 def mode() -> str:
   """What is written: a key of READ."""
-  source = pathlib.Path(SOURCE.value)
-  ours = source.suffix != '.gguf' and not hub.is_name(source) and not hf.is_model(source)
+  source = storage.path(SOURCE.value)
+  ours = storage.remote(source) or source.suffix != '.gguf' and not hub.is_name(source) and not hf.is_model(source)
   return TO_HF if TO.value == 'hf' or (TO.value == 'auto' and ours) else TO_OURS
 
 
@@ -94,7 +94,8 @@ def main(argv) -> None:
         hosts.agreed(lambda: hub_upload.check(PUSH.value, PUBLIC.value), 'a look at the Hub')
       with contextlib.ExitStack() as stack:
         made = lambda: stack.enter_context(tempfile.TemporaryDirectory(prefix='vibethinker_jax-'))
-        run(pathlib.Path(SOURCE.value), pathlib.Path(TARGET.value or hosts.agreed(made)))
+        target = storage.local(TARGET.value, '--target') or hosts.agreed(made)
+        run(storage.path(SOURCE.value), pathlib.Path(target))
 
 
 def pushed(folder: pathlib.Path) -> None:

@@ -19,7 +19,7 @@ import tqdm
 from vibethinker_jax import config as config_lib
 from vibethinker_jax.data import ngrams, overlap
 from vibethinker_jax.data.files import rows as rows_lib
-from vibethinker_jax.runtime import disk, given, origins, startup
+from vibethinker_jax.runtime import disk, given, origins, startup, storage
 
 TRAIN = flags.DEFINE_string(
   'train',
@@ -85,7 +85,7 @@ def run(
   started = time.time()
   rows = rows_lib.Rows(rows_lib.paths(train))
   rows_lib.check_output(rows, output)
-  disk.check(pathlib.Path(output).absolute().parent)
+  disk.check(pathlib.Path(storage.local(output, '--output')).absolute().parent)
   evaluation = rows_lib.Rows(rows_lib.paths(against))
   owners, found = [], []  # evaluation row of each text
   for i in range(len(evaluation)):

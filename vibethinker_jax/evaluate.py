@@ -30,7 +30,7 @@ from vibethinker_jax.eval import compare, judge, modes, scores, sets as sets_lib
 from vibethinker_jax.eval.journal import NAME, Journal, check_same, remember
 from vibethinker_jax.eval.modes import MEANT, READ
 from vibethinker_jax.eval.pages import page, terminal
-from vibethinker_jax.runtime import disk, given, hub, origins
+from vibethinker_jax.runtime import disk, given, hub, origins, storage
 from vibethinker_jax.sampler import defaults as generation
 from vibethinker_jax.sampler.defaults import Drawn
 from vibethinker_jax.verify.code.sandbox.client import SandboxUnavailable
@@ -142,7 +142,7 @@ COMPARE = flags.DEFINE_list(
   [],
   'Directories of finished evaluations to compare on one page; the first is what the others are compared with.',
 )
-OUTPUT = flags.DEFINE_string('output', None, 'Directory for the results.')
+OUTPUT = flags.DEFINE_string('output', None, 'Directory for the results, or gs://BUCKET/DIRECTORY.')
 REMEDY = 'Give another --output, or the old values'
 
 
@@ -186,18 +186,18 @@ def main(argv) -> None:
     hosts.connect()
     startup.keep_compiled()
     with watch.guard():
-      checked()
+      checked(hosts.first())
   else:
     startup.leave_it_to_first()
     checked()
 
 
-def checked() -> None:
-  """`run`, with mistakes as one line."""
-  output = pathlib.Path(OUTPUT.value)
+def checked(first: bool = True) -> None:
+  """`run`, with mistakes as one line. first: whether this host writes."""
   try:
-    with startup.one_line(ValueError, SandboxUnavailable, flag='--output', kept=lambda: kept(output)):
-      run(output)
+    with startup.one_line(ValueError, flag='--output'), storage.staged(OUTPUT.value, '--output', first) as output:
+      with startup.one_line(ValueError, SandboxUnavailable, flag='--output', kept=lambda: kept(output)):
+        run(output)
   except KeyboardInterrupt:
     raise SystemExit(f'stopped; what was sampled is in {OUTPUT.value}, the same command goes on') from None
 
@@ -211,7 +211,7 @@ def kept(output: pathlib.Path) -> str:
 def run(output: pathlib.Path) -> None:
   """One of the four things that the examples above do."""
   if COMPARE.value:
-    page.compared([pathlib.Path(path) for path in COMPARE.value], output)
+    page.compared([storage.path(path) for path in COMPARE.value], output)
     return
   with Pool(workers=os.cpu_count() or 2) as pool:
     if RESPONSES.value:
@@ -282,7 +282,7 @@ def asking(path: str):
   """The tokenizer of a checkpoint, with the chat template of the flags where there is one."""
   from vibethinker_jax.programs import stage
 
-  path, kwargs = pathlib.Path(path), chat_template.parse(CHAT_KWARGS.value)
+  path, kwargs = storage.path(path), chat_template.parse(CHAT_KWARGS.value)
   return stage.asking(path, CHAT_TEMPLATE.value, kwargs) or stage.read_tokenizer(path)
 
 
@@ -301,11 +301,11 @@ def sample(path: str, output: pathlib.Path, chosen: list[sets_lib.Set], pool: Po
   if taken:
     hosts.say(generation.said(taken))
   asked = chat_template.identity(CHAT_TEMPLATE.value, chat_template.parse(CHAT_KWARGS.value))
-  identity = {'seed': SEED.value, 'model': stage.fingerprint(pathlib.Path(path)) | asked}
+  identity = {'seed': SEED.value, 'model': stage.fingerprint(storage.path(path)) | asked}
   hosts.agreed(lambda: check_same(output / 'config.json', identity, chosen, REMEDY))
   mesh = sharding.make_mesh()
   with jax.set_mesh(mesh):
-    model = stage.load(pathlib.Path(path), mesh, tokenizer=tokenizer, progress=True)
+    model = stage.load(storage.path(path), mesh, tokenizer=tokenizer, progress=True)
     for s in chosen:
       collect.check_room(model.config, collect.prompts(model.tokenizer, s.rows), s.max_tokens)
     hosts.agreed(lambda: (remember(output / 'config.json', identity, chosen, REMEDY), origins.write(output)))
@@ -402,7 +402,7 @@ def conclude(
   config_lib.write_json(output / 'result.json', result)
   page.write(output, result, chosen, lines, journal.timing())
   print(terminal.table(result, journal.timing()))
-  print(f'{output}/report.html, result.json, responses.jsonl')
+  print(f'{storage.named(str(output))}/report.html, result.json, responses.jsonl')
 
 
 if __name__ == '__main__':

@@ -12,14 +12,13 @@ if __name__ == '__main__':
 import logging
 import os
 import pathlib
-import shutil
 import time
 
 from absl import app, flags
 import jax
 from ml_collections import config_flags
 
-from vibethinker_jax import config as config_lib, sharding
+from vibethinker_jax import checkpoint, config as config_lib, sharding
 from vibethinker_jax.aot.programs import shapes
 from vibethinker_jax.data.tokens import chat_template
 from vibethinker_jax.eval import rewards as rewards_lib
@@ -27,7 +26,7 @@ from vibethinker_jax.eval.pages import report
 from vibethinker_jax.programs import elsewhere, inputs, reading, recipe as recipe_lib, rehearsal, space
 from vibethinker_jax.programs.recipe import NAMES, PROGRAMS, bind, check_mesh, models
 from vibethinker_jax.programs.stage import Stage, asking, finished, kept, tokenizer_of
-from vibethinker_jax.runtime import disk, given, hosts, hub, origins, timeline, watch
+from vibethinker_jax.runtime import disk, given, hosts, hub, origins, storage, timeline, watch
 from vibethinker_jax.verify.code.sandbox.client import SandboxUnavailable
 from vibethinker_jax.verify.pool import Pool
 
@@ -40,7 +39,9 @@ ADDED = (('correct_at', 1.0), ('rewards', ()))  # workdirs of before have no suc
 CONFIG = config_flags.DEFINE_config_file(
   'config', None, 'Config file of the recipe; fields can be set: --config.rl_code.steps=10'
 )
-WORKDIR = flags.DEFINE_string('workdir', None, 'Directory of the run. Started again, it continues where it stopped.')
+WORKDIR = flags.DEFINE_string(
+  'workdir', None, 'Directory of the run, or gs://BUCKET/DIRECTORY. Started again, it continues where it stopped.'
+)
 REHEARSE = flags.DEFINE_bool(
   'rehearse',
   False,
@@ -58,25 +59,27 @@ MEANT = {'stages': 'a rehearsal runs all stages, for a later one starts from the
 def main(argv) -> None:
   given.check(argv, 'with --rehearse' if REHEARSE.value else 'here', READ, MEANT)
   startup.plain_logs()
-  config, workdir = CONFIG.value.to_dict(), pathlib.Path(WORKDIR.value)
+  config, where = CONFIG.value.to_dict(), WORKDIR.value
   try:
     recipe, _ = bind(config, tuple(STAGES.value))
+    storage.checked(where, '--workdir')
   except ValueError as error:  # the same on every host, and before they wait for each other
     raise SystemExit(f'error: {error}') from None
   if REHEARSE.value:
     startup.leave_it_to_first()
   else:
     hosts.connect()
-  startup.keep_compiled(recipe.compilation_cache, workdir if hosts.count() > 1 else None)
+  startup.keep_compiled(recipe.compilation_cache, where if hosts.count() > 1 else '')
   with watch.guard(recipe.hang_seconds):
-    with startup.one_line(
-      ValueError, FloatingPointError, SandboxUnavailable, flag='--workdir', kept=lambda: kept(workdir, recipe.stages)
-    ):
-      if REHEARSE.value:
-        told = rehearsal.rehearse(config, workdir, run)
-        print(f'{room(config)}\n\n{told}')
-      else:
-        run(config, workdir, tuple(STAGES.value))
+    with startup.one_line(ValueError, flag='--workdir'), storage.staged(where, '--workdir', hosts.first()) as workdir:
+      with startup.one_line(
+        ValueError, FloatingPointError, SandboxUnavailable, flag='--workdir', kept=lambda: kept(workdir, recipe.stages)
+      ):
+        if REHEARSE.value:
+          told = rehearsal.rehearse(config, workdir, run)
+          print(storage.named(f'{room(config)}\n\n{told}'))
+        else:
+          run(config, workdir, tuple(STAGES.value))
 
 
 def room(config: dict) -> str:
@@ -102,13 +105,13 @@ def check_early(recipe: config_lib.Recipe, options: dict) -> None:
   for name, values in options.items():
     for field, source in models(values):
       path = source.partition('@')[0]
-      if path not in (*recipe.stages, *NAMES) and not pathlib.Path(path).exists() and not hub.is_name(source):
+      if path not in (*recipe.stages, *NAMES) and not storage.path(path).exists() and not hub.is_name(source):
         hint = config_lib.nearest(path, recipe.stages)
         errors.append(
           f'{name}.{field}: {source!r} is neither a stage of this recipe{hint} '
           'nor a file or directory of a model on this machine, nor a name of the Hub (OWNER/NAME)'
         )
-  if recipe.base != 'scratch' and not pathlib.Path(recipe.base).exists() and not hub.is_name(recipe.base):
+  if recipe.base != 'scratch' and not storage.path(recipe.base).exists() and not hub.is_name(recipe.base):
     errors.append(
       f'config.base={recipe.base!r}: there is no such file or directory. It is the path of a Hugging Face '
       'directory, a GGUF file or one of our checkpoints, or a name of the Hub (OWNER/NAME, OWNER/NAME@REVISION)'
@@ -128,9 +131,9 @@ def template_misfits(recipe: config_lib.Recipe, options: dict) -> list[str]:
     for _, source in models(values)
   } - {*recipe.stages, *NAMES}
   errors = []
-  for path in sorted(path for path in paths if os.path.exists(path) or hub.commit(path)):
+  for path in sorted(path for path in paths if storage.path(path).exists() or hub.commit(path)):
     try:
-      asking(pathlib.Path(path), recipe.chat_template, recipe.chat_template_kwargs)
+      asking(storage.path(path), recipe.chat_template, recipe.chat_template_kwargs)
     except ValueError as error:
       errors.append(f'config.{error}' if str(error).startswith('chat_template') else str(error))
   return errors
@@ -158,17 +161,18 @@ def read_data(stage: Stage, options: dict, left: list[str]) -> None:
 def begun(workdir: pathlib.Path, stages: tuple) -> list[str]:
   """The stages that have written something that their config decides."""
   early = ('config.json', 'timeline.jsonl', 'asked.json')
-  return [x for x in stages if any(p.is_file() and p.name not in early for p in (workdir / x).rglob('*'))]
+  files = lambda name: any(p.is_file() and p.name not in early for p in (workdir / name).rglob('*'))
+  return [name for name in stages if files(name) or checkpoint.steps(workdir / name / 'checkpoints')]
 
 
 def forget_unstarted(workdir: pathlib.Path, stages: tuple) -> None:
   """Removes what a start left that failed before a stage wrote anything: its config may then be corrected."""
   left = begun(workdir, stages)
   for name in set(stages) - set(left):
-    shutil.rmtree(workdir / name, ignore_errors=True)
+    storage.remove(workdir / name)
   if not left:
     for name in ('config.json', 'tokenizer.model', origins.NAME):
-      (workdir / name).unlink(missing_ok=True)
+      storage.remove(workdir / name)
 
 
 def prepare(config: dict, recipe: config_lib.Recipe, workdir: pathlib.Path, only: tuple[str, ...]) -> None:
@@ -200,7 +204,7 @@ def run(config: dict, workdir: pathlib.Path, only: tuple[str, ...] = ()) -> None
     with jax.set_mesh(mesh):
       for name in (n for n in recipe.stages if not only or n in only):
         run_stage(Stage(name, workdir / name, workdir, config, recipe, mesh, pool), options[name])
-  hosts.say(f'report: {workdir / "report.html"}')
+  hosts.say(storage.named(f'report: {workdir / "report.html"}'))
 
 
 def opened_pool(recipe: config_lib.Recipe) -> Pool | rewards_lib.Rewards:

@@ -9,7 +9,6 @@ if __name__ == '__main__':
   startup.prepare()
 
 from collections.abc import Iterator
-import pathlib
 import sys
 
 from absl import app, flags
@@ -19,7 +18,7 @@ from vibethinker_jax import config as config_lib, sharding
 from vibethinker_jax.data import sources, turns
 from vibethinker_jax.data.tokens import chat, chat_template, stops
 from vibethinker_jax.programs import elsewhere, stage
-from vibethinker_jax.runtime import given, hosts, watch
+from vibethinker_jax.runtime import given, hosts, storage, watch
 from vibethinker_jax.sampler import defaults, engine
 
 CHECKPOINT = flags.DEFINE_string(
@@ -67,7 +66,7 @@ def main(argv) -> None:
   with watch.guard():
     mesh = sharding.make_mesh()
     with startup.one_line(ValueError, flag='standard output'), jax.set_mesh(mesh):
-      path = pathlib.Path(CHECKPOINT.value)
+      path = storage.path(CHECKPOINT.value)
       elsewhere.bring([CHECKPOINT.value])
       kwargs = chat_template.parse(CHAT_KWARGS.value)
       tokenizer = stage.asking(path, CHAT_TEMPLATE.value, kwargs) or stage.read_tokenizer(path)

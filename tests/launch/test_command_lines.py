@@ -5,6 +5,7 @@ import json
 import pathlib
 import re
 import shlex
+import string
 import sys
 from unittest import mock
 
@@ -33,7 +34,9 @@ def logical_lines(path: pathlib.Path):
       for cell in json.loads(text)['cells']
     )
   if path.suffix == '.yaml':
-    for job in yaml.safe_load(text)['spec']['replicatedJobs']:
+    document = yaml.safe_load(text)
+    text = string.Template(text).safe_substitute(document.get('envs', {}))
+    for job in document.get('spec', {}).get('replicatedJobs', ()):
       for container in job['template']['spec']['template']['spec']['containers']:
         yield shlex.join(container['args'])
   if path.name == 'Dockerfile':
@@ -132,6 +135,7 @@ def test_they_are_found():
     'Dockerfile',
     'gke_jobset.yaml',
     'local_multiprocess.py',
+    'sky.yaml',
     'slurm.sh',
     'tpu_vm.sh',
   }

@@ -135,7 +135,7 @@ def test_creates_installs_runs_and_shows_the_log(tpu):
     assert tpu.starts(host) == [str(home / 'vibethinker' / 'repo')]
     assert (home / 'vibethinker' / 'repo' / 'vibethinker_jax' / 'main.py').exists()
     assert not (home / 'vibethinker' / 'repo' / '.git').exists() and (home / 'prepared here').exists()
-  assert len(tpu.calls('uv', '--editable=repo[tpu]')) == 2
+  assert len(tpu.calls('uv', '--editable=repo[tpu,gcs]')) == 2
   assert [call[-2:] for call in tpu.calls('--implicit-dirs')] == [['my-bucket', '/gcs']] * 2
 
 

@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from vibethinker_jax import checkpoint, main
+from vibethinker_jax.runtime import storage
 
 TOY = pathlib.Path(__file__).with_name('toy.py')
 TRAINED = ('sft', 'merge', 'rl_math_16k', 'rl_math_32k', 'rl_code')
@@ -230,6 +231,20 @@ def test_killed_and_started_again_is_bit_equal(tmp_path, uninterrupted, kills):
   found = outcome(tmp_path)
   for stage in found:
     assert found[stage] == uninterrupted[stage], stage
+
+
+@pytest.mark.slow
+def test_in_a_bucket_killed_in_three_places_is_bit_equal(bucket, uninterrupted):
+  """Each start finds nothing but the bucket, as on another machine."""
+  for kill in ('sft:5', 'probe:4', 'rl_math_16k:5'):
+    killed = run(f'{bucket.url}/run', kill)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+  done = run(f'{bucket.url}/run')
+  assert done.returncode == 0, done.stderr
+  found = outcome(storage.far(f'{bucket.url}/run'))
+  for stage in found:
+    assert found[stage] == uninterrupted[stage], stage
+  assert not [name for name in bucket.names('run/') if name.endswith('.tmp')]
 
 
 def test_a_start_that_failed_may_be_corrected(toy, tmp_path, monkeypatch):

@@ -117,7 +117,7 @@ if __name__ == '__main__':
   jax.config.update('jax_num_cpu_devices', int(os.environ.get('JAX_NUM_CPU_DEVICES', 2)))
   jax.config.update('jax_disable_most_optimizations', True)
   from vibethinker_jax import main
-  from vibethinker_jax.runtime import hosts, watch
+  from vibethinker_jax.runtime import hosts, storage, watch
 
   hosts.connect()
   main.Pool = CoinPool
@@ -127,5 +127,5 @@ if __name__ == '__main__':
       fail_at(stage, int(step), int(who[0]), who[1])
     else:
       die_at(stage, int(step))
-  with watch.guard():
-    main.run(config(), pathlib.Path(sys.argv[1]), tuple(sys.argv[2].split(',')))
+  with watch.guard(), storage.staged(sys.argv[1], 'WORKDIR', hosts.first()) as workdir:
+    main.run(config(), workdir, tuple(sys.argv[2].split(',')))

@@ -26,7 +26,7 @@ from vibethinker_jax.eval import benchmarks
 from vibethinker_jax.programs import asked, inputs
 from vibethinker_jax.programs.stage import Model, Stage, finish, open_model, progress, refuse_invalid, stage_key
 from vibethinker_jax.rl import batch as batch_lib, selection
-from vibethinker_jax.runtime import hosts, timeline
+from vibethinker_jax.runtime import hosts, storage, timeline
 from vibethinker_jax.sampler import engine
 from vibethinker_jax.train import loss
 
@@ -246,8 +246,8 @@ def sample(stage: Stage, options: Options, problems: dict[str, dict[str, dict]])
           )
         bar.update(len(rows))
   bar.close()
-  hosts.barrier('all samples are written')
-  return path
+  hosts.agreed(storage.put)
+  return storage.here(path)
 
 
 def score(stage: Stage, options: Options, student: Model, traces: Iterator[Encoded]) -> list[Scored]:

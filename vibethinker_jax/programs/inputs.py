@@ -14,7 +14,7 @@ import random
 from vibethinker_jax.data import sources, synthetic, turns
 from vibethinker_jax.data.files import remote, rows
 from vibethinker_jax.programs.stage import Stage
-from vibethinker_jax.runtime import disk, hosts
+from vibethinker_jax.runtime import disk, hosts, storage
 
 WRITTEN = 'data.jsonl'  # by stages that make data, in their directory
 
@@ -34,7 +34,7 @@ def resolve(stage: Stage, options: sources.DataOptions) -> sources.DataOptions:
           f'stage {stage.name!r} reads the data of {entry!r}, which has written none in {path} yet: run '
           f'that stage first (--stages={entry})'
         )
-      entry = str(path)
+      entry = str(storage.here(path))
     found.append(entry)
   return options._replace(files=','.join(found))
 

@@ -8,7 +8,6 @@ from collections.abc import Callable
 import json
 import logging
 import pathlib
-import shutil
 import time
 from typing import NamedTuple
 
@@ -16,7 +15,7 @@ from vibethinker_jax import config as config_lib
 from vibethinker_jax.data.files import rows as rows_lib
 from vibethinker_jax.data.tokens import chat, chat_template
 from vibethinker_jax.programs import reading, recipe as recipe_lib, smaller, stage as stage_lib
-from vibethinker_jax.runtime import disk, hub
+from vibethinker_jax.runtime import disk, hub, storage
 
 FOLDER, MARK = 'rehearsal', 'made_by_rehearse'
 SHOWN = 700  # characters of a prompt
@@ -56,7 +55,7 @@ def rehearse(config: dict, workdir: pathlib.Path, run: Callable) -> str:
     'all %d files are in order (%.0f s); now two steps of each stage with a tiny random model, in %s',
     len({path for part in parts for path in rows_lib.paths(part.data.files)}),
     time.time() - started,
-    folder,
+    storage.named(str(folder)),
   )
   run(_small(config, read, tokenizers, path, folder), folder)
   return _table(config, parts, read, folder) + (
@@ -86,7 +85,7 @@ def _say_elsewhere(recipe: config_lib.Recipe, options: dict) -> None:
     for field, source in recipe_lib.models(values):
       path = source.partition('@')[0]
       if (
-        path not in (*recipe.stages, *recipe_lib.NAMES) and not pathlib.Path(path).exists() and not hub.is_name(source)
+        path not in (*recipe.stages, *recipe_lib.NAMES) and not storage.path(path).exists() and not hub.is_name(source)
       ):
         LOG.warning(
           '%s.%s: %r is no stage of this recipe%s and not on this machine: the tiny model stands for it',
@@ -105,7 +104,7 @@ def _fresh(folder: pathlib.Path, stages: tuple) -> pathlib.Path:
       'give another --workdir'
     )
   disk.check(folder.parent)
-  shutil.rmtree(folder, ignore_errors=True)
+  storage.remove(folder)
   folder.mkdir(parents=True)
   (folder / MARK).touch()
   return folder

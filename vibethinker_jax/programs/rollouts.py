@@ -20,7 +20,7 @@ import numpy as np
 from vibethinker_jax.eval import benchmarks
 from vibethinker_jax.programs.stage import Model, Stage, refuse_invalid, stage_key
 from vibethinker_jax.rl import curriculum
-from vibethinker_jax.runtime import disk, hosts
+from vibethinker_jax.runtime import disk, hosts, storage
 from vibethinker_jax.sampler import engine
 
 LOG = logging.getLogger('vibethinker_jax')
@@ -295,7 +295,7 @@ def load(directory: pathlib.Path, step: int, options) -> Carried:
   """
   path = _path(directory, step)
   try:
-    with np.load(path) as saved:
+    with np.load(storage.here(path)) as saved:
       carried = Carried(
         saved['indices'], engine.Responses(*(saved[f] for f in engine.Responses._fields[:5]), 0), saved['versions']
       )

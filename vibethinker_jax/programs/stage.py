@@ -15,7 +15,7 @@ from vibethinker_jax.data import sources, synthetic
 from vibethinker_jax.data.tokens import chat_template, hub_tokenizer, tokenizer as tokenizer_lib
 from vibethinker_jax.model import config as model_config, transformer
 from vibethinker_jax.model.formats import gguf_file, hf
-from vibethinker_jax.runtime import disk, hosts, hub, origins, timeline
+from vibethinker_jax.runtime import disk, hosts, hub, origins, storage, timeline
 from vibethinker_jax.train import state as state_lib
 from vibethinker_jax.verify import faults
 from vibethinker_jax.verify.pool import Pool
@@ -89,7 +89,7 @@ def _path(stage: Stage, source: str) -> pathlib.Path:
   name, _, step = source.partition('@')
   if name not in stage.recipe.stages and hub.is_name(source):
     return pathlib.Path(source)
-  path = stage.workdir / name if name in stage.recipe.stages else pathlib.Path(name)
+  path = storage.far(stage.workdir / name) if name in stage.recipe.stages else storage.path(name)
   return path / 'checkpoints' / step if step else path
 
 
@@ -98,7 +98,7 @@ def identity(stage: Stage, source: str) -> dict:
   base_path = stage.recipe.base
   if source == 'scratch' or (source, base_path) == ('base', 'scratch'):
     return {'scratch': stage.recipe.seed}
-  return fingerprint(pathlib.Path(base_path) if source == 'base' else _path(stage, source))
+  return fingerprint(storage.path(base_path) if source == 'base' else _path(stage, source))
 
 
 def asking(path: pathlib.Path, template: str, kwargs: dict) -> hub_tokenizer.HubTokenizer | None:
@@ -123,11 +123,11 @@ def read_tokenizer(path: pathlib.Path) -> tokenizer_lib.Tokenizer | hub_tokenize
   """The tokenizer of a model, as `load` gives it, without its parameters."""
   path = _existing(path, weights=False)
   try:
-    if path.suffix == '.gguf':
+    if not storage.remote(path) and path.suffix == '.gguf':
       return tokenizer_lib.from_files(gguf_file.tokenizer_files(gguf_file.read_fields(path)))
-    if path.is_file() or hf.is_model(path) or (path / 'tokenizer.json').is_file():
+    if not storage.remote(path) and (path.is_file() or hf.is_model(path) or (path / 'tokenizer.json').is_file()):
       return tokenizer_lib.load(path)
-    directory = pathlib.Path(hosts.agreed(lambda: str(checkpoint.find(path))))
+    directory = storage.path(hosts.agreed(lambda: str(checkpoint.find(path))))
     return tokenizer_lib.from_files(checkpoint.read_model(directory)['tokenizer'])
   except (ValueError, OSError) as error:
     raise error if str(path) in str(error) else ValueError(f'{path}: damaged or not a model: {error}') from error
@@ -162,14 +162,15 @@ def load(path: pathlib.Path, mesh, *, tokenizer=None, progress: bool = False) ->
 
 
 def _load(path: pathlib.Path, mesh, tokenizer, progress: bool) -> Model:
-  if path.suffix == '.gguf':
+  local = not storage.remote(path)
+  if local and path.suffix == '.gguf':
     config, params, fields = gguf_file.load(path, mesh=mesh, progress=progress)
     tokenizer = tokenizer or tokenizer_lib.from_files(gguf_file.tokenizer_files(fields))
     return _checked(Model(config, params, tokenizer), path)
-  if hf.is_model(path):
+  if local and hf.is_model(path):
     tokenizer = tokenizer or tokenizer_lib.load(path)
     return _checked(Model(*hf.load(path, mesh=mesh, progress=progress), tokenizer), path)
-  directory = pathlib.Path(hosts.agreed(lambda: str(checkpoint.find(path))))
+  directory = storage.path(hosts.agreed(lambda: str(checkpoint.find(path))))
   saved = checkpoint.read_model(directory)
   config = model_config.from_dict(saved['config'])
   shapes = transformer.shapes(config)
@@ -186,7 +187,7 @@ def _load(path: pathlib.Path, mesh, tokenizer, progress: bool) -> Model:
 def fingerprint(path: pathlib.Path) -> dict:
   """What tells one model from another: a digest of its weights, configuration and tokenizer, whatever its path."""
   shared, path, found = hub.is_name(path), hub.local(path), hashlib.sha256()
-  if path.is_file() or hf.is_model(path):
+  if not storage.remote(path) and (path.is_file() or hf.is_model(path)):
     kinds = ('.safetensors', '.json', '.model', '.jinja')
     files = [path] if path.is_file() else sorted(p for p in path.iterdir() if p.suffix in kinds)
     if shared and path.is_dir():  # other programs may put more files into the Hub's cache
@@ -207,7 +208,7 @@ def fingerprint(path: pathlib.Path) -> dict:
 
 def base(stage: Stage) -> Model:
   """The model that the recipe starts from; fields of `config.model` replace those of an imported one."""
-  path = pathlib.Path(stage.recipe.base)
+  path = storage.path(stage.recipe.base)
   tokenizer = asking(path, stage.recipe.chat_template, stage.recipe.chat_template_kwargs)
   model = load(path, stage.mesh, tokenizer=tokenizer, progress=True)
   fields = json.loads(model.config.to_json()) | dict(stage.recipe.model)
@@ -251,7 +252,7 @@ def tokenizer_of(stage: Stage, source: str):
   """
   if source == 'scratch':
     return _tokenizer(stage, config_lib.bind(TokenizerOptions, stage.recipe.tokenizer, 'config.tokenizer'))
-  path = pathlib.Path(source if hub.is_name(source) else source.partition('@')[0])
+  path = storage.path(source if hub.is_name(source) else source.partition('@')[0])
   return asking(path, stage.recipe.chat_template, stage.recipe.chat_template_kwargs) or read_tokenizer(path)
 
 
@@ -264,7 +265,7 @@ def _tokenizer(stage: Stage, options: TokenizerOptions) -> tokenizer_lib.Tokeniz
     )
   path = stage.workdir / 'tokenizer.model'
   hosts.agreed(lambda: None if path.exists() else _train_tokenizer(stage, options, path), 'training a tokenizer')
-  return tokenizer_lib.load(path)
+  return tokenizer_lib.load(storage.here(path))
 
 
 def _train_tokenizer(stage: Stage, options: TokenizerOptions, path: pathlib.Path) -> None:

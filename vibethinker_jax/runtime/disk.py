@@ -16,6 +16,8 @@ import shutil
 import tempfile
 import threading
 
+from vibethinker_jax.runtime import storage
+
 FULL = {
   errno.ENOSPC: 'no space left',
   errno.EDQUOT: 'the disk quota is used up',
@@ -127,6 +129,7 @@ def replacing(path: pathlib.Path | str, what: str):
     with contextlib.suppress(OSError):
       temporary.unlink(missing_ok=True)
     raise
+  storage.written(path)
 
 
 def append(file, content: bytes, what: str) -> None:
@@ -141,6 +144,7 @@ def append(file, content: bytes, what: str) -> None:
       with contextlib.suppress(OSError):
         file.truncate(end)
       raise
+  storage.grown()
 
 
 def open_lines(path: pathlib.Path, what: str, keep: Callable[[bytes], bool] = lambda line: True):

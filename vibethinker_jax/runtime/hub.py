@@ -14,7 +14,7 @@ import shutil
 import sys
 import time
 
-from vibethinker_jax.runtime import disk, origins
+from vibethinker_jax.runtime import disk, origins, storage
 
 INDEX, WEIGHTS = 'model.safetensors.index.json', 'model.safetensors'
 # What a model is besides its weights; not all have all.
@@ -50,7 +50,7 @@ def is_name(text: str) -> bool:
 
 
 def local(name: str | pathlib.Path, weights: bool = True) -> pathlib.Path:
-  """Where a model is on this machine: its path, or the Hub's copy, downloaded if it is not there yet.
+  """Where a model is: its path (of a bucket too), or the Hub's copy, downloaded if it is not there yet.
 
   Of all processes that share the cache one downloads. The first call decides which commit a revision is (`origins`).
 
@@ -61,7 +61,7 @@ def local(name: str | pathlib.Path, weights: bool = True) -> pathlib.Path:
     ValueError: the Hub does not give it: unknown, gated, no network; with what to do.
     disk.Unwritable: the cache cannot be written.
   """
-  return _local(str(name), weights) if is_name(name) else pathlib.Path(name)
+  return _local(str(name), weights) if is_name(name) else storage.path(name)
 
 
 def commit(name: str | pathlib.Path) -> str | None:

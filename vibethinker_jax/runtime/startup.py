@@ -13,7 +13,7 @@ import warnings
 
 from absl import flags
 
-from vibethinker_jax.runtime import disk
+from vibethinker_jax.runtime import disk, storage
 
 _NoBars = types.SimpleNamespace(_instances=())
 HUGE_PAGES = 'glibc.malloc.hugetlb=1'
@@ -72,7 +72,7 @@ def one_line(*kinds: type[Exception], flag: str, kept: Callable[[], str] = lambd
       bar.close()  # else it would be drawn once more, below the error
     if isinstance(error, OSError) and error.filename is None:
       _forget_output()
-    raise SystemExit(f'error: {line}') from (error if os.environ.get('VIBETHINKER_TRACEBACK') else None)
+    raise SystemExit(storage.named(f'error: {line}')) from (error if os.environ.get('VIBETHINKER_TRACEBACK') else None)
 
 
 def _forget_output() -> None:
@@ -83,11 +83,12 @@ def _forget_output() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def keep_compiled(where: str = 'auto', workdir: pathlib.Path | None = None) -> None:
+def keep_compiled(where: str = 'auto', workdir: str = '') -> None:
   """Keeps compiled programs on disk, so that a second start compiles nothing. JAX_COMPILATION_CACHE_DIR goes before.
 
   Args:
     where: a directory; 'auto': `workdir`/compiled, without a workdir the user's cache; '': nothing is kept.
+    workdir: a directory that all hosts see, gs:// too.
 
   A directory that cannot be written, or becomes full, costs time at the next start: a warning says so once.
   """
@@ -99,9 +100,11 @@ def keep_compiled(where: str = 'auto', workdir: pathlib.Path | None = None) -> N
     return
   if where == 'auto':
     user = pathlib.Path(os.environ.get('XDG_CACHE_HOME') or '~/.cache').expanduser() / 'vibethinker_jax'
-    where = (workdir or user) / 'compiled'
+    where = f'{workdir or user}/compiled'
   if '://' not in str(where):
     _watch_cache(pathlib.Path(where))
+  if storage.remote(where):
+    storage.files()
   if not given and ('://' in str(where) or pathlib.Path(where).is_dir()):
     jax.config.update('jax_compilation_cache_dir', str(where))
     jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.3)

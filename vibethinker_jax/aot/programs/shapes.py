@@ -1,7 +1,6 @@
 """The model that a recipe starts from, by its shape alone: nothing is loaded."""
 
 import json
-import pathlib
 from typing import NamedTuple
 
 from vibethinker_jax import checkpoint, config as config_lib
@@ -9,6 +8,7 @@ from vibethinker_jax.data.tokens import tokenizer as tokenizer_lib
 from vibethinker_jax.model import config as model_config
 from vibethinker_jax.model.formats import hf, hf_config
 from vibethinker_jax.programs.stage import TokenizerOptions
+from vibethinker_jax.runtime import storage
 
 # Bases of the papers (their config.json), for a plan on a machine that does not have them.
 _QWEN2 = dict(model_type='qwen2', vocab_size=151_936, num_key_value_heads=2, tie_word_embeddings=True)
@@ -41,10 +41,10 @@ def base(recipe: config_lib.Recipe) -> Shape:
   Raises:
     ValueError: it is not on this machine and its shape is not known.
   """
-  path = pathlib.Path(recipe.base)
+  path = storage.path(recipe.base)
   if recipe.base == 'scratch':
     return _scratch(recipe)
-  if path.is_dir() and hf.is_model(path):
+  if not storage.remote(path) and path.is_dir() and hf.is_model(path):
     config, note = hf_config.read(json.loads((path / 'config.json').read_text()), str(path)), f'{path}/config.json'
     tokens = tokenizer_lib.load(path).vocab_size
   elif path.exists() and path.suffix != '.gguf':

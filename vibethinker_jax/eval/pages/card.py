@@ -6,7 +6,7 @@ import re
 
 from vibethinker_jax.data.files import rows as rows_lib
 from vibethinker_jax.eval.pages import report
-from vibethinker_jax.runtime import hub, origins
+from vibethinker_jax.runtime import hub, origins, storage
 
 # Fields of a stage that a reader asks for first; all stand in its config.
 SHOWN = ('steps', 'batch_size', 'length', 'prompts', 'group', 'learning_rate', 'samples', 'problems', 'init_from')
@@ -51,7 +51,8 @@ def write(name: str, source: str, config: dict) -> str:
 
 def run_of(source: str) -> tuple[pathlib.Path | None, str]:
   """(workdir, stage) of a model that is one of a run, (None, '') of any other."""
-  path = pathlib.Path(source).absolute()
+  path = storage.path(source)
+  path = path if storage.remote(path) else path.absolute()
   for stage in (path, path.parent, path.parent.parent):  # stage, stage/checkpoints, stage/checkpoints/step
     if _has(stage.parent, stage.name) and (stage.parent / 'config.json').is_file():
       return stage.parent, stage.name
@@ -66,7 +67,7 @@ def _has(workdir: pathlib.Path, stage: str) -> bool:
 
 def _last(source: str) -> bool:
   """Whether a model of a run is the one that its evaluations are of: the last checkpoint of its stage."""
-  path = pathlib.Path(source)
+  path = storage.path(source)
   return not path.name.isdigit() or int(path.name) == max(
     int(p.name) for p in path.parent.iterdir() if p.name.isdigit()
   )

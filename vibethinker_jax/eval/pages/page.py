@@ -11,7 +11,7 @@ from vibethinker_jax.data import turns
 from vibethinker_jax.eval import compare, sets as sets_lib
 from vibethinker_jax.eval.pages import drawing, formulas, terminal
 from vibethinker_jax.eval.pages.drawing import Plot
-from vibethinker_jax.runtime import disk
+from vibethinker_jax.runtime import disk, storage
 
 TEXT_BYTES = 2_000_000  # of prompts and responses in the page; all of them are in responses.jsonl
 MATHML_BYTES = 3_000_000
@@ -44,8 +44,11 @@ def write(output: pathlib.Path, result: dict, chosen: list[sets_lib.Set], lines:
 
 def write_comparison(output: pathlib.Path, pages: list[tuple[str, pathlib.Path]], compared: dict) -> None:
   """Writes comparison.html; pages: (model, directory of its evaluation)."""
+  where = storage.far(output)
   links = [
-    (name, os.path.relpath(path / 'report.html', output)) for name, path in pages if (path / 'report.html').exists()
+    (name, os.path.relpath(path / 'report.html', where))
+    for name, path in pages
+    if storage.remote(path) == storage.remote(where) and (path / 'report.html').exists()
   ]
   _write(
     output / 'comparison.html',
@@ -286,9 +289,9 @@ def compared(directories: list[pathlib.Path], output: pathlib.Path) -> None:
   """result.json and report.html of a comparison, and its table on the screen."""
   evaluations = compare.read(directories, compare.labels([str(path) for path in directories]))
   result = compare.result(evaluations)
-  if any(path.resolve() == output.resolve() for path in directories):
-    raise ValueError(f'--output={output} is one of the compared directories: give another')
+  if any(path.resolve() == storage.far(output).resolve() for path in directories):
+    raise ValueError(f'--output={storage.far(output)} is one of the compared directories: give another')
   config_lib.write_json(output / 'comparison.json', result)
   write_comparison(output, [(e.name, e.directory) for e in evaluations], result)
   print(terminal.comparison(result))
-  print(f'{output}/comparison.html, comparison.json')
+  print(f'{storage.far(output)}/comparison.html, comparison.json')
