@@ -126,6 +126,8 @@ class Recipe(NamedTuple):
     compilation_cache: directory where compiled programs are kept; 'auto': the user's cache, with several hosts a
       directory of the workdir; '': none.
     hang_seconds: a process that finishes nothing for so long is ended; 0: it is only reported.
+    places: {stage: its place in the recipe that it is of, from 0} where this recipe is the union of several (a study):
+      what is random in a stage depends on it, not on how many other recipes there are.
     rehearsal: the models are random, nothing that is made is of use: what only a trained model gives is not insisted
       on. RL trains on groups of equal rewards too (their advantages are 0), distill keeps wrong responses, filters that
       would keep nothing keep all; each says so. See vibethinker_jax.programs.smaller.
@@ -150,6 +152,7 @@ class Recipe(NamedTuple):
   compilation_cache: str = 'auto'
   hang_seconds: NotNegative = 0.0
   rehearsal: bool = False
+  places: dict = {}
 
   def conflicts(self):
     if not self.stages or len(set(self.stages)) < len(self.stages):
@@ -329,7 +332,7 @@ def check_unchanged(path: pathlib.Path, values: dict, what: str) -> None:
   Raises:
     ValueError: it differs, with the fields that do.
   """
-  values = json.loads(json.dumps(plain(values)))
+  values = as_json(values)
   if not path.exists():
     write_json(path, values)
     return
@@ -340,6 +343,11 @@ def check_unchanged(path: pathlib.Path, values: dict, what: str) -> None:
       + '\n  '.join(changed)
       + '\nGive another --workdir, restore the old values, or delete that stage to run it anew.'
     )
+
+
+def as_json(values: Any) -> Any:
+  """As it will be read back: tuples become lists."""
+  return json.loads(json.dumps(plain(values)))
 
 
 def write_json(path: pathlib.Path, values: Any) -> None:

@@ -32,7 +32,7 @@ from vibethinker_jax.verify.pool import Pool
 
 LOG = logging.getLogger('vibethinker_jax')
 # may differ when it goes on
-OF_A_START = ('stages', 'mesh', 'sandbox', 'verify', 'profile_steps', 'compilation_cache', 'hang_seconds')
+OF_A_START = ('stages', 'places', 'mesh', 'sandbox', 'verify', 'profile_steps', 'compilation_cache', 'hang_seconds')
 
 ADDED = (('correct_at', 1.0), ('rewards', ()))  # workdirs of before have no such field and go on
 

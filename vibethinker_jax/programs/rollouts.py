@@ -329,6 +329,7 @@ def scalars(rollout: Rollout, options, weight_P) -> dict:
     **{name: mean for name, (mean, _) in sampled['rewards'].items()},
     **{f'{name}_std': deviation for name, (_, deviation) in sampled['rewards'].items()},
     'response_tokens': sampled['mean_length'],
+    'sampled_tokens': sampled['tokens'],
     'truncated': sampled['truncated'],
     'weight': np.mean(weight_P[:n]) if n else None,
     'seconds/rollout': sampled['seconds'][0],

@@ -283,7 +283,8 @@ def _train_tokenizer(stage: Stage, options: TokenizerOptions, path: pathlib.Path
 
 def stage_key(stage: Stage) -> jax.Array:
   """A random key of this stage's own: of the seed and the stage's place in the recipe."""
-  return jax.random.fold_in(jax.random.key(stage.recipe.seed), 1 + stage.recipe.stages.index(stage.name))
+  place = stage.recipe.places.get(stage.name, stage.recipe.stages.index(stage.name))
+  return jax.random.fold_in(jax.random.key(stage.recipe.seed), 1 + place)
 
 
 def refuse_invalid(stage: Stage, what: str, invalid: list[str], total: int) -> None:

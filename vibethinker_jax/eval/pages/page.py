@@ -29,7 +29,7 @@ def write(output: pathlib.Path, result: dict, chosen: list[sets_lib.Set], lines:
   by_problem = {}
   for line in lines:
     by_problem.setdefault((line['set'], line['id']), []).append(line)
-  _write(
+  written(
     output / 'report.html',
     'evaluation.html',
     {
@@ -50,7 +50,7 @@ def write_comparison(output: pathlib.Path, pages: list[tuple[str, pathlib.Path]]
     for name, path in pages
     if storage.remote(path) == storage.remote(where) and (path / 'report.html').exists()
   ]
-  _write(
+  written(
     output / 'comparison.html',
     'comparison.html',
     {
@@ -64,7 +64,7 @@ def write_comparison(output: pathlib.Path, pages: list[tuple[str, pathlib.Path]]
   )
 
 
-def _write(path: pathlib.Path, template: str, values: dict) -> None:
+def written(path: pathlib.Path, template: str, values: dict) -> None:
   environment = jinja2.Environment(
     loader=jinja2.FileSystemLoader(pathlib.Path(__file__).parent),
     autoescape=True,

@@ -1,0 +1,152 @@
+"""What the arms of a study gave with each seed, and what it says of the claims; no JAX.
+
+Metrics are named STAGE.NAME by the stages of an arm's recipe:
+
+  pass@1, pass@K, and DOMAIN.pass@1, DOMAIN.pass@K: of a model that an `evaluate` stage has evaluated, its total (of maths
+    where there are maths domains) and its domains. tokens: of its responses, the mean; truncated: share of those cut off.
+  accuracy, entropy: of an `rl` stage, mean over its last WINDOW steps, on the training problems before any group is left
+    out. useful: groups that were trained on over groups that were sampled, over all steps. sampled_tokens, seconds,
+    steps: in all. tokens_to, seconds_to: until the accuracy (mean of WINDOW steps) has reached `reach`; missing
+    where it never does.
+"""
+
+import json
+import math
+import pathlib
+
+import numpy as np
+
+from vibethinker_jax import config as config_lib
+from vibethinker_jax.eval import paired
+
+WINDOW = 5  # steps
+
+
+def of_evaluation(result: dict, model: str) -> dict[str, float]:
+  """Metrics of one model of an evaluate stage's result.json."""
+  domains, lengths = result['models'][model], result['lengths'][model]
+  total = next((name for name in ('all problems', 'maths') if name in domains), None)
+  total = domains[total] if total else next(iter(domains.values()))
+  found = {f'{name}.pass@{k}': x for name, of in domains.items() for k, x in of['pass@k'].items()}
+  found |= {f'pass@{k}': x for k, x in total['pass@k'].items()}
+  return found | {'tokens': lengths['mean'], 'truncated': lengths['truncated']}
+
+
+def of_training(lines: list[dict], reach: float) -> dict[str, float]:
+  """Metrics of the metrics.jsonl of an rl stage."""
+  accuracy = [line['accuracy'] for line in lines]
+  tokens = np.cumsum([line['sampled_tokens'] for line in lines])
+  seconds = np.cumsum([line['seconds/step'] for line in lines])
+  entropy = [line['entropy'] for line in lines if line.get('entropy') is not None]
+  sampled = sum(line['sampled_groups'] for line in lines)
+  found = {
+    'accuracy': float(np.mean(accuracy[-WINDOW:])),
+    'useful': sum(line['useful_groups'] for line in lines) / sampled if sampled else math.nan,
+    'sampled_tokens': float(tokens[-1]),
+    'seconds': float(seconds[-1]),
+    'steps': float(len(lines)),
+  }
+  if entropy:
+    found['entropy'] = float(np.mean(entropy[-WINDOW:]))
+  smooth = [np.mean(accuracy[max(0, i + 1 - WINDOW) : i + 1]) for i in range(len(lines))]
+  if there := [i for i, value in enumerate(smooth) if value >= reach]:
+    found |= {'tokens_to': float(tokens[there[0]]), 'seconds_to': float(seconds[there[0]])}
+  return found
+
+
+def of_arm(directory: pathlib.Path, names: dict, reach: float) -> dict[str, float] | None:
+  """Metrics of an arm with one seed; None where a stage of it is not finished.
+
+  Args:
+    directory: workdir of the seed. names: of the arm, see programs.arms.Union.
+  """
+  found = {}
+  for stage, name in names.items():
+    for model, part in name.items() if isinstance(name, dict) else [('', name)]:
+      result = config_lib.read_json(directory / part / 'result.json')
+      if result is None:
+        return None
+      if model:
+        mine = of_evaluation(result, next(iter(result['models'])))
+        found |= {f'{model}.{metric}': value for metric, value in mine.items()}
+      elif 'group_accuracy_histogram' in result:
+        lines = [json.loads(line) for line in (directory / part / 'metrics.jsonl').read_text().splitlines()]
+        found |= {f'{stage}.{metric}': value for metric, value in of_training(lines, reach).items()}
+  return found
+
+
+def read(workdir: pathlib.Path, study, names: dict) -> dict[str, dict[int, dict]]:
+  """{arm: {seed: metrics}} of what is finished."""
+  found = {}
+  for arm, values in study.arms.items():
+    mine = {
+      seed: of_arm(workdir / f'seed_{seed}', names[arm], study.reach)
+      for seed in study.seeds[: values.seeds or len(study.seeds)]
+    }
+    found[arm] = {seed: metrics for seed, metrics in mine.items() if metrics is not None}
+  return found
+
+
+def pairs(trials: dict, first: str, second: str, metric: str) -> list[float]:
+  """Differences first minus second of the seeds in which both have the metric."""
+  mine, other = trials[first], trials[second]
+  return [mine[s][metric] - other[s][metric] for s in mine if s in other and metric in mine[s] and metric in other[s]]
+
+
+def correlations(trials: dict, arms: tuple[str, ...], x: str, y: str) -> list[float]:
+  """Of each seed that all arms have: the correlation of two metrics over the arms."""
+  seeds = [s for s in trials[arms[0]] if all(s in trials[arm] for arm in arms)]
+  both = lambda s: [(trials[arm][s][x], trials[arm][s][y]) for arm in arms if {x, y} <= trials[arm][s].keys()]
+  return [paired.correlation(*zip(*found)) for s in seeds if len(found := both(s)) > 2]
+
+
+def judged(study, trials: dict) -> dict[str, dict]:
+  """{claim: {'says', 'verdict', 'n', 'mean', 'low', 'high', 'p', 'visible', 'corrected'}}, the p values corrected for the
+  number of claims (Holm)."""
+  sign = {'greater': 1, 'smaller': -1}
+  level = study.alpha / max(1, len(study.claims))
+  found = {}
+  for name, claim in study.claims.items():
+    values = (
+      correlations(trials, claim.over, claim.metric, claim.beside)
+      if claim.over
+      else pairs(trials, claim.better, claim.than, claim.metric)
+    )
+    found[name] = paired.of_differences(sign[claim.direction] * np.array(values), claim.margin, level)
+  corrected = paired.holm([of.p for of in found.values()])
+  return {
+    name: {'says': study.claims[name].says, 'verdict': paired.verdict(of, p, study.alpha, study.claims[name].margin)}
+    | of._asdict()
+    | {'corrected': p, 'sentence': sentence(study.claims[name], of, p, study.alpha)}
+    for (name, of), p in zip(found.items(), corrected)
+  }
+
+
+def amount(value: float, metric: str) -> str:
+  """A difference for people: of shares in points, else a number."""
+  if is_share(metric):
+    return f'{100 * value:+.1f} points'
+  return f'{value:+,.0f}' if abs(value) >= 100 else f'{value:+.3g}'
+
+
+def is_share(metric: str) -> bool:
+  return metric.rpartition('.')[2].startswith(('pass@', 'accuracy', 'useful', 'truncated'))
+
+
+def sentence(claim, found: paired.Difference, p: float, alpha: float) -> str:
+  """What the study says of a claim, in plain words."""
+  if found.n < 2:
+    return f'undecided: {found.n} seeds have it yet'
+  told = paired.verdict(found, p, alpha, claim.margin)
+  flip = {'greater': 1, 'smaller': -1}[claim.direction]
+  shown = (lambda x: f'{x:+.2f}') if claim.over else lambda x: amount(x, claim.metric)
+  low, high = sorted((flip * found.low, flip * found.high))
+  what = (
+    f'correlation of {claim.beside} with {claim.metric} over {len(claim.over)} arms'
+    if claim.over
+    else (f'{claim.metric} of {claim.better} minus that of {claim.than}')
+  )
+  words = f'{told}: {what} is {shown(flip * found.mean)} [{shown(low)}, {shown(high)}] over {found.n} seeds, p {p:.2g}'
+  if told == 'undecided':
+    words += f'; an effect of {shown(found.visible).lstrip("+")} could have been seen'
+  return words
