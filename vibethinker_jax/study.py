@@ -3,9 +3,10 @@
   python -m vibethinker_jax.study --config=configs/study.py --workdir=runs/study
   python -m vibethinker_jax.study --config=configs/study.py --workdir=runs/study --seeds=0,1   # another process: 2,3
 
-An arm is the recipe with some fields changed; stages that arms have in common are run once. WORKDIR/seed_N is the workdir
-of one recipe with the stages of all arms, as `main` makes it: what was stopped goes on with the same command, arms and
-seeds that are added later run alone. After each arm WORKDIR gets report.html and result.json of all that is there.
+An arm is the recipe with some fields changed; stages that arms have in common are run once. WORKDIR/seed_N is the
+workdir of one recipe with the stages of all arms, as `main` makes it: what was stopped goes on with the same command,
+arms and seeds that are added later run alone. After each arm WORKDIR gets report.html and result.json of all that is
+there.
 """
 
 from vibethinker_jax.runtime import startup
@@ -13,6 +14,7 @@ from vibethinker_jax.runtime import startup
 if __name__ == '__main__':
   startup.prepare()
 
+import functools
 import logging
 import pathlib
 
@@ -77,7 +79,7 @@ def run(study: arms_lib.Study, joined: arms_lib.Union, workdir: pathlib.Path, se
       if study.arms[arm].seeds and seed not in study.seeds[: study.arms[arm].seeds]:
         continue
       directory = workdir / f'seed_{seed}'
-      if hosts.agreed(lambda: trials.of_arm(directory, joined.names[arm], study.reach)) is not None:
+      if hosts.agreed(functools.partial(trials.of_arm, directory, joined.names[arm], study.reach)) is not None:
         continue
       LOG.info('seed %d, arm %s', seed, arm)
       try:

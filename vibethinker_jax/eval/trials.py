@@ -2,10 +2,12 @@
 
 Metrics are named STAGE.NAME by the stages of an arm's recipe:
 
-  pass@1, pass@K, and DOMAIN.pass@1, DOMAIN.pass@K: of a model that an `evaluate` stage has evaluated, its total (of maths
-    where there are maths domains) and its domains. tokens: of its responses, the mean; truncated: share of those cut off.
-  accuracy, entropy: of an `rl` stage, mean over its last WINDOW steps, on the training problems before any group is left
-    out. useful: groups that were trained on over groups that were sampled, over all steps. sampled_tokens, seconds,
+  pass@1, pass@K, and DOMAIN.pass@1, DOMAIN.pass@K: of a model that an `evaluate` stage has evaluated, its total (of
+    maths where there are maths domains) and its domains. tokens: of its responses, the mean; truncated: share of those
+    cut off.
+  accuracy, entropy: of an `rl` stage, mean over its last WINDOW steps, on the training problems before any group is
+    left out. useful: groups that were trained on over groups that were sampled, over all steps. sampled_tokens,
+    seconds,
     steps: in all. tokens_to, seconds_to: until the accuracy (mean of WINDOW steps) has reached `reach`; missing
     where it never does.
 """
@@ -101,8 +103,8 @@ def correlations(trials: dict, arms: tuple[str, ...], x: str, y: str) -> list[fl
 
 
 def judged(study, trials: dict) -> dict[str, dict]:
-  """{claim: {'says', 'verdict', 'n', 'mean', 'low', 'high', 'p', 'visible', 'corrected'}}, the p values corrected for the
-  number of claims (Holm)."""
+  """{claim: {'says', 'verdict', 'n', 'mean', 'low', 'high', 'p', 'visible', 'corrected'}}, the p values corrected for
+  the number of claims (Holm)."""
   sign = {'greater': 1, 'smaller': -1}
   level = study.alpha / max(1, len(study.claims))
   found = {}
@@ -116,7 +118,7 @@ def judged(study, trials: dict) -> dict[str, dict]:
   corrected = paired.holm([of.p for of in found.values()])
   return {
     name: {'says': study.claims[name].says, 'verdict': paired.verdict(of, p, study.alpha, study.claims[name].margin)}
-    | of._asdict()
+    | {name: value if math.isfinite(value) else None for name, value in of._asdict().items()}
     | {'corrected': p, 'sentence': sentence(study.claims[name], of, p, study.alpha)}
     for (name, of), p in zip(found.items(), corrected)
   }

@@ -22,8 +22,8 @@ class Arm(NamedTuple):
   """One way to run the recipe.
 
   Attributes:
-    change: fields of the recipe that differ, as nested sub-configs: {'rl': {'loss': {'strength': 0.0}}}; a stage that the
-      recipe lacks, whole, with a list of `stages` that names it.
+    change: fields of the recipe that differ, as nested sub-configs: {'rl': {'loss': {'strength': 0.0}}}; a stage that
+      the recipe lacks, whole, with a list of `stages` that names it.
     says: what the page calls it; '' is its name.
     seeds: only so many of the study's, from the first; 0 is all.
   """
@@ -39,7 +39,7 @@ class Claim(NamedTuple):
   Attributes:
     says: the sentence.
     metric: STAGE.NAME, such as 'rl.pass@1' (see eval.trials).
-    better, than: two arms: the metric of the first is greater (or smaller: see `direction`).
+    better, than: two arms: the metric of the first is greater (or smaller, by `direction`).
     over, beside: instead of two arms, several of them, and a second metric that goes with the first from arm to arm.
     direction: 'greater' or 'smaller', of the first arm; of `beside` a correlation above or below 0.
     margin: by so much the first arm may be worse; 0: it must be better.
@@ -56,7 +56,7 @@ class Claim(NamedTuple):
 
   def conflicts(self) -> Iterator[str]:
     if (bool(self.better) and bool(self.than)) == (len(self.over) > 2 and bool(self.beside)):
-      yield f'better={self.better!r}, than={self.than!r}: name two arms, or three or more in over=() and a metric beside'
+      yield f'better={self.better!r}, than={self.than!r}: name two arms, or three in over=() and a metric beside'
     for name in ('metric', 'beside'):
       value = getattr(self, name)
       if value and not re.fullmatch(r'[^.]+\.[^.].*', value):

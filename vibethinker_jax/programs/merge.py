@@ -3,13 +3,13 @@
 from collections.abc import Callable, Iterator
 import functools
 import time
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from vibethinker_jax import checkpoint, config as config_lib
-from vibethinker_jax.config import NotNegative
+from vibethinker_jax.config import NotNegative, Positive
 from vibethinker_jax.programs import probe
 from vibethinker_jax.programs.stage import Model, Stage, finish, finished, open_model
 from vibethinker_jax.runtime import hosts
@@ -23,16 +23,24 @@ class Options(NamedTuple):
   Attributes:
     program: 'merge'. init_from: the stage whose checkpoints are merged. probe: the stage that chose them.
     weights: one per domain, >= 0 with sum 1; () is 1/N each, as in the paper.
+    select: what is averaged. 'specialists': of each domain the checkpoint that probing chose (the paper); to compare
+      with it 'pass_k' and 'pass_1': the one with the best mean over the domains, and 'newest': the last `newest`.
   """
 
   program: str
   init_from: str
   probe: str
   weights: tuple[NotNegative, ...] = ()
+  select: Literal['specialists', 'pass_k', 'pass_1', 'newest'] = 'specialists'
+  newest: Positive = 1
 
   def conflicts(self) -> Iterator[str]:
     if self.weights and abs(sum(self.weights) - 1) > ROUNDING:
       yield f'weights={self.weights} must have the sum 1, not {sum(self.weights):g}'
+    if self.weights and self.select != 'specialists':
+      yield f'weights={self.weights} must be (): they are of domains, and select={self.select!r} is of all together'
+    if self.newest > 1 and self.select != 'newest':
+      yield f"newest={self.newest} does nothing without select='newest'"
 
 
 def run(stage: Stage, options: Options) -> dict:
@@ -41,13 +49,15 @@ def run(stage: Stage, options: Options) -> dict:
   probed = hosts.agreed(lambda: finished(stage.workdir, options.probe))
   if probed is None:
     raise ValueError(f'stage {stage.name!r} needs the result of {options.probe!r}: run --stages={options.probe} first')
-  chosen = probed['chosen']
+  chosen = selected(options, probed)
   weights = list(options.weights) or [1 / len(chosen)] * len(chosen)
   if len(weights) != len(chosen):
     raise ValueError(f'{stage.name}.weights has {len(weights)} numbers for the {len(chosen)} domains {list(chosen)}')
   by_step = {}
   for (_, step), weight in zip(chosen.items(), weights):
     by_step[step] = by_step.get(step, 0.0) + weight
+  if len(by_step) == 1 and len(chosen) > 1:
+    hosts.say(f'{stage.name}: all specialists are the checkpoint {next(iter(by_step))}: there is nothing to fuse')
   merged = average(
     functools.partial(open_model, stage), [f'{options.init_from}@{step}' for step in by_step], list(by_step.values())
   )
@@ -67,6 +77,24 @@ def run(stage: Stage, options: Options) -> dict:
   hosts.say(table(result, probed))
   finish(stage, result)
   return result
+
+
+def selected(options: Options, probed: dict) -> dict[str, int]:
+  """{what it is chosen for: step} of the checkpoints to average.
+
+  Raises:
+    ValueError: fewer checkpoints than options.newest.
+  """
+  if options.select == 'specialists':
+    return probed['chosen']
+  steps = sorted(map(int, probed['scores']))
+  if options.select == 'newest':
+    if len(steps) < options.newest:
+      raise ValueError(f'{options.init_from} has {len(steps)} checkpoints, fewer than newest={options.newest}')
+    return {f'checkpoint {step}': step for step in steps[-options.newest :]}
+  k = '1' if options.select == 'pass_1' else str(probed['k'])
+  mean = lambda step: sum(s['pass@k'][k] for s in probed['scores'][str(step)].values())
+  return {f'Pass@{k}': max(steps, key=lambda step: (mean(step), -step))}
 
 
 def average(open_: Callable[[str], Model], sources: list[str], weights: list[float]) -> Model:

@@ -128,7 +128,8 @@ def forest(rows: list[tuple], first: str, metric: str) -> str:
 
 
 def curves(workdir: pathlib.Path, study, joined, result: dict) -> dict:
-  """{rl stage: [(arm, SVG)]}: accuracy of the rollouts over sampled tokens, the mean of all seeds, the first arm beside."""
+  """{rl stage: [(arm, SVG)]}: accuracy of the rollouts over sampled tokens, the mean of all seeds, the first arm
+  beside."""
   found = {}
   for arm, of in result['arms'].items():
     for stage in (s for s, names in measured({'arms': {arm: of}}).items() if 'sampled_tokens' in names):
