@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import stats
 
+ROUNDING = 1e-12  # beside the mean: then all differences are equal
 POWER = 0.8  # with which the smallest effect that could have been seen would have been seen
 
 
@@ -50,8 +51,8 @@ def of_differences(differences, margin: float = 0.0, alpha: float = 0.05) -> Dif
   if n < 2:
     return Difference(centre, low, high, 1.0, n, math.inf)
   error = float(values.std(ddof=1)) / math.sqrt(n)
-  if error == 0:
-    p = 1.0 if centre + margin == 0 else 0.0
+  if error <= ROUNDING * abs(centre):
+    p = 0.0 if centre + margin else 1.0
   else:
     p = float(2 * stats.t.sf(abs(centre + margin) / error, n - 1))
   quantiles = stats.t.ppf(1 - alpha / 2, n - 1) + stats.t.ppf(POWER, n - 1)

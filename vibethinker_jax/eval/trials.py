@@ -149,6 +149,8 @@ def sentence(claim, found: paired.Difference, p: float, alpha: float) -> str:
     else (f'{claim.metric} of {claim.better} minus that of {claim.than}')
   )
   words = f'{told}: {what} is {shown(flip * found.mean)} [{shown(low)}, {shown(high)}] over {found.n} seeds, p {p:.2g}'
-  if told == 'undecided':
+  if math.isclose(found.low, found.high, rel_tol=1e-9):
+    words = f'{told}: {what} is {shown(flip * found.mean)} with each of {found.n} seeds'
+  elif told == 'undecided':
     words += f'; an effect of {shown(found.visible).lstrip("+")} could have been seen'
   return words

@@ -1,0 +1,108 @@
+import json
+
+import pytest
+
+from vibethinker_jax.eval import trials
+from vibethinker_jax.programs import arms
+
+
+def lines(accuracies, tokens=100):
+  return [
+    {
+      'step': i + 1,
+      'accuracy': a,
+      'sampled_tokens': tokens,
+      'seconds/step': 2.0,
+      'entropy': a / 2,
+      'useful_groups': 3,
+      'sampled_groups': 4,
+    }
+    for i, a in enumerate(accuracies)
+  ]
+
+
+def test_of_training():
+  """By hand: means of five steps are 0.1, 0.2, ..., and 0.35 is reached in the sixth step."""
+  found = trials.of_training(lines([0.1, 0.3, 0.2, 0.2, 0.2, 0.9, 0.9]), reach=0.35)
+  assert found['accuracy'] == pytest.approx((0.2 + 0.2 + 0.2 + 0.9 + 0.9) / 5)
+  assert found['entropy'] == pytest.approx(found['accuracy'] / 2) and found['useful'] == 0.75
+  assert (found['sampled_tokens'], found['seconds'], found['steps']) == (700, 14, 7)
+  assert (found['tokens_to'], found['seconds_to']) == (600, 12)
+  assert 'tokens_to' not in trials.of_training(lines([0.1, 0.2]), reach=0.35)
+
+
+def test_of_training_without_a_useful_group():
+  """A step that trained on nothing has no entropy."""
+  found = trials.of_training([line | {'entropy': None} for line in lines([0.0, 0.0])], 0.5)
+  assert 'entropy' not in found and found['accuracy'] == 0
+
+
+def domain(one, two):
+  return {'pass@1': one, 'pass@k': {'1': one, '2': two}}
+
+
+def test_of_evaluation():
+  result = {
+    'models': {'rl': {'algebra': domain(0.2, 0.4), 'code': domain(0.0, 0.1), 'maths': domain(0.3, 0.5)}},
+    'lengths': {'rl': {'mean': 40.0, 'truncated': 0.1}},
+  }
+  found = trials.of_evaluation(result, 'rl')
+  assert (found['pass@1'], found['pass@2'], found['code.pass@2'], found['tokens']) == (0.3, 0.5, 0.1, 40.0)
+
+
+CLAIMS = {
+  'better': dict(says='a is better than b', better='a', than='b', metric='rl.pass@1'),
+  'shorter': dict(says='a is shorter', better='a', than='b', metric='rl.tokens', direction='smaller'),
+  'wide': dict(says='wide is good', over=('a', 'b', 'c'), metric='rl.pass@1', beside='merge.pass@8'),
+}
+VALUES = {  # arm -> {metric: of seeds 0, 1, 2}
+  'a': {'rl.pass@1': (0.5, 0.6, 0.55), 'rl.tokens': (90, 80, 85), 'merge.pass@8': (0.8, 0.9, 0.85)},
+  'b': {'rl.pass@1': (0.4, 0.51, 0.44), 'rl.tokens': (91, 80, 86), 'merge.pass@8': (0.7, 0.8, 0.75)},
+  'c': {'rl.pass@1': (0.3, 0.39, 0.36), 'rl.tokens': (90, 80, 85), 'merge.pass@8': (0.6, 0.65, 0.66)},
+}
+
+
+def study(**change):
+  values = dict(
+    recipe={},
+    seeds=(0, 1, 2),
+    arms={a: arms.Arm() for a in VALUES},
+    claims={n: arms.Claim(**c) for n, c in CLAIMS.items()},
+  )
+  return arms.Study(**values | change)
+
+
+def found():
+  return {arm: {s: {m: v[s] for m, v in of.items()} for s in range(3)} for arm, of in VALUES.items()}
+
+
+def test_judged():
+  told = trials.judged(study(), found())
+  assert [x['verdict'] for x in told.values()] == ['supported', 'undecided', 'supported']
+  assert told['better']['mean'] == pytest.approx(0.1) and told['better']['n'] == 3
+  assert told['shorter']['mean'] == pytest.approx(2 / 3)  # of a minus b, turned
+  assert told['wide']['mean'] > 0.98
+  assert told['better']['corrected'] >= told['better']['p']
+  assert 'supported: rl.pass@1 of a minus that of b is +10.0 points [' in told['better']['sentence']
+  assert 'undecided: rl.tokens of a minus that of b is -0.667' in told['shorter']['sentence']
+  assert 'could have been seen' in told['shorter']['sentence']
+  json.dumps(told, allow_nan=False)
+
+
+def test_a_claim_in_the_other_direction_is_refuted():
+  claims = {'x': arms.Claim('b is better', 'rl.pass@1', better='b', than='a')}
+  assert trials.judged(study(claims=claims), found())['x']['verdict'] == 'refuted'
+
+
+def test_seeds_that_one_arm_lacks_are_not_paired():
+  values = found()
+  del values['b'][1], values['a'][2]['rl.pass@1']
+  told = trials.judged(study(), values)
+  assert told['better']['n'] == 1 and told['better']['sentence'] == 'undecided: 1 seeds have it yet'
+  json.dumps(told, allow_nan=False)
+
+
+def test_equal_seeds_are_said_so():
+  values = found()
+  values['b'] = values['a']
+  assert 'is +0.0 points with each of 3 seeds' in trials.judged(study(), values)['better']['sentence']

@@ -1,0 +1,102 @@
+"""Arms of a study as one recipe."""
+
+import pytest
+
+from vibethinker_jax.programs import arms, recipe as recipe_lib
+
+
+@pytest.fixture
+def base(toy):
+  c = toy.config()
+  c['stages'] = ('sft', 'probe', 'merge', 'rl_math_16k', 'evaluate')
+  c['evaluate'] = c['evaluate'] | {'models': ('merge', 'rl_math_16k')}
+  return {name: value for name, value in c.items() if name not in ('rl_math_32k', 'rl_code')}
+
+
+def study(base, changes, **rest):
+  return dict(recipe=base, seeds=(0, 1), arms={name: dict(change=change) for name, change in changes.items()}, **rest)
+
+
+GRPO = {'rl_math_16k': {'loss': {'strength': 0.0}}}
+LAST = {'merge': {'select': 'newest'}}
+
+
+def test_equal_stages_are_one(base):
+  _, joined = arms.bind(study(base, {'first': {}, 'grpo': GRPO, 'last': LAST, 'again': {}}))
+  assert joined.config['stages'] == (
+    'sft', 'probe', 'merge', 'rl_math_16k', 'evaluate-merge', 'evaluate-rl_math_16k',
+    'rl_math_16k-grpo', 'evaluate-rl_math_16k-grpo',
+    'merge-last', 'rl_math_16k-last', 'evaluate-merge-last', 'evaluate-rl_math_16k-last',
+  )  # fmt: skip
+  assert joined.names['again'] == joined.names['first']
+  assert joined.names['grpo']['evaluate'] == {'merge': 'evaluate-merge', 'rl_math_16k': 'evaluate-rl_math_16k-grpo'}
+  assert arms.stages_of(joined, 'grpo') == [
+    'sft', 'probe', 'merge', 'evaluate-merge', 'rl_math_16k-grpo', 'evaluate-rl_math_16k-grpo'
+  ]  # fmt: skip
+
+
+def test_stages_start_from_those_of_their_arm(base):
+  _, joined = arms.bind(study(base, {'first': {}, 'last': LAST}))
+  config = joined.config
+  assert config['rl_math_16k-last'] == config['rl_math_16k'] | {'init_from': 'merge-last'}
+  assert config['merge-last']['probe'] == 'probe' and config['merge-last']['select'] == 'newest'
+  assert config['evaluate-merge-last']['models'] == ('merge-last',)
+  recipe, _ = recipe_lib.bind(config)  # a recipe like any other
+  assert recipe.places['rl_math_16k-last'] == recipe.places['rl_math_16k'] == 3
+
+
+def test_data_of_a_stage_and_steps_are_named_anew(base):
+  stage = {'init_from': 'sft@4', 'data': {'files': 'mine.jsonl, kept'}, 'teachers': {'x': {'models': ('sft', 'base')}}}
+  renamed = arms._renamed(stage, {'sft': 'sft-a', 'kept': 'kept-a'})
+  assert renamed == {
+    'init_from': 'sft-a@4',
+    'data': {'files': 'mine.jsonl,kept-a'},
+    'teachers': {'x': {'models': ('sft-a', 'base')}},
+  }
+
+
+def test_an_arm_with_stages_of_its_own(base):
+  more = {
+    'stages': (*base['stages'][:-1], 'rl_more', 'evaluate'),
+    'rl_more': base['rl_math_16k'] | {'init_from': 'rl_math_16k'},
+  }
+  more['evaluate'] = {'models': ('rl_math_16k', 'rl_more')}
+  _, joined = arms.bind(study(base, {'first': {}, 'longer': more}))
+  assert joined.config['rl_more']['init_from'] == 'rl_math_16k'
+  assert 'evaluate-rl_more' in joined.config['stages']
+
+
+@pytest.mark.parametrize(
+  ('changes', 'rest', 'text'),
+  [
+    ({'a': {'merg': {'select': 'newest'}}}, {}, "arms.a.change: 'merg' is no stage of it (did you mean merge?)"),
+    ({'a': {'model': {'hidden_size': 4}}}, {}, "arms.a.change: 'model' is no stage of it"),
+    ({'a': {'merge': {'select': 'best'}}}, {}, "arms.a: merge.select='best' must be 'specialists'"),
+    ({'a': {'merge': {'selct': 'newest'}}}, {}, 'arms.a: merge.selct is not a field'),
+    ({'a b': {}}, {}, "arms: 'a b' must be of letters"),
+    ({}, {}, 'config.arms must name at least one'),
+    ({'a': {}}, {'seeds': (1,)}, 'config.seeds=(1,) must be two'),
+    ({'a': {}}, {'seeds': (1, 1)}, 'config.seeds=(1, 1) must be two'),
+    ({'a': {}}, {'reach': 1.5}, 'config.reach=1.5 must be'),
+    (
+      {'first': {}},
+      {'claims': {'c': dict(says='x', metric='merge.pass@1', better='first', than='frist')}},
+      "claims.c: 'frist' is no arm of this study (did you mean first?)",
+    ),
+    (
+      {'a': {}, 'b': LAST},
+      {'claims': {'c': dict(says='x', metric='rl.pass@1', better='a', than='b')}},
+      "claims.c: arm 'a' has no stage 'rl' for 'rl.pass@1'",
+    ),
+    (
+      {'a': {}},
+      {'claims': {'c': dict(says='x', metric='pass@1', better='a', than='a')}},
+      "metric='pass@1' must be STAGE",
+    ),
+    ({'a': {}}, {'claims': {'c': dict(says='x', metric='rl.pass@1', better='a')}}, 'name two arms'),
+  ],
+)
+def test_mistakes(base, changes, rest, text):
+  with pytest.raises(ValueError) as error:
+    arms.bind(study(base, changes) | rest)
+  assert text in str(error.value)

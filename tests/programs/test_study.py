@@ -1,0 +1,100 @@
+"""Whole studies at toy size: what is run, what is run again, what an arm is beside its recipe alone."""
+
+import json
+
+import pytest
+
+from vibethinker_jax import main, study
+from vibethinker_jax.programs import arms
+
+RL = 'rl_math_16k'
+
+
+def base(toy) -> dict:
+  c = toy.config()
+  c['stages'] = ('sft', 'probe', 'merge', RL, 'evaluate')
+  c['evaluate'] = c['evaluate'] | {'models': ('merge', RL)}
+  c['sft'] = c['sft'] | {'steps': 4}
+  c[RL] = c[RL] | {'steps': 3, 'warmup_steps': 0, 'learning_rate': 0.02}  # so much that three steps are seen
+  return {name: value for name, value in c.items() if name not in ('rl_math_32k', 'rl_code')}
+
+
+def config(toy, **more) -> dict:
+  changes = {'mgpo': {}, 'grpo': {RL: {'loss': {'strength': 0.0}}}} | more
+  claim = dict(says='MGPO is better than GRPO', better='mgpo', than='grpo', metric=f'{RL}.pass@1')
+  return dict(
+    recipe=base(toy),
+    seeds=(3, 5),
+    arms={name: dict(change=change) for name, change in changes.items()},
+    claims={'mgpo': claim},
+  )
+
+
+def run(workdir, values, seeds=(), chosen=()):
+  options, joined = arms.bind(values)
+  return study.run(options, joined, workdir, seeds or options.seeds, chosen or tuple(options.arms))
+
+
+@pytest.fixture
+def coins(toy, monkeypatch):
+  """How many responses the verifiers of each recipe that was run have judged."""
+  pools = []
+
+  class Pool(toy.CoinPool):
+    def __init__(self, *rest, **named):
+      super().__init__(*rest, **named)
+      pools.append(self)
+
+  monkeypatch.setattr(main, 'Pool', Pool)
+  return pools
+
+
+def test_what_is_done_is_not_done_again(toy, tmp_path, coins):
+  first = run(tmp_path, config(toy), seeds=(3,))
+  assert list(first['arms']['mgpo']) == ['3'] and first['claims']['mgpo']['n'] == 1
+  assert 11 < first['arms']['mgpo']['3'][f'{RL}.tokens'] <= 12 and first['failed'] == {}
+  shared = coins[1].judged  # of the second arm: its own stage, nothing that it shares
+  assert 0 < shared < coins[0].judged and len(coins) == 2
+  assert run(tmp_path, config(toy), seeds=(3,)) == first and len(coins) == 2
+  page = (tmp_path / 'report.html').read_text()
+  assert 'MGPO is better than GRPO' in page and 'undecided' in page and '<svg' in page
+  assert json.loads((tmp_path / 'result.json').read_text()) == first
+  # An arm is what its recipe gives by itself, bit by bit.
+  grpo = base(toy) | {'seed': 3}
+  grpo[RL] = grpo[RL] | {'loss': grpo[RL]['loss'] | {'strength': 0.0}}
+  main.run(grpo, tmp_path / 'alone')
+  alone, arm = (
+    json.loads((tmp_path / x / 'result.json').read_text()) for x in ('alone/evaluate', f'seed_3/evaluate-{RL}-grpo')
+  )
+  assert alone['models'][RL] == arm['models'][f'{RL}-grpo']
+  lines = lambda path: [json.loads(x) for x in (tmp_path / path / 'metrics.jsonl').read_text().splitlines()]
+  same = ('loss', 'accuracy', 'entropy', 'grad_norm', 'sampled_tokens')
+  assert [[x[n] for n in same] for x in lines(f'alone/{RL}')] == [
+    [x[n] for n in same] for x in lines(f'seed_3/{RL}-grpo')
+  ]
+  assert lines(f'seed_3/{RL}-grpo')[-1]['grad_norm'] != lines(f'seed_3/{RL}')[-1]['grad_norm']
+
+
+def test_an_arm_that_fails_is_told_and_others_go_on(toy, tmp_path, coins):
+  values = config(toy, late={'merge': {'select': 'newest', 'newest': 9}})
+  result = run(tmp_path, values, seeds=(3,), chosen=('late', 'mgpo'))
+  assert result['failed'] == {'seed 3, arm late': 'sft has 2 checkpoints, fewer than newest=9'}
+  assert list(result['arms']['mgpo']) == ['3'] and not result['arms']['late']
+  assert 'fewer than newest=9' in (tmp_path / 'report.html').read_text()
+
+
+def test_stages_of_before_may_not_change(toy, tmp_path):
+  _, joined = arms.bind(config(toy))
+  study.same_stages(tmp_path / 'stages.json', joined)
+  _, more = arms.bind(config(toy, last={'merge': {'select': 'newest'}}))
+  study.same_stages(tmp_path / 'stages.json', more)
+  study.same_stages(tmp_path / 'stages.json', joined)  # fewer are no change
+  _, other = arms.bind(config(toy, grpo={RL: {'loss': {'strength': 1.0}}}))
+  with pytest.raises(ValueError, match=f'{RL}-grpo.loss.strength: 0.0 -> 1.0'):
+    study.same_stages(tmp_path / 'stages.json', other)
+
+
+def test_selected():
+  assert study.selected('seeds', ['5'], (3, 5)) == (5,) and study.selected('arms', [], ('a', 'b')) == ('a', 'b')
+  with pytest.raises(ValueError, match="--arms: 'grp' is none of mgpo, grpo"):
+    study.selected('arms', ['grp'], ('mgpo', 'grpo'))
