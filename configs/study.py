@@ -1,0 +1,121 @@
+"""The papers' claims at tiny size: where RL should start, what MGPO's weight is worth, which variants are better.
+
+  python -m vibethinker_jax.study --config=configs/study.py --workdir=runs/study
+
+The recipe is that of configs/tiny.py with a shorter RL stage and small evaluations, so that eight seeds of all arms take
+some hours on 2 cores. Arms differ from the first, the papers' recipe, in the fields that they name.
+"""
+
+import importlib.util
+import pathlib
+
+from ml_collections import config_dict
+
+RECIPE = pathlib.Path(__file__).with_name('tiny.py')
+
+
+def recipe():
+  """configs/tiny.py with one RL stage on maths."""
+  spec = importlib.util.spec_from_file_location('tiny', RECIPE)
+  module = importlib.util.module_from_spec(spec)
+  spec.loader.exec_module(module)
+  config = module.get_config()
+  config.stages = ('sft', 'probe', 'merge', 'rl', 'evaluate')
+  config.rl = config.rl_math_16k
+  for name in ('rl_math_16k', 'rl_math_32k', 'rl_code'):
+    del config[name]
+  config.rl.sampler.max_tokens = 112
+  config.rl.update(
+    steps=20, prompts=16, learning_rate=4e-4, warmup_steps=2, micro_batch=8, checkpoint_steps=100, examples_steps=100
+  )
+  config.evaluate.update(models=('merge', 'rl'), problems=60, samples=8, ks=(1, 2, 4, 8))
+  return config
+
+
+def loss(**fields):
+  return dict(rl=dict(loss=fields))
+
+
+def get_config():
+  config = config_dict.ConfigDict()
+  config.recipe = recipe()
+  config.seeds = tuple(range(8))
+  config.reach = 0.5
+  config.alpha = 0.05
+  arm = lambda says, change, seeds=0: dict(says=says, change=change, seeds=seeds)
+  few = 5  # seeds
+  starts = {  # (a) where RL starts
+    'paper': arm('fused specialists, MGPO (the recipe)', {}),
+    'best_pass_k': arm('start: best single Pass@K checkpoint', dict(merge=dict(select='pass_k'))),
+    'best_pass_1': arm('start: best Pass@1 checkpoint', dict(merge=dict(select='pass_1'))),
+    'newest': arm('start: last checkpoint', dict(merge=dict(select='newest'))),
+    'newest_3': arm('start: average of the last three', dict(merge=dict(select='newest', newest=3))),
+  }
+  weights = {  # (b) the weight of MGPO
+    'grpo': arm('GRPO: strength 0', loss(strength=0.0)),
+    'strength_05': arm('strength 0.5', loss(strength=0.5)),
+    'strength_1': arm('strength 1', loss(strength=1.0)),
+    'strength_2': arm('strength 2', loss(strength=2.0)),
+    'strength_8': arm('strength 8', loss(strength=8.0)),
+    'target_25': arm('target 0.25', loss(target=0.25)),
+    'target_75': arm('target 0.75', loss(target=0.75)),
+    'relative': arm('weight over its mean', loss(relative_weight=True)),
+  }
+  variants = {
+    'dr_grpo': arm('Dr.GRPO', loss(strength=0.0, normalise='none', aggregation='constant')),
+    'dapo': arm(
+      'DAPO', loss(strength=0.0, aggregation='token_mean', clip_high=0.28, overlong_cache=24, mask_truncated=True)
+    ),
+    'gspo': arm('GSPO', loss(strength=0.0, ratio='sequence', clip_low=3e-4, clip_high=4e-4)),
+  }
+  short = config.recipe.rl.to_dict()
+  short['sampler']['max_tokens'] = 56
+  progressive = dict(
+    stages=('sft', 'probe', 'merge', 'rl_short', 'rl', 'evaluate'),
+    rl_short=short | dict(steps=10),
+    rl=dict(init_from='rl_short', steps=10),
+  )
+  others = {
+    'progressive': arm('window 56, then 112 (half of the steps each)', progressive, few),  # (c)
+    'unfiltered': arm('no filtering of prompts at 0 and 1', dict(rl=dict(filter_samples=0)), few),  # (e)
+    'group_4': arm('groups of 4, twice the prompts', dict(rl=dict(group=4, prompts=32)), few),
+    'group_16': arm('groups of 16, half of the prompts', dict(rl=dict(group=16, prompts=8)), few),
+    'long2short': arm('brevity bonus 0.2', loss(long2short=0.2), few),  # (f)
+  }
+  budget = {  # the same number of sampled tokens instead of steps
+    'paper_tokens': arm('the recipe, a budget of tokens', dict(rl=dict(steps=60, token_budget=200_000)), few),
+    'grpo_tokens': arm(
+      'GRPO, a budget of tokens', dict(rl=dict(steps=60, token_budget=200_000, loss=dict(strength=0.0))), few
+    ),
+  }
+  config.arms = starts | weights | variants | others | budget
+  better = lambda says, first, second, metric='rl.pass@1', **more: dict(
+    says=says, better=first, than=second, metric=metric, **more
+  )
+  config.claims = {
+    'fusion_pass_k': better('Fused specialists have a higher Pass@8 than the last checkpoint', 'paper', 'newest', 'merge.pass@8'),
+    'fusion_single': better('... than the best single checkpoint', 'paper', 'best_pass_k', 'merge.pass@8'),
+    'start_newest': better('RL from the fused specialists ends higher than from the last checkpoint', 'paper', 'newest'),
+    'start_pass_1': better('... than from the best Pass@1 checkpoint', 'paper', 'best_pass_1'),
+    'start_single': better('... than from the best single Pass@K checkpoint', 'paper', 'best_pass_k'),
+    'start_average': better('... than from the average of the last three', 'paper', 'newest_3'),
+    'mgpo': better('MGPO ends higher than GRPO', 'paper', 'grpo'),
+    'mgpo_relative': better('MGPO with steps of the same size ends higher than GRPO', 'relative', 'grpo'),
+    'mgpo_tokens': better('MGPO ends higher than GRPO after the same number of sampled tokens', 'paper_tokens', 'grpo_tokens'),
+    'mgpo_dapo': better('MGPO ends higher than DAPO', 'paper', 'dapo'),
+    'mgpo_gspo': better('MGPO ends higher than GSPO', 'paper', 'gspo'),
+    'mgpo_dr_grpo': better('MGPO ends higher than Dr.GRPO', 'paper', 'dr_grpo'),
+    'window': better('A progressive window ends higher than a single one', 'progressive', 'paper'),
+    'filtering': better('Dropping prompts at 0 and 1 ends higher', 'paper', 'unfiltered'),
+    'long2short_shorter': better(
+      'The brevity bonus makes responses shorter', 'long2short', 'paper', 'rl.tokens', direction='smaller'
+    ),
+    'long2short_kept': better('... and costs at most two points', 'long2short', 'paper', margin=0.02),
+    'spectrum': dict(  # (d) the principle itself
+      says='A start with a higher Pass@8 ends RL with a higher Pass@1, over the five starts',
+      over=tuple(starts),
+      metric='rl.pass@1',
+      beside='merge.pass@8',
+    ),
+  }
+  return config
