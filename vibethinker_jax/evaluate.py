@@ -39,11 +39,13 @@ from vibethinker_jax.eval.command import (
   LEVELS,
   LIMIT,
   MAX_TOKENS,
+  MEANT,
   OUTPUT,
   PREFIX,
   PRESET,
   PROBLEMS,
   PROMPT_FIELD,
+  READ,
   RESPONSE_FIELD,
   RESPONSES,
   SAMPLES,
@@ -71,9 +73,7 @@ REMEDY = 'Give another --output, or the old values'
 
 
 def main(argv) -> None:
-  given.check(
-    argv, command.mode(), command.READ, command.MEANT, needs={'train_fields': 'trained_on'}, repeats=('preset',)
-  )
+  given.check(argv, command.mode(), READ, MEANT, needs={'train_fields': 'trained_on'}, repeats=('preset',))
   startup.plain_logs()
   if CHECKPOINT.value:
     from vibethinker_jax.runtime import hosts, watch  # with JAX: 2 s that stored responses do not need
