@@ -130,6 +130,7 @@ def get_config():
     carry=0,
     filter_samples=8,
     updates=1,
+    minibatches=1,
     row_length=160,
     shortest_row=1024,
     share_prompts=False,
@@ -157,6 +158,17 @@ def get_config():
       importance_cap=0.0,
       long2short=0.0,
       kl=0.0,
+      kl_estimate='k3',  # k1, k2
+      relative_weight=False,  # the weight over its mean in the batch
+      objective='clipped',  # cispo
+      ratio='token',  # sequence: GSPO
+      importance_band=(),  # (0.5, 5.0): IcePop
+      mask_truncated=False,
+      overlong_cache=0,  # tokens; DAPO: a fifth of max_tokens
+      entropy=0.0,
+      entropy_target=0.0,  # nats; the coefficient then adapts
+      entropy_delta=1e-4,
+      entropy_max=5e-3,
     ),
   )
   config.rl_math_16k = config_dict.ConfigDict(rl | dict(init_from='merge', sampler=sampler | dict(max_tokens=56)))

@@ -15,6 +15,15 @@ from vibethinker_jax.train import loss as loss_lib, optimizer, state as state_li
 
 ROWS, LENGTH = 8, 16
 SGD = optax.sgd(1.0)  # parameters minus new parameters is the gradient
+VARIANTS = LossOptions(  # of each kind that adds something to a position
+  ratio='sequence',
+  clip_high=0.05,
+  aggregation='constant',
+  importance_band=(0.7, 1.5),
+  kl=0.1,
+  kl_estimate='k1',
+  entropy=0.02,
+)
 MESHES = [(8, 1, 1, 1), (1, 8, 1, 1), (2, 2, 2, 1), (1, 2, 4, 1), (2, 1, 2, 2)]
 
 
@@ -24,6 +33,9 @@ def losses(tiny):
   return {
     'sft': functools.partial(loss_lib.sft, tiny, chunk=10),
     'mgpo': functools.partial(mgpo_loss, tiny, chunk=10, options=options),
+    'variants': lambda params, batch: mgpo_loss(
+      tiny, params, batch | {'entropy_weight': 0.02}, chunk=10, options=VARIANTS, limit=9
+    ),
   }
 
 
@@ -129,6 +141,8 @@ def test_map_over_micro_batches(tiny, params, batch):
     *(('sft', sizes, 1) for sizes in MESHES),
     ('mgpo', (1, 8, 1, 1), 1),
     ('mgpo', (2, 1, 2, 2), 1),
+    ('variants', (2, 1, 2, 2), 1),
+    ('variants', (1, 4, 1, 2), 2),
     ('sft', (2, 2, 1, 1), 2),
   ],
   ids=str,

@@ -15,6 +15,7 @@ class Position(NamedTuple):
     cursor: prompts that were drawn of their endless sequence.
     histogram: groups by the number of their correct responses, [G + 1].
     idle: steps without a useful group since the last with one. made: updates made.
+    entropy: coefficient of the entropy bonus, which may adapt.
   """
 
   step: int
@@ -22,21 +23,23 @@ class Position(NamedTuple):
   histogram: np.ndarray
   idle: int
   made: int
+  entropy: float = 0.0
 
-  def after(self, cursor: int, sampled: dict, updated: bool) -> 'Position':
+  def after(self, cursor: int, sampled: dict, updated: bool, entropy: float = 0.0) -> 'Position':
     return Position(
       self.step + 1,
       cursor,
       self.histogram + sampled['histogram'],
       0 if sampled['useful'] else self.idle + 1,
       self.made + int(updated),
+      entropy,
     )
 
   def tired(self) -> bool:
     return self.idle > 0 and self.idle % IDLE_STEPS == 0
 
   def saved(self) -> dict:
-    return {'cursor': self.cursor, 'histogram': self.histogram.tolist(), 'idle': self.idle, 'made': self.made}
+    return self._asdict() | {'histogram': self.histogram.tolist()}
 
 
 def refuse_idle(stage: str, at: Position, done: bool) -> None:

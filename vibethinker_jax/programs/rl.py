@@ -6,6 +6,7 @@ advantages -> packed rows -> update. On-policy by default: one update per rollou
 
 from collections.abc import Callable, Iterator
 import functools
+import itertools
 import logging
 import time
 from typing import Annotated, Literal, NamedTuple
@@ -36,6 +37,7 @@ from vibethinker_jax.programs.stage import (
 )
 from vibethinker_jax.rl import batch as batch_lib, curriculum
 from vibethinker_jax.rl.loss import LossOptions, mgpo_loss, spread, weighted_advantages
+from vibethinker_jax.rl.penalty import entropy_bonus
 from vibethinker_jax.runtime import hosts, metrics, timeline, watch
 from vibethinker_jax.sampler import engine
 from vibethinker_jax.train import loss as train_loss, optimizer as optimizer_lib, state as state_lib, step as step_lib
@@ -61,7 +63,8 @@ class Options(NamedTuple):
       groups are useful (which favours groups of short responses unless the others are carried on). 1: waits for all.
     carry: for how many updates unfinished or surplus groups are kept and go on; 0: they are given up. Tokens of an
       earlier policy keep their log-probabilities: the clipped ratio is theirs.
-    updates: gradient updates per rollout batch; 1 is on-policy.
+    updates: how often a rollout batch is gone through; minibatches: parts of its groups, each an update of its own. 1
+      and 1 are on-policy.
     row_length, micro_batch: packed training rows, and how many of them go through the model at once.
     shortest_row: shorter responses are packed into rows of a half and a quarter of row_length, down to this; more of
       them go through the model at once. Attention then costs them less.
@@ -95,6 +98,7 @@ class Options(NamedTuple):
   carry: Count = 0
   filter_samples: Literal[0] | Annotated[int, Range(ge=2, lt=2**31)] = 8  # of one the accuracy is always 0 or 1
   updates: Positive = 1
+  minibatches: Positive = 1
   warmup_steps: Count = 0
   beta2: optimizer_lib.Beta = 0.95
   weight_decay: NotNegative = 0.0
@@ -112,6 +116,10 @@ class Options(NamedTuple):
   def execution(self) -> transformer.Execution:
     return transformer.Execution(self.attention, self.remat, self.unroll)
 
+  def limit(self) -> int:
+    """Tokens that a response may have where the loss reads it; else 0: stages of other windows compile the same."""
+    return self.sampler.max_tokens if self.loss.aggregation == 'constant' or self.loss.overlong_cache else 0
+
   def conflicts(self) -> Iterator[str]:
     yield from inputs.lacking(self)
     sampler, prompt, response = self.sampler, self.sampler.prompt_columns, self.sampler.max_tokens
@@ -125,15 +133,19 @@ class Options(NamedTuple):
       yield f'carry={self.carry} needs oversample > 1, else every group is finished in its step'
     if self.warmup_steps > self.steps:
       yield f'warmup_steps={self.warmup_steps} must be at most steps={self.steps}'
+    if self.minibatches > self.prompts:
+      yield f'minibatches={self.minibatches} must be at most prompts={self.prompts}: each has a group'
+    if self.loss.overlong_cache > response:
+      yield f'loss.overlong_cache={self.loss.overlong_cache} must be at most sampler.max_tokens={response}'
     if not self.data.files and self.prompts > self.problems * len(set(self.domains)):
       yield (
         f'prompts={self.prompts} must be at most the {self.problems * len(set(self.domains))} problems that there are: '
         f'problems={self.problems} of each of the domains={self.domains}'
       )
-    if sampler.cache_dtype == 'int8' and not self.loss.importance_cap:
+    if sampler.cache_dtype == 'int8' and not self.loss.corrects():
       yield (
         "sampler.cache_dtype='int8': what is sampled then differs from what is trained; set loss.importance_cap (2.0 "
-        'is usual) to correct for it'
+        'is usual) or loss.importance_band to correct for it'
       )
     if self.share_prompts and (
       not prompt
@@ -174,15 +186,15 @@ class Functions(NamedTuple):
 
 
 @functools.lru_cache
-def jitted(config, mesh, loss_options: LossOptions, execution: transformer.Execution) -> Functions:
-  """The functions that only depend on these: stages that share them compile once."""
+def jitted(config, mesh, loss_options: LossOptions, execution: transformer.Execution, limit: int) -> Functions:
+  """The functions that only depend on these: stages that share them compile once. limit: Options.limit."""
   shardings = sharding.tree_shardings(mesh, transformer.shapes(config))
-  loss = functools.partial(mgpo_loss, config, options=loss_options, execution=execution)
+  loss = functools.partial(mgpo_loss, config, options=loss_options, execution=execution, limit=limit)
   score = lambda params, batch: train_loss.token_scores(config, params, batch, execution)[0]
   return Functions(
     step_lib.jit_accumulate(shardings, loss),
     step_lib.jit_map(score),
-    jax.jit(functools.partial(weighted_advantages, options=loss_options)),
+    jax.jit(functools.partial(weighted_advantages, options=loss_options, limit=limit)),
   )
 
 
@@ -201,10 +213,10 @@ def run(stage: Stage, options: Options) -> dict:
   with checkpoint.Checkpoints(directory, keep=KEEP, model=model.saved()) as checkpoints, watch.deferred():
     state, at, carried = _restored(stage, options, checkpoints, abstract) or (
       state,
-      Position(0, 0, np.zeros(options.group + 1, int), 0, 0),
+      Position(0, 0, np.zeros(options.group + 1, int), 0, 0, options.loss.entropy),
       rollouts.nothing(options),
     )
-    functions = jitted(model.config, stage.mesh, options.loss, options.execution())
+    functions = jitted(model.config, stage.mesh, options.loss, options.execution(), options.limit())
     apply = step_lib.jit_apply(state, optimizer)
     writer = metrics.Writer(stage.directory, at.step)
     examples = examples_lib.Examples(stage.directory / 'examples.jsonl', at.step)
@@ -221,10 +233,11 @@ def run(stage: Stage, options: Options) -> dict:
       )
       clock.append(time.perf_counter())
       with timeline.phase('train'):
-        state, trained, weight_P = learn(stage, options, functions, apply, state, reference, rollout)
+        bonus, coefficient = entropy_bonus(at.entropy, rollouts.entropy(rollout, options.loss), options.loss)
+        state, trained, weight_P = learn(stage, options, functions, apply, state, (reference, bonus), rollout)
       clock.append(time.perf_counter())
       check_finite(stage, step, int(state.skipped), min(options.max_skipped, options.steps))
-      at = at.after(cursor, rollout.sampled, updated=trained['count'] > 0 and not int(state.skipped))
+      at = at.after(cursor, rollout.sampled, trained['count'] > 0 and not int(state.skipped), coefficient)
       rollouts.warn_idle(stage, step, rollout.sampled)
       writer.write(
         step,
@@ -232,6 +245,7 @@ def run(stage: Stage, options: Options) -> dict:
           **trained,
           **rollouts.scalars(rollout, options, weight_P),
           'carried_groups': len(carried.indices_P),
+          **({'entropy_weight': bonus} if options.loss.rewards_entropy() else {}),
           'seconds/train': clock[2] - clock[1],
           'seconds/step': clock[2] - clock[0],
           'learning_rate': schedule(step - 1),
@@ -272,20 +286,29 @@ def _restored(stage: Stage, options: Options, checkpoints, abstract: state_lib.T
     return None
   step, state, saved = found
   at = Position(step, saved['cursor'], np.array(saved['histogram']), saved.get('idle', 0), saved.get('made', step))
+  at = at._replace(entropy=saved.get('entropy', options.loss.entropy))
   return state, at, rollouts.load(stage.directory, step, options) if options.carry else rollouts.nothing(options)
 
 
-def learn(stage: Stage, options: Options, functions: Functions, apply, state, reference, rollout: rollouts.Rollout):
-  """The updates of one step, none where there is nothing to learn from: (state, metrics, weight_P)."""
+def learn(stage: Stage, options: Options, functions: Functions, apply, state, beside, rollout: rollouts.Rollout):
+  """The updates of one step, none where there is nothing to learn from: (state, metrics of the last, weight_P).
+
+  Args:
+    beside: the parameters that the KL divergence is to (or None), and the weight of the entropy.
+  """
+  reference, bonus = beside
   advantages_PG, _, weight_P = functions.advantages(**rollouts.padded(rollout, options))
-  batches = _batches(stage, options, rollout, advantages_PG)
-  for micros, count in batches:
-    if options.recompute_logps or options.loss.importance_cap:
-      micros['policy_logps'] = functions.score(state.params, micros, count)
+  parts = [_batches(stage, options, rollout, advantages_PG, part) for part in range(options.minibatches)]
+  for micros, count in itertools.chain(*parts):
+    scored = dict(micros)
+    if options.recompute_logps or options.loss.corrects():
+      micros['policy_logps'] = functions.score(state.params, scored, count)
     if reference is not None:
-      micros['reference_logps'] = functions.score(reference, micros, count)
+      micros['reference_logps'] = functions.score(reference, scored, count)
+    if options.loss.rewards_entropy():
+      micros['entropy_weight'] = np.full(len(micros['tokens']), bonus, np.float32)
   trained = {'count': 0.0}
-  for _ in range(options.updates if batches else 0):
+  for batches in options.updates * [part for part in parts if part]:
     total = None
     for micros, count in batches:
       total = functions.accumulate(total, state.params, micros, count)
@@ -294,10 +317,11 @@ def learn(stage: Stage, options: Options, functions: Functions, apply, state, re
 
 
 def make_optimizer(options: Options):
-  """(AdamW, its schedule of learning rates)."""
+  """(AdamW, its schedule of learning rates by rollout batches)."""
   schedule = lambda step: options.learning_rate * jnp.minimum(1.0, (step + 1) / (options.warmup_steps + 1))
+  updates = options.updates * options.minibatches
   return optimizer_lib.adamw(
-    schedule,
+    schedule if updates == 1 else lambda update: schedule(update // updates),
     beta2=options.beta2,
     weight_decay=options.weight_decay,
     clip_norm=options.clip_norm,
@@ -343,14 +367,17 @@ def starting_prompts(stage: Stage, options: Options, model: Model) -> list[dict]
   return [rows[i] for i in kept]
 
 
-def _batches(stage: Stage, options: Options, rollout: rollouts.Rollout, advantages_PG) -> list[tuple[dict, int]]:
-  """rl.batch.rl_batches on the devices, with the advantage of each position's response gathered there."""
+def _batches(stage: Stage, options: Options, rollout: rollouts.Rollout, advantages_PG, part: int):
+  """rl.batch.rl_batches of one of the minibatches on the devices, with the advantage of each position's response
+  gathered there."""
   if not rollout.rows:
     return []
   length = options.row_length
   lengths = (length,) if options.share_prompts else batch_lib.row_lengths(length, options.shortest_row)
   stem = length // (length // options.sampler.prompt_columns) if options.share_prompts else 0
-  groups = batch_lib.Groups(rollout.prompts, rollout.tokens, rollout.logps, rollout.lengths, rollout.valid)
+  here_P1 = np.arange(len(rollout.rows))[:, None] % options.minibatches == part
+  use_PG = rollouts.trainable(rollout, options.loss) & here_P1
+  groups = batch_lib.Groups(rollout.prompts, rollout.tokens, rollout.logps, rollout.lengths, use_PG)
   batches = batch_lib.rl_batches(groups, row_lengths=lengths, micro_batch=options.micro_batch, stem=stem)
   placed = NamedSharding(stage.mesh, PartitionSpec(None, *sharding.batch_sharding(stage.mesh).spec))
   batches = [({name: sharding.place(x, placed) for name, x in arrays.items()}, count) for arrays, count in batches]

@@ -40,6 +40,7 @@ class Rollout(NamedTuple):
   texts: list
   sampled: dict
   rewards: np.ndarray
+  stopped: np.ndarray
 
   def tokens_per_second(self) -> float:
     return self.sampled['tokens'] / self.sampled['seconds'][0]
@@ -123,7 +124,10 @@ def collect(stage: Stage, options, model: Model, rows: list[dict], cursor: int, 
     )
     parts.append((scored, int(scored.responses.lengths_PG.sum() - earlier.responses.lengths_PG.sum())))
     ended_P = scored.responses.ended_PG.all(axis=1)
-    good = np.flatnonzero(good_P(scored.rewards_PG, scored.correct_PG, scored.valid_PG, ended_P))
+    good_here_P = good_P(scored.rewards_PG, scored.correct_PG, scored.valid_PG, ended_P)
+    if options.loss.mask_truncated:  # of others there is nothing to train on
+      good_here_P &= (scored.responses.stopped_PG & scored.valid_PG).any(axis=1)
+    good = np.flatnonzero(good_here_P)
     groups = [_Group(scored, *of) for of in zip(range(len(picked)), picked, _versions(earlier, scored.responses, step))]
     useful += [groups[i] for i in good[:missing]]
     late += [groups[i] for i in sorted({*good[missing:], *np.flatnonzero(~ended_P)})]
@@ -184,6 +188,7 @@ def _rollout(groups: list[_Group], rows: list[dict], sampled: dict) -> Rollout:
     of(lambda s: s.texts_PG),
     sampled,
     array(lambda s: s.rewards_PG),
+    array(lambda s: s.responses.stopped_PG),
   )
 
 
@@ -337,6 +342,20 @@ def scalars(rollout: Rollout, options, weight_P) -> dict:
     'seconds/verify_overlapped': sampled['seconds'][2],  # while others were being decoded: part of rollout
     'rollout_tokens_per_second': rollout.tokens_per_second(),
   }
+
+
+def trainable(rollout: Rollout, loss) -> np.ndarray:
+  """Bool [P, G]: the responses that are trained on; those without a verdict are not."""
+  return rollout.valid & rollout.stopped if loss.mask_truncated else rollout.valid
+
+
+def entropy(rollout: Rollout, loss) -> float | None:
+  """Nats per token of what is trained on: minus the mean log-probability of the tokens, which is the entropy of the
+  policies that sampled them on average. Known before the update, without another pass. None: there are no tokens."""
+  if not rollout.rows:
+    return None
+  on = _on(rollout.lengths, rollout.logps.shape[2]) & trainable(rollout, loss)[..., None]
+  return -float(rollout.logps[on].mean(dtype=np.float64)) if on.any() else None
 
 
 def warn_idle(stage: Stage, step: int, sampled: dict) -> None:

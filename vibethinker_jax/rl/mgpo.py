@@ -3,6 +3,8 @@
 import jax
 import jax.numpy as jnp
 
+from vibethinker_jax.rl.ratio import token_ratio
+
 
 def entropy_deviation(accuracy, target: float = 0.5):
   """`D_ME(p || p0) = p log(p / p0) + (1 - p) log((1 - p) / (1 - p0))`, in nats; 0 log 0 = 0.
@@ -38,8 +40,18 @@ def entropy_deviation_weight(accuracy, strength: float, target: float = 0.5):
   return jnp.exp(-strength * entropy_deviation(accuracy, target))
 
 
-def clipped_objective(logp_BL, behaviour_logp_BL, advantages_BL, clip_low: float, clip_high: float):
+def clipped(ratio_BL, advantages_BL, clip_low: float, clip_high: float):
   """Per-token `min(rho A, clip(rho, 1 - clip_low, 1 + clip_high) A)`, to be maximised.
+
+  Returns:
+    (objective_BL, clipped_BL bool: the clip was active).
+  """
+  free, bounded = ratio_BL * advantages_BL, jnp.clip(ratio_BL, 1 - clip_low, 1 + clip_high) * advantages_BL
+  return jnp.minimum(free, bounded), bounded < free
+
+
+def clipped_objective(logp_BL, behaviour_logp_BL, advantages_BL, clip_low: float, clip_high: float):
+  """`clipped` of the ratio of each token.
 
   Args:
     logp_BL: log-probabilities under the current policy.
@@ -49,9 +61,9 @@ def clipped_objective(logp_BL, behaviour_logp_BL, advantages_BL, clip_low: float
   Returns:
     (objective_BL, ratio_BL, clipped_BL bool: the clip was active).
   """
-  ratio = jnp.exp(logp_BL - jax.lax.stop_gradient(behaviour_logp_BL))
-  free, bounded = ratio * advantages_BL, jnp.clip(ratio, 1 - clip_low, 1 + clip_high) * advantages_BL
-  return jnp.minimum(free, bounded), ratio, bounded < free
+  ratio_BL = token_ratio(logp_BL, behaviour_logp_BL)
+  objective_BL, clipped_BL = clipped(ratio_BL, advantages_BL, clip_low, clip_high)
+  return objective_BL, ratio_BL, clipped_BL
 
 
 def low_variance_kl(logp_BL, reference_logp_BL):

@@ -120,8 +120,8 @@ def scoring(config: ModelConfig, score, params, rows: int, length: int, mesh) ->
 def rl_update(config: ModelConfig, options: rl.Options, state, optimizer, mesh) -> list[Program]:
   """The programs of an update: scoring where the options ask for it, gradients for each length of rows, application."""
   lengths = batch_lib.row_lengths(options.row_length, options.shortest_row)
-  functions = rl.jitted(config, mesh, options.loss, options.execution())
-  with_policy = bool(options.recompute_logps or options.loss.importance_cap)
+  functions = rl.jitted(config, mesh, options.loss, options.execution(), options.limit())
+  with_policy = options.recompute_logps or options.loss.corrects()
   sizes = state_bytes(state)
   moments, reference = {'optimizer': sizes['optimizer']}, sizes['parameters'] if options.loss.kl else 0.0
   held = moments | {'reference': reference} if reference else moments
@@ -135,6 +135,10 @@ def rl_update(config: ModelConfig, options: rl.Options, state, optimizer, mesh) 
     added = {'advantages': jnp.float32} | ({'policy_logps': jnp.float32} if with_policy else {})
     added |= {'reference_logps': jnp.float32} if options.loss.kl else {}
     micros = _micros(fields | added, MICROS, rows, length, mesh)
+    if options.loss.rewards_entropy():
+      micros['entropy_weight'] = jax.ShapeDtypeStruct(
+        (MICROS,), jnp.float32, sharding=NamedSharding(mesh, PartitionSpec())
+      )
     total = _total(functions.accumulate, state.params, micros, count, mesh)
     tokens = rows * length
     forward = forward_flops(config, tokens, length)
