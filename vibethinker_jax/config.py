@@ -7,56 +7,29 @@ that begin with a field and its value.
 
 import dataclasses
 import difflib
-import functools
 import json
-import math
 import os
 import pathlib
 import re
-import types
-from typing import (
-  Annotated,
-  Any,
-  Literal,
-  NamedTuple,
-  TypedDict,
-  Union,
-  get_args,
-  get_origin,
-  get_type_hints,
-  is_typeddict,
-)
+from typing import Annotated, Any, NamedTuple, TypedDict, get_args, get_origin, is_typeddict
 
 from absl import flags
 
 from vibethinker_jax.runtime import disk
-
-
-class Range(NamedTuple):
-  """Numbers >= ge, > gt, <= le and < lt. NaN and infinity are in no range."""
-
-  ge: float = -math.inf
-  gt: float = -math.inf
-  le: float = math.inf
-  lt: float = math.inf
-
-  def holds(self, value: float) -> bool:
-    return self.ge <= value <= self.le and self.gt < value < self.lt
-
-  def __str__(self) -> str:
-    power = lambda bound: f'2**{bound.bit_length() - 1}' if bound in (2**31, 2**32) else str(bound)
-    signs = zip(('>=', '>', '<=', '<'), self)
-    return ' and '.join(f'{sign} {power(bound)}' for sign, bound in signs if math.isfinite(bound))
-
-
-# Counts are int32 on the devices.
-Count = Annotated[int, Range(ge=0, lt=2**31)]
-Positive = Annotated[int, Range(ge=1, lt=2**31)]
-NotNegative = Annotated[float, Range(ge=0)]
-AboveZero = Annotated[float, Range(gt=0)]
-Share = Annotated[float, Range(ge=0, le=1)]
-Size = Literal[-1] | Positive
-Finite = Annotated[float, Range(gt=-1e9, lt=1e9)]
+from vibethinker_jax.runtime.values import (
+  AboveZero as AboveZero,
+  Count as Count,
+  Finite as Finite,
+  NotNegative as NotNegative,
+  Positive as Positive,
+  Range as Range,
+  Share as Share,
+  Size as Size,
+  allowed as allowed,
+  fields,
+  fits,
+  is_class,
+)
 
 
 class Mesh(TypedDict, total=False):
@@ -201,7 +174,7 @@ def read(options: type, values: Any, where: str, errors: list[str], partly: bool
   Args:
     partly: fields may be missing; the result is None.
   """
-  hints = _hints(options)
+  hints = fields(options)
   if not isinstance(values, dict):
     errors.append(f'{where}={values!r} must be a sub-config with the fields {", ".join(hints)}')
     return None
@@ -242,15 +215,6 @@ def nearest(name: str, known) -> str:
   return f' (did you mean {found[0]}?)' if found else ''
 
 
-@functools.lru_cache
-def _hints(options: type) -> dict:
-  return get_type_hints(options, include_extras=True)
-
-
-def _is_class(hint) -> bool:
-  return isinstance(hint, type) and (hasattr(hint, '_fields') or dataclasses.is_dataclass(hint) or is_typeddict(hint))
-
-
 def _optional(options: type, name: str) -> bool:
   if dataclasses.is_dataclass(options):
     return next(f for f in dataclasses.fields(options) if f.name == name).default is not dataclasses.MISSING
@@ -258,59 +222,16 @@ def _optional(options: type, name: str) -> bool:
 
 
 def _field(hint, value, path: str, errors: list[str]) -> Any:
-  inner = next((x for x in (hint, *get_args(hint)) if _is_class(x)), None)
+  inner = next((x for x in (hint, *get_args(hint)) if is_class(x)), None)
   if inner and get_origin(hint) is dict and isinstance(value, dict):
     return {key: read(inner, one, f'{path}.{key}', errors) for key, one in value.items()}
-  if inner and get_origin(hint) is not dict and (value is not None or not _fits(hint, value)):
+  if inner and get_origin(hint) is not dict and (value is not None or not fits(hint, value)):
     return read(inner, value, path, errors)
-  if not _fits(hint, value):
+  if not fits(hint, value):
     errors.append(f'{path}={value!r} must be {allowed(hint)}')
     return value
   base = get_args(hint)[0] if get_origin(hint) is Annotated else hint
   return float(value) if base is float else value
-
-
-def _fits(hint, value) -> bool:
-  origin, parts = get_origin(hint), get_args(hint)
-  if origin is Annotated:
-    return _fits(parts[0], value) and all(bounds.holds(value) for bounds in hint.__metadata__)
-  if origin is Literal:
-    return any(type(value) is type(x) and value == x for x in parts)
-  if origin in (Union, types.UnionType):
-    return any(_fits(x, value) for x in parts)
-  if origin is tuple:
-    parts = parts[:1] * len(value) if isinstance(value, tuple) and parts[1:] == (...,) else parts
-    return isinstance(value, tuple) and len(value) == len(parts) and all(map(_fits, parts, value))
-  if hint is float:
-    return type(value) in (int, float) and abs(value) < 2.0**128  # finite in float32
-  return type(value) is int if hint is int else isinstance(value, origin or hint)
-
-
-def allowed(hint) -> str:
-  """What a type takes, in words: 'an integer >= 1'."""
-  origin, parts = get_origin(hint), get_args(hint)
-  if origin is Annotated:
-    return f'{allowed(parts[0])} {parts[1]}'
-  if origin is Literal:
-    return ' or '.join(filter(None, (', '.join(map(repr, parts[:-1])), repr(parts[-1]))))
-  if origin in (Union, types.UnionType):
-    return ' or '.join(map(allowed, parts))
-  if origin is tuple:
-    return (
-      f'a tuple, each element {allowed(parts[0])}' if parts[1:] == (...,) else f'({", ".join(map(allowed, parts))})'
-    )
-  if _is_class(hint):
-    return f'a sub-config with the fields {", ".join(_hints(hint))}'
-  names = {
-    int: 'an integer',
-    float: 'a finite number',
-    str: 'text',
-    bool: 'True or False',
-    dict: 'a sub-config',
-    tuple: 'a tuple',
-    type(None): 'None',
-  }
-  return names[origin or hint]
 
 
 def differences(old: dict, new: dict, where: str = '') -> list[str]:

@@ -14,6 +14,7 @@ from vibethinker_jax import config as config_lib
 from vibethinker_jax.model import config as model_config
 from vibethinker_jax.programs import recipe
 from vibethinker_jax.programs.stage import TokenizerOptions
+from vibethinker_jax.runtime import values
 
 CONFIGS = pathlib.Path(__file__).parents[2] / 'configs'
 ARGUMENTS = {'gsm8k': ('', 'runlocal'), 'tiny': (), 'vibethinker_1p5b': ('16', '8', '256'), 'vibethinker_3b': ()}
@@ -132,7 +133,7 @@ def bad_numbers(hint) -> list:
   return [
     value
     for value in BAD
-    if not any(config_lib._fits(x, value) for x in parts(hint) if x not in (int, float) and get_origin(x) is not tuple)
+    if not any(values.fits(x, value) for x in parts(hint) if x not in (int, float) and get_origin(x) is not tuple)
   ]
 
 

@@ -76,10 +76,10 @@ def test_what_is_done_is_not_done_again(toy, tmp_path, coins):
 
 
 def test_an_arm_that_fails_is_told_and_others_go_on(toy, tmp_path, coins):
-  values = config(toy, late={'merge': {'select': 'newest', 'newest': 9}})
-  result = run(tmp_path, values, seeds=(3,), chosen=('late', 'mgpo'))
+  values = config(toy, late={'merge': {'select': 'newest', 'newest': 9}}, budget={RL: {'token_budget': 1}})
+  result = run(tmp_path, values, seeds=(3,), chosen=('late', 'budget'))
   assert result['failed'] == {'seed 3, arm late': 'sft has 2 checkpoints, fewer than newest=9'}
-  assert list(result['arms']['mgpo']) == ['3'] and not result['arms']['late']
+  assert result['arms']['budget']['3'][f'{RL}.steps'] == 1 and not result['arms']['late']
   assert 'fewer than newest=9' in (tmp_path / 'report.html').read_text()
 
 

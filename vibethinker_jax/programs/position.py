@@ -15,7 +15,7 @@ class Position(NamedTuple):
     cursor: prompts that were drawn of their endless sequence.
     histogram: groups by the number of their correct responses, [G + 1].
     idle: steps without a useful group since the last with one. made: updates made.
-    entropy: coefficient of the entropy bonus, which may adapt.
+    entropy: coefficient of the entropy bonus, which may adapt. tokens: sampled in all steps.
   """
 
   step: int
@@ -24,6 +24,7 @@ class Position(NamedTuple):
   idle: int
   made: int
   entropy: float = 0.0
+  tokens: int = 0
 
   def after(self, cursor: int, sampled: dict, updated: bool, entropy: float = 0.0) -> 'Position':
     return Position(
@@ -33,10 +34,14 @@ class Position(NamedTuple):
       0 if sampled['useful'] else self.idle + 1,
       self.made + int(updated),
       entropy,
+      self.tokens + int(sampled['tokens']),
     )
 
   def tired(self) -> bool:
     return self.idle > 0 and self.idle % IDLE_STEPS == 0
+
+  def done(self, steps: int, token_budget: int) -> bool:
+    return self.step >= steps or 0 < token_budget <= self.tokens
 
   def saved(self) -> dict:
     return self._asdict() | {'histogram': self.histogram.tolist()}

@@ -53,6 +53,8 @@ class Options(NamedTuple):
     program: 'rl'. init_from: see stage.open_model.
     data: files of problems (data.sources.read_problems) or stages that wrote some; without files, synthetic ones.
     domains, levels: of the synthetic problems; problems: per domain, before filtering.
+    token_budget: the stage ends after the step in which so many tokens have been sampled in all, however few steps that
+      took (to compare variants at equal cost); 0: no budget.
     steps: rollout batches. prompts: groups to train on per step (P); group: responses per prompt (G).
     max_rounds: rollouts per step at most, to replace groups of equal rewards: the bounded budget.
     filter_samples: responses per prompt to find its accuracy under the starting checkpoint; prompts at exactly 0 or 1
@@ -93,6 +95,7 @@ class Options(NamedTuple):
   micro_batch: Positive
   learning_rate: optimizer_lib.LearningRate
   checkpoint_steps: Positive
+  token_budget: Count = 0
   max_rounds: Positive = 3
   oversample: Annotated[float, Range(ge=1)] = 1.0
   carry: Count = 0
@@ -223,7 +226,8 @@ def run(stage: Stage, options: Options) -> dict:
     profile = timeline.Profile(stage.directory / 'profile', stage.recipe.profile_steps)
     bar = progress(options.steps, stage.name, at.step)
     stop = tired = False
-    while at.step < options.steps and not stop and not tired:
+    over = functools.partial(Position.done, steps=options.steps, token_budget=options.token_budget)
+    while not over(at) and not stop and not tired:
       step = at.step + 1
       profile.before(step)
       hosts.reach(f'{stage.name} step {step}')
@@ -257,7 +261,7 @@ def run(stage: Stage, options: Options) -> dict:
       bar.update(1)
       stop, tired = watch.preempted(step), at.tired()
       checkpoints.check()
-      if step in planned(options) or stop or tired:
+      if step in planned(options) or stop or tired or over(at):
         if options.carry:
           rollouts.save(stage.directory, step, carried)
         state_lib.save(checkpoints, step, state, at.saved())
@@ -266,7 +270,7 @@ def run(stage: Stage, options: Options) -> dict:
       opened.close()
     if stop:
       raise watch.Preempted(stage.name, at.step)
-  refuse_idle(stage.name, at, done=at.step == options.steps)
+  refuse_idle(stage.name, at, done=over(at))
   result = {
     'steps': at.step,
     'prompts': len(rows),
@@ -286,7 +290,7 @@ def _restored(stage: Stage, options: Options, checkpoints, abstract: state_lib.T
     return None
   step, state, saved = found
   at = Position(step, saved['cursor'], np.array(saved['histogram']), saved.get('idle', 0), saved.get('made', step))
-  at = at._replace(entropy=saved.get('entropy', options.loss.entropy))
+  at = at._replace(entropy=saved.get('entropy', options.loss.entropy), tokens=saved.get('tokens', 0))
   return state, at, rollouts.load(stage.directory, step, options) if options.carry else rollouts.nothing(options)
 
 
