@@ -98,6 +98,7 @@ def get_config(arg=''):
       steps=2 if local else 100,
       prompts=4 if local else 64,
       group=4 if local else 8,
+      token_budget=0,
       max_rounds=2,
       oversample=1.0,
       carry=0,

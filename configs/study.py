@@ -2,8 +2,8 @@
 
   python -m vibethinker_jax.study --config=configs/study.py --workdir=runs/study
 
-The recipe is that of configs/tiny.py with a shorter RL stage and small evaluations, so that eight seeds of all arms take
-some hours on 2 cores. Arms differ from the first, the papers' recipe, in the fields that they name.
+The recipe is that of configs/tiny.py with a shorter RL stage and small evaluations, so that eight seeds of all arms
+take some hours on 2 cores. Arms differ from the first, the papers' recipe, in the fields that they name.
 """
 
 import importlib.util
@@ -93,15 +93,21 @@ def get_config():
     says=says, better=first, than=second, metric=metric, **more
   )
   config.claims = {
-    'fusion_pass_k': better('Fused specialists have a higher Pass@8 than the last checkpoint', 'paper', 'newest', 'merge.pass@8'),
+    'fusion_pass_k': better(
+      'Fused specialists have a higher Pass@8 than the last checkpoint', 'paper', 'newest', 'merge.pass@8'
+    ),
     'fusion_single': better('... than the best single checkpoint', 'paper', 'best_pass_k', 'merge.pass@8'),
-    'start_newest': better('RL from the fused specialists ends higher than from the last checkpoint', 'paper', 'newest'),
+    'start_newest': better(
+      'RL from the fused specialists ends higher than from the last checkpoint', 'paper', 'newest'
+    ),
     'start_pass_1': better('... than from the best Pass@1 checkpoint', 'paper', 'best_pass_1'),
     'start_single': better('... than from the best single Pass@K checkpoint', 'paper', 'best_pass_k'),
     'start_average': better('... than from the average of the last three', 'paper', 'newest_3'),
     'mgpo': better('MGPO ends higher than GRPO', 'paper', 'grpo'),
     'mgpo_relative': better('MGPO with steps of the same size ends higher than GRPO', 'relative', 'grpo'),
-    'mgpo_tokens': better('MGPO ends higher than GRPO after the same number of sampled tokens', 'paper_tokens', 'grpo_tokens'),
+    'mgpo_tokens': better(
+      'MGPO ends higher than GRPO after the same number of sampled tokens', 'paper_tokens', 'grpo_tokens'
+    ),
     'mgpo_dapo': better('MGPO ends higher than DAPO', 'paper', 'dapo'),
     'mgpo_gspo': better('MGPO ends higher than GSPO', 'paper', 'gspo'),
     'mgpo_dr_grpo': better('MGPO ends higher than Dr.GRPO', 'paper', 'dr_grpo'),

@@ -113,7 +113,9 @@ def get_config():
   config.probe = config_dict.ConfigDict(
     dict(program='probe', init_from='sft', data=data, levels=(1,), problems=40, samples=8, k=8, sampler=sampler)
   )
-  config.merge = config_dict.ConfigDict(dict(program='merge', init_from='sft', probe='probe', weights=()))
+  config.merge = config_dict.ConfigDict(
+    dict(program='merge', init_from='sft', probe='probe', weights=(), select='specialists', newest=1)
+  )
 
   # Signal: MGPO. The paper's 16K and 32K context windows are 56 and 112 response tokens here.
   rl = dict(
@@ -125,6 +127,7 @@ def get_config():
     steps=45,
     prompts=32,
     group=8,
+    token_budget=0,
     max_rounds=3,
     oversample=1.0,
     carry=0,

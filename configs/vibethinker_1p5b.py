@@ -126,7 +126,9 @@ def get_config(arg='16'):
       sampler=sampler,
     )
   )
-  config.merge = config_dict.ConfigDict(dict(program='merge', init_from='sft', probe='probe', weights=()))
+  config.merge = config_dict.ConfigDict(
+    dict(program='merge', init_from='sft', probe='probe', weights=(), select='specialists', newest=1)
+  )
 
   # MGPO (1.5B §3.4): no KL term, symmetric clip, sequence mean of token means. Not published: lambda (`strength`), the
   # group size, epsilon, the learning rate, the batch, the steps. 1e-6 and 128 prompts are what others train 1.5B with.
@@ -138,6 +140,7 @@ def get_config(arg='16'):
     steps=400,
     prompts=128,
     group=8,
+    token_budget=0,
     max_rounds=3,
     oversample=1.0,
     carry=0,

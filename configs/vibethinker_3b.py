@@ -119,7 +119,9 @@ def get_config(arg=''):
     sampler=sampler,
   )
   config.probe = config_dict.ConfigDict(probe | dict(init_from='sft'))
-  config.merge = config_dict.ConfigDict(dict(program='merge', init_from='sft', probe='probe', weights=()))
+  config.merge = config_dict.ConfigDict(
+    dict(program='merge', init_from='sft', probe='probe', weights=(), select='specialists', newest=1)
+  )
   # 3B §2.1.2: traces of 5K tokens and more, of queries that the reference model gets wrong in 3/4 of 8 rollouts or
   # more.
   config.hard = config_dict.ConfigDict(
@@ -138,7 +140,7 @@ def get_config(arg=''):
   config.sft_hard = config_dict.ConfigDict(sft | dict(init_from='merge', data=data | dict(files='hard'), steps=400))
   config.probe_hard = config_dict.ConfigDict(probe | dict(init_from='sft_hard'))
   config.merge_hard = config_dict.ConfigDict(
-    dict(program='merge', init_from='sft_hard', probe='probe_hard', weights=())
+    dict(program='merge', init_from='sft_hard', probe='probe_hard', weights=(), select='specialists', newest=1)
   )
 
   # 3B §2.2: one 64K window throughout, maths -> code -> STEM, one update per rollout batch. Not published: lambda, the
@@ -173,6 +175,7 @@ def get_config(arg=''):
     steps=400,
     prompts=128,
     group=8,
+    token_budget=0,
     max_rounds=3,
     oversample=1.0,
     carry=0,

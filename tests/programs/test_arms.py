@@ -1,7 +1,11 @@
 """Arms of a study as one recipe."""
 
+import importlib.util
+import pathlib
+
 import pytest
 
+from vibethinker_jax import config as config_lib
 from vibethinker_jax.programs import arms, recipe as recipe_lib
 
 
@@ -100,3 +104,14 @@ def test_mistakes(base, changes, rest, text):
   with pytest.raises(ValueError) as error:
     arms.bind(study(base, changes) | rest)
   assert text in str(error.value)
+
+
+def test_the_shipped_study_binds():
+  path = pathlib.Path(__file__).parents[2] / 'configs' / 'study.py'
+  spec = importlib.util.spec_from_file_location('study', path)
+  module = importlib.util.module_from_spec(spec)
+  spec.loader.exec_module(module)
+  options, joined = arms.bind(config_lib.plain(module.get_config()))
+  stages = joined.config['stages']
+  assert len(options.seeds) >= 8 and stages.count('sft') == 1 and len(set(stages)) == len(stages)
+  assert all(claim.says for claim in options.claims.values())

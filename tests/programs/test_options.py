@@ -280,11 +280,7 @@ RELATIONS = [
   ('rl_code.loss.kl_estimate', 'k1', "rl_code.loss.kl_estimate='k1' is read with kl > 0 only"),
   ('rl_code.loss.entropy_delta', 0.1, 'rl_code.loss.entropy_delta=0.1 is read with entropy_target > 0 only'),
   ('rl_code.loss.entropy_max', 0.1, 'rl_code.loss.entropy_max=0.1 is read with entropy_target > 0 only'),
-  (
-    'rl_code.loss',
-    dict(entropy=0.1, entropy_target=0.2),
-    'rl_code.loss.entropy=0.1 must be at most entropy_max=0.005',
-  ),
+  ('rl_code.loss', dict(entropy=0.1, entropy_target=0.2), 'rl_code.loss.entropy=0.1 must be at most entropy_max=0.005'),
   ('rl_code.loss', dict(entropy=0.001, entropy_target=0.2), None),
   ('rl_code.share_prompts', True, None),
   ('rl_code.share_prompts', True, 'rl_code.share_prompts needs sampler.prompt_columns > 0', 'vibethinker_1p5b:splash'),
