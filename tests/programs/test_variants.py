@@ -125,10 +125,10 @@ def test_learning_rates_are_by_rollout_batches(toy):
   bound = lambda **stage: rl.config_lib.bind(rl.Options, config(toy, stage)['rl'], 'rl')
   params = {'w': np.ones(3, np.float32)}
 
-  def moves(updates, **stage):
+  def moves(count, **stage):
     optimizer, schedule = rl.make_optimizer(bound(warmup_steps=2, learning_rate=0.1, **stage))
     state, found = optimizer.init(params), []
-    for _ in range(updates):
+    for _ in range(count):
       change, state = optimizer.update({'w': np.ones(3, np.float32)}, state, params)
       found.append(-float(change['w'][0]))
     return np.array(found), [float(schedule(step)) for step in range(3)]
