@@ -71,6 +71,8 @@ def test_a_recipe_of_another_kind():
   """tiny.py has no files; a stage of one's own, a model of another run, steps that the rehearsal does not keep."""
   config = config_lib.plain(module('tiny').get_config())
   config['rl_code'] |= dict(init_from='rl_math_32k@30', carry=2, oversample=1.5)
+  config['rl_code'] |= dict(minibatches=16, updates=3)
+  config['rl_code']['loss'] |= dict(overlong_cache=20, mask_truncated=True, ratio='sequence')
   config['merge']['weights'] = (0.2,) * 5
   config['other'] = dict(config['evaluate'], models=('init', 'rl_code@30', 'merge@0'), ks=(1, 4, 4))
   config['stages'] += ('other',)
@@ -78,6 +80,8 @@ def test_a_recipe_of_another_kind():
   assert small['rl_code']['init_from'] == 'rl_math_32k@2' and small['merge']['weights'] == ()
   assert small['other']['models'] == ('init', 'rl_code@2', 'merge@0') and small['other']['ks'] == (1, 2)
   assert small['sft']['problems'] == small['evaluate']['problems'] == smaller.PROBLEMS
+  assert small['rl_code']['minibatches'] == small['rl_code']['updates'] == 2
+  assert small['rl_code']['loss'] == config['rl_code']['loss'] | dict(overlong_cache=8, mask_truncated=False)
   assert small['sft']['data'] == config['sft']['data']
   assert small['rl_code']['sampler']['columns'] == small['rl_code']['row_length'] == 512
   assert smaller._model('runs/old/sft', ('sft',)) == smaller._model('base', ('sft',)) == 'base'

@@ -28,7 +28,7 @@ EVERYTHING = dict(
   entropy_target=9.0,
   entropy_delta=0.001,
 )
-PARTS = dict(updates=2, minibatches=2, oversample=1.5, carry=2, recompute_logps=True)
+PARTS = dict(updates=2, minibatches=2, oversample=1.5, carry=2, group=16, prompts=4, problems=8, row_length=192)
 
 
 def config(toy, stage=(), **loss):
@@ -72,6 +72,7 @@ def test_everything_at_once_and_a_restart(toy, batches, tmp_path, monkeypatch):
   """Parts of the batch, only responses that ended, and the coefficient of the entropy goes on after a stop."""
   monkeypatch.setattr(main, 'Pool', toy.CoinPool)
   c, run = config(toy, PARTS, **EVERYTHING), tmp_path / 'run'
+  c['rl']['sampler'] |= dict(max_tokens=40, columns=192)  # in 40 tokens one of eight random responses ends
   main.run(c, run)
   first, second = lines(run)
   assert (first['entropy_weight'], second['entropy_weight']) == (0.0, pytest.approx(0.001))
@@ -83,7 +84,7 @@ def test_everything_at_once_and_a_restart(toy, batches, tmp_path, monkeypatch):
   for rollout, part, responses in batches:
     ended = rollout.valid & rollout.stopped
     p, g = np.nonzero(ended)
-    assert responses == {int(i) for i in (p * 8 + g)[p % 2 == part]}
+    assert responses == {int(i) for i in (p * 16 + g)[p % 2 == part]}
     assert ended.any(axis=1).all() and not rollout.stopped.all()
   assert any(responses for *_, responses in batches)
   whole = digests(run)
@@ -124,10 +125,10 @@ def test_learning_rates_are_by_rollout_batches(toy):
   bound = lambda **stage: rl.config_lib.bind(rl.Options, config(toy, stage)['rl'], 'rl')
   params = {'w': np.ones(3, np.float32)}
 
-  def moves(updates, **stage):
+  def moves(count, **stage):
     optimizer, schedule = rl.make_optimizer(bound(warmup_steps=2, learning_rate=0.1, **stage))
     state, found = optimizer.init(params), []
-    for _ in range(updates):
+    for _ in range(count):
       change, state = optimizer.update({'w': np.ones(3, np.float32)}, state, params)
       found.append(-float(change['w'][0]))
     return np.array(found), [float(schedule(step)) for step in range(3)]

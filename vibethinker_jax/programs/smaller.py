@@ -21,6 +21,7 @@ SIZES = dict(
   examples_steps=1,
   warmup_steps=1,
   updates=2,
+  minibatches=2,
   batch_size=8,
   micro_batches=2,
   streams=1,
@@ -31,6 +32,7 @@ SIZES = dict(
   k=2,
   filter_samples=2,
   max_tokens=TOKENS,
+  overlong_cache=TOKENS,
   steps_per_call=8,
   slots=8,
   chunk=8,
@@ -120,6 +122,7 @@ def _lengths(small: dict, length: int, sft_length: int) -> dict:
     shortest_row=length,
     columns=length,
     prompt_columns=length - TOKENS,
+    mask_truncated=False,  # a random model seldom ends a response: there would be nothing to train on
     **{'cache_tokens': SIZES['slots'] * length} if small.get('cache_tokens') else {},
     **{'problems': min(small['problems'], PROBLEMS)} if synthetic else {},
     **{'weights': ()} if small.get('program') == 'merge' else {},
