@@ -46,6 +46,10 @@ def config() -> dict:
   module = importlib.util.module_from_spec(spec)
   spec.loader.exec_module(module)
   c = module.get_config()
+  c.stages = c.stages[1:]  # without a base: sft from scratch
+  c.sft.update(init_from='scratch', warmup_percent=5.0)
+  c.evaluate.models = ('init', *c.evaluate.models[1:])
+  del c.pretrain
   c.model.update(
     hidden_size=16, num_hidden_layers=1, num_attention_heads=2, num_key_value_heads=1, head_dim=8, intermediate_size=24
   )
