@@ -29,6 +29,9 @@ class CoinPool:
   def __exit__(self, *_):
     print(f'judged {self.judged}', file=sys.stderr)
 
+  def check(self):
+    pass
+
   def submit(self, response, row):
     self.judged += 1
     from vibethinker_jax.verify.verdict import Verdict

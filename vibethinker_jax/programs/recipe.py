@@ -183,14 +183,7 @@ def no_verifier(recipe: config_lib.Recipe) -> list[str]:
 def _rewards(recipe: config_lib.Recipe) -> Iterator[str]:
   """What is wrong with config.rewards."""
   names = [name for name, _ in recipe.rewards]
-  for name in names:
-    if name not in rewards.BUILTIN and ':' not in name:
-      yield (
-        f"rewards: {name!r} must be one of {', '.join(rewards.BUILTIN)}, or 'module:function'"
-        f'{config_lib.nearest(name, rewards.BUILTIN)}'
-      )
-  if len(set(names)) < len(names):
-    yield f'rewards={recipe.rewards} must name none twice'
+  yield from (f'rewards: {text}' for text in rewards.mistakes(recipe.rewards))
   if names and recipe.verifier not in (default.NAME, *names):
     yield f'rewards={recipe.rewards} must name config.verifier={recipe.verifier!r} too: they stand in its place'
 
