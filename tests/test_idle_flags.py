@@ -56,7 +56,7 @@ CASES = {  # command -> [(its arguments, parts of what is said)]
 }
 
 # Flags that are read beside another one only.
-NEEDY = (('evaluate', 'train_fields'), ('convert', 'public'))
+NEEDY = (('evaluate', 'train_fields'), ('evaluate', 'correct_at'), ('convert', 'public'))
 
 # In a process of its own: two commands may have flags of one name. Every flag is given in every mode; what is printed
 # is [mode, flag, the mode that it then is, whether the table reads it there, what was said].

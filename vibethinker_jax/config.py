@@ -114,8 +114,8 @@ class Recipe(NamedTuple):
     verifier: importable 'module:function' that judges a response, (response, row) -> a number, True or False, a dict
       of named numbers, or a verify.verdict.Verdict (see verify.returned); many at once where its name ends in _batch.
     correct_at: the reward from which a response counts as correct where the verifier does not say, any number, also 0
-      or less; MGPO's p and every accuracy are shares of correct ones, while advantages are made of the rewards: the weight
-      of p is about the chance of being right, of which a mean of graded rewards says nothing.
+      or less; MGPO's p and every accuracy are shares of correct ones, while advantages are made of the rewards: the
+      weight of p is about the chance of being right, of which a mean of graded rewards says nothing.
     rewards: ((name, weight), ...) that are summed instead of the verifier's verdict alone, see eval.rewards: answer,
       format, overlong, repetition, or 'module:function' as of verifier. A weight of 0 only reports a reward; below 0 it
       subtracts what a function of yours returns.

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
 import contextlib
+import importlib.util
 import os
 import threading
 
@@ -67,6 +68,21 @@ def mistakes(rewards: tuple[tuple[str, float], ...]) -> Iterator[str]:
 def measured(pool, row: dict, tokens: int | None, limit: int | None) -> dict:
   """The row with what `overlong` needs, for Rewards; as it is for a Pool."""
   return row | {TOKENS: tokens, LIMIT: limit} if isinstance(pool, Rewards) else row
+
+
+def no_module(name: str) -> str:
+  """What is wrong with a 'module:function' whose module is not there; '' where it is."""
+  module, _, function = name.partition(':')
+  try:
+    found = function and importlib.util.find_spec(module)
+  except (ModuleNotFoundError, ValueError):
+    found = None
+  if found:
+    return ''
+  return (
+    f'there is no module {module!r} with a function {function!r} to import; it is '
+    "'module:function', and the module must be on PYTHONPATH or in this folder"
+  )
 
 
 def graded(recipe: config.Recipe) -> bool:
