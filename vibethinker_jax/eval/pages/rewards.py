@@ -1,4 +1,4 @@
-"""What the report of a run shows of rewards: each part's mean and deviation over the steps, and verdicts that failed."""
+"""What the report of a run shows of rewards: means and deviations of all parts over the steps, failed verdicts."""
 
 import itertools
 
