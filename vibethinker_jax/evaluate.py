@@ -78,9 +78,7 @@ REMEDY = (
 
 
 def main(argv) -> None:
-  given.check(
-    argv, command.mode(), command.READ, command.MEANT, needs=command.NEEDS, repeats=('preset',)
-  )
+  given.check(argv, command.mode(), command.READ, command.MEANT, needs=command.NEEDS, repeats=('preset',))
   startup.plain_logs()
   if CHECKPOINT.value:
     from vibethinker_jax.runtime import hosts, watch  # with JAX: 2 s that stored responses do not need
@@ -301,9 +299,12 @@ def conclude(
   if by.name:
     invalid = [line['reason'] for line in lines if line['status'] == 'invalid']
     remedy = 'No result is written; mend the verifier, and the same command judges the same responses again'
-    faults.refuse(
-      str(output), invalid, len(lines), by.verify.invalid_share, pool.first_fault, '--verify=invalid_share', remedy
-    )
+    try:
+      limit = by.verify.invalid_share, pool.first_fault, '--verify=invalid_share', remedy
+      faults.refuse(str(output), invalid, len(lines), *limit)
+    except ValueError:
+      found and journal.remove()  # of stored responses nothing was sampled that could be lost
+      raise
     facts = facts | by.identity()
   for name, shared in overlaps.items():
     results[name]['overlap'] = shared | scores.without(results[name], set(shared['shared']))

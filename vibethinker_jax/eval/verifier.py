@@ -36,6 +36,7 @@ def read(name: str, correct_at: float, options: str) -> Verifier:
   Raises:
     ValueError: no function of that name, or an option that there is not.
   """
+  name = '' if name == default.NAME else name
   rewards = weighted(name)
   errors = [f'--verifier: {text}' for text in rewards_lib.mistakes(rewards)]
   errors += [f'--verifier: {text}' for one in ([x for x, _ in rewards] or [name]) if (text := no_module(one))]

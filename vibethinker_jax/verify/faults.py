@@ -10,13 +10,7 @@ REMEDY = 'Nothing is made of the rest, and the stage is not done: mend the verif
 
 
 def refuse(
-  what: str,
-  invalid: Iterable[str],
-  total: int,
-  share: float,
-  fault: str,
-  option: str = OPTION,
-  remedy: str = REMEDY,
+  what: str, invalid: Iterable[str], total: int, share: float, fault: str, option: str = OPTION, remedy: str = REMEDY
 ) -> None:
   """Ends what cannot be judged, before anything is made of it.
 

@@ -215,13 +215,7 @@ class Pool:
   def _loop(self, number: int, lane: collections.deque, held: collections.deque) -> None:
     slow = lane is self._slow
     limit = self._timeout * (3 if slow else 1)  # its priority is low
-    process, alive, sent, head, started = (
-      None if slow else self._start(number),
-      False,
-      0,
-      0.0,
-      0,
-    )
+    process, alive, sent, head, started = (None if slow else self._start(number), False, 0, 0.0, 0)
     while not (alive or slow or self._broken) or self._take(lane, held):
       if process is None:
         process, alive, sent = self._start(number), False, 0
