@@ -96,7 +96,8 @@ def spread(rewards: Iterable[float], parts: Iterable[dict[str, float]]) -> dict[
   for named in parts:
     for name, value in named.items():
       values.setdefault(name, []).append(value)
-  return {name: (float(np.mean(x)), float(np.std(x))) for name, x in values.items() if x}
+  deviation = lambda x: float(np.std(x)) if max(x) > min(x) else 0.0  # of equal ones it is off by rounding
+  return {name: (float(np.mean(x)), deviation(x)) for name, x in values.items() if x}
 
 
 def of_pool(verify: config.Verify) -> dict:
