@@ -227,7 +227,7 @@ def test_evaluate_reads_parquet_with_fields_by_name(stage, tmp_path):
   [
     ((), 'give one of --checkpoint'),
     (('--responses=x', '--checkpoint=y'), 'give one of'),
-    (('--checkpoint=y', '--preset=aime24'), 'needs the files of the benchmark'),
+    (('--checkpoint=y', '--preset=aime24', '--data=synthetic'), 'needs the files of the benchmark'),
     (('--checkpoint=y', '--preset=aime99', '--data=tests/test_commands.py'), 'aime99'),
     (('--responses=nope.jsonl',), 'no such data file'),
     (('--compare=a,b',), 'no finished evaluation'),

@@ -67,7 +67,7 @@ sys.argv_ = sys.argv
 command, modes = sys.argv[1], json.loads(sys.argv[2])
 module = importlib.import_module('vibethinker_jax.' + command)
 from vibethinker_jax.runtime import given
-mine = {f.name for f in flags.FLAGS.flags_by_module_dict()[module.__name__]}
+mine = {f.name for f in flags.FLAGS.get_key_flags_for_module(module.__name__)}
 listed = set().union(*module.READ.values())
 numbers = ('int', 'float', 'string enum')
 valid = {'domains': '=algebra', 'levels': '=1', 'templates': '=mean'}

@@ -40,11 +40,13 @@ from vibethinker_jax.eval.command import (
   LEVELS,
   LIMIT,
   MAX_TOKENS,
+  MEANT,
   OUTPUT,
   PREFIX,
   PRESET,
   PROBLEMS,
   PROMPT_FIELD,
+  READ,
   RESPONSE_FIELD,
   RESPONSES,
   SAMPLES,
@@ -78,7 +80,7 @@ REMEDY = (
 
 
 def main(argv) -> None:
-  given.check(argv, command.mode(), command.READ, command.MEANT, needs=command.NEEDS, repeats=('preset',))
+  given.check(argv, command.mode(), READ, MEANT, needs=command.NEEDS, repeats=('preset',))
   startup.plain_logs()
   if CHECKPOINT.value:
     from vibethinker_jax.runtime import hosts, watch  # with JAX: 2 s that stored responses do not need
