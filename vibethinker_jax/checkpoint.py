@@ -125,8 +125,8 @@ class Checkpoints:
     extra = {'position': position, 'model': self._model, 'digests': digests({'params': params, 'train': train})}
     with hosts.busy('saving a checkpoint'), timeline.phase('checkpoint'):
       self._written(self._manager.wait_until_finished)  # the save before, if that is still being written
+      storage.put()  # what goes with it: metrics, examples and journals up to here; the next is for an owner alone
       self._written(self._forget)
-      storage.put()  # what goes with it: metrics, examples and journals up to here
       self._saving, self._size = step, sum(x.nbytes for x in jax.tree.leaves((params, train)))
       self._written(
         lambda: self._manager.save(
