@@ -17,7 +17,10 @@ STAGES = ('sft', 'probe', 'merge', 'rl_math_16k', 'rl_math_32k', 'rl_code', 'eva
 TRAINED = ('sft', 'merge', 'rl_math_16k', 'rl_math_32k', 'rl_code')
 # A model of 40 steps answers nothing: a coin decides, as exactly at every start.
 COIN = 'import zlib\n\n\ndef judge(response, row):\n  return zlib.crc32((response + str(row["answer"])).encode()) % 2\n'
-RL = 'problems=12 steps=4 prompts=4 group=4 filter_samples=4 micro_batch=8 warmup_steps=1 checkpoint_steps=2 examples_steps=2'
+RL = (
+  'problems=12 steps=4 prompts=4 group=4 filter_samples=4 micro_batch=8 warmup_steps=1 checkpoint_steps=2 '
+  'examples_steps=2'
+)
 SHORT = {
   'tokenizer': 'problems=400',
   'sft': 'steps=40 batch_size=8 checkpoint_steps=10',
@@ -78,7 +81,7 @@ def outcome(workdir) -> dict:
   lines = lambda path: [clean(json.loads(line)) for line in path.read_text().splitlines()]
   for stage in STAGES:
     found[stage] = clean(json.loads((workdir / stage / 'result.json').read_text()))
-    for name in ('metrics.jsonl', 'examples.jsonl', 'prompts.json'):
+    for name in ('metrics.jsonl', 'examples.jsonl'):
       if (workdir / stage / name).exists():
         found[stage, name] = lines(workdir / stage / name)
   for stage in TRAINED:

@@ -220,7 +220,8 @@ def test_errors_name_the_bucket_in_one_line(bucket, buckets, fault, capsys):
     with startup.one_line(ValueError, flag='--workdir'), storage.staged(where, '--workdir'):
       pass
   assert str(caught.value).startswith(f'error: {where}: ') and '\n' not in str(caught.value)
-  assert 'storage.objectUser' in str(caught.value) and 'vibethinker_' not in str(caught.value)
+  remedy = 'storage.objectUser' if fault == 'forbidden' else 'gcloud storage buckets create'
+  assert remedy in str(caught.value) and 'vibethinker_' not in str(caught.value)
 
 
 def test_paths_are_told_as_those_of_the_bucket(bucket):

@@ -15,7 +15,8 @@ def bring(models: Iterable[str], files: Iterable[str] = ()) -> None:
   All hosts must call this together.
 
   Args:
-    models: names of the Hub, those of a bucket, and paths, which are left alone. files: entries of `files` options, URLs and paths.
+    models: names of the Hub, those of a bucket, and paths, which are left alone. files: entries of `files` options,
+      URLs and paths.
 
   Raises:
     ValueError: something does not come.

@@ -334,9 +334,12 @@ def said(what: str, path):
   except Exception as error:  # pylint: disable=broad-except
     if not remote(path):
       raise
-    why = ' '.join(str(error).split()) or type(error).__name__
     if isinstance(error, FileNotFoundError):
-      why = f'there is no such bucket, or it may not be seen ({why})'
+      raise OSError(
+        f'{path}: {what} failed: there is no such bucket, or this account may not see it. Look for a slip in its name, '
+        'or create it: gcloud storage buckets create gs://NAME'
+      ) from error
+    why = ' '.join(str(error).split()) or type(error).__name__
     raise OSError(
       f'{path}: {what} failed: {why[:300]}. The same command goes on when the bucket answers; the machine needs '
       'the role storage.objectUser on it (gcloud auth application-default login, or a service account)'
