@@ -62,6 +62,7 @@ def main(argv) -> None:
   try:
     recipe, _ = bind(config, tuple(STAGES.value))
     storage.checked(where, '--workdir')
+    storage.checked(recipe.compilation_cache, 'config.compilation_cache')
   except ValueError as error:  # the same on every host, and before they wait for each other
     raise SystemExit(f'error: {error}') from None
   if REHEARSE.value:

@@ -6,7 +6,7 @@ import pathlib
 from vibethinker_jax import config as config_lib
 from vibethinker_jax.data import sources
 from vibethinker_jax.data.files import remote, rows
-from vibethinker_jax.runtime import hosts, hub, origins
+from vibethinker_jax.runtime import hosts, hub, origins, storage
 
 
 def bring(models: Iterable[str], files: Iterable[str] = ()) -> None:
@@ -15,14 +15,16 @@ def bring(models: Iterable[str], files: Iterable[str] = ()) -> None:
   All hosts must call this together.
 
   Args:
-    models: names of the Hub, and paths, which are left alone. files: entries of `files` options, URLs and paths.
+    models: names of the Hub, those of a bucket, and paths, which are left alone. files: entries of `files` options,
+      URLs and paths.
 
   Raises:
     ValueError: something does not come.
   """
   small = lambda name: hub.local(name, weights=False)
   wanted = [(entry, remote.paths, remote.paths) for entry in dict.fromkeys(files) if remote.is_remote(entry)]
-  wanted += [(name, small, hub.local) for name in dict.fromkeys(models) if hub.is_name(name)]  # the larger ones last
+  far = lambda name: hub.is_name(name) or storage.remote(name)
+  wanted += [(name, small, hub.local) for name in dict.fromkeys(models) if far(name)]  # the larger ones last
   for name, decide, get in wanted:
     origins.take(hosts.agreed(lambda name=name, decide=decide: _known(decide, name), f'downloading {name}'))
     with hosts.busy(f'downloading {name}'):

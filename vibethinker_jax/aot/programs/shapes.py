@@ -8,7 +8,7 @@ from vibethinker_jax.data.tokens import tokenizer as tokenizer_lib
 from vibethinker_jax.model import config as model_config
 from vibethinker_jax.model.formats import hf, hf_config
 from vibethinker_jax.programs.stage import TokenizerOptions
-from vibethinker_jax.runtime import storage
+from vibethinker_jax.runtime import hub, storage
 
 # Bases of the papers (their config.json), for a plan on a machine that does not have them.
 _QWEN2 = dict(model_type='qwen2', vocab_size=151_936, num_key_value_heads=2, tie_word_embeddings=True)
@@ -42,6 +42,8 @@ def base(recipe: config_lib.Recipe) -> Shape:
     ValueError: it is not on this machine and its shape is not known.
   """
   path = storage.path(recipe.base)
+  if storage.remote(path):
+    path = hub.local(path, weights=False)
   if recipe.base == 'scratch':
     return _scratch(recipe)
   if not storage.remote(path) and path.is_dir() and hf.is_model(path):
