@@ -115,8 +115,8 @@ def run(output: pathlib.Path) -> None:
     from vibethinker_jax.programs import elsewhere
 
     data = DATA.value or ('' if PRESET.value else 'synthetic')
-    files = ','.join([TRAINED_ON.value, *(x for x, _ in sets_lib.paired(data, PRESET.value))])
-    elsewhere.of_evaluation(output, CHECKPOINT.value, rows_lib.entries(files))
+    files = [*sets_lib.named(data, PRESET.value), ('--trained_on', TRAINED_ON.value)]
+    elsewhere.of_evaluation(output, CHECKPOINT.value, files)
     chosen = [s._replace(stop=stops.read(STOP.value)) for s in read_sets(data)]
     disk.check(output)
     for path in CHECKPOINT.value:  # what does not fit the last of them is told before the first is sampled
@@ -204,7 +204,8 @@ def sample(path: str, output: pathlib.Path, chosen: list[sets_lib.Set], pool: Po
     for s in chosen:
       collect.check_room(model.config, collect.prompts(model.tokenizer, s.rows), s.max_tokens)
     hosts.agreed(lambda: (remember(output / 'config.json', identity, chosen, REMEDY), origins.write(output)))
-    samplers = {s.name: engine.Options(s.max_tokens, **s.drawn(), slots=SLOTS.value) for s in chosen}
+    slots = {s.name: min(SLOTS.value, max(8, s.samples * len(s.rows))) for s in chosen}  # empty ones cost as much
+    samplers = {s.name: engine.Options(s.max_tokens, **s.drawn(), slots=slots[s.name]) for s in chosen}
     journal, futures = collect.collect(
       model,
       chosen,

@@ -147,6 +147,18 @@ def paired(data: str, names: list[str]) -> list[tuple[str, str]]:
   return list(zip(files, names or [''] * len(files)))
 
 
+def named(data: str, names: list[str]) -> list[tuple[str, str]]:
+  """(where they are named, files) of each set, those first that may be refused.
+
+  Raises:
+    ValueError: see paired.
+  """
+  if data:
+    return [('--data', files) for files, _ in paired(data, names)]
+  asked = sorted(paired(data, names), key=lambda found: not published.HOMES[found[1]].gated)
+  return [(f'--preset={name}', files) for files, name in asked]
+
+
 def name_of(files: str) -> str:
   """'math500' of 'data/math500.jsonl.gz'."""
   name = remote.name(rows_lib.entries(files)[0]).replace('*', '')
