@@ -114,13 +114,15 @@ def run(output: pathlib.Path) -> None:
       return
     from vibethinker_jax.programs import elsewhere
 
-    data = DATA.value or ('' if PRESET.value else 'synthetic')
+    data, stop = DATA.value or ('' if PRESET.value else 'synthetic'), stops.read(STOP.value)
     files = [*sets_lib.named(data, PRESET.value), ('--trained_on', TRAINED_ON.value)]
     elsewhere.of_evaluation(output, CHECKPOINT.value, files)
-    chosen = [s._replace(stop=stops.read(STOP.value)) for s in read_sets(data)]
+    chosen = [s._replace(stop=stop) for s in read_sets(data)]
     disk.check(output)
     for path in CHECKPOINT.value:  # what does not fit the last of them is told before the first is sampled
-      sets_lib.by_model(chosen, asking(path).files(), {})
+      tokenizer = asking(path)
+      sets_lib.by_model(chosen, tokenizer.files(), drawn_by_flags())
+      stops.ids(tokenizer, stop)
     names = compare.labels(CHECKPOINT.value)
     directories = [output / name if len(names) > 1 else output for name in names]
     for path, directory in zip(CHECKPOINT.value, directories):
@@ -193,8 +195,8 @@ def sample(path: str, output: pathlib.Path, chosen: list[sets_lib.Set], pool: Po
 
   tokenizer = asking(path)
   chosen, taken = sets_lib.by_model(chosen, tokenizer.files(), drawn_by_flags())
-  if taken:
-    hosts.say(generation.said(taken))
+  if not all(s.preset for s in chosen) and (line := generation.said(taken, tokenizer.files())):
+    hosts.say(line)
   asked = chat_template.identity(CHAT_TEMPLATE.value, chat_template.parse(CHAT_KWARGS.value))
   identity = {'seed': SEED.value, 'model': stage.fingerprint(storage.path(path)) | asked}
   hosts.agreed(lambda: check_same(output / 'config.json', identity, chosen, REMEDY))

@@ -217,7 +217,7 @@ def by_model(chosen: list[Set], files: dict[str, bytes], given: dict) -> tuple[l
     files: of the model's tokenizer. given: what the command line says, None where it does not.
 
   Raises:
-    ValueError: see defaults.of_model.
+    ValueError: see defaults.taken.
   """
   taken = defaults.taken(files, given) if not all(s.preset for s in chosen) else {}
   return [s if s.preset else s._replace(**taken) for s in chosen], taken
