@@ -29,7 +29,7 @@ def get_config():
     'two_lists',
     'ranges',
   )
-  config.base = 'scratch'  # or a Hugging Face directory (configs/gsm8k.py)
+  config.base = 'scratch'  # or a name of the Hugging Face Hub, or a directory (configs/gsm8k.py)
   config.model = config_dict.ConfigDict(
     dict(
       vocab_size=0,  # the tokenizer's

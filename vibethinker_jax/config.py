@@ -123,8 +123,8 @@ class Recipe(NamedTuple):
     sandbox: where programs run that the verifier judges, see Sandbox.
     mesh: sizes of data, fsdp, tensor and context; one of them may be -1.
     stages: names of the stages, in order.
-    base: what init_from='base' and the model 'init' of an evaluate stage are: a Hugging Face directory, a GGUF file,
-      one of our checkpoints, or 'scratch'.
+    base: what init_from='base' and the model 'init' of an evaluate stage are: a Hugging Face directory, a name of the
+      Hub (OWNER/NAME, OWNER/NAME@REVISION), a GGUF file, one of our checkpoints, or 'scratch'.
     model: from scratch: the fields of model.config.ModelConfig (vocab_size may be 0: the tokenizer's). Of an imported
       base: rope_theta, rope_scaling or max_position_embeddings that replace its own, for a longer context.
     tokenizer: of models from scratch, see programs.stage; an imported base brings its own.

@@ -122,13 +122,15 @@ def run(output: pathlib.Path) -> None:
       return
     from vibethinker_jax.programs import elsewhere
 
-    data = DATA.value or ('' if PRESET.value else 'synthetic')
-    files = ','.join([TRAINED_ON.value, *(x for x, _ in sets_lib.paired(data, PRESET.value))])
-    elsewhere.of_evaluation(output, CHECKPOINT.value, rows_lib.entries(files))
-    chosen = [s._replace(stop=stops.read(STOP.value)) for s in read_sets(data)]
+    data, stop = DATA.value or ('' if PRESET.value else 'synthetic'), stops.read(STOP.value)
+    files = [*sets_lib.named(data, PRESET.value), ('--trained_on', TRAINED_ON.value)]
+    elsewhere.of_evaluation(output, CHECKPOINT.value, files)
+    chosen = [s._replace(stop=stop) for s in read_sets(data)]
     disk.check(output)
     for path in CHECKPOINT.value:  # what does not fit the last of them is told before the first is sampled
-      sets_lib.by_model(chosen, asking(path).files(), {})
+      tokenizer = asking(path)
+      sets_lib.by_model(chosen, tokenizer.files(), drawn_by_flags())
+      stops.ids(tokenizer, stop)
     names = compare.labels(CHECKPOINT.value)
     directories = [output / name if len(names) > 1 else output for name in names]
     for path, directory in zip(CHECKPOINT.value, directories):
@@ -206,8 +208,8 @@ def sample(path: str, output: pathlib.Path, chosen: list[sets_lib.Set], pool: Po
 
   tokenizer = asking(path)
   chosen, taken = sets_lib.by_model(chosen, tokenizer.files(), drawn_by_flags())
-  if taken:
-    hosts.say(generation.said(taken))
+  if not all(s.preset for s in chosen) and (line := generation.said(taken, tokenizer.files())):
+    hosts.say(line)
   asked = chat_template.identity(CHAT_TEMPLATE.value, chat_template.parse(CHAT_KWARGS.value))
   identity = {'seed': SEED.value, 'model': stage.fingerprint(storage.path(path)) | asked} | verifier().identity()
   hosts.agreed(lambda: check_same(output / 'config.json', identity, chosen, REMEDY))
@@ -217,7 +219,8 @@ def sample(path: str, output: pathlib.Path, chosen: list[sets_lib.Set], pool: Po
     for s in chosen:
       collect.check_room(model.config, collect.prompts(model.tokenizer, s.rows), s.max_tokens)
     hosts.agreed(lambda: (remember(output / 'config.json', identity, chosen, REMEDY), origins.write(output)))
-    samplers = {s.name: engine.Options(s.max_tokens, **s.drawn(), slots=SLOTS.value) for s in chosen}
+    slots = {s.name: min(SLOTS.value, max(8, s.samples * len(s.rows))) for s in chosen}  # empty ones cost as much
+    samplers = {s.name: engine.Options(s.max_tokens, **s.drawn(), slots=slots[s.name]) for s in chosen}
     journal, futures = collect.collect(
       model,
       chosen,

@@ -78,8 +78,10 @@ flags.DEFINE_float(
 MAX_TOKENS = flags.DEFINE_integer(
   'max_tokens', None, "Response tokens at most. Default: the preset's, else 256.", lower_bound=1
 )
-STOP = flags.DEFINE_list(
-  'stop', [], "Texts before which a response ends, commas between: '\\n\\nQuestion:,</answer>'; \\n is a line end."
+STOP = flags.DEFINE_string(
+  'stop',
+  '',
+  "Texts before which a response ends, commas between: '\\n\\nQuestion:,</answer>'; \\n is a line end, \\, a comma.",
 )
 SLOTS = flags.DEFINE_integer(
   'slots', 64, 'Responses in flight, over all devices; changes the speed alone.', lower_bound=1

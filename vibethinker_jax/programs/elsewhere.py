@@ -67,11 +67,14 @@ def entries(recipe_stages: tuple, options) -> list[str]:
   return [entry for value in values for entry in entries(recipe_stages, value)]
 
 
-def of_evaluation(output: pathlib.Path, models: list[str], files: list[str]) -> None:
+def of_evaluation(output: pathlib.Path, models: list[str], files: list[tuple[str, str]]) -> None:
   """`bring` for an evaluation: as an earlier start of it in this directory has found them, if there was one.
 
   Args:
-    files: entries of its sets, and of training data.
+    files: (where it is named, a `files` option) of its sets, and of training data.
+
+  Raises:
+    ValueError: something does not come, with where it is named.
   """
 
   def earlier() -> dict:
@@ -81,4 +84,6 @@ def of_evaluation(output: pathlib.Path, models: list[str], files: list[str]) -> 
     return origins.known
 
   origins.take(hosts.agreed(earlier))
-  bring(models, [entry for entry in files if entry != 'synthetic'])
+  for where, option in files:
+    _said(where, lambda option=option: bring([], [x for x in rows.entries(option) if x != 'synthetic']))
+  bring(models)

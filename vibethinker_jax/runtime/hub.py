@@ -114,7 +114,8 @@ def _weights(name: str, repo: str, folder: pathlib.Path, cache: pathlib.Path) ->
     needed = sum(sizes.get(x) or 0 for x in lacking)
     if needed > shutil.disk_usage(cache).free:
       raise disk.Unwritable(cache, _what(name), 28, disk.FULL[28], needed)
-    LOG.info('%s: %d files of weights, %s, into %s', name, len(lacking), disk.readable(needed), cache)
+    count = f'{len(lacking)} file{"s" if lacking[1:] else ""} of weights'
+    LOG.info('%s: %s, %s, into %s', name, count, disk.readable(needed), cache)
     _snapshot(name, repo, folder.name, lacking)
 
 
@@ -248,7 +249,8 @@ def said(error: BaseException, name: str, page: str) -> str:
   if 'GatedRepoError' in here:
     return (
       f'{name} is gated: accept its conditions with your account at {page}, and log in here with "hf auth login" or '
-      'HF_TOKEN=...; access that is not granted yet is shown there. Or give the path of a copy'
+      'HF_TOKEN=...; access that is not granted yet is shown there. Or give the path of a copy (--data=FILE of a '
+      "preset's set)"
     )
   if 'RevisionNotFoundError' in here:
     return f'{name}: there is no such branch, tag or commit; {page}/commits shows those that there are'
