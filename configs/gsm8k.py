@@ -3,12 +3,14 @@
   python -m vibethinker_jax.main --config=configs/gsm8k.py --workdir=runs/gsm8k              # one GPU
   python -m vibethinker_jax.main --config=configs/gsm8k.py:runlocal --workdir=runs/local     # a few steps on a CPU
 
-Needs a Hugging Face directory of the model and the two files of https://github.com/openai/grade-school-math
-(grade_school_math/data/train.jsonl, test.jsonl: question, answer ending in '#### 72'). Other names:
+The model (270 MB) and the two files come from the Hugging Face Hub at the first start. Copies of yours, or others:
   --config.base=... --config.sft.data.files=... --config.rl.data.files=... --config.evaluate.data.files=...
+(a directory or a name of the Hub; paths or URLs of rows with question and answer, that ending in '#### 72').
 """
 
 from ml_collections import config_dict
+
+GSM8K = 'hf://datasets/openai/gsm8k@740312add88f781978c0658806c59bc2815b9866/main'
 
 
 def get_config(arg=''):
@@ -17,7 +19,7 @@ def get_config(arg=''):
   local = arg == 'runlocal'
   config = config_dict.ConfigDict()
   config.seed = 0
-  config.base = 'SmolLM2-135M-Instruct'
+  config.base = 'HuggingFaceTB/SmolLM2-135M-Instruct'
   config.stages = ('sft', 'rl', 'evaluate')
   config.model = config_dict.ConfigDict()
   config.verifier = 'vibethinker_jax.verify.response:verify'
@@ -33,7 +35,7 @@ def get_config(arg=''):
   config.hang_seconds = 0.0  # end a process that finishes nothing for so long; it is reported in any case
 
   data = dict(
-    files='gsm8k/train.jsonl',
+    files=f'{GSM8K}/train-00000-of-00001.parquet',
     weights=(),
     prompt='',
     response='',
@@ -151,7 +153,7 @@ def get_config(arg=''):
     dict(
       program='evaluate',
       models=('init', 'sft', 'rl'),
-      data=data | dict(files='gsm8k/test.jsonl'),
+      data=data | dict(files=f'{GSM8K}/test-00000-of-00001.parquet'),
       levels=(),
       problems=4 if local else 0,
       samples=2 if local else 4,

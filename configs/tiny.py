@@ -29,7 +29,7 @@ def get_config():
     'two_lists',
     'ranges',
   )
-  config.base = 'scratch'  # or a Hugging Face directory (configs/gsm8k.py)
+  config.base = 'scratch'  # or a name of the Hugging Face Hub, or a directory (configs/gsm8k.py)
   config.model = config_dict.ConfigDict(
     dict(
       vocab_size=0,  # the tokenizer's
@@ -93,13 +93,13 @@ def get_config():
     max_skipped=10,
   )
   config.pretrain = config_dict.ConfigDict(sft)
-  # Spectrum: SFT, five epochs over 4 000 traces. Pass@1 rises to the end, Pass@K has its peak before, and in every
+  # Spectrum: SFT, ten epochs over 2 000 traces. Pass@1 rises to the end, Pass@K has its peak before, and in every
   # subdomain at another time: the checkpoints to choose specialists from.
   config.sft = config_dict.ConfigDict(
     sft
     | dict(
       init_from='pretrain',
-      problems=4000,
+      problems=2000,
       steps=600,
       learning_rate=1.5e-3,
       final_learning_rate=1e-4,

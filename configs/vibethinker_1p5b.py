@@ -2,13 +2,14 @@
 code.
 
   python -m vibethinker_jax.main --config=configs/vibethinker_1p5b.py --workdir=runs/1p5b
-  --config.base=Qwen2.5-Math-1.5B
+  --config.base=Qwen/Qwen2.5-Math-1.5B
 
-Needs a Hugging Face directory of the base model, and data (see README.md, "Your own problems"): worked solutions for
-SFT, probing sets whose rows name their subdomain in `domain`, problems with answers or tests for RL, and the evaluation
-sets. Run `vibethinker_jax.decontaminate` over the first three. Sizes are for 16 devices (v5e:4x4, v6e:4x4) and fit the
-8 of a v5p:2x2x2; --config=configs/vibethinker_1p5b.py:256 is for 256: a row of the global batch lies on two of them
-(axis `context`). `python -m vibethinker_jax.plan` says what fits. Values marked "not published" are choices of ours.
+Needs the base model (a name of the Hugging Face Hub, or a directory), and data (see README.md, "Your own problems";
+paths, or URLs such as hf://datasets/OWNER/NAME/train.jsonl): worked solutions for SFT, probing sets whose rows name
+their subdomain in `domain`, problems with answers or tests for RL, and the evaluation sets. Run
+`vibethinker_jax.decontaminate` over the first three. Sizes are for 16 devices (v5e:4x4, v6e:4x4) and fit the 8 of a
+v5p:2x2x2; --config=configs/vibethinker_1p5b.py:256 is for 256: a row of the global batch lies on two of them (axis
+`context`). `python -m vibethinker_jax.plan` says what fits. Values marked "not published" are choices of ours.
 
   python -m vibethinker_jax.main --config=configs/vibethinker_1p5b.py:rehearsal --workdir=runs/rehearsal
 
@@ -35,7 +36,7 @@ def get_config(arg='16'):
   rows = devices // context  # that devices have at once, a part of a row counted as that part
   config = config_dict.ConfigDict()
   config.seed = 0
-  config.base = 'Qwen2.5-Math-1.5B'
+  config.base = 'Qwen/Qwen2.5-Math-1.5B'
   config.stages = (
     'sft',
     'probe',

@@ -1,6 +1,7 @@
 """VibeThinker-3B (arXiv 2606.16140): Qwen2.5-Coder-3B -> SFT in two stages -> MGPO -> self-distillation -> instruct RL.
 
-  python -m vibethinker_jax.main --config=configs/vibethinker_3b.py --workdir=runs/3b --config.base=Qwen2.5-Coder-3B
+  python -m vibethinker_jax.main --config=configs/vibethinker_3b.py --workdir=runs/3b
+  --config.base=Qwen/Qwen2.5-Coder-3B
 
 Needs what configs/vibethinker_1p5b.py needs, and a reference model for the difficulty filter (the paper: the 1.5B).
 Sizes are for 64 devices (v6e:8x8, v5p:4x4x4); a row of 65 536 positions lies on two of them (axis `context`).
@@ -28,7 +29,7 @@ def get_config(arg=''):
     raise ValueError(f"configs/vibethinker_3b.py:{arg}: the argument is 'rehearsal', or nothing")
   config = config_dict.ConfigDict()
   config.seed = 0
-  config.base = 'Qwen2.5-Coder-3B'
+  config.base = 'Qwen/Qwen2.5-Coder-3B'
   config.stages = (
     'sft',
     'probe',

@@ -2,7 +2,7 @@
 # Runs one of our commands on GPU nodes of a Slurm cluster, one process per node, until it is done.
 #
 #   sbatch --nodes=2 --gpus-per-node=8 launch/slurm.sh \
-#     python -m vibethinker_jax.main --config=configs/vibethinker_1p5b.py --workdir=runs/1p5b --config.base=Qwen2.5-Math-1.5B
+#     python -m vibethinker_jax.main --config=configs/vibethinker_1p5b.py --workdir=runs/1p5b --config.base=Qwen/Qwen2.5-Math-1.5B
 #
 # Submit it in this checkout, on a disk that all nodes see, with a virtual environment in .venv (pip install -e '.[cuda]').
 # Options of sbatch go before the script's name and replace those below. Ten minutes before the time limit, and when the job

@@ -23,6 +23,8 @@ def bound():
     spec.loader.exec_module(module)
     values = module.get_config().to_dict() | changes
     values['evaluate']['models'] = ('init', 'sftt')
+    for name in ('sft', 'rl', 'evaluate'):
+      values[name]['data']['files'] = 'gsm8k/nowhere.jsonl'
     return recipe_lib.bind(values)
 
   return bind

@@ -58,16 +58,24 @@ class Verify(NamedTuple):
   Attributes:
     workers: processes of each verifier, 0: as many as there are processors. A judge over HTTP waits most of the time
       and wants 64.
-    timeout: seconds for one response, then its process is ended and it counts as wrong.
+    timeout: seconds for one call, then its process is ended: a response to be judged by its answer, tests or
+      constraints counts as wrong, one to be judged by a function of yours has no verdict. Where it is more than a
+      minute, it is also what the import of that function may take.
     memory: GiB of address space of a process; 0: no limit, as what runs on a GPU needs.
     invalid_share: a step of RL, or a sampling of another stage, in which more than this share of the verdicts is
       invalid ends the stage with the first fault.
+    batch: responses that a function whose name ends in _batch, (responses, rows) -> a list of as many rewards, gets at
+      once at most; all other functions get one.
+    environment: names of variables that functions of yours find in their environment as this process has them, such as
+      the key of a judge over HTTP; what they have besides is little (verify.process).
   """
 
   workers: Count = 0
   timeout: AboveZero = 10.0
   memory: NotNegative = 2.0
   invalid_share: Share = 0.5
+  batch: Annotated[int, Range(ge=1, le=1024)] = 16
+  environment: tuple[str, ...] = ()
 
 
 class Recipe(NamedTuple):
@@ -76,17 +84,19 @@ class Recipe(NamedTuple):
   Attributes:
     seed: of everything random.
     verifier: importable 'module:function' that judges a response, (response, row) -> a number, True or False, a dict
-      of named numbers, or a verify.verdict.Verdict (see verify.returned).
-    correct_at: the reward from which a response counts as correct where the verifier does not say; MGPO's p and every
-      accuracy are shares of correct ones, while advantages are made of the rewards.
+      of named numbers, or a verify.verdict.Verdict (see verify.returned); many at once where its name ends in _batch.
+    correct_at: the reward from which a response counts as correct where the verifier does not say, any number, also 0
+      or less; MGPO's p and every accuracy are shares of correct ones, while advantages are made of the rewards: the
+      weight of p is about the chance of being right, of which a mean of graded rewards says nothing.
     rewards: ((name, weight), ...) that are summed instead of the verifier's verdict alone, see eval.rewards: answer,
-      format, overlong, repetition, or 'module:function' as of verifier.
+      format, overlong, repetition, or 'module:function' as of verifier. A weight of 0 only reports a reward; below 0 it
+      subtracts what a function of yours returns.
     verify: how that is done, see Verify.
     sandbox: where programs run that the verifier judges, see Sandbox.
     mesh: sizes of data, fsdp, tensor and context; one of them may be -1.
     stages: names of the stages, in order.
-    base: what init_from='base' and the model 'init' of an evaluate stage are: a Hugging Face directory, a GGUF file,
-      one of our checkpoints, or 'scratch'.
+    base: what init_from='base' and the model 'init' of an evaluate stage are: a Hugging Face directory, a name of the
+      Hub (OWNER/NAME, OWNER/NAME@REVISION), a GGUF file, one of our checkpoints, or 'scratch'.
     model: from scratch: the fields of model.config.ModelConfig (vocab_size may be 0: the tokenizer's). Of an imported
       base: rope_theta, rope_scaling or max_position_embeddings that replace its own, for a longer context.
     tokenizer: of models from scratch, see programs.stage; an imported base brings its own.

@@ -35,8 +35,10 @@ flags.DEFINE_integer('top_k', None, 'Only the k likeliest tokens; 0 is off. Defa
 flags.DEFINE_float(
   'min_p', None, 'Only tokens so likely beside the likeliest; 0 is off. Default: as of temperature.', 0.0, 1.0
 )
-STOP = flags.DEFINE_list(
-  'stop', [], "Texts before which the response ends, commas between: '\\n\\nQuestion:,</answer>'; \\n is a line end."
+STOP = flags.DEFINE_string(
+  'stop',
+  '',
+  "Texts before which the response ends, commas between: '\\n\\nQuestion:,</answer>'; \\n is a line end, \\, a comma.",
 )
 SEED = flags.DEFINE_integer('seed', 0, 'The same seed gives the same answer.', lower_bound=0, upper_bound=2**32 - 1)
 SYSTEM = flags.DEFINE_string('system', '', 'What the system turn says.')
@@ -66,14 +68,14 @@ def main(argv) -> None:
   with watch.guard():
     mesh = sharding.make_mesh()
     with startup.one_line(ValueError, flag='standard output'), jax.set_mesh(mesh):
-      path = storage.path(CHECKPOINT.value)
+      path, stop = storage.path(CHECKPOINT.value), stops.read(STOP.value)
       elsewhere.bring([CHECKPOINT.value])
       kwargs = chat_template.parse(CHAT_KWARGS.value)
       tokenizer = stage.asking(path, CHAT_TEMPLATE.value, kwargs) or stage.read_tokenizer(path)
-      options = drawing(tokenizer)
+      options, ends = drawing(tokenizer), stops.ids(tokenizer, stop)
       model = stage.load(path, mesh, tokenizer=tokenizer)
       for prompt in prompts():
-        answer(model, prompt, mesh, options)
+        answer(model, prompt, mesh, options, stop, ends)
 
 
 def prompts() -> Iterator[str]:
@@ -90,19 +92,24 @@ def drawing(tokenizer) -> engine.Options:
   """How to sample: as the flags say, else as the model does, which is printed."""
   given = {name: flags.FLAGS[name].value for name in defaults.Drawn._fields if flags.FLAGS[name].value is not None}
   taken = defaults.taken(tokenizer.files(), given)
-  if taken and hosts.first():
-    print(defaults.said(taken), file=sys.stderr)  # standard output is the answer
+  if (line := defaults.said(taken, tokenizer.files())) and hosts.first():
+    print(line, file=sys.stderr)  # standard output is the answer
   drawn = defaults.Drawn(**taken | given)
   return engine.Options(MAX_TOKENS.value, **drawn._asdict(), slots=1, steps_per_call=4)
 
 
-def answer(model: stage.Model, prompt: str, mesh, how: engine.Options) -> None:
+def answer(
+  model: stage.Model, prompt: str, mesh, how: engine.Options, stop: tuple[str, ...], ends: tuple[int, ...]
+) -> None:
   """Prints the response as it is decoded, with what the prompt has begun it with, and how it ended if it was cut
-  off."""
+  off.
+
+  Args:
+    stop, ends: the texts and the tokens that end it.
+  """
   options = sources.DataOptions(system=SYSTEM.value, prefix=turns.LINE_END.sub('\n', PREFIX.value))
   row = turns.asked({'prompt': prompt}, {}, options)
   ids, begun, printed = [], chat.opening(model.tokenizer, row), ''
-  stop = stops.read(STOP.value)
 
   def show(p, g, tokens, until=stops.settled):
     nonlocal printed
@@ -120,7 +127,7 @@ def answer(model: stage.Model, prompt: str, mesh, how: engine.Options) -> None:
     how,
     key=jax.random.key(SEED.value),
     mesh=mesh,
-    vocabulary=engine.Vocabulary(model.tokenizer.vocab_size, model.tokenizer.stop_ids),
+    vocabulary=engine.Vocabulary(model.tokenizer.vocab_size, ends),
     callbacks=engine.Callbacks(on_tokens=show, ends=stops.finder(model.tokenizer.decode, stop)),
   )
   show(0, 0, [], lambda text, stop: stops.cut(text, stop).rstrip(stops.LOST))  # all that began no stop string after all

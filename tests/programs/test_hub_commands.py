@@ -91,7 +91,7 @@ def test_a_model_comes_from_the_hub_and_goes_there(hub, model, tmp_path):
   repo = hub.repos['models/somebody/mine']
   files = repo.commits[repo.branches['main']]
   assert repo.private and files['model.safetensors'] == model['model.safetensors']
-  assert f'base_model: "{NAME}"' in files['README.md'].decode() and 'private' in done.stdout.splitlines()[-1]
+  assert f'base_model: {NAME}\n' in files['README.md'].decode() and 'private' in done.stdout.splitlines()[-1]
   repo.private = False
   done = command(hub, 'convert', f'--source={NAME}', '--to=hf', push, HF_TOKEN='writer')
   assert done.returncode == 1 and 'is there and public: give --public' in done.stderr

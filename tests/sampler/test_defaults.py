@@ -26,25 +26,30 @@ def files(**values):
   ids=str,
 )
 def test_what_a_model_names(values, found):
-  assert defaults.of_model(files(**values)) == found
-  assert defaults.of_model({}) == {}
+  assert defaults.taken(files(**values), {}) == found
+  assert defaults.taken({}, {}) == {}
 
 
 @pytest.mark.parametrize('values', [dict(temperature=-1), dict(top_p=0), dict(top_k=1.5), dict(min_p='x')], ids=str)
 def test_what_cannot_be_sampled_with_is_said(values):
   with pytest.raises(ValueError, match=rf'generation_config.json.{next(iter(values))}='):
-    defaults.of_model(files(**values))
-  for text in (b'{', b'[]'):
-    with pytest.raises(ValueError, match='generation_config.json'):
-      defaults.of_model({defaults.FILE: text})
+    defaults.taken(files(**values), {})
+  for text in (b'{', b'[]', b'3', b'\xff\xfe{'):
+    with pytest.raises(ValueError, match='generation_config.json (is not JSON|must be a JSON object)') as error:
+      defaults.taken({defaults.FILE: text}, {})
+    assert '\n' not in str(error.value)
+  with pytest.raises(ValueError, match='do_sample=.no. must be true or false'):
+    defaults.taken(files(do_sample='no'), {})
+  assert defaults.taken(files(temperature=-1, top_p=0.5), {'temperature': 0.6}) == {'top_p': 0.5}  # a flag goes before
 
 
 def test_flags_win_and_presets_stay():
   given = dict(temperature=None, top_p=1.0, top_k=0, min_p=None)
   assert defaults.taken(files(**QWEN), given) == {'temperature': 0.7}
-  assert (
-    defaults.said({'temperature': 0.7, 'top_k': 20}) == 'generation_config.json of the model: temperature=0.7, top_k=20'
-  )
+  said = 'generation_config.json of the model: temperature=0.7, top_k=20'
+  assert defaults.said({'temperature': 0.7, 'top_k': 20}, files(num_beams=1)) == said
+  assert defaults.said({'top_k': 20}, files(**QWEN)).endswith('top_k=20; not done here: repetition_penalty=1.05')
+  assert defaults.said({}, files(eos_token_id=3)) == ''
   own = sets.Set('a', '', '', [], 4, 1.0, 0.95, 9)
   preset = own._replace(preset='aime24')
   chosen, taken = sets.by_model([own, preset], files(**QWEN), {})

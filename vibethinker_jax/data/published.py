@@ -31,8 +31,9 @@ HOMES = {
   'gpqa_diamond': Home(
     'Idavidrein/gpqa', ('gpqa_diamond.csv',), '633f5ee89ab8ad4522a9f850766b73f62147ffdd', gated=True
   ),
-  # A file holds the problems that a release added: those of its window lie in several.
-  'livecodebench_v5': Home(_LIVECODEBENCH[0], ('test4.jsonl', 'test5.jsonl', 'test6.jsonl'), _LIVECODEBENCH[1]),
+  # A file holds the problems that a release added. The 279 of v5 are release_v5's since August 2024: 167 in test5, 101
+  # in test4 and the rest in test3. Test6 has 44 of January 2025 beside the 131 of v6, which v5 did not have.
+  'livecodebench_v5': Home(_LIVECODEBENCH[0], ('test3.jsonl', 'test4.jsonl', 'test5.jsonl'), _LIVECODEBENCH[1]),
   'livecodebench_v6': Home(_LIVECODEBENCH[0], ('test6.jsonl',), _LIVECODEBENCH[1]),
   'gsm8k': Home('openai/gsm8k', ('main/test-00000-of-00001.parquet',), '740312add88f781978c0658806c59bc2815b9866'),
   'humaneval': Home(

@@ -114,7 +114,7 @@ def sample(
   there_PG = np.array([[(p, g) not in wanted for g in range(chosen.samples)] for p in lacking])
   nothing = np.zeros((*there_PG.shape, 0))  # the tokens of what is there are not needed
   earlier = engine.Responses(nothing, nothing, there_PG.astype(np.int32), there_PG, there_PG, 0)
-  stop_ids = set(model.tokenizer.stop_ids)
+  stop_ids = stops.ids(model.tokenizer, chosen.stop)
 
   rows = [chosen.rows[p] for p in lacking]
   openings = [chat.opening(model.tokenizer, row) for row in rows]
@@ -152,7 +152,7 @@ def sample(
       options,
       key=key,
       mesh=mesh,
-      vocabulary=engine.Vocabulary(model.tokenizer.vocab_size, model.tokenizer.stop_ids),
+      vocabulary=engine.Vocabulary(model.tokenizer.vocab_size, stop_ids),
       callbacks=engine.Callbacks(
         on_finished, lambda *_: hosts.beat(), ends=stops.finder(model.tokenizer.decode, chosen.stop)
       ),

@@ -147,6 +147,18 @@ def paired(data: str, names: list[str]) -> list[tuple[str, str]]:
   return list(zip(files, names or [''] * len(files)))
 
 
+def named(data: str, names: list[str]) -> list[tuple[str, str]]:
+  """(where they are named, files) of each set, those first that may be refused.
+
+  Raises:
+    ValueError: see paired.
+  """
+  if data:
+    return [('--data', files) for files, _ in paired(data, names)]
+  asked = sorted(paired(data, names), key=lambda found: not published.HOMES[found[1]].gated)
+  return [(f'--preset={name}', files) for files, name in asked]
+
+
 def name_of(files: str) -> str:
   """'math500' of 'data/math500.jsonl.gz'."""
   name = remote.name(rows_lib.entries(files)[0]).replace('*', '')
@@ -205,7 +217,7 @@ def by_model(chosen: list[Set], files: dict[str, bytes], given: dict) -> tuple[l
     files: of the model's tokenizer. given: what the command line says, None where it does not.
 
   Raises:
-    ValueError: see defaults.of_model.
+    ValueError: see defaults.taken.
   """
   taken = defaults.taken(files, given) if not all(s.preset for s in chosen) else {}
   return [s if s.preset else s._replace(**taken) for s in chosen], taken

@@ -6,7 +6,7 @@ import pathlib
 from vibethinker_jax import config as config_lib
 from vibethinker_jax.data import sources
 from vibethinker_jax.data.files import remote, rows
-from vibethinker_jax.runtime import hosts, hub, origins
+from vibethinker_jax.runtime import hosts, hub, origins, storage
 
 
 def bring(models: Iterable[str], files: Iterable[str] = ()) -> None:
@@ -15,14 +15,16 @@ def bring(models: Iterable[str], files: Iterable[str] = ()) -> None:
   All hosts must call this together.
 
   Args:
-    models: names of the Hub, and paths, which are left alone. files: entries of `files` options, URLs and paths.
+    models: names of the Hub, those of a bucket, and paths, which are left alone. files: entries of `files` options,
+      URLs and paths.
 
   Raises:
     ValueError: something does not come.
   """
   small = lambda name: hub.local(name, weights=False)
   wanted = [(entry, remote.paths, remote.paths) for entry in dict.fromkeys(files) if remote.is_remote(entry)]
-  wanted += [(name, small, hub.local) for name in dict.fromkeys(models) if hub.is_name(name)]  # the larger ones last
+  far = lambda name: hub.is_name(name) or storage.remote(name)
+  wanted += [(name, small, hub.local) for name in dict.fromkeys(models) if far(name)]  # the larger ones last
   for name, decide, get in wanted:
     origins.take(hosts.agreed(lambda name=name, decide=decide: _known(decide, name), f'downloading {name}'))
     with hosts.busy(f'downloading {name}'):
@@ -65,11 +67,14 @@ def entries(recipe_stages: tuple, options) -> list[str]:
   return [entry for value in values for entry in entries(recipe_stages, value)]
 
 
-def of_evaluation(output: pathlib.Path, models: list[str], files: list[str]) -> None:
+def of_evaluation(output: pathlib.Path, models: list[str], files: list[tuple[str, str]]) -> None:
   """`bring` for an evaluation: as an earlier start of it in this directory has found them, if there was one.
 
   Args:
-    files: entries of its sets, and of training data.
+    files: (where it is named, a `files` option) of its sets, and of training data.
+
+  Raises:
+    ValueError: something does not come, with where it is named.
   """
 
   def earlier() -> dict:
@@ -79,4 +84,6 @@ def of_evaluation(output: pathlib.Path, models: list[str], files: list[str]) -> 
     return origins.known
 
   origins.take(hosts.agreed(earlier))
-  bring(models, [entry for entry in files if entry != 'synthetic'])
+  for where, option in files:
+    _said(where, lambda option=option: bring([], [x for x in rows.entries(option) if x != 'synthetic']))
+  bring(models)

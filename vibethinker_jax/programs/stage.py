@@ -112,21 +112,21 @@ def asking(path: pathlib.Path, template: str, kwargs: dict) -> hub_tokenizer.Hub
   """
   if not template and not kwargs:
     return None
-  tokenizer = read_tokenizer(path)
+  tokenizer = read_tokenizer(path, bare=bool(template))
   try:
     return chat_template.applied(tokenizer, template, kwargs)
   except ValueError as error:
     raise ValueError(f'{error} ({path})') from error
 
 
-def read_tokenizer(path: pathlib.Path) -> tokenizer_lib.Tokenizer | hub_tokenizer.HubTokenizer:
-  """The tokenizer of a model, as `load` gives it, without its parameters."""
+def read_tokenizer(path: pathlib.Path, bare: bool = False) -> tokenizer_lib.Tokenizer | hub_tokenizer.HubTokenizer:
+  """The tokenizer of a model, as `load` gives it, without its parameters; bare: as of HubTokenizer."""
   path = _existing(path, weights=False)
   try:
     if not storage.remote(path) and path.suffix == '.gguf':
-      return tokenizer_lib.from_files(gguf_file.tokenizer_files(gguf_file.read_fields(path)))
+      return tokenizer_lib.from_files(gguf_file.tokenizer_files(gguf_file.read_fields(path)), bare)
     if not storage.remote(path) and (path.is_file() or hf.is_model(path) or (path / 'tokenizer.json').is_file()):
-      return tokenizer_lib.load(path)
+      return tokenizer_lib.load(path, bare)
     directory = storage.path(hosts.agreed(lambda: str(checkpoint.find(path))))
     return tokenizer_lib.from_files(checkpoint.read_model(directory)['tokenizer'])
   except (ValueError, OSError) as error:

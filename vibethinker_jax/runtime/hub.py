@@ -8,13 +8,14 @@ from collections.abc import Callable
 import functools
 import json
 import logging
+import os
 import pathlib
 import re
 import shutil
 import sys
 import time
 
-from vibethinker_jax.runtime import disk, origins, storage
+from vibethinker_jax.runtime import bucket_models, disk, origins, storage
 
 INDEX, WEIGHTS = 'model.safetensors.index.json', 'model.safetensors'
 # What a model is besides its weights; not all have all.
@@ -50,7 +51,8 @@ def is_name(text: str) -> bool:
 
 
 def local(name: str | pathlib.Path, weights: bool = True) -> pathlib.Path:
-  """Where a model is: its path (of a bucket too), or the Hub's copy, downloaded if it is not there yet.
+  """Where a model is: its path (of a bucket too, if it is one of our checkpoints), or the copy of what is on the Hub or
+  in a bucket, downloaded if it is not there yet.
 
   Of all processes that share the cache one downloads. The first call decides which commit a revision is (`origins`).
 
@@ -61,6 +63,8 @@ def local(name: str | pathlib.Path, weights: bool = True) -> pathlib.Path:
     ValueError: the Hub does not give it: unknown, gated, no network; with what to do.
     disk.Unwritable: the cache cannot be written.
   """
+  if storage.remote(name):
+    return bucket_models.brought(os.fspath(name), SMALL, weights) or storage.path(name)
   return _local(str(name), weights) if is_name(name) else storage.path(name)
 
 
@@ -110,7 +114,8 @@ def _weights(name: str, repo: str, folder: pathlib.Path, cache: pathlib.Path) ->
     needed = sum(sizes.get(x) or 0 for x in lacking)
     if needed > shutil.disk_usage(cache).free:
       raise disk.Unwritable(cache, _what(name), 28, disk.FULL[28], needed)
-    LOG.info('%s: %d files of weights, %s, into %s', name, len(lacking), disk.readable(needed), cache)
+    count = f'{len(lacking)} file{"s" if lacking[1:] else ""} of weights'
+    LOG.info('%s: %s, %s, into %s', name, count, disk.readable(needed), cache)
     _snapshot(name, repo, folder.name, lacking)
 
 
@@ -244,7 +249,8 @@ def said(error: BaseException, name: str, page: str) -> str:
   if 'GatedRepoError' in here:
     return (
       f'{name} is gated: accept its conditions with your account at {page}, and log in here with "hf auth login" or '
-      'HF_TOKEN=...; access that is not granted yet is shown there. Or give the path of a copy'
+      'HF_TOKEN=...; access that is not granted yet is shown there. Or give the path of a copy (--data=FILE of a '
+      "preset's set)"
     )
   if 'RevisionNotFoundError' in here:
     return f'{name}: there is no such branch, tag or commit; {page}/commits shows those that there are'

@@ -19,7 +19,8 @@ class Range(NamedTuple):
     return self.ge <= value <= self.le and self.gt < value < self.lt
 
   def __str__(self) -> str:
-    power = lambda bound: f'2**{bound.bit_length() - 1}' if bound in (2**31, 2**32) else str(bound)
+    names = {2**31: '2**31', 2**32: '2**32', 2.0**128: '2**128', -(2.0**128): '-2**128'}
+    power = lambda bound: names.get(bound, str(bound))
     signs = zip(('>=', '>', '<=', '<'), self)
     return ' and '.join(f'{sign} {power(bound)}' for sign, bound in signs if math.isfinite(bound))
 
@@ -31,7 +32,7 @@ NotNegative = Annotated[float, Range(ge=0)]
 AboveZero = Annotated[float, Range(gt=0)]
 Share = Annotated[float, Range(ge=0, le=1)]
 Size = Literal[-1] | Positive
-Finite = Annotated[float, Range(gt=-1e9, lt=1e9)]
+Finite = Annotated[float, Range(gt=-(2.0**128), lt=2.0**128)]  # in float32, as rewards are: also 0 and less
 
 
 @functools.lru_cache

@@ -1,12 +1,23 @@
 """How a model is to be sampled where nobody says it: generation_config.json, which published models bring."""
 
-import json
 from typing import Annotated, NamedTuple
 
 from vibethinker_jax import config as config_lib
 from vibethinker_jax.config import NotNegative, Range
+from vibethinker_jax.data.tokens import hub_tokenizer
 
 FILE = 'generation_config.json'
+# What else changes what transformers draws, with the values that change nothing: it is not done here.
+OTHERS = {
+  'repetition_penalty': 1,
+  'encoder_repetition_penalty': 1,
+  'no_repeat_ngram_size': 0,
+  'typical_p': 1,
+  'epsilon_cutoff': 0,
+  'eta_cutoff': 0,
+  'penalty_alpha': 0,
+  'num_beams': 1,
+}
 
 
 class Drawn(NamedTuple):
@@ -18,39 +29,36 @@ class Drawn(NamedTuple):
   min_p: Annotated[float, Range(ge=0, le=1)] = 0.0
 
 
-def of_model(files: dict[str, bytes]) -> dict[str, float]:
-  """Those fields of Drawn that a model names.
+def taken(files: dict[str, bytes], given: dict) -> dict[str, float]:
+  """Those fields of Drawn that a model names and nobody has given.
 
   Args:
     files: of its tokenizer, by name. do_sample=false is temperature 0, top_k=-1 is 0 (off), null is not named.
+    given: what somebody said, None where nobody did.
 
   Raises:
-    ValueError: the file is no JSON object, or has a value that cannot be sampled with.
+    ValueError: the file is no JSON object, or has a value that would count and cannot be sampled with.
   """
-  try:
-    values = json.loads(files.get(FILE, b'{}'))
-  except ValueError as error:
-    raise ValueError(f'{FILE} is not JSON: {error}') from error
-  if not isinstance(values, dict):
-    raise ValueError(f'{FILE} must be a JSON object')
+  values = hub_tokenizer.settings(files, FILE)
   named = {name: values[name] for name in Drawn._fields if values.get(name) is not None}
   if named.get('top_k') == -1:
     named['top_k'] = 0
+  if values.get('do_sample') not in (None, True, False):
+    raise ValueError(f'{FILE}: do_sample={values["do_sample"]!r} must be true or false')
   if values.get('do_sample') is False:
     named['temperature'] = 0.0
-  bound = config_lib.bind(Drawn, named, FILE)
+  named = {name: value for name, value in named.items() if given.get(name) is None}
+  try:
+    bound = config_lib.bind(Drawn, named, FILE)
+  except ValueError as error:
+    raise ValueError(f'{error}; a flag of that name goes before it') from error
   return {name: getattr(bound, name) for name in named}
 
 
-def taken(files: dict[str, bytes], given: dict) -> dict[str, float]:
-  """What of `of_model` counts: all but what is given (what is None is not).
-
-  Raises:
-    ValueError: see of_model.
-  """
-  return {name: value for name, value in of_model(files).items() if given.get(name) is None}
-
-
-def said(values: dict[str, float]) -> str:
-  """What was taken, in a line."""
-  return f'{FILE} of the model: ' + ', '.join(f'{name}={value}' for name, value in values.items())
+def said(values: dict[str, float], files: dict[str, bytes]) -> str:
+  """What of a model's file was taken, and what of it is not done, in a line; '' if nothing is."""
+  shown = lambda named: ', '.join(f'{name}={value}' for name, value in named.items())
+  found = hub_tokenizer.settings(files, FILE)
+  idle = {name: found[name] for name, off in OTHERS.items() if found.get(name) not in (None, off)}
+  parts = [shown(values)] * bool(values) + [f'not done here: {shown(idle)}'] * bool(idle)
+  return f'{FILE} of the model: {"; ".join(parts)}' if parts else ''

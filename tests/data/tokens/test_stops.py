@@ -95,8 +95,21 @@ def test_what_is_shown_is_never_taken_back():
 
 
 def test_the_flag():
-  assert stops.read(['\\n\\nQuestion:', '</answer>']) == ('\n\nQuestion:', '</answer>')
-  for bad in ('', 'a' + stops.LOST):
-    with pytest.raises(ValueError, match='--stop has'):
-      stops.read([bad])
+  assert stops.read('\\n\\nQuestion:,</answer>') == ('\n\nQuestion:', '</answer>')
+  assert stops.read(' so\\, ,\n') == (' so, ', '\n') and stops.read('') == ()  # spaces and commas of a text count
+  for bad in ('a,', ',', 'a' + stops.LOST):
+    with pytest.raises(ValueError, match='which says nothing'):
+      stops.read(bad)
   assert stops.finder(str, ()) is None
+
+
+@pytest.mark.parametrize('files', ['files', 'hub_files'])
+def test_a_control_token_is_a_stop_string_too(files):
+  """No text shows it, so that it would never be found there."""
+  trained = tokenizer.train([f'So once is {i}. Question why' for i in range(200)], 320)
+  made = tokenizer.from_files(getattr(trained, files)())
+  start = made.controls['<|im_start|>']
+  assert stops.ids(made, ('<|im_start|>', 'is')) == tuple(sorted({start, *made.stop_ids}))
+  assert stops.ids(made, ()) == made.stop_ids and start not in made.stop_ids
+  with pytest.raises(ValueError, match=r'is a control token of this model, which is no text: give it alone'):
+    stops.ids(made, ('<|im_start|>user',))

@@ -2,6 +2,7 @@
 
 import json
 
+import huggingface_hub
 import pytest
 
 from vibethinker_jax.eval.pages import card
@@ -45,13 +46,17 @@ def run(tmp_path):
 @pytest.mark.parametrize('below', ['', 'checkpoints', 'checkpoints/9'])
 def test_of_a_stage(run, below):
   text = card.write('me/mine', str(run / 'rl_math' / below), CONFIG)
-  front, body = text.removeprefix('---\n').split('---\n\n', 1)
-  values = {name: json.loads(value) for name, value in (line.split(': ', 1) for line in front.splitlines())}
-  assert (
-    values['base_model'] == 'Qwen/Base'
-    and values['datasets'] == ['O/Traces']
-    and values['library_name'] == 'transformers'
+  body = text.split('---\n\n', 1)[1]
+  read = huggingface_hub.ModelCard(text).data  # as the Hub's own library reads and checks it
+  assert (read.base_model, read.datasets, read.library_name) == ('Qwen/Base', ['O/Traces'], 'transformers')
+  first, second = read.eval_results
+  assert read.model_name == 'mine' and (first.dataset_name, first.metric_type, first.metric_value) == (
+    'aime',
+    'pass@1',
+    25.0,
   )
+  assert first.metric_args == {'problems': 30, 'samples': 8, 'ci95': [20.0, 30.0]}
+  assert (second.metric_type, second.metric_value, second.metric_args['ci95']) == ('pass@4', 75.0, [50.0, 100.0])
   assert body.startswith('# mine\n') and f'from `Qwen/Base@main` at commit {COMMIT}' in body
   assert '| `sft` | sft | steps 300, init_from base | 2.00 |' in body and 'group 16' in body and 'later' not in body
   assert '* `sft`: `hf://datasets/O/Traces/a.jsonl` (sha256 1234567890abcdef), `b.jsonl`' in body
@@ -66,4 +71,5 @@ def test_of_another_model(tmp_path, monkeypatch):
   assert 'Converted by vibethinker_jax from `model`, not trained further' in text and 'base_model' not in text
   monkeypatch.setitem(origins.known['models'], 'O/N@v1', COMMIT)
   text = card.write('me/mine', 'O/N@v1', CONFIG)
-  assert 'base_model: "O/N"' in text and COMMIT in text
+  read = huggingface_hub.ModelCard(text).data
+  assert read.base_model == 'O/N' and not read.eval_results and COMMIT in text

@@ -58,6 +58,15 @@ def name(entry: str) -> str:
   return os.path.basename(path.partition('?')[0] if entry.startswith('http') else path)
 
 
+def title(path: str) -> str:
+  """What a path is called where there is little room: its file's name, of a cached copy with where it is from."""
+  try:
+    kind, *parts, _, file = pathlib.Path(path).relative_to(directory()).parts
+  except ValueError:
+    return os.path.basename(path)
+  return '/'.join([*(parts[1:] if kind == 'hf' else parts), file])
+
+
 def paths(entry: str) -> list[str]:
   """Where the files of an entry are in the cache, in the order of their names; what is not there yet is downloaded.
 

@@ -4,10 +4,9 @@ why."""
 import collections
 import functools
 import logging
-import os
 from typing import Any
 
-from vibethinker_jax.data.files import rows as rows_lib
+from vibethinker_jax.data.files import remote, rows as rows_lib
 from vibethinker_jax.data.layouts import families, judge_layouts, response_layouts
 from vibethinker_jax.data.layouts.chat_layouts import CONVERSATIONS, OTHERS, PLAIN
 from vibethinker_jax.data.layouts.layout_fields import Unusable, filled
@@ -144,7 +143,7 @@ class Readings:
     path, more = self._rows.place(i)[0].path, len(files) - 1
     layout = ', '.join(dict.fromkeys(filter(None, names)))
     line = (
-      f'{os.path.basename(path)}{f" and {more} more files" if more else ""}: {count} rows'
+      f'{remote.title(path)}{f" and {more} more files" if more else ""}: {count} rows'
       + (f' ({layout})' if layout else '')
       + f': {"; ".join(said)}'
     )

@@ -14,6 +14,7 @@ CHATML = (
   "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n"
   '{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}'
 )
+PLAIN = "{% for message in messages %}{{ message['content'] }}{{ eos_token }}{% endfor %}"
 THINK = ('<think>', '</think>')
 # Stands for a control token in a message while the template is rendered; a private-use character.
 _MASK = '\ue0ff'
@@ -26,12 +27,12 @@ class HubTokenizer:
     vocab_size: ids from 0; the model's vocabulary may be padded beyond it, those ids are never sampled.
     pad_id: filler of empty positions. end_id: what ends an assistant's message in the chat template.
     stop_ids: what ends a response when sampling: end_id and the end tokens of the settings files.
-    template: the text of its chat template.
+    template: the text of its chat template. controls: ids of the control tokens by their text.
   """
 
-  def __init__(self, files: dict[str, bytes]):
+  def __init__(self, files: dict[str, bytes], bare: bool = False):
     """Args: files: by name, with tokenizer.json; tokenizer_config.json, chat_template.jinja, generation_config.json
-    where the model has them.
+    where the model has them. bare: a chat template follows (chat_template.applied): none is needed here.
 
     Raises:
       ValueError: files that cannot be read, no end token, or a template that fails.
@@ -48,15 +49,15 @@ class HubTokenizer:
       raise ValueError(f'tokenizer.json cannot be read: {error}') from error
     self._tokenizer.no_truncation()
     self._tokenizer.no_padding()
-    self._config = json.loads(files.get('tokenizer_config.json', b'{}'))
+    self._config = settings(files, 'tokenizer_config.json')
     added = self._tokenizer.get_added_tokens_decoder()
-    self._special = {token.content: i for i, token in added.items() if token.special}
+    self.controls = {token.content: i for i, token in added.items() if token.special}
     self.vocab_size = max(self._tokenizer.get_vocab(with_added_tokens=True).values()) + 1
-    self._controls = re.compile('|'.join(map(re.escape, sorted(self._special, key=len, reverse=True))) or r'(?!)')
-    self.template = self._find_template()
+    self._controls = re.compile('|'.join(map(re.escape, sorted(self.controls, key=len, reverse=True))) or r'(?!)')
+    self.template = self._find_template(bare)
     self._template, self._shown = compile_template(self.template), frozenset()  # system turns that it is known to show
     eos = self._token('eos_token')
-    stops = json.loads(files.get('generation_config.json', b'{}')).get('eos_token_id')
+    stops = settings(files, 'generation_config.json').get('eos_token_id')
     stops = [] if stops is None else stops if isinstance(stops, list) else [stops]
     self.end_id = self._find_end(eos)
     known = {i for i in stops if type(i) is int and 0 <= i < self.vocab_size}  # some files name ids of other models
@@ -155,7 +156,7 @@ class HubTokenizer:
       self._tokenizer.encode_special_tokens = False
       return self._tokenizer.encode(text, add_special_tokens=False).ids
     for match in self._controls.finditer(text):
-      ids += self._encode_plain(_unmask(text[position : match.start()], masked)) + [self._special[match.group()]]
+      ids += self._encode_plain(_unmask(text[position : match.start()], masked)) + [self.controls[match.group()]]
       position = match.end()
     return ids + self._encode_plain(_unmask(text[position:], masked))
 
@@ -171,7 +172,7 @@ class HubTokenizer:
     text = self._text(name)
     return None if text is None else self._tokenizer.token_to_id(text)
 
-  def _find_template(self):
+  def _find_template(self, bare):
     if 'chat_template.jinja' in self._files:
       return self._files['chat_template.jinja'].decode()
     if 'chat_template.json' in self._files:
@@ -181,11 +182,13 @@ class HubTokenizer:
       template = next((t['template'] for t in template if t['name'] == 'default'), template[0]['template'])
     if template:
       return template
-    if {'<|im_start|>', '<|im_end|>'} <= set(self._special):
+    if {'<|im_start|>', '<|im_end|>'} <= set(self.controls):
       return CHATML
+    if bare:
+      return PLAIN
     raise ValueError(
       'the model has no chat template (chat_template in tokenizer_config.json, or chat_template.jinja), and '
-      'no <|im_start|>, <|im_end|> for ChatML: add a template to its directory'
+      'no <|im_start|>, <|im_end|> for ChatML: give one, --chat_template=FILE or config.chat_template=FILE'
     )
 
   def _find_end(self, eos):
@@ -208,7 +211,22 @@ class HubTokenizer:
     except ValueError:
       return None
     match = self._controls.search(rendered, rendered.rfind(text)) if text in rendered else None
-    return self._special[match.group()] if match else None
+    return self.controls[match.group()] if match else None
+
+
+def settings(files: dict[str, bytes], name: str) -> dict:
+  """The JSON object of a file of settings, {} if the model does not have it.
+
+  Raises:
+    ValueError: it is none.
+  """
+  try:
+    values = json.loads(files.get(name, b'{}'))
+  except ValueError as error:
+    raise ValueError(f'{name} is not JSON: {error}') from error
+  if not isinstance(values, dict):
+    raise ValueError(f'{name} must be a JSON object, {{...}}, not {str(values)[:40]!r}')
+  return values
 
 
 def _unmask(text: str, masked: list[str]) -> str:

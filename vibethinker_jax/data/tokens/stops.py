@@ -6,20 +6,40 @@ string. Models that were never taught to end a turn need them.
 
 from collections.abc import Callable, Sequence
 import functools
+import re
 
 LOST = '\N{REPLACEMENT CHARACTER}'  # what a tokenizer makes of the bytes of a character that is not complete
 
 
-def read(given: Sequence[str]) -> tuple[str, ...]:
-  r"""Stop strings of a flag; \n in two characters, as shells pass it on, is a line end.
+def read(given: str) -> tuple[str, ...]:
+  r"""Stop strings of a flag, commas between; \n in two characters, as shells pass it on, is a line end, \, a comma.
+  Spaces count.
 
   Raises:
     ValueError: one is empty, or has a character that stands for incomplete ones.
   """
-  for text in given:
+  found = re.split(r'(?<!\\),', given) if given else ()
+  for text in found:
     if not text or LOST in text:
-      raise ValueError(f'--stop has {text!r}, which says nothing: give texts that end a response, with commas between')
-  return tuple(text.replace('\\n', '\n') for text in given)
+      raise ValueError(
+        f'--stop={given!r} has {text!r}, which says nothing: give texts that end a response, with commas between; '
+        'a comma of a text is \\,'
+      )
+  return tuple(text.replace('\\n', '\n').replace('\\,', ',') for text in found)
+
+
+def ids(tokenizer, stops: Sequence[str]) -> tuple[int, ...]:
+  """The tokens that end a response: the tokenizer's, and stop strings that are control tokens, which no text shows.
+
+  Raises:
+    ValueError: a stop string that has a control token and more: it would never be found.
+  """
+  for text in stops:
+    if text not in tokenizer.controls and (held := next((x for x in tokenizer.controls if x in text), None)):
+      raise ValueError(
+        f'--stop has {text!r}: {held} is a control token of this model, which is no text: give it alone, {held!r}'
+      )
+  return tuple(sorted({*tokenizer.stop_ids, *(tokenizer.controls[x] for x in stops if x in tokenizer.controls)}))
 
 
 def cut(text: str, stops: Sequence[str]) -> str:

@@ -39,7 +39,7 @@ class Tokenizer:
   Attributes:
     vocab_size: number of ids; models may pad it, padded ids are never sampled.
     pad_id, start_id (`<|im_start|>`), end_id (`<|im_end|>`): control tokens; no text encodes to them.
-    stop_ids: (end_id,), what ends a response.
+    stop_ids: (end_id,), what ends a response. controls: ids of the control tokens by their text.
   """
 
   def __init__(self, model: bytes):
@@ -49,6 +49,8 @@ class Tokenizer:
     self.pad_id = self._processor.pad_id()
     self.start_id, self.end_id = (self._control_id(token) for token in CONTROL)
     self.stop_ids = (self.end_id,)
+    controls = filter(self._processor.is_control, range(self.vocab_size))
+    self.controls = {self._processor.id_to_piece(i): i for i in controls}
 
   def files(self) -> dict[str, bytes]:
     """What makes this tokenizer again, by file name."""
@@ -131,8 +133,11 @@ class Tokenizer:
     pathlib.Path(path).write_bytes(self.model)
 
 
-def load(path) -> Tokenizer | HubTokenizer:
+def load(path, bare: bool = False) -> Tokenizer | HubTokenizer:
   """A tokenizer from a SentencePiece `.model` file, a tokenizer.json, or the directory of a Hugging Face model.
+
+  Args:
+    bare: as of HubTokenizer.
 
   Raises:
     ValueError: nothing of the kind there.
@@ -149,12 +154,12 @@ def load(path) -> Tokenizer | HubTokenizer:
       f'no tokenizer in {path}: give a SentencePiece .model file, a tokenizer.json, or the directory of a '
       'Hugging Face model'
     )
-  return from_files(files)
+  return from_files(files, bare)
 
 
-def from_files(files: dict[str, bytes]) -> Tokenizer | HubTokenizer:
-  """A tokenizer from what its `files()` gave."""
-  return Tokenizer(files['tokenizer.model']) if set(files) == {'tokenizer.model'} else HubTokenizer(files)
+def from_files(files: dict[str, bytes], bare: bool = False) -> Tokenizer | HubTokenizer:
+  """A tokenizer from what its `files()` gave; bare: as of HubTokenizer."""
+  return Tokenizer(files['tokenizer.model']) if set(files) == {'tokenizer.model'} else HubTokenizer(files, bare)
 
 
 def train(texts, vocab_size: int) -> Tokenizer:

@@ -1,4 +1,7 @@
-"""The model card of an upload: what a run has kept of its recipe, its data and its figures, as Markdown."""
+"""The model card of an upload: what a run has kept of its recipe, its data and its figures, as Markdown.
+
+In front of it stands what the Hub reads: base model, data sets, and the figures once more as its model-index.
+"""
 
 import json
 import pathlib
@@ -28,7 +31,7 @@ def write(name: str, source: str, config: dict) -> str:
       front['base_model'] = source.partition('@')[0]
     where = f' (commit {hub.commit(source)})' if hub.commit(source) else ''
     lines += ['', f'Converted by vibethinker_jax from `{pathlib.Path(source).name}`{where}, not trained further.']
-    return _front(front) + '\n'.join(lines) + '\n'
+    return _front(name, front, []) + '\n'.join(lines) + '\n'
   recipe = json.loads((workdir / 'config.json').read_text())
   names = lineage(workdir, stage, [])
   others = sorted(path.parent.name for path in workdir.glob('*/result.json') if _has(workdir, path.parent.name))
@@ -43,10 +46,11 @@ def write(name: str, source: str, config: dict) -> str:
   lines += ['', '## Recipe', '', '| stage | program | settings | hours |', '| --- | --- | --- | --- |']
   lines += [_stage(s) for s in run if s.name in names]
   lines += ['', '## Data', '', *(line for s in run if s.name in names for line in _data(s, taken, recipe))]
-  for s in run:
-    if stage in s.result.get('models', ()) and _last(source):
-      lines += ['', f'## Figures ({s.name})', '', *figures(s, run, stage)]
-  return _front(front) + '\n'.join(lines) + '\n'
+  evaluated = [s for s in run if stage in s.result.get('models', ()) and _last(source)]
+  for s in evaluated:
+    lines += ['', f'## Figures ({s.name})', '', *figures(s, run, stage)]
+  found = [x for s in evaluated for x in index(s, stage)]
+  return _front(name, front, found) + '\n'.join(lines) + '\n'
 
 
 def run_of(source: str) -> tuple[pathlib.Path | None, str]:
@@ -125,7 +129,7 @@ def figures(s: report.Stage, run: list[report.Stage], stage: str) -> list[str]:
   """The table of an evaluate stage: Pass@1 in percent with 95% intervals, the model of the card in bold."""
   models = s.result['models']
   singles, totals = report.domains_of(models)
-  ks = max((int(k) for scores in models.values() for d in scores.values() for k in d['pass@k']), default=1)
+  ks = _most(models)
   columns = [(d, 0) for d in totals + singles] + [(d, ks) for d in totals if ks > 1]
   cell = lambda scores, d, k: report.percent(report.score(scores, d, k)) + report.interval(scores, d, k)
   title = lambda d, k: f'{d}, Pass@{k or 1}'
@@ -142,6 +146,40 @@ def figures(s: report.Stage, run: list[report.Stage], stage: str) -> list[str]:
   return lines
 
 
-def _front(values: dict) -> str:
-  """The block that the Hub reads: YAML, of which JSON's strings and lists are a part."""
-  return '---\n' + ''.join(f'{name}: {json.dumps(value)}\n' for name, value in values.items()) + '---\n\n'
+def index(s: report.Stage, stage: str) -> list[dict]:
+  """The figures of a model in an evaluate stage, in percent, each as the fields of huggingface_hub's EvalResult."""
+  scores, found = s.result['models'][stage], []
+  singles, totals = report.domains_of(s.result['models'])
+  for domain, k in ((d, k) for d in totals + singles for k in (0, _most({stage: scores}))):
+    value, interval = report.score(scores, domain, k), report.bounds(scores, domain, k)
+    if value is None or k == 1:
+      continue
+    asked = {name: scores[domain][name] for name in ('problems', 'samples')}
+    if None not in interval:
+      asked['ci95'] = [round(100 * x, 2) for x in interval]
+    found.append(
+      {
+        'task_type': 'text-generation',
+        'dataset_name': domain,
+        'dataset_type': re.sub(r'[^\w.-]+', '-', domain),
+        'metric_type': f'pass@{k or 1}',
+        'metric_name': f'Pass@{k or 1}, percent',
+        'metric_value': round(100 * value, 2),
+        'metric_args': asked,
+      }
+    )
+  return found
+
+
+def _most(models: dict) -> int:
+  """The largest k of their Pass@k."""
+  return max((int(k) for scores in models.values() for d in scores.values() for k in d['pass@k']), default=1)
+
+
+def _front(name: str, values: dict, figures_of: list[dict]) -> str:
+  """The block that the Hub reads."""
+  import huggingface_hub
+
+  results = [huggingface_hub.EvalResult(**x) for x in figures_of]
+  named = {'model_name': name.partition('/')[2], 'eval_results': results} if results else {}
+  return f'---\n{huggingface_hub.ModelCardData(**values, **named).to_yaml()}\n---\n\n'
