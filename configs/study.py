@@ -20,7 +20,7 @@ def recipe():
   module = importlib.util.module_from_spec(spec)
   spec.loader.exec_module(module)
   config = module.get_config()
-  config.stages = ('sft', 'probe', 'merge', 'rl', 'evaluate')
+  config.stages = ('pretrain', 'sft', 'probe', 'merge', 'rl', 'evaluate')
   config.rl = config.rl_math_16k
   for name in ('rl_math_16k', 'rl_math_32k', 'rl_code'):
     del config[name]
@@ -71,7 +71,7 @@ def get_config():
   short = config.recipe.rl.to_dict()
   short['sampler']['max_tokens'] = 56
   progressive = dict(
-    stages=('sft', 'probe', 'merge', 'rl_short', 'rl', 'evaluate'),
+    stages=('pretrain', 'sft', 'probe', 'merge', 'rl_short', 'rl', 'evaluate'),
     rl_short=short | dict(steps=10),
     rl=dict(init_from='rl_short', steps=10),
   )

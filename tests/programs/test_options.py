@@ -237,7 +237,7 @@ def test_all_at_once():
 RELATIONS = [
   ('sft.batch_size', 15, 'sft.batch_size=15 must be a multiple of streams=16', 'vibethinker_1p5b:16'),
   ('sft.micro_batches', 3, 'sft.batch_size=16 must be a multiple of micro_batches=3'),
-  ('sft.final_learning_rate', 0.1, 'sft.final_learning_rate=0.1 must be at most learning_rate=0.004'),
+  ('sft.final_learning_rate', 0.1, 'sft.final_learning_rate=0.1 must be at most learning_rate=0.0015'),
   ('sft.levels', (), 'sft.levels=() must name at least one'),
   ('sft.problems', 0, 'sft.problems=0 must be at least 1'),
   ('sft.domains', (), 'sft.domains=() must name at least one'),
