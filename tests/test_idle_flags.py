@@ -10,8 +10,10 @@ import pytest
 
 ROOT = pathlib.Path(__file__).parents[1]
 TINY = f'--config={ROOT}/configs/tiny.py'
+STUDY = f'--config={ROOT}/configs/study.py'
 MODES = {  # command -> {a key of its READ: flags that bring it there}
   'main': {'here': [TINY, '--workdir=w'], 'with --rehearse': [TINY, '--workdir=w', '--rehearse']},
+  'study': {'here': [STUDY, '--workdir=w']},
   'sample': {'here': ['--checkpoint=c']},
   'decontaminate': {'here': ['--train=t', '--against=a', '--output=o.jsonl']},
   'convert': {

@@ -31,6 +31,8 @@ from vibethinker_jax.verify.code.sandbox.client import SandboxUnavailable
 LOG = logging.getLogger('vibethinker_jax')
 SEEDS = flags.DEFINE_list('seeds', [], "Only these of the study's seeds, so that several processes share them.")
 ARMS = flags.DEFINE_list('arms', [], 'Only these arms. Default: all.')
+flags.declare_key_flag('config')  # of main: --help shows them here, too
+flags.declare_key_flag('workdir')
 READ = {'here': given.words('config workdir seeds arms')}
 MEANT = {
   'stages': 'arms are run whole: --arms=A,B chooses some',

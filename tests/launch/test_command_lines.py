@@ -14,8 +14,9 @@ from ml_collections import config_flags
 import pytest
 import yaml
 
+from vibethinker_jax import config as config_lib
 from vibethinker_jax.data import presets
-from vibethinker_jax.programs import recipe
+from vibethinker_jax.programs import arms, recipe
 
 pytestmark = pytest.mark.filterwarnings(
   'ignore:the load_module:DeprecationWarning'
@@ -85,7 +86,7 @@ def flags_of(path: pathlib.Path) -> set[str]:
   tree, found = ast.parse(path.read_text()), set()
   for node in ast.walk(tree):
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
-      if node.func.attr.startswith('DEFINE_') or node.func.attr == 'add_argument':
+      if node.func.attr.startswith('DEFINE_') or node.func.attr in ('add_argument', 'declare_key_flag'):
         found.add(node.args[0].value.lstrip('-'))
     elif (
       isinstance(node, ast.ImportFrom)
@@ -121,7 +122,8 @@ def problems(name: str, arguments: list[str]) -> list[str]:
       with mock.patch.object(sys, 'argv', ['command', *config]):  # where ml_collections looks for fields
         values(sys.argv)
       found = values.config.to_dict()
-      recipe.bind(found, tuple(stage for x in arguments if x.startswith('--stages=') for stage in x[9:].split(',')))
+      stages = tuple(stage for x in arguments if x.startswith('--stages=') for stage in x[9:].split(','))
+      arms.bind(config_lib.plain(found)) if name.endswith('.study') else recipe.bind(found, stages)
     except (AttributeError, KeyError, TypeError, ValueError, OSError, flags.Error) as error:
       wrong.append(f'{config}: {error}')
   return wrong
