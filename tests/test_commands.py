@@ -101,6 +101,28 @@ def test_a_stopped_evaluation_goes_on_and_takes_more_samples(stage, tmp_path):
   assert done.returncode == 1 and 'another evaluation' in done.stderr and 'seed: 0 -> 1' in done.stderr
 
 
+@pytest.mark.slow
+def test_another_verifier_is_another_evaluation(stage, tmp_path, monkeypatch):
+  """Its rewards stand in the lines; the responses that are there can be scored by another one elsewhere."""
+  (tmp_path / 'own.py').write_text('def judge_batch(texts, rows):\n  return [-float(len(text)) for text in texts]\n')
+  monkeypatch.setenv('PYTHONPATH', f'{tmp_path}{os.pathsep}{os.environ.get("PYTHONPATH", os.getcwd())}')
+  own = ('--verifier=own:judge_batch', '--correct_at=-20')
+  done, read = evaluate(stage, tmp_path / 'out', *own)
+  assert done.returncode == 0, done.stderr
+  kept = lines(tmp_path / 'out/responses.jsonl')
+  assert [(r['reward'], r['status']) for r in kept] == [
+    (-len(r['response']), 'correct' if len(r['response']) <= 20 else 'wrong') for r in kept
+  ]
+  mean = sum(r['reward'] for r in kept) / 6
+  assert read('result.json')['sets']['mine']['reward']['value'] == pytest.approx(mean)
+  assert evaluate(stage, tmp_path / 'out', *own, '--samples=3')[0].returncode == 0
+  done, _ = evaluate(stage, tmp_path / 'out')
+  assert done.returncode == 1 and "verifier: 'own:judge_batch' -> 'vibethinker" in done.stderr
+  stored = f'--responses={tmp_path}/out/responses.jsonl', f'--data={tmp_path}/mine.jsonl'
+  done = command('evaluate', *stored, f'--output={tmp_path}/again')
+  assert done.returncode == 0 and 'reward' not in (tmp_path / 'again/responses.jsonl').read_text(), done.stderr
+
+
 @pytest.mark.slow  # 60 s
 def test_killed_five_times(stage, tmp_path):
   rows = [(f'{i} apples', str(i)) for i in range(100)]

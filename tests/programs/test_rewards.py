@@ -158,6 +158,39 @@ def test_groups_of_equal_rewards_are_of_no_use(toy, judges, seen, tmp_path):
   assert any(judges.zlib.crc32(row['id'].encode()) % 2 == 0 for rollout, _ in seen for row in rollout.rows)
 
 
+def test_many_at_once_are_judged_as_one_by_one(toy, judges, tmp_path):
+  """Also where groups are over-sampled and carried on, and short right ones get more: the same steps."""
+  found = []
+  for name in ('number', 'number_batch'):
+    stage = dict(prompts=2, problems=8, oversample=2.0, carry=1, steps=3)
+    c = toy.rewarded(f'my_judges:{name}', stage=stage, correct_at=0.0)
+    c['rl']['loss'] |= dict(long2short=0.2)
+    c['verify'] |= dict(batch=3)
+    main.run(c, tmp_path / name)
+    same = ('loss', 'grad_norm', 'reward', 'reward_std', 'accuracy', 'weight', 'carried_groups', 'sampled_groups')
+    found.append([[line[key] for key in same] for line in lines(tmp_path / name / 'rl/metrics.jsonl')])
+  assert found[0] == found[1] and any(line[-2] for line in found[0])
+
+
+def test_the_evaluate_stage_has_the_rewards(toy, judges, tmp_path):
+  c = toy.config()
+  for name in c['stages'][:-1]:
+    del c[name]
+  c |= dict(stages=('evaluate',), verifier='my_judges:number_batch', correct_at=0.0)
+  c['evaluate'] |= dict(models=('init',))
+  c['verify'] |= dict(workers=1, batch=7)
+  main.run(c, tmp_path / 'run')
+  kept = lines(tmp_path / 'run/evaluate/init/responses.jsonl')
+  own = np.array([judges.number(line['response'], {'id': line['id']}) for line in kept])
+  assert len(own) == 30 and [line['reward'] for line in kept] == own.tolist()
+  assert [line['status'] == 'correct' for line in kept] == (own >= 0).tolist()
+  rewards = json.loads((tmp_path / 'run/evaluate/result.json').read_text())['rewards']['init']
+  assert rewards[''] == pytest.approx([own.mean(), own.std()])
+  assert rewards['beside'] == pytest.approx([(4 * 49 + 2 * 2) / 30, np.std([7] * 28 + [2] * 2)])
+  page = (tmp_path / 'run/report.html').read_text()
+  assert '<h2>Mean rewards</h2>' in page and f'{own.mean():.4g}' in page
+
+
 def test_prompts_are_kept_where_rewards_differ(toy, judges, tmp_path):
   """Though none of their responses is correct."""
   main.run(toy.rewarded('my_judges:number', stage=dict(filter_samples=2, steps=1), correct_at=9.0), tmp_path / 'run')

@@ -95,3 +95,16 @@ def test_long2short_unchanged_where_equal(lengths):
 def test_long2short_sees_one_token_at_40k():
   found = np.asarray(long2short([[1.0, 1.0]], [[True, True]], [[40_000, 40_001]]))
   np.testing.assert_allclose(found, [[1.2, 0.8]], atol=2e-3)
+
+
+@pytest.mark.parametrize('size', [1e-3, 1.0, 1e18, 1e25, 3e37])
+def test_rewards_of_any_size(size):
+  """Their squares may be larger than float32 holds; up to there no bit changes."""
+  rewards = np.array([[-1.0, 0.5, 2.0, 0.25], [3.0, 3.0, 3.0, 9.0]])
+  valid = np.array([[True] * 4, [True, True, True, False]])
+  found = np.asarray(group_advantages(rewards * size, valid_PG=valid))
+  expected = (rewards[0] - rewards[0].mean()) / rewards[0].std()
+  np.testing.assert_allclose(found[0], expected, rtol=2e-3 if size < 1 else 1e-5)
+  assert (found[1] == 0).all()
+  centred = np.asarray(group_advantages(rewards * size, valid_PG=valid, normalise='none'))
+  np.testing.assert_allclose(centred[0], (rewards[0] - rewards[0].mean()) * size, rtol=1e-5)
