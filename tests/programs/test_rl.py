@@ -11,6 +11,7 @@ from vibethinker_jax.data.sources import DataOptions
 from vibethinker_jax.programs import rl, rollouts
 from vibethinker_jax.rl.loss import LossOptions
 from vibethinker_jax.sampler.engine import Options, Responses
+from vibethinker_jax.verify import default
 
 GROUP = 4
 
@@ -40,7 +41,7 @@ def collect(monkeypatch):
       )
 
     monkeypatch.setattr(rollouts.benchmarks, 'sample_and_verify', sample_and_verify)
-    recipe = types.SimpleNamespace(seed=0, stages=('rl',), rehearsal=rehearsal, verify=config.Verify())
+    recipe = config.Recipe(0, default.NAME, {}, ('rl',), rehearsal=rehearsal)
     stage = types.SimpleNamespace(recipe=recipe, name='rl', mesh=None, pool=None)
     options = types.SimpleNamespace(
       prompts=prompts,
@@ -97,9 +98,7 @@ def test_prompts_from_files_and_from_stages(tmp_path, monkeypatch):
   for name in ('a.jsonl', 'hard/data.jsonl'):
     (tmp_path / name).parent.mkdir(exist_ok=True)
     (tmp_path / name).write_text(json.dumps({'q': name, 'answer': '1'}) + '\n')
-  stage = types.SimpleNamespace(
-    recipe=types.SimpleNamespace(stages=('hard', 'rl'), seed=0), name='rl', workdir=tmp_path
-  )
+  stage = types.SimpleNamespace(recipe=config.Recipe(0, default.NAME, {}, ('hard', 'rl')), name='rl', workdir=tmp_path)
   options = types.SimpleNamespace(
     data=DataOptions(f'{tmp_path}/a.jsonl, hard', prompt='Solve {q}'),
     filter_samples=0,

@@ -14,6 +14,7 @@ from vibethinker_jax.programs import rl, rollouts
 from vibethinker_jax.programs.stage import Model
 from vibethinker_jax.rl.loss import LossOptions
 from vibethinker_jax.sampler import engine
+from vibethinker_jax.verify import default
 
 T, GROUP, PROMPTS = 40, 3, 4
 LOGITS = jax.jit(transformer.logits, static_argnums=0)
@@ -48,7 +49,7 @@ def steps(toy, model, monkeypatch):
   )
   monkeypatch.setattr(rollouts.benchmarks.chat, 'opening', lambda tokenizer, row: '')
   stage = types.SimpleNamespace(
-    recipe=types.SimpleNamespace(seed=0, stages=('rl',), rehearsal=False, verify=config.Verify()),
+    recipe=config.Recipe(0, default.NAME, {}, ('rl',)),
     name='rl',
     mesh=sharding.make_mesh(devices=jax.devices()[:1]),
     pool=toy.CoinPool(),
