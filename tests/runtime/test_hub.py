@@ -50,6 +50,25 @@ def test_the_small_files_alone(hub):
   assert hub.count('tokenizer.json') == 1 and hub.count('model.safetensors') == 0
 
 
+def test_a_tokenizer_alone(hub):
+  hub.model('O/T', {'tokenizer.json': b'{}', 'README.md': b''})
+  folder, model = hub.run(
+    "show(lambda: [p.name for p in hub.local('O/T', weights=False).iterdir()])\n" + LIST.replace('O/N', 'O/T')
+  )
+  assert folder == ['tokenizer.json'] and 'O/T is no model in the format of transformers' in model
+
+
+def test_a_model_of_another_kind_is_told_before_its_weights_come(hub):
+  hub.model('O/N', FILES | {'config.json': b'{"model_type": "mistral"}'})
+  hub.model('O/J', FILES | {'config.json': b'{'})
+  bring = 'from vibethinker_jax.programs import elsewhere\nshow(lambda: elsewhere.bring([{!r}]))\n'
+  kind, json_ = hub.run(bring.format('O/N') + bring.format('O/J'))
+  assert (
+    "O/N, config.json: model_type='mistral' is not supported" in kind and 'O/J: its config.json is not JSON' in json_
+  )
+  assert hub.run(bring.replace('[{!r}]', "[], tokenizers=['O/N']").format()) == [None] and not hub.count('safetensors')
+
+
 def test_a_path_of_this_machine_goes_before(hub, tmp_path):
   (tmp_path / 'O/N').mkdir(parents=True)
   code = f"os.chdir({str(tmp_path)!r}); show(lambda: [str(hub.local(x)) for x in ('O/N', 'O/N@3')])"

@@ -1,34 +1,49 @@
 """What a command names that is not on this machine: models of the Hub and URLs of data, brought before all else."""
 
 from collections.abc import Callable, Iterable
+import json
 import pathlib
 
 from vibethinker_jax import config as config_lib
 from vibethinker_jax.data import sources
 from vibethinker_jax.data.files import remote, rows
+from vibethinker_jax.model.formats import hf_config
 from vibethinker_jax.runtime import hosts, hub, origins, storage
 
 
-def bring(models: Iterable[str], files: Iterable[str] = ()) -> None:
+def bring(models: Iterable[str], files: Iterable[str] = (), tokenizers: Iterable[str] = ()) -> None:
   """Downloads models and data, each once a machine, and on every host the version that host 0 has found.
 
   All hosts must call this together.
 
   Args:
     models: names of the Hub, those of a bucket, and paths, which are left alone. files: entries of `files` options,
-      URLs and paths.
+      URLs and paths. tokenizers: as models, of which no weights are needed.
 
   Raises:
-    ValueError: something does not come.
+    ValueError: something does not come, or is a model of a kind that is not read here.
   """
   small = lambda name: hub.local(name, weights=False)
   wanted = [(entry, remote.paths, remote.paths) for entry in dict.fromkeys(files) if remote.is_remote(entry)]
   far = lambda name: hub.is_name(name) or storage.remote(name)
-  wanted += [(name, small, hub.local) for name in dict.fromkeys(models) if far(name)]  # the larger ones last
+  wanted += [(name, small, small) for name in dict.fromkeys(tokenizers) if far(name)]
+  readable = lambda name: small(name) if storage.remote(name) else _readable(name)
+  wanted += [(name, readable, hub.local) for name in dict.fromkeys(models) if far(name)]  # the larger ones last
   for name, decide, get in wanted:
     origins.take(hosts.agreed(lambda name=name, decide=decide: _known(decide, name), f'downloading {name}'))
     with hosts.busy(f'downloading {name}'):
       get(name)
+
+
+def _readable(name: str) -> None:
+  """The small files of a model, looked at before its weights come."""
+  file = hub.local(name, weights=False) / 'config.json'
+  if file.is_file():
+    try:
+      values = json.loads(file.read_text())
+    except ValueError as error:
+      raise ValueError(f'{name}: its config.json is not JSON: {error}') from error
+    hf_config.read(values, f'{name}, config.json')
 
 
 def _known(decide: Callable, name: str) -> dict:
@@ -45,8 +60,8 @@ def of_recipe(recipe: config_lib.Recipe, options: dict, named: list[tuple[str, s
   Raises:
     ValueError: something does not come, with where it is named.
   """
-  mine = [('config.base', recipe.base), ('config.tokenizer.path', recipe.tokenizer.get('path', ''))]
-  for where, model in mine + named:
+  _said('config.tokenizer.path', lambda: bring([], tokenizers=[recipe.tokenizer.get('path', '')]))
+  for where, model in [('config.base', recipe.base), *named]:
     _said(where, lambda model=model: bring([model]))
   for name, values in options.items():
     _said(f'stage {name!r}', lambda values=values: bring([], entries(recipe.stages, values)))

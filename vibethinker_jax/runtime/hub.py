@@ -87,7 +87,7 @@ def _local(name: str, whole: bool) -> pathlib.Path:
       if not (folder / file).is_file():
         raise ValueError(f'{name}: there is no file {file} in it; it has {_listed(repo, folder.name)}')
       return folder / file
-    if 'config.json' not in there:
+    if 'config.json' not in there and (whole or not {'tokenizer.json', 'tokenizer.model'} & set(there)):
       raise ValueError(
         f'{name} is no model in the format of transformers: it has no config.json, but {_listed(repo, folder.name)}'
       )

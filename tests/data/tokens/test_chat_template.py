@@ -170,6 +170,22 @@ def test_what_is_refused(files, template, text, kwargs, parts):
   assert all(part in str(error.value) for part in ['chat_template', *parts]) and '\n' not in str(error.value)
 
 
+def test_a_model_without_a_template_takes_one(files, template):
+  """As base models are that know no ChatML either."""
+  settings = json.loads(files['tokenizer_config.json'])
+  del settings['chat_template']
+  files = {
+    'tokenizer.json': files['tokenizer.json'].replace(b'<|im_', b'<|at_'),
+    'tokenizer_config.json': json.dumps(settings).encode(),
+  }
+  with pytest.raises(ValueError, match='no chat template .* give one, --chat_template=FILE'):
+    tokenizer_lib.from_files(files)
+  plain = "{% for m in messages %}{{ m.content }}{% if m.role == 'assistant' %}{{ eos_token }}{% endif %}{% endfor %}"
+  made = chat_template.applied(tokenizer_lib.from_files(files, bare=True), template(plain), {})
+  assert made.render_chat(ASKED[0]) == 'What is 1 + 1?' and made.stop_ids == (made.controls['<|end|>'],)
+  assert tokenizer_lib.from_files(made.files()).render_chat(ASKED[0]) == 'What is 1 + 1?'
+
+
 def test_what_is_refused_without_a_file(files, tmp_path):
   with pytest.raises(ValueError, match='cannot be read'):
     chat_template.applied(HubTokenizer(files), str(tmp_path / 'none.jinja'), {})
