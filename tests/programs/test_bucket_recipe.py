@@ -15,8 +15,8 @@ from vibethinker_jax.runtime import storage
 
 ROOT = pathlib.Path(__file__).parents[2]
 LAUNCHER, TOY = ROOT / 'launch' / 'local_multiprocess.py', pathlib.Path(__file__).with_name('toy.py')
-STAGES = ('sft', 'probe', 'merge', 'rl_math_16k', 'rl_math_32k', 'rl_code', 'evaluate')
-TRAINED = ('sft', 'merge', 'rl_math_16k', 'rl_math_32k', 'rl_code')
+STAGES = ('pretrain', 'sft', 'probe', 'merge', 'rl_math_16k', 'rl_math_32k', 'rl_code', 'evaluate')
+TRAINED = ('pretrain', 'sft', 'merge', 'rl_math_16k', 'rl_math_32k', 'rl_code')
 # A model of 40 steps answers nothing: a coin decides, as exactly at every start.
 COIN = 'import zlib\n\n\ndef judge(response, row):\n  return zlib.crc32((response + str(row["answer"])).encode()) % 2\n'
 RL = (
@@ -25,19 +25,20 @@ RL = (
 )
 SHORT = {
   'tokenizer': 'problems=400',
+  'pretrain': 'steps=4 batch_size=8 checkpoint_steps=2',
   'sft': 'steps=40 batch_size=8 checkpoint_steps=10',
   'probe': 'problems=3 samples=2 k=2',
   'rl_math_16k': RL,
   'rl_math_32k': RL,
   'rl_code': RL,
-  'evaluate': 'problems=5 samples=2 ks=(1,2) models=("init","merge","rl_code")',
+  'evaluate': 'problems=5 samples=2 ks=(1,2) models=("pretrain","merge","rl_code")',
 }
 FIELDS = [f'--config.{name}.{field}' for name, fields in SHORT.items() for field in fields.split()]
 TIMED = ('time', 'seconds', 'resumed_at', 'tokens_this_process', 'goodput')
 KILLS = (
   ('sft', 'sft/checkpoints/20/commit_success.txt'),
   ('rl_math_32k', 'rl_math_32k/checkpoints/2/commit_success.txt'),
-  ('evaluate', 'evaluate/scores_init.json'),
+  ('evaluate', 'evaluate/scores_pretrain.json'),
 )
 
 
@@ -93,7 +94,7 @@ def outcome(workdir) -> dict:
     directory = workdir / stage / 'checkpoints'
     steps = checkpoint.steps(directory)
     found[stage, 'digests'] = {step: checkpoint.read_model(directory / str(step))['digests'] for step in steps}
-  for name in ('init', 'merge', 'rl_code'):
+  for name in ('pretrain', 'merge', 'rl_code'):
     found['responses', name] = lines(workdir / 'evaluate' / name / 'responses.jsonl')
   return found
 

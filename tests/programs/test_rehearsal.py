@@ -22,7 +22,8 @@ def get_config():
   spec.loader.exec_module(tiny)
   config = tiny.get_config()
   config.stages = ('sft', 'rl_code', 'evaluate')
-  for name in ('probe', 'merge', 'rl_math_16k', 'rl_math_32k'):
+  config.sft = config.pretrain
+  for name in ('pretrain', 'probe', 'merge', 'rl_math_16k', 'rl_math_32k'):
     del config[name]
   config.sft.data.files = {folder!r} + '/traces.jsonl'
   config.rl_code.data.files = {folder!r} + '/problems.jsonl'
