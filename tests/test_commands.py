@@ -356,7 +356,7 @@ def test_stop_strings_end_responses(stage, tmp_path):
     ('--config.sft.data.file=x', ('file', 'files')),
     ('--config.verifier=nope:judge', ('nope', 'module:function')),
     ('--config.rl_code.data.files=nope.jsonl', ('rl_code', 'nope.jsonl')),
-    ('--config.base=Qwen2.5-Math-1.5B', ('Qwen2.5-Math-1.5B', 'only rope_theta')),  # tiny sets the sizes of its model
+    ('--config.base=Qwen2.5-Math-1.5B', ('Qwen2.5-Math-1.5B', 'a name of the Hub')),
     ('--config.rl_code.init_from=Qwen2.5-Math-1.5B', ('rl_code', 'Qwen2.5-Math-1.5B', 'nor a name of the Hub')),
   ],
 )

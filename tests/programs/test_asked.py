@@ -7,7 +7,7 @@ import types
 
 import pytest
 
-from vibethinker_jax import sharding
+from vibethinker_jax import config as config_lib, sharding
 from vibethinker_jax.data import loader, sources
 from vibethinker_jax.data.tokens import chat, tokenizer as tokenizer_lib
 from vibethinker_jax.eval import collect, sets
@@ -25,6 +25,7 @@ from vibethinker_jax.programs import (
 )
 from vibethinker_jax.rl.loss import LossOptions
 from vibethinker_jax.sampler import engine
+from vibethinker_jax.verify import default
 
 GPQA = [
   {
@@ -98,7 +99,7 @@ def stage(tmp_path, tokenizer, monkeypatch):
   for program in (filter_lib, distill, evaluate):
     monkeypatch.setattr(program, 'open_model', lambda *_: model)
   monkeypatch.setattr(evaluate, 'identity', lambda *_: {})
-  recipe = types.SimpleNamespace(seed=0, domains=(), templates=(), stages=('it', 'later'), rehearsal=False)
+  recipe = config_lib.Recipe(0, default.NAME, {}, ('it', 'later'))
   (tmp_path / 'it').mkdir()
   return stage_lib.Stage('it', tmp_path / 'it', tmp_path, {'it': {}}, recipe, sharding.make_mesh(), None)
 

@@ -37,7 +37,9 @@ def group_advantages(rewards_PG, *, normalise: str = 'std', valid_PG=None, epsil
   centred = jnp.where(equal, 0.0, centred)
   if normalise == 'none':
     return centred * scale
-  return centred / (jnp.sqrt(jnp.sum(centred**2, axis=1, keepdims=True) / n) + epsilon / scale)
+  # epsilon / scale may be flushed to 0, and 0 / 0 is no number: equal groups do not divide.
+  deviation = jnp.sqrt(jnp.sum(centred**2, axis=1, keepdims=True) / n) + epsilon / scale
+  return jnp.where(equal, 0.0, centred / jnp.where(equal, 1.0, deviation))
 
 
 def group_accuracy(rewards_PG, valid_PG=None, correct_PG=None):
