@@ -69,7 +69,8 @@ def _said(where: str, call: Callable) -> None:
   try:
     call()
   except ValueError as error:
-    raise ValueError(f'{where}: {error}') from error
+    more = '. --data=FILE names a copy of a set; other presets go without this one' if where[:9] == '--preset=' else ''
+    raise ValueError(f'{where}: {error}{more}') from error
 
 
 def entries(recipe_stages: tuple, options) -> list[str]:
