@@ -65,6 +65,20 @@ def test_the_same_bits_and_old_optimizers_gone(bucket, small):
   assert bits(params) == bits(small[0])
 
 
+def test_a_run_of_a_disk_that_was_copied_goes_on(bucket, small, tmp_path):
+  saved(tmp_path / 'checkpoints', small, (1, 2))
+  for path in (path for path in tmp_path.rglob('*') if path.is_file()):
+    bucket.write(f'sft/{path.relative_to(tmp_path)}', path.read_bytes())
+  where = f'{bucket.url}/sft/checkpoints'
+  found = checkpoint.find(f'{bucket.url}/sft')
+  params = checkpoint.read_params(found, targets(small[0]), checkpoint.read_model(found)['digests'])
+  assert checkpoint.steps(where) == [1, 2] and bits(params) == bits(jax.tree.map(lambda x: x * 2, small[0]))
+  step, params, train, _ = restored(where, small)
+  assert step == 2 and bits(train) == bits(small[1]) and bits(params) == bits(jax.tree.map(lambda x: x * 2, small[0]))
+  saved(where, small, [3])
+  assert checkpoint.steps(where) == [1, 2, 3] and trains(bucket, 'sft/') == [2, 3] and restored(where, small)[0] == 3
+
+
 def test_a_damaged_step_and_one_that_was_cut_off(bucket, small, caplog):
   where = f'{bucket.url}/sft/checkpoints'
   saved(where, small, (1, 2, 3))

@@ -228,6 +228,7 @@ def test_evaluate_reads_parquet_with_fields_by_name(stage, tmp_path):
     ((), 'give one of --checkpoint'),
     (('--responses=x', '--checkpoint=y'), 'give one of'),
     (('--checkpoint=y', '--preset=aime99'), 'there is no preset'),
+    (('--checkpoint=y', '--preset=aime24', '--data=synthetic'), 'needs the files of the benchmark'),
     (('--checkpoint=y', '--preset=aime99', '--data=tests/test_commands.py'), 'aime99'),
     (('--responses=nope.jsonl',), 'no such data file'),
     (('--compare=a,b',), 'no finished evaluation'),
@@ -287,7 +288,8 @@ def test_a_model_is_sampled_as_its_generation_config_says(stage, tmp_path):
   done = command('sample', f'--checkpoint={model}', '--prompt=3 apples', '--max_tokens=4')
   assert done.stderr.count(said) == 1 and done.stderr.count('generation_config') == 1
   done, read = evaluate(model, tmp_path / 'out', '--top_p=0.5', '--min_p=0.01')
-  assert 'generation_config.json of the model: temperature=0.7, top_k=5; not done here: repetition_penalty=1.1\n' in done.stdout + done.stderr
+  said = 'generation_config.json of the model: temperature=0.7, top_k=5; not done here: repetition_penalty=1.1\n'
+  assert said in done.stdout + done.stderr
   score = read('result.json')['sets']['mine']
   assert [score[name] for name in ('temperature', 'top_p', 'top_k', 'min_p')] == [0.7, 0.5, 5, 0.01]
   assert read('result.json')['generation_config'] == {'temperature': 0.7, 'top_k': 5}

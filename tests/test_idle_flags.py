@@ -46,6 +46,7 @@ CASES = {  # command -> [(its arguments, parts of what is said)]
     ([TINY, '--workdir=w', '--stages=sft', '--stages=probe'], ['--stages is given 2 times', '--stages=A,B']),
     ([TINY, '--workdir=w', '--config.sft.steps=3', '--config.sft.steps=4'], ['--config.sft.steps is given 2']),
     ([TINY, '--workdir=w', '--stages=sft,sft'], ["'sft' twice"]),
+    ([TINY, '--workdir=w', '--config.evaluate.ks=(1,2)', '--config.sft.domains=("code","code")'], ['READ']),
     ([TINY, '--workdir=w', '--rehearse', '--stages=sft'], ['--stages does nothing with --rehearse', 'runs all stages']),
     ([TINY, '--workdir=w', '--stage=sft'], ['Did you mean', 'stages']),
   ],
@@ -56,7 +57,7 @@ CASES = {  # command -> [(its arguments, parts of what is said)]
 }
 
 # Flags that are read beside another one only.
-NEEDY = (('evaluate', 'train_fields'), ('convert', 'public'))
+NEEDY = (('evaluate', 'train_fields'), ('evaluate', 'correct_at'), ('convert', 'public'))
 
 # In a process of its own: two commands may have flags of one name. Every flag is given in every mode; what is printed
 # is [mode, flag, the mode that it then is, whether the table reads it there, what was said].
@@ -67,7 +68,7 @@ sys.argv_ = sys.argv
 command, modes = sys.argv[1], json.loads(sys.argv[2])
 module = importlib.import_module('vibethinker_jax.' + command)
 from vibethinker_jax.runtime import given
-mine = {f.name for f in flags.FLAGS.flags_by_module_dict()[module.__name__]}
+mine = {f.name for f in flags.FLAGS.get_key_flags_for_module(module.__name__)}
 listed = set().union(*module.READ.values())
 numbers = ('int', 'float', 'string enum')
 valid = {'domains': '=algebra', 'levels': '=1', 'templates': '=mean'}

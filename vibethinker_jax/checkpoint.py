@@ -21,6 +21,7 @@ from vibethinker_jax.runtime import disk, hosts, storage, timeline
 from vibethinker_jax.sharding import path_name
 
 LEFT = 30.0  # seconds for reads and writes under way, once another one has failed
+METADATA, DATABASE = '_CHECKPOINT_METADATA', 'manifest.ocdbt'  # of a step on a disk, and of its arrays
 COMMITTED = 'commit_success.txt'  # what Orbax writes last into a bucket, where no directory can be renamed at once
 FORGOTTEN = 'train_removed'  # a file in a step: its `train` is not whole any more, or gone
 
@@ -65,9 +66,23 @@ logging.getLogger('absl').addFilter(lambda record: 'Skipping merge of OCDBT' not
 
 
 def _manager(directory, keep: int | None) -> ocp.CheckpointManager:
+  if storage.remote(directory) and hosts.first():
+    _adopt(directory)
   # A save that was cut off leaves a directory of its own, which would take room for ever.
   options = ocp.CheckpointManagerOptions(max_to_keep=keep, cleanup_tmp_directories=True)
   return ocp.CheckpointManager(_absolute(directory), options=options, item_handlers=_handlers(directory))
+
+
+def _adopt(directory) -> None:
+  """Marks steps that were written on a disk and copied into the bucket, or through a mount of it, as whole: Orbax would
+  take them for cut off, and remove them."""
+  for path in directory.iterdir() if directory.is_dir() else ():
+    if path.name.isdigit() and not (path / COMMITTED).exists() and _of_disk(path):
+      (path / COMMITTED).write_text('')
+
+
+def _of_disk(step) -> bool:
+  return (step / 'params' / DATABASE).exists() and (step / METADATA).exists()
 
 
 def _handlers(directory) -> dict | None:
@@ -125,8 +140,8 @@ class Checkpoints:
     extra = {'position': position, 'model': self._model, 'digests': digests({'params': params, 'train': train})}
     with hosts.busy('saving a checkpoint'), timeline.phase('checkpoint'):
       self._written(self._manager.wait_until_finished)  # the save before, if that is still being written
+      storage.put()  # what goes with it: metrics, examples and journals up to here; the next is for an owner alone
       self._written(self._forget)
-      storage.put()  # what goes with it: metrics, examples and journals up to here
       self._saving, self._size = step, sum(x.nbytes for x in jax.tree.leaves((params, train)))
       self._written(
         lambda: self._manager.save(
@@ -313,10 +328,11 @@ def _remove(directory) -> None:
 def steps(directory: pathlib.Path) -> list[int]:
   """Finished steps in a `checkpoints` directory, oldest first."""
   directory = storage.far(directory)
+  far = storage.remote(directory)
   if not directory.is_dir():
     return []
-  last = COMMITTED if storage.remote(directory) else '_CHECKPOINT_METADATA'
-  return sorted(int(p.name) for p in directory.iterdir() if p.name.isdigit() and (p / last).exists())
+  whole = lambda path: (path / (COMMITTED if far else METADATA)).exists() or far and _of_disk(path)
+  return sorted(int(p.name) for p in directory.iterdir() if p.name.isdigit() and whole(p))
 
 
 def find(path: pathlib.Path) -> pathlib.Path:

@@ -44,7 +44,8 @@ class Range(NamedTuple):
     return self.ge <= value <= self.le and self.gt < value < self.lt
 
   def __str__(self) -> str:
-    power = lambda bound: f'2**{bound.bit_length() - 1}' if bound in (2**31, 2**32) else str(bound)
+    names = {2**31: '2**31', 2**32: '2**32', 2.0**128: '2**128', -(2.0**128): '-2**128'}
+    power = lambda bound: names.get(bound, str(bound))
     signs = zip(('>=', '>', '<=', '<'), self)
     return ' and '.join(f'{sign} {power(bound)}' for sign, bound in signs if math.isfinite(bound))
 
@@ -56,7 +57,7 @@ NotNegative = Annotated[float, Range(ge=0)]
 AboveZero = Annotated[float, Range(gt=0)]
 Share = Annotated[float, Range(ge=0, le=1)]
 Size = Literal[-1] | Positive
-Finite = Annotated[float, Range(gt=-1e9, lt=1e9)]
+Finite = Annotated[float, Range(gt=-(2.0**128), lt=2.0**128)]  # in float32, as rewards are: also 0 and less
 
 
 class Mesh(TypedDict, total=False):
@@ -85,16 +86,24 @@ class Verify(NamedTuple):
   Attributes:
     workers: processes of each verifier, 0: as many as there are processors. A judge over HTTP waits most of the time
       and wants 64.
-    timeout: seconds for one response, then its process is ended and it counts as wrong.
+    timeout: seconds for one call, then its process is ended: a response to be judged by its answer, tests or
+      constraints counts as wrong, one to be judged by a function of yours has no verdict. Where it is more than a
+      minute, it is also what the import of that function may take.
     memory: GiB of address space of a process; 0: no limit, as what runs on a GPU needs.
     invalid_share: a step of RL, or a sampling of another stage, in which more than this share of the verdicts is
       invalid ends the stage with the first fault.
+    batch: responses that a function whose name ends in _batch, (responses, rows) -> a list of as many rewards, gets at
+      once at most; all other functions get one.
+    environment: names of variables that functions of yours find in their environment as this process has them, such as
+      the key of a judge over HTTP; what they have besides is little (verify.process).
   """
 
   workers: Count = 0
   timeout: AboveZero = 10.0
   memory: NotNegative = 2.0
   invalid_share: Share = 0.5
+  batch: Annotated[int, Range(ge=1, le=1024)] = 16
+  environment: tuple[str, ...] = ()
 
 
 class Recipe(NamedTuple):
@@ -103,11 +112,13 @@ class Recipe(NamedTuple):
   Attributes:
     seed: of everything random.
     verifier: importable 'module:function' that judges a response, (response, row) -> a number, True or False, a dict
-      of named numbers, or a verify.verdict.Verdict (see verify.returned).
-    correct_at: the reward from which a response counts as correct where the verifier does not say; MGPO's p and every
-      accuracy are shares of correct ones, while advantages are made of the rewards.
+      of named numbers, or a verify.verdict.Verdict (see verify.returned); many at once where its name ends in _batch.
+    correct_at: the reward from which a response counts as correct where the verifier does not say, any number, also 0
+      or less; MGPO's p and every accuracy are shares of correct ones, while advantages are made of the rewards: the
+      weight of p is about the chance of being right, of which a mean of graded rewards says nothing.
     rewards: ((name, weight), ...) that are summed instead of the verifier's verdict alone, see eval.rewards: answer,
-      format, overlong, repetition, or 'module:function' as of verifier.
+      format, overlong, repetition, or 'module:function' as of verifier. A weight of 0 only reports a reward; below 0 it
+      subtracts what a function of yours returns.
     verify: how that is done, see Verify.
     sandbox: where programs run that the verifier judges, see Sandbox.
     mesh: sizes of data, fsdp, tensor and context; one of them may be -1.
@@ -298,16 +309,8 @@ def allowed(hint) -> str:
     )
   if _is_class(hint):
     return f'a sub-config with the fields {", ".join(_hints(hint))}'
-  names = {
-    int: 'an integer',
-    float: 'a finite number',
-    str: 'text',
-    bool: 'True or False',
-    dict: 'a sub-config',
-    tuple: 'a tuple',
-    type(None): 'None',
-  }
-  return names[origin or hint]
+  names = {int: 'an integer', float: 'a finite number', str: 'text', bool: 'True or False', dict: 'a sub-config'}
+  return (names | {tuple: 'a tuple', type(None): 'None'})[origin or hint]
 
 
 def differences(old: dict, new: dict, where: str = '') -> list[str]:

@@ -75,7 +75,9 @@ MEANT = dict.fromkeys(
 def mode() -> str:
   """What is written: a key of READ."""
   source = storage.path(SOURCE.value)
-  ours = storage.remote(source) or source.suffix != '.gguf' and not hub.is_name(source) and not hf.is_model(source)
+  if storage.remote(source):
+    source = hub.local(source, weights=False)
+  ours = source.suffix != '.gguf' and not hub.is_name(source) and (storage.remote(source) or not hf.is_model(source))
   return TO_HF if TO.value == 'hf' or (TO.value == 'auto' and ours) else TO_OURS
 
 
@@ -83,7 +85,8 @@ startup.finite('shard_gb')
 
 
 def main(argv) -> None:
-  given.check(argv, mode(), READ, MEANT, needs={'public': 'push'})
+  with startup.one_line(ValueError, flag='--target'):  # the source may be in a bucket
+    given.check(argv, mode(), READ, MEANT, needs={'public': 'push'})
   if not TARGET.value and not PUSH.value:
     raise SystemExit('error: give --target=DIR, or --push=OWNER/NAME with --to=hf')
   startup.plain_logs()

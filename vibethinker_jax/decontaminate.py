@@ -83,9 +83,10 @@ def run(
     ValueError: a bad file, row or field; no row is left.
   """
   started = time.time()
+  storage.local(output, '--output')
   rows = rows_lib.Rows(rows_lib.paths(train))
   rows_lib.check_output(rows, output)
-  disk.check(pathlib.Path(storage.local(output, '--output')).absolute().parent)
+  disk.check(pathlib.Path(output).absolute().parent)
   evaluation = rows_lib.Rows(rows_lib.paths(against))
   owners, found = [], []  # evaluation row of each text
   for i in range(len(evaluation)):

@@ -5,6 +5,7 @@ r"""Scores models on benchmarks by the papers' protocol, or stored responses wit
       --data=aime24.parquet,math500.jsonl --output=runs/eval
   python -m vibethinker_jax.evaluate --checkpoint=runs/tiny/merge,runs/tiny/rl_code --output=runs/eval
   python -m vibethinker_jax.evaluate --responses=theirs.jsonl --preset=math500 --data=math500.jsonl --output=runs/theirs
+  python -m vibethinker_jax.evaluate --checkpoint=runs/mine/rl --data=mine.jsonl --verifier=mine:judge --output=runs/own
   python -m vibethinker_jax.evaluate --compare=runs/eval,runs/theirs --output=runs/compared
 
 OUTPUT gets result.json (the numbers: a function of the settings alone), responses.jsonl (a line for every response,
@@ -17,7 +18,6 @@ from vibethinker_jax.runtime import startup
 if __name__ == '__main__':
   startup.prepare()
 
-import os
 import pathlib
 
 from absl import app, flags
@@ -26,24 +26,27 @@ from vibethinker_jax import config as config_lib
 from vibethinker_jax.data import overlap, presets, sources, turns
 from vibethinker_jax.data.files import rows as rows_lib
 from vibethinker_jax.data.tokens import chat_template, stops, tokenizer as tokenizer_lib
-from vibethinker_jax.eval import command, compare, judge, scores, sets as sets_lib, stored
+from vibethinker_jax.eval import command, compare, judge, scores, sets as sets_lib, stored, verifier as verifier_lib
 from vibethinker_jax.eval.command import (
   ANSWER_FIELD,
   CHAT_KWARGS,
   CHAT_TEMPLATE,
   CHECKPOINT,
   COMPARE,
+  CORRECT_AT,
   DATA,
   DOMAIN_FIELD,
   DOMAINS,
   LEVELS,
   LIMIT,
   MAX_TOKENS,
+  MEANT,
   OUTPUT,
   PREFIX,
   PRESET,
   PROBLEMS,
   PROMPT_FIELD,
+  READ,
   RESPONSE_FIELD,
   RESPONSES,
   SAMPLES,
@@ -56,6 +59,8 @@ from vibethinker_jax.eval.command import (
   TRAIN_FIELDS,
   TRAINED_ON,
   VERDICT_FIELD,
+  VERIFIER,
+  VERIFY,
   WORDING,
 )
 from vibethinker_jax.eval.journal import NAME, Journal, check_same, remember
@@ -63,17 +68,19 @@ from vibethinker_jax.eval.pages import page, terminal
 from vibethinker_jax.runtime import disk, given, hub, origins, storage
 from vibethinker_jax.sampler import defaults as generation
 from vibethinker_jax.sampler.defaults import Drawn
+from vibethinker_jax.verify import faults
 from vibethinker_jax.verify.code.sandbox.client import SandboxUnavailable
 from vibethinker_jax.verify.pool import Pool
 
 flags.adopt_module_key_flags(command)  # --help shows them
-REMEDY = 'Give another --output, or the old values'
+REMEDY = (
+  'Give another --output, or the old values; --responses=THAT/responses.jsonl scores the same responses with another '
+  '--verifier'
+)
 
 
 def main(argv) -> None:
-  given.check(
-    argv, command.mode(), command.READ, command.MEANT, needs={'train_fields': 'trained_on'}, repeats=('preset',)
-  )
+  given.check(argv, command.mode(), READ, MEANT, needs=command.NEEDS, repeats=('preset',))
   startup.plain_logs()
   if CHECKPOINT.value:
     from vibethinker_jax.runtime import hosts, watch  # with JAX: 2 s that stored responses do not need
@@ -108,7 +115,8 @@ def run(output: pathlib.Path) -> None:
   if COMPARE.value:
     page.compared([storage.path(path) for path in COMPARE.value], output)
     return
-  with Pool(workers=os.cpu_count() or 2) as pool:
+  with verifier().open() as pool:
+    pool.check()
     if RESPONSES.value:
       rescore(output, pool)
       return
@@ -131,6 +139,11 @@ def run(output: pathlib.Path) -> None:
     from vibethinker_jax.runtime import hosts
 
     hosts.agreed(lambda: page.compared(directories, output), 'the comparison')
+
+
+def verifier() -> verifier_lib.Verifier:
+  """The one that the flags name."""
+  return verifier_lib.read(VERIFIER.value, CORRECT_AT.value, VERIFY.value)
 
 
 def read_sets(data: str) -> list[sets_lib.Set]:
@@ -198,7 +211,7 @@ def sample(path: str, output: pathlib.Path, chosen: list[sets_lib.Set], pool: Po
   if not all(s.preset for s in chosen) and (line := generation.said(taken, tokenizer.files())):
     hosts.say(line)
   asked = chat_template.identity(CHAT_TEMPLATE.value, chat_template.parse(CHAT_KWARGS.value))
-  identity = {'seed': SEED.value, 'model': stage.fingerprint(storage.path(path)) | asked}
+  identity = {'seed': SEED.value, 'model': stage.fingerprint(storage.path(path)) | asked} | verifier().identity()
   hosts.agreed(lambda: check_same(output / 'config.json', identity, chosen, REMEDY))
   mesh = sharding.make_mesh()
   with jax.set_mesh(mesh):
@@ -286,7 +299,18 @@ def conclude(
   problems = {s.name: s.rows for s in chosen} if TRAINED_ON.value else {}
   named = TRAINED_ON.value, TRAIN_FIELDS.value, '--train_fields names others'
   overlaps = overlap.with_training(problems, *named) if problems else {}
-  results, lines = judge.of_sets(chosen, journal.known, pool, futures)
+  by = verifier()
+  results, lines = judge.of_sets(chosen, journal.known, pool, futures, by.identity() if by.name else None)
+  if by.name:
+    invalid = [line['reason'] for line in lines if line['status'] == 'invalid']
+    remedy = 'No result is written; mend the verifier, and the same command judges the same responses again'
+    try:
+      limit = by.verify.invalid_share, pool.first_fault, '--verify=invalid_share', remedy
+      faults.refuse(str(output), invalid, len(lines), *limit)
+    except ValueError:
+      found and journal.remove()  # of stored responses nothing was sampled that could be lost
+      raise
+    facts = facts | by.identity()
   for name, shared in overlaps.items():
     results[name]['overlap'] = shared | scores.without(results[name], set(shared['shared']))
   taken = origins.of(TRAINED_ON.value, RESPONSES.value, *(s.files for s in chosen)).get('data', {})

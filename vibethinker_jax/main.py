@@ -10,7 +10,6 @@ if __name__ == '__main__':
   startup.prepare()
 
 import logging
-import os
 import pathlib
 import time
 
@@ -63,6 +62,7 @@ def main(argv) -> None:
   try:
     recipe, _ = bind(config, tuple(STAGES.value))
     storage.checked(where, '--workdir')
+    storage.checked(recipe.compilation_cache, 'config.compilation_cache')
   except ValueError as error:  # the same on every host, and before they wait for each other
     raise SystemExit(f'error: {error}') from None
   if REHEARSE.value:
@@ -195,6 +195,7 @@ def run(config: dict, workdir: pathlib.Path, only: tuple[str, ...] = ()) -> None
   check_early(recipe, {name: options[name] for name in only or recipe.stages if not finished(workdir, name)})
   # The verifiers are started before JAX touches a device: they are fresh processes without it.
   with opened_pool(recipe) as pool:
+    pool.check()
     mesh = sharding.make_mesh(**recipe.mesh)
     check_mesh({name: options[name] for name in only or recipe.stages}, mesh)
     hosts.agreed(lambda: prepare(config, recipe, workdir, only))
@@ -209,14 +210,7 @@ def run(config: dict, workdir: pathlib.Path, only: tuple[str, ...] = ()) -> None
 
 def opened_pool(recipe: config_lib.Recipe) -> Pool | rewards_lib.Rewards:
   """The verifiers of a recipe."""
-  workers, timeout, memory, _ = recipe.verify
-  common = dict(
-    workers=workers or os.cpu_count() or 2,
-    timeout=timeout,
-    packages=recipe.sandbox.packages,
-    memory=memory,
-    correct_at=recipe.correct_at,
-  )
+  common = rewards_lib.of_pool(recipe.verify) | dict(packages=recipe.sandbox.packages, correct_at=recipe.correct_at)
   return rewards_lib.Rewards(recipe.rewards, **common) if recipe.rewards else Pool(verifier=recipe.verifier, **common)
 
 

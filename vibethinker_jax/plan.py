@@ -21,7 +21,7 @@ from ml_collections import config_flags
 from vibethinker_jax import config as config_lib
 from vibethinker_jax.aot import planning
 from vibethinker_jax.aot.estimates import budget, table
-from vibethinker_jax.runtime import disk, given
+from vibethinker_jax.runtime import disk, given, storage
 
 CONFIG = config_flags.DEFINE_config_file(
   'config', None, 'Config file of the recipe; fields can be set: --config.sft.micro_batches=4'
@@ -77,8 +77,8 @@ def main(argv) -> None:
   startup.plain_logs()
   try:
     config = config_lib.plain(CONFIG.value.to_dict())
-    cache = str(pathlib.Path(CACHE.value).expanduser()) if CACHE.value else ''
     with startup.one_line(ValueError, flag='--cache'):
+      cache = str(pathlib.Path(storage.local(CACHE.value, '--cache')).expanduser()) if CACHE.value else ''
       if cache:
         disk.check(pathlib.Path(cache))
       plan = planning.run(

@@ -53,7 +53,7 @@ def test_verdicts_come_while_others_are_decoded(monkeypatch):
   monkeypatch.setattr(benchmarks.chat, 'opening', lambda tokenizer, row: '<')
   model = types.SimpleNamespace(config=None, params=None, tokenizer=Tokenizer)
   scored = benchmarks.sample_and_verify(
-    model, [{'id': 'a', 'prompt': 'x'}], 2, None, key=jax.random.key(0), mesh=None, pool=Pool()
+    model, [{'id': 'a', 'prompt': 'x'}], 2, engine.Options(max_tokens=4), key=jax.random.key(0), mesh=None, pool=Pool()
   )
   assert scored.texts_PG == [['<[8]', '<[7]']] and np.all(scored.correct_PG)
   decoding, waiting, overlapped = scored.seconds

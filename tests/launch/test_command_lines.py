@@ -81,7 +81,7 @@ def source(name: str) -> pathlib.Path:
 
 
 def flags_of(path: pathlib.Path) -> set[str]:
-  """The flags that a command defines, and those of a module that it calls `main` of."""
+  """The flags that a command defines, and those of a module that it calls `main` of or whose flags it adopts."""
   tree, found = ast.parse(path.read_text()), set()
   for node in ast.walk(tree):
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
@@ -93,6 +93,8 @@ def flags_of(path: pathlib.Path) -> set[str]:
       and 'maths' in node.module
     ):
       found |= flags_of(ROOT / 'vibethinker_jax' / 'verify' / 'maths' / 'corpus.py')
+    elif isinstance(node, ast.ImportFrom) and any(alias.name == 'command' for alias in node.names):
+      found |= flags_of(ROOT / node.module.replace('.', '/') / 'command.py')
   return found
 
 

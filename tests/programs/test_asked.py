@@ -100,7 +100,7 @@ def stage(tmp_path, tokenizer, monkeypatch):
   monkeypatch.setattr(evaluate, 'identity', lambda *_: {})
   recipe = types.SimpleNamespace(seed=0, domains=(), templates=(), stages=('it', 'later'), rehearsal=False)
   (tmp_path / 'it').mkdir()
-  return stage_lib.Stage('it', tmp_path / 'it', tmp_path, {}, recipe, sharding.make_mesh(), None)
+  return stage_lib.Stage('it', tmp_path / 'it', tmp_path, {'it': {}}, recipe, sharding.make_mesh(), None)
 
 
 def write(path: pathlib.Path, rows) -> str:

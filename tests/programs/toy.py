@@ -29,6 +29,9 @@ class CoinPool:
   def __exit__(self, *_):
     print(f'judged {self.judged}', file=sys.stderr)
 
+  def check(self):
+    pass
+
   def submit(self, response, row):
     self.judged += 1
     from vibethinker_jax.verify.verdict import Verdict
@@ -72,6 +75,22 @@ def config() -> dict:
     if 'sampler' in c[name]:
       c[name].sampler.update(sampler)
   return c.to_dict()
+
+
+def rewarded(verifier: str, stage=(), **change) -> dict:
+  """One stage of RL of a random model on rewards of one's own, of two steps."""
+  c = config()
+  c['stages'] = ('rl',)
+  c['rl'] = (
+    c.pop('rl_math_16k')
+    | dict(init_from='scratch', filter_samples=0, prompts=3, group=4, problems=4, max_rounds=1, warmup_steps=0, steps=2)
+    | dict(stage)
+  )
+  for name in ('sft', 'probe', 'merge', 'rl_math_32k', 'rl_code', 'evaluate'):
+    del c[name]
+  c['rl']['sampler'] |= dict(max_tokens=5, slots=16, steps_per_call=5)
+  c['verify'] |= dict(workers=1)
+  return c | dict(verifier=verifier) | change
 
 
 def die_at(stage: str, step: int) -> None:

@@ -113,9 +113,24 @@ COMPARE = flags.DEFINE_list(
   [],
   'Directories of finished evaluations to compare on one page; the first is what the others are compared with.',
 )
+VERIFIER = flags.DEFINE_string(
+  'verifier',
+  '',
+  'The reward that was trained for: module:function as of config.verifier, or several with weights as of '
+  'config.rewards, such as answer=1,format=0.2,mine:judge=0.5. Default: answers, tests and constraints.',
+)
+CORRECT_AT = flags.DEFINE_float(
+  'correct_at', 1.0, 'The reward from which a response counts as correct, where --verifier gives numbers.'
+)
+VERIFY = flags.DEFINE_string(
+  'verify',
+  '',
+  'How responses are judged, as of config.verify: workers=64,timeout=120,memory=0,batch=32,invalid_share=0.5, '
+  'environment=KEY+OTHER.',
+)
 OUTPUT = flags.DEFINE_string('output', None, 'Directory for the results, or gs://BUCKET/DIRECTORY.')
 
-startup.finite('temperature', 'top_p', 'min_p')
+startup.finite('temperature', 'top_p', 'min_p', 'correct_at')
 for _flag, _known in (
   ('levels', list(map(str, synthetic.LEVELS))),
   ('domains', list(synthetic.DOMAINS)),
@@ -128,7 +143,7 @@ for _flag, _known in (
 COMPARED, STORED, STORED_FILES = 'with --compare', 'with --responses and no --data', 'with --responses and --data=FILES'
 STORED_SYNTHETIC, SAMPLED_FILES = 'with --responses and --data=synthetic', 'with --checkpoint and --data=FILES'
 SAMPLED_SYNTHETIC = 'with --checkpoint on synthetic problems'
-_ALL = 'output samples temperature top_p top_k min_p max_tokens trained_on train_fields data'
+_ALL = 'output samples temperature top_p top_k min_p max_tokens trained_on train_fields data verifier correct_at verify'
 _SYNTHETIC, _FIELDS = 'domains problems templates levels seed', 'prompt_field answer_field domain_field wording preset'
 _ASKED = 'system prefix chat_template chat_template_kwargs'
 _STORED, _SAMPLED = 'responses response_field verdict_field tokenizer', f'checkpoint slots seed stop {_ASKED}'
@@ -140,6 +155,7 @@ READ = {
   SAMPLED_FILES: given.words(_ALL, _SAMPLED, _FIELDS, 'limit'),
   SAMPLED_SYNTHETIC: given.words(_ALL, _SAMPLED, _SYNTHETIC),
 }
+NEEDS = {'train_fields': 'trained_on', 'correct_at': 'verifier'}  # flags that do nothing without another
 MEANT = {
   'problems': '--limit=N takes the first N problems of each set of files',
   'limit': '--problems=N is the number of synthetic problems of each domain',

@@ -8,6 +8,7 @@ from vibethinker_jax.eval import scores
 
 # What of the settings of a set is compared.
 ASKED = ('temperature', 'top_p', 'top_k', 'min_p', 'max_tokens', 'samples_asked', 'system', 'prefix', 'stop')
+ASKED += ('verifier', 'correct_at')
 
 
 class Evaluation(NamedTuple):

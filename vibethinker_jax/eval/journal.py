@@ -13,7 +13,9 @@ import time
 
 from vibethinker_jax import config as config_lib
 from vibethinker_jax.runtime import disk
+from vibethinker_jax.verify import default
 
+BEFORE = {'verifier': default.NAME}  # what directories of before have no word of
 NAME, TIMING = 'responses.jsonl', 'timing.json'
 EVERY = 1.0  # seconds between two notes of the time spent
 
@@ -126,7 +128,7 @@ def check_same(path: pathlib.Path, identity: dict, chosen: list, remedy: str) ->
     ValueError: an earlier start had others.
   """
   config = json.loads(json.dumps(identity | {'sets': {s.name: s.settings() for s in chosen}}))
-  old = json.loads(path.read_text()) if path.exists() else {'sets': {}}
+  old = BEFORE | json.loads(path.read_text()) if path.exists() else {'sets': {}}
   changed = [
     line
     for name in identity

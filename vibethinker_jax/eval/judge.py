@@ -6,12 +6,15 @@ from vibethinker_jax.eval.scores import Judged
 from vibethinker_jax.verify.pool import Pool
 
 
-def judged(chosen: sets.Set, lines: dict, pool: Pool, futures: dict | None = None) -> list[list[Judged]]:
+def judged(
+  chosen: sets.Set, lines: dict, pool: Pool, futures: dict | None = None, graded: bool = False
+) -> list[list[Judged]]:
   """The responses of every problem with their verdicts, by the present verifier.
 
   Args:
     lines: (set, id, sample) -> line of a journal; of each problem the first `samples` count.
     futures: (set, id, sample) -> verdict under way, of responses that were judged while others were sampled.
+    graded: the verdicts have rewards of their own.
   """
   futures, wanted = futures or {}, []
   for row in chosen.rows:
@@ -35,6 +38,8 @@ def judged(chosen: sets.Set, lines: dict, pool: Pool, futures: dict | None = Non
           vote,
           line.get('tokens'),
           line.get('cut_off'),
+          verdict.value() if graded and verdict.status != 'invalid' else None,
+          verdict.parts,
         )
       )
   return found
@@ -45,9 +50,9 @@ def has_answer(row: dict) -> bool:
   return row.get('tests') is None and row.get('constraints') is None
 
 
-def score(chosen: sets.Set, judged_P: list[list[Judged]], pool: Pool) -> dict:
-  """scores.of_set with the set's settings, name of the score, and notes."""
-  voting = [i for i, row in enumerate(chosen.rows) if has_answer(row)]
+def score(chosen: sets.Set, judged_P: list[list[Judged]], pool: Pool, by: dict | None = None) -> dict:
+  """scores.of_set with the set's settings, name of the score, and notes. by: verifier.identity of a user's."""
+  voting = [] if by else [i for i, row in enumerate(chosen.rows) if has_answer(row)]
   ballots = [[(j.answer, j.status == 'correct') for j in judged if j.status != 'invalid'] for judged in judged_P]
   cons = dict(zip(voting, votes.cons_of([ballots[i] for i in voting], [chosen.rows[i] for i in voting], pool)))
   found = scores.of_set(chosen.rows, judged_P, [cons.get(i) for i in range(len(chosen.rows))])
@@ -57,22 +62,27 @@ def score(chosen: sets.Set, judged_P: list[list[Judged]], pool: Pool) -> dict:
     if 2 * silent > found['responses']
     else []
   )
+  if by:
+    unheard = [f'judged by {by["verifier"]}: no cons@n, whose votes the default verifier counts by equal answers']
   return {
     'score': chosen.score_name(chosen.samples),
     'files': chosen.files,
     **chosen.settings(),
+    **(by or {}),
     'samples_asked': chosen.samples,
     'notes': chosen.notes() + unheard,
     **found,
   }
 
 
-def of_sets(chosen: list[sets.Set], lines: dict, pool: Pool, futures: dict | None) -> tuple[dict, list[dict]]:
-  """({name: score} of all sets, their lines), see `judged`."""
+def of_sets(
+  chosen: list[sets.Set], lines: dict, pool: Pool, futures: dict | None, by: dict | None = None
+) -> tuple[dict, list[dict]]:
+  """({name: score} of all sets, their lines), see `judged` and `score`."""
   results, found = {}, []
   for s in chosen:
-    judged_P = judged(s, lines, pool, futures)
-    results[s.name] = score(s, judged_P, pool)
+    judged_P = judged(s, lines, pool, futures, by is not None)
+    results[s.name] = score(s, judged_P, pool, by)
     found += lines_of(s, judged_P)
   return results, found
 
@@ -91,6 +101,8 @@ def lines_of(chosen: sets.Set, judged_P: list[list[Judged]]) -> list[dict]:
       'reason': j.reason,
       'answer': j.answer,
     }
+    | ({} if j.reward is None else {'reward': j.reward})
+    | ({'parts': j.parts} if j.parts else {})
     for row, judged in zip(chosen.rows, judged_P)
     for j in judged
   ]

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from vibethinker_jax.eval import passk
+from vibethinker_jax.eval import passk, rewards
 
 QUANTILES = (0, 5, 25, 50, 75, 95, 100)
 
@@ -16,6 +16,7 @@ class Judged(NamedTuple):
   Attributes:
     status: correct, wrong or invalid. reason: the verdict's. answer: what it votes for (votes.answer), None if nothing.
     tokens: None where they are not known. cut_off: ended by the token limit; None where that is not known.
+    reward, parts: of a function of the user's (verify.verdict); None of the default verifier, or without a verdict.
   """
 
   sample: int
@@ -25,6 +26,8 @@ class Judged(NamedTuple):
   answer: str | None
   tokens: int | None
   cut_off: bool | None
+  reward: float | None = None
+  parts: dict | None = None
 
 
 def curve(n_P, c_P) -> dict:
@@ -66,6 +69,25 @@ def amounts(values: list) -> dict | None:
   }
 
 
+def of_rewards(judged_P: list[list[Judged]]) -> dict | None:
+  """The mean reward over problems with its interval, and all responses' mean and deviation of it and of its parts; None
+  where there are no rewards."""
+  known_P = [[j for j in judged if j.reward is not None] for judged in judged_P]
+  values = [float(np.mean([j.reward for j in known])) for known in known_P if known]
+  if not values:
+    return None
+  every = [j for known in known_P for j in known]
+  spread = rewards.spread([j.reward for j in every], [j.parts or {} for j in every])
+  named = {name: {'mean': mean, 'std': deviation} for name, (mean, deviation) in spread.items()}
+  return {
+    'value': float(np.mean(values)),
+    'ci95': list(passk.interval(values)),
+    'problems': len(values),
+    'std': named.pop('')['std'],
+    'parts': named,
+  }
+
+
 def of_set(rows: list[dict], judged_P: list[list[Judged]], cons_P: list) -> dict:
   """The numbers of one set.
 
@@ -76,7 +98,8 @@ def of_set(rows: list[dict], judged_P: list[list[Judged]], cons_P: list) -> dict
 
   Returns:
     avg (mean over problems of the share of correct ones among valid responses), pass@k, cons, cut_off, tokens, invalid,
-    reasons, subjects, per_problem. A problem without any valid response counts nowhere but in `invalid`.
+    reasons, subjects, per_problem; reward (of_rewards), where there are some. A problem without any valid response
+    counts nowhere but in `invalid`.
   """
   every = [j for judged in judged_P for j in judged]
   n = np.array([sum(j.status != 'invalid' for j in judged) for judged in judged_P], int)
@@ -88,7 +111,8 @@ def of_set(rows: list[dict], judged_P: list[list[Judged]], cons_P: list) -> dict
   subjects = collections.defaultdict(list)
   for p, row in enumerate(rows):
     subjects[row['subject']].append(p)
-  return {
+  reward = of_rewards(judged_P)
+  return ({'reward': reward} if reward else {}) | {
     'problems': len(rows),
     'responses': len(every),
     'samples': [int(n.min(initial=len(every))), int(n.max(initial=0))],
@@ -116,6 +140,7 @@ def of_set(rows: list[dict], judged_P: list[list[Judged]], cons_P: list) -> dict
         'samples': int(n[p]),
         'correct': int(c[p]),
         'avg': float(accuracy[p]) if n[p] else None,
+        **({'reward': _mean([j.reward for j in judged_P[p]])} if reward else {}),
         'cons': cons_P[p] if n[p] else None,
         'tokens': _mean([j.tokens for j in judged_P[p]]),
         'cut_off': _mean([j.cut_off for j in judged_P[p]]),

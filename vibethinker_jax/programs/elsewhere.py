@@ -8,7 +8,7 @@ from vibethinker_jax import config as config_lib
 from vibethinker_jax.data import sources
 from vibethinker_jax.data.files import remote, rows
 from vibethinker_jax.model.formats import hf_config
-from vibethinker_jax.runtime import hosts, hub, origins
+from vibethinker_jax.runtime import hosts, hub, origins, storage
 
 
 def bring(models: Iterable[str], files: Iterable[str] = (), tokenizers: Iterable[str] = ()) -> None:
@@ -17,16 +17,17 @@ def bring(models: Iterable[str], files: Iterable[str] = (), tokenizers: Iterable
   All hosts must call this together.
 
   Args:
-    models: names of the Hub, and paths, which are left alone. files: entries of `files` options, URLs and paths.
-    tokenizers: as models, of which no weights are needed.
+    models: names of the Hub, and models in buckets; paths of this machine are left alone. files: entries of `files`
+      options, URLs and paths. tokenizers: as models, of which no weights are needed.
 
   Raises:
     ValueError: something does not come, or is a model of a kind that is not read here.
   """
   small = lambda name: hub.local(name, weights=False)
   wanted = [(entry, remote.paths, remote.paths) for entry in dict.fromkeys(files) if remote.is_remote(entry)]
-  wanted += [(name, small, small) for name in dict.fromkeys(tokenizers) if hub.is_name(name)]
-  wanted += [(name, _readable, hub.local) for name in dict.fromkeys(models) if hub.is_name(name)]  # the larger last
+  far = lambda name: hub.is_name(name) or storage.remote(name)
+  wanted += [(name, small, small) for name in dict.fromkeys(tokenizers) if far(name)]
+  wanted += [(name, _readable, hub.local) for name in dict.fromkeys(models) if far(name)]  # the larger last
   for name, decide, get in wanted:
     origins.take(hosts.agreed(lambda name=name, decide=decide: _known(decide, name), f'downloading {name}'))
     with hosts.busy(f'downloading {name}'):
@@ -41,7 +42,8 @@ def _readable(name: str) -> None:
       values = json.loads(file.read_text())
     except ValueError as error:
       raise ValueError(f'{name}: its config.json is not JSON: {error}') from error
-    hf_config.read(values, f'{name}, config.json')
+    if hub.is_name(name) or 'model_type' in values:  # stages of ours in a bucket have a config.json, too
+      hf_config.read(values, f'{name}, config.json')
 
 
 def _known(decide: Callable, name: str) -> dict:

@@ -19,7 +19,9 @@ from vibethinker_jax.data import sources, synthetic
 from vibethinker_jax.eval import collect, judge, passk, sets
 from vibethinker_jax.eval.journal import Journal, remember
 from vibethinker_jax.eval.pages import report
+from vibethinker_jax.eval.rewards import graded, spread
 from vibethinker_jax.programs import asked, inputs
+from vibethinker_jax.programs.examples import number
 from vibethinker_jax.programs.stage import Stage, finish, identity, open_model, progress
 from vibethinker_jax.runtime import hosts, timeline
 from vibethinker_jax.sampler import engine
@@ -70,9 +72,12 @@ def run(stage: Stage, options: Options) -> dict:
   result = {
     'models': {name: scores['domains'] for name, scores in models.items()},
     'lengths': {name: scores['lengths'] for name, scores in models.items()},
+    **({'rewards': {name: scores['rewards'] for name, scores in models.items()}} if graded(stage.recipe) else {}),
     'seconds': round(time.time() - started, 1),
   }
   hosts.say(report.table(result['models'], max(options.ks)))
+  for name, found in result.get('rewards', {}).items():
+    hosts.say(f'{name}: {report.rewards_said(found)}')
   finish(stage, result)
   return result
 
@@ -116,7 +121,7 @@ def score(
   """{'domains': {domain: passk.summary}, 'lengths': ..., 'examples': [...]} of one model: written to `path`, after its
   journal is put in order."""
   with timeline.phase('verify'):
-    judged_P = judge.judged(chosen, journal.known, stage.pool, futures)
+    judged_P = judge.judged(chosen, journal.known, stage.pool, futures, graded(stage.recipe))
   known = [j for judged in judged_P for j in judged]
   invalid = [j.reason for j in known if j.status == 'invalid']
   faults.refuse(
@@ -138,7 +143,12 @@ def score(
       'domain': domain,
       'prompt': rows[p]['prompt'],
       'answer': rows[p]['answer'],
-      'responses': [{'text': j.text, 'reward': int(j.status == 'correct'), 'tokens': j.tokens} for j in judged_P[p]],
+      'responses': [
+        {'text': j.text, 'reward': int(j.status == 'correct') if j.reward is None else number(j.reward)}
+        | ({} if j.reward is None else {'correct': j.status == 'correct'})
+        | {'tokens': j.tokens}
+        for j in judged_P[p]
+      ],
     }
     for domain in domains
     for p in np.flatnonzero(groups[domain])[: options.examples]
@@ -153,5 +163,8 @@ def score(
     },
     'examples': examples,
   }
+  if graded(stage.recipe):
+    there = [j for j in every if j.reward is not None]
+    found['rewards'] = spread([j.reward for j in there], [j.parts or {} for j in there])
   config_lib.write_json(path, found)
   return found

@@ -1,7 +1,6 @@
 """Which programs there are, and a whole config as the typed options of its stages, everything in it checked."""
 
 from collections.abc import Iterator
-import importlib.util
 import math
 
 from vibethinker_jax import config as config_lib
@@ -165,32 +164,13 @@ def no_verifier(recipe: config_lib.Recipe) -> list[str]:
   """A line for each function of config.verifier and config.rewards that has no module."""
   named = {name: f'rewards: {name!r}' for name, _ in recipe.rewards if ':' in name}
   named |= {recipe.verifier: f'verifier={recipe.verifier!r}'}
-  errors = []
-  for name, where in named.items():
-    module, _, function = name.partition(':')
-    try:
-      found = function and importlib.util.find_spec(module)
-    except (ModuleNotFoundError, ValueError):
-      found = None
-    if not found:
-      errors.append(
-        f'config.{where}: there is no module {module!r} with a function {function!r} to '
-        "import; it is 'module:function', and the module must be on PYTHONPATH or in this folder"
-      )
-  return errors
+  return [f'config.{where}: {text}' for name, where in named.items() if (text := rewards.no_module(name))]
 
 
 def _rewards(recipe: config_lib.Recipe) -> Iterator[str]:
   """What is wrong with config.rewards."""
   names = [name for name, _ in recipe.rewards]
-  for name in names:
-    if name not in rewards.BUILTIN and ':' not in name:
-      yield (
-        f"rewards: {name!r} must be one of {', '.join(rewards.BUILTIN)}, or 'module:function'"
-        f'{config_lib.nearest(name, rewards.BUILTIN)}'
-      )
-  if len(set(names)) < len(names):
-    yield f'rewards={recipe.rewards} must name none twice'
+  yield from (f'rewards: {text}' for text in rewards.mistakes(recipe.rewards))
   if names and recipe.verifier not in (default.NAME, *names):
     yield f'rewards={recipe.rewards} must name config.verifier={recipe.verifier!r} too: they stand in its place'
 

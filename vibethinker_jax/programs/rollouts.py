@@ -17,14 +17,14 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from vibethinker_jax.eval import benchmarks
+from vibethinker_jax.eval import benchmarks, rewards as rewards_lib
 from vibethinker_jax.programs.stage import Model, Stage, refuse_invalid, stage_key
 from vibethinker_jax.rl import curriculum
 from vibethinker_jax.runtime import disk, hosts, storage
 from vibethinker_jax.sampler import engine
 
 LOG = logging.getLogger('vibethinker_jax')
-TOTAL = 'reward'  # beside the names of its parts
+TOTAL, DEVIATION = 'reward', 'reward_std'  # in the metrics; of a part 'reward/NAME' and 'reward_std/NAME'
 
 
 class Rollout(NamedTuple):
@@ -46,7 +46,7 @@ class Rollout(NamedTuple):
 
   def summary(self) -> str:
     sampled = self.sampled
-    reward = f'reward {sampled["rewards"][TOTAL][0]:.3g}, ' if sampled['graded'] else ''
+    reward = f'reward {sampled["rewards"][""][0]:.3g}, ' if sampled['rewards'] else ''
     return (
       f'{reward}accuracy {sampled["accuracy"]:.2f}, {sampled["mean_length"]:.0f} tokens, '
       f'{self.tokens_per_second():,.0f} tok/s'
@@ -131,6 +131,8 @@ def collect(stage: Stage, options, model: Model, rows: list[dict], cursor: int, 
       break
   refuse_invalid(stage, f'step {step + 1}', *benchmarks.invalid_of(*(scored for scored, _ in parts)))
   carried, sampled = _carry(late, options, step), _counts(parts, options)
+  if not rewards_lib.graded(stage.recipe):  # then they are 1 and 0, as the accuracy says
+    sampled['rewards'] = {}
   sampled |= {'stale': _stale(useful, step), 'carried': len(late), 'given_up': len(late) - len(carried.indices_P)}
   return _rollout(useful, rows, sampled), cursor, carried
 
@@ -216,15 +218,6 @@ def _useful(rewards_PG, correct_PG, valid_PG, ended_P, options) -> np.ndarray:
   return curriculum.useful_groups(rewards_PG, valid_PG, correct_PG, options.loss.long2short) & ended_P
 
 
-def _spread(rewards_PG, valid_PG, parts_PG: list) -> dict[str, tuple[float, float]]:
-  """{name: (mean, standard deviation)} of the rewards with a verdict, and of their parts where they have some."""
-  values = {TOTAL: rewards_PG[valid_PG].tolist()}
-  for parts in itertools.chain(*parts_PG):
-    for name, value in parts.items():
-      values.setdefault(f'{TOTAL}/{name}', []).append(value)
-  return {name: (float(np.mean(x)), float(np.std(x))) if x else (0.0, 0.0) for name, x in values.items()}
-
-
 def _filled(begun: Carried, count: int) -> Carried:
   """With room for `count` groups, the new ones empty."""
   more = lambda x: np.concatenate([x, np.zeros((count - len(x), *x.shape[1:]), x.dtype)])
@@ -261,8 +254,7 @@ def _counts(parts, options) -> dict:
   return {
     'kinds': _kinds(rewards, correct, valid),
     'useful': int(_useful(rewards, correct, valid, True, options).sum()),
-    'rewards': _spread(rewards, valid, named),
-    'graded': bool((rewards != correct)[valid].any()),
+    'rewards': rewards_lib.spread(rewards[valid].tolist(), itertools.chain(*named)),
     'groups': len(correct),
     'accuracy': mean(correct[valid]),
     'invalid': int((~valid).sum()),
@@ -326,8 +318,8 @@ def scalars(rollout: Rollout, options, weight_P) -> dict:
     'given_up_groups': sampled['given_up'],
     'stale_tokens': sampled['stale'],
     'invalid': sampled['invalid'],
-    **{name: mean for name, (mean, _) in sampled['rewards'].items()},
-    **{f'{name}_std': deviation for name, (_, deviation) in sampled['rewards'].items()},
+    **{f'{TOTAL}/{name}'.rstrip('/'): mean for name, (mean, _) in sampled['rewards'].items()},
+    **{f'{DEVIATION}/{name}'.rstrip('/'): deviation for name, (_, deviation) in sampled['rewards'].items()},
     'response_tokens': sampled['mean_length'],
     'truncated': sampled['truncated'],
     'weight': np.mean(weight_P[:n]) if n else None,

@@ -24,6 +24,10 @@ def group_advantages(rewards_PG, *, normalise: str = 'std', valid_PG=None, epsil
     raise ValueError(f"normalise={normalise!r}: choose 'std' or 'none'")
   rewards = jnp.asarray(rewards_PG, jnp.float32)
   valid = jnp.ones_like(rewards) if valid_PG is None else jnp.asarray(valid_PG, jnp.float32)
+  # The squares of very large rewards would not be finite; for all others the scale is 1, which changes no bit.
+  largest = jnp.max(jnp.abs(rewards) * valid, axis=1, keepdims=True)
+  scale = jnp.where(largest > 2.0**60, largest, 1.0)
+  rewards = rewards / scale
   n = jnp.maximum(jnp.sum(valid, axis=1, keepdims=True), 1.0)
   centred = (rewards - jnp.sum(rewards * valid, axis=1, keepdims=True) / n) * valid
   # The mean of equal rewards such as 0.1 is off by rounding, which the division by the deviation would blow up.
@@ -32,8 +36,8 @@ def group_advantages(rewards_PG, *, normalise: str = 'std', valid_PG=None, epsil
   )
   centred = jnp.where(equal, 0.0, centred)
   if normalise == 'none':
-    return centred
-  return centred / (jnp.sqrt(jnp.sum(centred**2, axis=1, keepdims=True) / n) + epsilon)
+    return centred * scale
+  return centred / (jnp.sqrt(jnp.sum(centred**2, axis=1, keepdims=True) / n) + epsilon / scale)
 
 
 def group_accuracy(rewards_PG, valid_PG=None, correct_PG=None):

@@ -52,6 +52,8 @@ def check(
       wrong.append(f'--{name} does nothing without --{other}')
     elif flag.value in ('', []) and name not in (*empty, *fields):
       wrong.append(f'--{name} is given without a value: leave it out, or give one')
+    elif name in fields and isinstance(flag.value, list):
+      pass  # of a tuple all values count, in whatever words; the recipe says what may stand in it
     elif flag.present > 1:
       several = f', such as --{name}=A,B for several' if isinstance(flag.value, list) else ''
       wrong.append(f'--{name} is given {flag.present} times, only the last would count: give it once{several}')

@@ -8,13 +8,14 @@ from collections.abc import Callable
 import functools
 import json
 import logging
+import os
 import pathlib
 import re
 import shutil
 import sys
 import time
 
-from vibethinker_jax.runtime import disk, origins, storage
+from vibethinker_jax.runtime import bucket_models, disk, origins, storage
 
 INDEX, WEIGHTS = 'model.safetensors.index.json', 'model.safetensors'
 # What a model is besides its weights; not all have all.
@@ -50,7 +51,8 @@ def is_name(text: str) -> bool:
 
 
 def local(name: str | pathlib.Path, weights: bool = True) -> pathlib.Path:
-  """Where a model is: its path (of a bucket too), or the Hub's copy, downloaded if it is not there yet.
+  """Where a model is: its path (of a bucket too, if it is one of our checkpoints), or the copy of what is on the Hub or
+  in a bucket, downloaded if it is not there yet.
 
   Of all processes that share the cache one downloads. The first call decides which commit a revision is (`origins`).
 
@@ -61,6 +63,8 @@ def local(name: str | pathlib.Path, weights: bool = True) -> pathlib.Path:
     ValueError: the Hub does not give it: unknown, gated, no network; with what to do.
     disk.Unwritable: the cache cannot be written.
   """
+  if storage.remote(name):
+    return bucket_models.brought(os.fspath(name), SMALL, weights) or storage.path(name)
   return _local(str(name), weights) if is_name(name) else storage.path(name)
 
 

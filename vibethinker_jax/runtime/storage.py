@@ -41,12 +41,14 @@ def checked(text: str, flag: str) -> str:
   Raises:
     ValueError: a scheme that nothing here can write, a bucket without a name, or no gcsfs.
   """
-  scheme = re.match(r'([A-Za-z][\w+.-]*):/', text)
+  scheme = _scheme(text)
   if not scheme:
     return text
-  if scheme[1] != 'gs' or not text.startswith(GS):
+  if scheme in ('gs', 'gcs') and not text.startswith(GS):
+    raise ValueError(f'{flag}={text}: a bucket of Cloud Storage is written gs://BUCKET/DIRECTORY')
+  if scheme != 'gs':
     raise ValueError(
-      f'{flag}={text}: {scheme[1]}:// cannot be written; give a local directory (a bucket may be mounted '
+      f'{flag}={text}: {scheme}:// cannot be written; give a local directory (a bucket may be mounted '
       'there, or the results copied to it afterwards) or gs://BUCKET/DIRECTORY'
     )
   if not re.fullmatch(r'gs://[^/\s]+/+[^/\s].*', text):
@@ -61,11 +63,17 @@ def local(text: str, flag: str) -> str:
   Raises:
     ValueError: it is none.
   """
-  if '://' in text:
+  if _scheme(text):
     raise ValueError(
-      f'{flag}={text}: this is written on a local disk only; give a directory here, and copy it afterwards'
+      f'{flag}={text}: this is written on a local disk only; give a path of this machine, and copy it afterwards'
     )
   return text
+
+
+def _scheme(text: str) -> str:
+  """What a URL begins with, in small letters, also where slashes of it were forgotten; '' of a path."""
+  found = re.match(r'([A-Za-z][\w+.-]*):/|(gs|gcs|s3):', text, re.IGNORECASE)
+  return (found[1] or found[2]).lower() if found else ''
 
 
 def files():
@@ -326,9 +334,12 @@ def said(what: str, path):
   except Exception as error:  # pylint: disable=broad-except
     if not remote(path):
       raise
-    why = ' '.join(str(error).split()) or type(error).__name__
     if isinstance(error, FileNotFoundError):
-      why = f'there is no such bucket, or it may not be seen ({why})'
+      raise OSError(
+        f'{path}: {what} failed: there is no such bucket, or this account may not see it. Look for a slip in its name, '
+        'or create it: gcloud storage buckets create gs://NAME'
+      ) from error
+    why = ' '.join(str(error).split()) or type(error).__name__
     raise OSError(
       f'{path}: {what} failed: {why[:300]}. The same command goes on when the bucket answers; the machine needs '
       'the role storage.objectUser on it (gcloud auth application-default login, or a service account)'

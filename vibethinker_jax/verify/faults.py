@@ -5,13 +5,19 @@ from __future__ import annotations
 import collections
 from collections.abc import Iterable
 
+OPTION = 'config.verify.invalid_share'
+REMEDY = 'Nothing is made of the rest, and the stage is not done: mend the verifier and start again'
 
-def refuse(what: str, invalid: Iterable[str], total: int, share: float, fault: str) -> None:
+
+def refuse(
+  what: str, invalid: Iterable[str], total: int, share: float, fault: str, option: str = OPTION, remedy: str = REMEDY
+) -> None:
   """Ends what cannot be judged, before anything is made of it.
 
   Args:
     what: of whose verdicts it is said. invalid: reasons of the invalid ones. total: all verdicts. share: more invalid
       ones are refused. fault: the first, as of Pool.first_fault; '' where nothing failed (problems without an answer).
+    option: that sets the share. remedy: what to do.
 
   Raises:
     ValueError: too many are invalid.
@@ -22,7 +28,6 @@ def refuse(what: str, invalid: Iterable[str], total: int, share: float, fault: s
     return
   kinds = ', '.join(f'{n} {reason or "unknown"}' for reason, n in reasons.most_common())
   raise ValueError(
-    f'{what}: {count} of {total} verdicts are invalid ({kinds}), more than config.verify.invalid_share={share:g}. '
-    'Nothing is made of the rest, and the stage is not done: mend the verifier and start again'
+    f'{what}: {count} of {total} verdicts are invalid ({kinds}), more than {option}={share:g}. {remedy}'
     + (f'. The first fault:\n{fault}' if fault else '; no_gold and no_tests are problems that cannot be judged')
   )

@@ -12,8 +12,13 @@ from vibethinker_jax.verify.code.sandbox import packages as packages_lib
 from vibethinker_jax.verify.code.sandbox.client import UNSAFE
 
 
-def start(arguments: list[str], number: int, packages: tuple) -> subprocess.Popen:
-  """Starts worker `number`. arguments: of worker.main, without the parent's id, which is the second."""
+def start(arguments: list[str], number: int, packages: tuple, environment: tuple) -> subprocess.Popen:
+  """Starts worker `number`.
+
+  Args:
+    arguments: of worker.main, without the parent's id, which is the second. packages: see sandbox/packages.py.
+    environment: names of variables that it has as this process does.
+  """
   path = os.pathsep.join(os.path.abspath(p or '.') for p in sys.path)
   env = {
     'PATH': os.environ.get('PATH', '/usr/bin:/bin'),
@@ -28,7 +33,8 @@ def start(arguments: list[str], number: int, packages: tuple) -> subprocess.Pope
     frames.IN_WORKER: str(number),
     packages_lib.VARIABLE: ','.join(packages),
   }
-  env.update((name, os.environ[name]) for name in (UNSAFE, 'LD_LIBRARY_PATH', 'TMPDIR') if name in os.environ)
+  kept = (UNSAFE, 'LD_LIBRARY_PATH', 'TMPDIR', *environment)
+  env.update((name, os.environ[name]) for name in kept if name in os.environ)
   return subprocess.Popen(
     [sys.executable, '-m', 'vibethinker_jax.verify.worker', arguments[0], str(os.getpid()), *arguments[1:]],
     stdin=subprocess.PIPE,

@@ -39,6 +39,19 @@ def verdict_of(value, correct_at: float = 1.0) -> Verdict:
   raise TypeError(f'it returned {_shown(value)}; {SHAPES}')
 
 
+def each(values, count: int) -> list:
+  """The values that a function of many responses returned, one for each.
+
+  Raises:
+    TypeError, ValueError: it is no list, tuple or array of as many.
+  """
+  if isinstance(values, (str, bytes, Mapping)) or not hasattr(values, '__len__') or not hasattr(values, '__iter__'):
+    raise TypeError(f'it returned {_shown(values)} for {count} responses; it must return a list of as many rewards')
+  if len(values) != count:
+    raise ValueError(f'it returned {len(values)} rewards for {count} responses, in {_shown(values)}')
+  return list(values)
+
+
 def _graded(reward: float, parts: dict | None, correct_at: float) -> Verdict:
   return Verdict('correct' if reward >= correct_at else 'wrong', 'graded', reward, parts)
 

@@ -16,8 +16,9 @@ class Verdict(NamedTuple):
   reason, for maths: 'equal' (correct), 'different', 'refused' (power tower, exponent > 10^4, factorial >
     10^3: never evaluated), 'timeout'.
   reason, for both: 'no_answer' (no usable box or code block after the only </think>; wrong), 'fault'
-    (invalid: the worker died twice or the verifier raised), 'no_tests', 'no_gold' (invalid: a problem without any
-    test, or with an answer like 'see below', proves nothing).
+    (invalid: the worker died twice or the verifier raised), 'timeout' of a function of your own (invalid: it says
+    nothing of the response), 'no_tests', 'no_gold' (invalid: a problem without any test, or with an answer like 'see
+    below', proves nothing).
   reason, for constraints: 'followed' (correct) or the kind of the first that is broken.
   reason, of a function of your own that returned True or False: 'judged'; a number or a dict: 'graded' (returned.py).
   reward: what RL trains on, any finite number; None: 1 for 'correct', 0 for 'wrong'.
@@ -41,3 +42,4 @@ REFUSED = Verdict('wrong', 'refused')
 TIMEOUT = Verdict('wrong', 'timeout')
 NO_GOLD = Verdict('invalid', 'no_gold')
 FAULT = Verdict('invalid', 'fault')
+OVERDUE = Verdict('invalid', 'timeout')

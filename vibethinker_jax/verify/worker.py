@@ -1,8 +1,9 @@
 """A worker process of the pool: `python -m vibethinker_jax.verify.worker MODULE:FUNCTION PARENT MEMORY CORRECT_AT`.
 
 Reads frames [id, what is judged, row, seconds] on its stdin (the whole response for a user's verifier) and answers [id,
-status, reason, reward, parts] or [id, 'raise', kind, text] in order; first it says [0, 'ready'], or [-1, 'raise', ...]
-if the verifier cannot be imported.
+status, reason, reward, parts] or [id, 'raise', kind, text] in order; of a batched function [id, responses, rows,
+seconds] and [id, 'batch', answers]. First it says [0, 'ready'], or [-1, 'raise', ...] if the verifier cannot be
+imported.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import os
 import sys
 import traceback
 
-from vibethinker_jax.verify import default, frames, returned
+from vibethinker_jax.verify import default, frames, returned, tasks as tasks_lib
 from vibethinker_jax.verify.code.sandbox.client import SandboxUnavailable
 
 
@@ -42,9 +43,12 @@ def limit_memory(size: int) -> None:
 
 
 def load(name: str):
-  """'package.module:function' -> the function."""
+  """'package.module:function' -> the function. Raises whatever the import does, AttributeError, TypeError."""
   module, _, function = name.partition(':')
-  return getattr(importlib.import_module(module), function)
+  found = getattr(importlib.import_module(module), function)
+  if not callable(found):
+    raise TypeError(f'{function} of the module {module!r} is no function but {type(found).__name__}')
+  return found
 
 
 def judge(verify, name: str, correct_at: float, *task) -> list:
@@ -53,10 +57,26 @@ def judge(verify, name: str, correct_at: float, *task) -> list:
     value = verify(*task)
   except Exception as e:  # pylint: disable=broad-except
     return raised(e)
+  return _answer(value, name, correct_at)
+
+
+def _answer(value, name: str, correct_at: float) -> list:
   try:
     return list(returned.verdict_of(value, correct_at))
   except Exception as e:  # a user's object may raise in its repr too. pylint: disable=broad-except
     return ['raise', 'fault', f'{name}: {e}']
+
+
+def judge_batch(verify, name: str, correct_at: float, responses: list, rows: list) -> list:
+  """The same for many: what is wrong with one value is that response's, what is wrong with the list everybody's."""
+  try:
+    values = verify(responses, rows)
+  except Exception as e:  # pylint: disable=broad-except
+    return raised(e)
+  try:
+    return ['batch', [_answer(value, name, correct_at) for value in returned.each(values, len(rows))]]
+  except Exception as e:  # pylint: disable=broad-except
+    return ['batch', [['raise', 'fault', f'{name}: {e}']] * len(rows)]
 
 
 def raised(error: Exception) -> list:
@@ -69,6 +89,16 @@ def raised(error: Exception) -> list:
   return ['raise', 'fault', ''.join(traceback.format_exception(None, error, trace, limit=-3))[-2000:].rstrip()]
 
 
+def not_imported(error: BaseException) -> str:
+  """What is wrong as a first line; then the user's own lines, where the import ran into them."""
+  trace, ours = error.__traceback__, (__file__, importlib.__file__, '<frozen importlib')
+  while trace is not None and trace.tb_frame.f_code.co_filename.startswith(ours):
+    trace = trace.tb_next
+  first = ' '.join(traceback.format_exception_only(error)[-1].split())
+  lines = traceback.format_exception(None, error, trace, limit=-3) if trace else []
+  return '\n'.join([first, *([''.join(lines)[-2000:].rstrip()] if lines else [])])
+
+
 def main() -> None:
   name, parent, memory, correct_at = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4])
   die_with_parent(parent)
@@ -77,24 +107,27 @@ def main() -> None:
   null = os.open(os.devnull, os.O_RDONLY)
   os.dup2(null, 0)
   os.dup2(2, 1)
+  answer = judge
   try:
     if name != default.NAME:
       verify = load(name)
       judge_one = lambda response, row, seconds: verify(response, row)
+      if tasks_lib.is_batched(name):
+        judge_one, answer = verify, lambda verify, name, at, *task: judge_batch(verify, name, at, *task[:2])
     else:
       judge_one = default.judge
       # now, so that no answer's time-out pays for importing sympy
       from vibethinker_jax.verify.maths import symbolic
 
       symbolic.warm()
-  except Exception:  # a user's module may raise anything; the pool shows the traceback. pylint: disable=broad-except
-    frames.write_all(replies, frames.pack([-1, 'raise', 'ImportError', traceback.format_exc()[-2000:]]))
+  except BaseException as e:  # a user's module may raise anything, SystemExit too. pylint: disable=broad-except
+    frames.write_all(replies, frames.pack([-1, 'raise', 'ImportError', not_imported(e)]))
     return
   frames.write_all(replies, frames.pack([0, 'ready']))
   while True:
     try:
       number, *task = frames.read(tasks)
-      frames.write_all(replies, frames.pack([number] + judge(judge_one, name, correct_at, *task)))
+      frames.write_all(replies, frames.pack([number] + answer(judge_one, name, correct_at, *task)))
     except (EOFError, BrokenPipeError):
       os._exit(0)  # the trainer is gone; no exit handler of a verifier may delay that
 

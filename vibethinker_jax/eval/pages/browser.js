@@ -31,7 +31,7 @@ function prose(className, pieces) {
 
 function responseNode(r) {
   const words = {correct: '✓ right', wrong: '✗ wrong', invalid: '? no verdict'}[r.status];
-  const facts = ' ' + [r.reason, r.tokens === null ? '' : r.tokens + ' tokens', r.cut_off ? 'cut off' : '',
+  const facts = ' ' + [r.reason, r.reward === undefined ? '' : 'reward ' + Number(r.reward.toPrecision(4)), r.tokens === null ? '' : r.tokens + ' tokens', r.cut_off ? 'cut off' : '',
     r.answer === null ? '' : 'answer: ' + r.answer].filter(Boolean).join(', ');
   const text = prose('text', r.text);
   text.tabIndex = 0;

@@ -232,6 +232,7 @@ def browser(result: dict, chosen: list[sets_lib.Set], by_problem: dict) -> dict:
               'tokens': x['tokens'],
               'cut_off': x['cut_off'],
             }
+            | ({'reward': x['reward']} if 'reward' in x else {})
             for x in kept
           ],
         }

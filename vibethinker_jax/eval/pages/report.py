@@ -13,7 +13,7 @@ import jinja2
 from jinja2.utils import htmlsafe_json_dumps
 
 from vibethinker_jax.data import turns
-from vibethinker_jax.eval.pages import goodput
+from vibethinker_jax.eval.pages import goodput, rewards
 from vibethinker_jax.eval.pages.drawing import Plot, cut, duration, finite, frame, path, spread, svg, text
 from vibethinker_jax.runtime import disk, origins
 
@@ -57,6 +57,14 @@ def table(models: dict, k: int) -> str:
   )
 
 
+def rewards_said(found: dict) -> str:
+  """'mean reward 0.31 (deviation 0.5), format 0.9 (0.3)' of {name: (mean, deviation)}, the whole under ''."""
+  if '' not in found:
+    return 'no reward, for no response has a verdict'
+  parts = [f'{name} {x[0]:.4g} ({x[1]:.4g})' for name, x in found.items() if name]
+  return ', '.join([f'mean reward {found[""][0]:.4g} (deviation {found[""][1]:.4g})', *parts])
+
+
 def write(workdir: pathlib.Path, config: dict) -> None:
   """Writes `workdir/report.html`, whole or not at all, from whatever the stages have left there so far."""
   page = render(workdir, config)
@@ -89,6 +97,8 @@ def render(workdir: pathlib.Path, config: dict) -> str:
     sft=[(s, sft_panels(s)) for s in of(run, 'sft')],
     probes=[probe(s, run) for s in of(run, 'probe') if s.result],
     rl=rl_panels(of(run, 'rl')),
+    rewards=rewards.panels(of(run, 'rl'), thin),
+    means=[(s.name, {label(m, run): x for m, x in s.result['rewards'].items()}) for s in run if 'rewards' in s.result],
     times=times,
     whole=goodput.of_run(times),
     PHASES=goodput.PHASES,

@@ -18,6 +18,16 @@ def with_interval(found: dict | None, sign: str = '') -> str:
   return f'{100 * found["value"]:{sign}.1f} [{100 * low:{sign}.1f}, {100 * high:{sign}.1f}]'
 
 
+def reward(found: dict) -> str:
+  """'mean reward 0.31 [0.2, 0.42], deviation 0.5; parts: format 0.9 (deviation 0.3)'."""
+  low, high = found['ci95']
+  parts = ', '.join(f'{name} {x["mean"]:.4g} (deviation {x["std"]:.4g})' for name, x in found['parts'].items())
+  return (
+    f'mean reward {found["value"]:.4g} [{low:.4g}, {high:.4g}], deviation {found["std"]:.4g}'
+    + f'; parts: {parts}' * bool(parts)
+  )
+
+
 def tail(score: dict) -> str:
   """Pass@k of the largest k, '-' where there is one sample."""
   k = max(map(int, score['pass@k']), default=0)
@@ -55,6 +65,8 @@ def table(result: dict, timing: dict) -> str:
     ]
     if len(subjects) > SHOWN_SUBJECTS:
       found.append(f'  ... {len(subjects) - SHOWN_SUBJECTS} more subjects in result.json')
+    if 'reward' in s:
+      found.append(f'  {reward(s["reward"])}')
     found += [f'  note: {note}' for note in s['notes']]
     if s['invalid']['responses']:
       reasons = ', '.join(f'{n} {reason}' for reason, n in s['invalid']['reasons'].items())
