@@ -249,6 +249,7 @@ def test_evaluate_reads_parquet_with_fields_by_name(stage, tmp_path):
   [
     ((), 'give one of --checkpoint'),
     (('--responses=x', '--checkpoint=y'), 'give one of'),
+    (('--checkpoint=y', '--preset=aime99'), 'there is no preset'),
     (('--checkpoint=y', '--preset=aime24', '--data=synthetic'), 'needs the files of the benchmark'),
     (('--checkpoint=y', '--preset=aime99', '--data=tests/test_commands.py'), 'aime99'),
     (('--responses=nope.jsonl',), 'no such data file'),
@@ -309,7 +310,8 @@ def test_a_model_is_sampled_as_its_generation_config_says(stage, tmp_path):
   done = command('sample', f'--checkpoint={model}', '--prompt=3 apples', '--max_tokens=4')
   assert done.stderr.count(said) == 1 and done.stderr.count('generation_config') == 1
   done, read = evaluate(model, tmp_path / 'out', '--top_p=0.5', '--min_p=0.01')
-  assert 'generation_config.json of the model: temperature=0.7, top_k=5\n' in done.stdout + done.stderr
+  said = 'generation_config.json of the model: temperature=0.7, top_k=5; not done here: repetition_penalty=1.1\n'
+  assert said in done.stdout + done.stderr
   score = read('result.json')['sets']['mine']
   assert [score[name] for name in ('temperature', 'top_p', 'top_k', 'min_p')] == [0.7, 0.5, 5, 0.01]
   assert read('result.json')['generation_config'] == {'temperature': 0.7, 'top_k': 5}
@@ -346,7 +348,7 @@ def test_stop_strings_end_responses(stage, tmp_path):
   middle = re.search('[a-z] ?[a-z0-9]', said[9:]).group()
   assert command('sample', *asked, f'--stop={middle}').stdout.rstrip('\n') == said.partition(middle)[0].rstrip('\n')
   done = command('sample', *asked, '--stop=a,')
-  assert done.returncode != 0 and '--stop has' in done.stderr and 'Traceback' not in done.stderr
+  assert done.returncode != 0 and "--stop='a,' has ''" in done.stderr and 'Traceback' not in done.stderr
 
 
 @pytest.mark.parametrize(

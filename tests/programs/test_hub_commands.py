@@ -72,6 +72,7 @@ def test_what_does_not_come_is_one_line_and_nothing_is_written(hub, model, tmp_p
   homes(hub, gpqa_diamond=[{'Question': 'q'}])
   for checkpoint, preset, part in (
     (NAME, '--preset=gpqa_diamond', 'is gated: accept its conditions'),
+    (NAME, '--preset=livecodebench_v6,gpqa_diamond', 'error: --preset=gpqa_diamond: hf:'),  # before 134 MB come
     ('WeiboAI/VibeThinker', '--samples=1', 'neither a file or directory here'),
   ):
     done = command(hub, 'evaluate', f'--checkpoint={checkpoint}', preset, f'--output={tmp_path}/out')

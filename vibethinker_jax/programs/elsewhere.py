@@ -17,8 +17,8 @@ def bring(models: Iterable[str], files: Iterable[str] = (), tokenizers: Iterable
   All hosts must call this together.
 
   Args:
-    models: names of the Hub, those of a bucket, and paths, which are left alone. files: entries of `files` options,
-      URLs and paths. tokenizers: as models, of which no weights are needed.
+    models: names of the Hub, and models in buckets; paths of this machine are left alone. files: entries of `files`
+      options, URLs and paths. tokenizers: as models, of which no weights are needed.
 
   Raises:
     ValueError: something does not come, or is a model of a kind that is not read here.
@@ -43,7 +43,8 @@ def _readable(name: str) -> None:
       values = json.loads(file.read_text())
     except ValueError as error:
       raise ValueError(f'{name}: its config.json is not JSON: {error}') from error
-    hf_config.read(values, f'{name}, config.json')
+    if hub.is_name(name) or 'model_type' in values:  # stages of ours in a bucket have a config.json, too
+      hf_config.read(values, f'{name}, config.json')
 
 
 def _known(decide: Callable, name: str) -> dict:
@@ -71,7 +72,8 @@ def _said(where: str, call: Callable) -> None:
   try:
     call()
   except ValueError as error:
-    raise ValueError(f'{where}: {error}') from error
+    more = '. --data=FILE names a copy of a set; other presets go without this one' if where[:9] == '--preset=' else ''
+    raise ValueError(f'{where}: {error}{more}') from error
 
 
 def entries(recipe_stages: tuple, options) -> list[str]:

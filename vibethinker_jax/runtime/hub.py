@@ -249,8 +249,7 @@ def said(error: BaseException, name: str, page: str) -> str:
   if 'GatedRepoError' in here:
     return (
       f'{name} is gated: accept its conditions with your account at {page}, and log in here with "hf auth login" or '
-      'HF_TOKEN=...; access that is not granted yet is shown there. Or give the path of a copy (--data=FILE of a '
-      "preset's set)"
+      'HF_TOKEN=...; access that is not granted yet is shown there. Or give the path of a copy'
     )
   if 'RevisionNotFoundError' in here:
     return f'{name}: there is no such branch, tag or commit; {page}/commits shows those that there are'
