@@ -61,6 +61,14 @@ def test_a_gguf_file(bucket, url):
   assert path.name == 'm.gguf' and path.read_bytes() == b'GGUF' and downloads(bucket) == 1
 
 
+def test_a_tokenizer_alone(bucket, url):
+  trained = tokenizer_lib.train([f'What is {i} + {i}? It is {2 * i}. user assistant' for i in range(300)], 300)
+  bucket.write('models/tokenizer.model', trained.model)
+  assert tokenizer_lib.load(hub.local(f'{bucket.url}/models/tokenizer.model', weights=False)).model == trained.model
+  with pytest.raises(ValueError, match=f'no tokenizer in {bucket.url}/none'):
+    tokenizer_lib.load(hub.local(f'{bucket.url}/none', weights=False))
+
+
 def test_a_full_disk_and_a_bucket_that_refuses(bucket, buckets, url, monkeypatch):
   with monkeypatch.context() as patch:
     patch.setattr(bucket_models.shutil, 'disk_usage', lambda _: type('', (), {'free': 10}))

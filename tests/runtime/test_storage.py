@@ -78,6 +78,14 @@ def test_commands_refuse_in_one_line(command, flags):
   assert done.stderr.startswith(('error: --', 'error: config.')), done.stderr
 
 
+@pytest.mark.parametrize('given', ['s3://bucket/model', 'gs:/bucket/model', 'gs:bucket/model', 'abc://x/y'])
+def test_what_is_not_read_either_is_said(given):
+  with pytest.raises(ValueError, match='from this machine and from gs://BUCKET/PATH, not from') as caught:
+    storage.path(given)
+  assert str(caught.value).startswith(f'{given}: ')
+  assert str(storage.path('runs/x@3')) == 'runs/x@3' and str(storage.path('O/N@main')) == 'O/N@main'
+
+
 def test_gs_without_gcsfs(monkeypatch):
   monkeypatch.setitem(sys.modules, 'gcsfs', None)
   with pytest.raises(ValueError, match=r"pip install 'vibethinker_jax\[gcs\]'"):

@@ -98,9 +98,14 @@ def path(text: str | os.PathLike):
   """A path that may be in a bucket: etils.epath.Path of a gs:// one, else pathlib.Path.
 
   Raises:
-    ValueError: gcsfs is not installed.
+    ValueError: gcsfs is not installed, or it is a URL of another kind.
   """
   if not remote(text):
+    if scheme := _scheme(os.fspath(text)):
+      raise ValueError(
+        f'{os.fspath(text)}: models and results are read from this machine and from gs://BUCKET/PATH, not from '
+        f'{scheme}: copy it there'
+      )
     return pathlib.Path(text)
   files()
   from etils import epath

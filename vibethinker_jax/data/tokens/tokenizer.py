@@ -13,6 +13,7 @@ import tokenizers
 from tokenizers import decoders, models, normalizers
 
 from vibethinker_jax.data.tokens.hub_tokenizer import CHATML, HubTokenizer
+from vibethinker_jax.runtime import storage
 
 CONTROL = ('<|im_start|>', '<|im_end|>')
 # What makes a Hugging Face tokenizer, and the generation settings that name its end tokens; not all models have all.
@@ -142,7 +143,7 @@ def load(path, bare: bool = False) -> Tokenizer | HubTokenizer:
   Raises:
     ValueError: nothing of the kind there.
   """
-  path = pathlib.Path(path)
+  path = storage.path(path)
   if path.is_file() and path.suffix == '.model':
     return Tokenizer(path.read_bytes())
   directory = path if path.is_dir() else path.parent
