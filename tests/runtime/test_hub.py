@@ -6,7 +6,6 @@ import pathlib
 
 import pytest
 
-from vibethinker_jax.data.tokens import tokenizer
 from vibethinker_jax.runtime import hub as hub_lib
 
 CONFIG = json.dumps({'model_type': 'qwen2'}).encode()
@@ -28,10 +27,6 @@ def test_only_what_is_read_comes_once_and_its_commit_is_known(hub):
   asked = len(hub.log)
   assert hub.run(LIST) == [names]
   assert [path for _, path, _, _ in hub.log[asked:]] == ['/api/models/O/N/revision/main']
-
-
-def test_the_files_that_a_tokenizer_reads_are_among_them():
-  assert set(tokenizer.FILES) <= set(hub_lib.SMALL)
 
 
 def test_of_several_parts_those_that_the_index_names(hub):

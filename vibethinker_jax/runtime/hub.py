@@ -18,11 +18,8 @@ import time
 from vibethinker_jax.runtime import bucket_models, disk, origins, storage
 
 INDEX, WEIGHTS = 'model.safetensors.index.json', 'model.safetensors'
-# What a model is besides its weights; not all have all.
-SMALL = (
-  'config.json',
-  'generation_config.json',
-  INDEX,
+# What makes a tokenizer, and the generation settings that name its end tokens; not all models have all.
+TOKENIZER = (
   'tokenizer.json',
   'tokenizer_config.json',
   'special_tokens_map.json',
@@ -32,7 +29,9 @@ SMALL = (
   'tokenizer.model',
   'chat_template.jinja',
   'chat_template.json',
+  'generation_config.json',
 )
+SMALL = ('config.json', INDEX, *TOKENIZER)  # what a model is besides its weights
 NAME = re.compile(r'(?P<repo>[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(/(?P<file>[^@]+\.gguf))?(@(?P<revision>[\w./-]+))?')
 FILES = ('.gguf', '.jinja', '.json', '.model', '.safetensors', '.txt')  # ends of what is a path, though it is not there
 PAUSES = (1, 2, 4)  # seconds before another attempt, after a fault that may pass

@@ -13,22 +13,9 @@ import tokenizers
 from tokenizers import decoders, models, normalizers
 
 from vibethinker_jax.data.tokens.hub_tokenizer import CHATML, HubTokenizer
-from vibethinker_jax.runtime import storage
+from vibethinker_jax.runtime import hub, storage
 
 CONTROL = ('<|im_start|>', '<|im_end|>')
-# What makes a Hugging Face tokenizer, and the generation settings that name its end tokens; not all models have all.
-FILES = (
-  'tokenizer.json',
-  'tokenizer_config.json',
-  'special_tokens_map.json',
-  'added_tokens.json',
-  'vocab.json',
-  'merges.txt',
-  'tokenizer.model',
-  'chat_template.jinja',
-  'chat_template.json',
-  'generation_config.json',
-)
 # Whole pieces from the start: they open and close every response.
 SYMBOLS = ('<think>', '</think>', '\\boxed{')
 FEWEST = 300  # pieces: 256 are bytes
@@ -147,7 +134,7 @@ def load(path, bare: bool = False) -> Tokenizer | HubTokenizer:
   if path.is_file() and path.suffix == '.model':
     return Tokenizer(path.read_bytes())
   directory = path if path.is_dir() else path.parent
-  files = {name: (directory / name).read_bytes() for name in FILES if (directory / name).is_file()}
+  files = {name: (directory / name).read_bytes() for name in hub.TOKENIZER if (directory / name).is_file()}
   if path.is_file():
     files['tokenizer.json'] = path.read_bytes()
   if not files:
