@@ -2,7 +2,7 @@
 
   python -m vibethinker_jax.main --config=configs/tiny.py --workdir=runs/tiny
 
-About 9 minutes on 2 CPU cores; see README.md for the numbers of such a run.
+About 25 minutes of CPU time, on 2 cores half of that; see README.md for the numbers of such a run.
 """
 
 from ml_collections import config_dict
@@ -13,7 +13,7 @@ def get_config():
   config.seed = 0
   config.domains = ('algebra', 'geometry', 'calculus', 'statistics', 'code')
   config.stages = ('pretrain', 'sft', 'probe', 'merge', 'rl_math_16k', 'rl_math_32k', 'rl_code', 'evaluate')
-  # Two templates a maths domain are what this model can learn in four minutes; () is all of them.
+  # Two templates a maths domain are what this model can learn in minutes; () is all of them.
   config.templates = (
     'linear_equation',
     'polynomial_value',

@@ -105,13 +105,13 @@ def check_early(recipe: config_lib.Recipe, options: dict) -> None:
   for name, values in options.items():
     for field, source in models(values):
       path = source.partition('@')[0]
-      if path not in (*recipe.stages, *NAMES) and not storage.path(path).exists() and not hub.is_name(source):
+      if path not in (*recipe.stages, *NAMES) and not storage.exists(path) and not hub.is_name(source):
         hint = config_lib.nearest(path, recipe.stages)
         errors.append(
           f'{name}.{field}: {source!r} is neither a stage of this recipe{hint} '
           'nor a file or directory of a model on this machine, nor a name of the Hub (OWNER/NAME)'
         )
-  if recipe.base != 'scratch' and not storage.path(recipe.base).exists() and not hub.is_name(recipe.base):
+  if recipe.base != 'scratch' and not storage.exists(recipe.base) and not hub.is_name(recipe.base):
     errors.append(
       f'config.base={recipe.base!r}: there is no such file or directory. It is the path of a Hugging Face '
       'directory, a GGUF file or one of our checkpoints, or a name of the Hub (OWNER/NAME, OWNER/NAME@REVISION)'
@@ -131,7 +131,7 @@ def template_misfits(recipe: config_lib.Recipe, options: dict) -> list[str]:
     for _, source in models(values)
   } - {*recipe.stages, *NAMES}
   errors = []
-  for path in sorted(path for path in paths if storage.path(path).exists() or hub.commit(path)):
+  for path in sorted(path for path in paths if storage.exists(path) or hub.commit(path)):
     try:
       asking(storage.path(path), recipe.chat_template, recipe.chat_template_kwargs)
     except ValueError as error:

@@ -25,11 +25,16 @@ from vibethinker_jax.eval import trials
 from vibethinker_jax.eval.pages import study as page
 from vibethinker_jax.main import CONFIG, WORKDIR, run as run_recipe
 from vibethinker_jax.programs import arms as arms_lib
+from vibethinker_jax.programs.position import Fruitless
 from vibethinker_jax.runtime import given, hosts, storage, watch
 from vibethinker_jax.verify.code.sandbox.client import SandboxUnavailable
 
 LOG = logging.getLogger('vibethinker_jax')
-SEEDS = flags.DEFINE_list('seeds', [], "Only these of the study's seeds, so that several processes share them.")
+SEEDS = flags.DEFINE_list(
+  'seeds',
+  [],
+  "Only these of the study's seeds: several processes on one disk may share a study so, each with seeds of its own.",
+)
 ARMS = flags.DEFINE_list('arms', [], 'Only these arms. Default: all.')
 flags.declare_key_flag('config')  # of main: --help shows them here, too
 flags.declare_key_flag('workdir')
@@ -47,6 +52,7 @@ def main(argv) -> None:
     study, joined = arms_lib.bind(config_lib.plain(CONFIG.value.to_dict()))
     seeds, chosen = selected('seeds', SEEDS.value, study.seeds), selected('arms', ARMS.value, tuple(study.arms))
     storage.checked(WORKDIR.value, '--workdir')
+    storage.checked(joined.config.get('compilation_cache', 'auto'), 'config.recipe.compilation_cache')
   except ValueError as error:
     raise SystemExit(f'error: {error}') from None
   hosts.connect()
@@ -75,22 +81,29 @@ def selected(flag: str, given_: list[str], known: tuple) -> tuple:
 def run(study: arms_lib.Study, joined: arms_lib.Union, workdir: pathlib.Path, seeds: tuple, chosen: tuple) -> dict:
   """Runs what is missing of these arms with these seeds, and returns the result of all that is there."""
   hosts.agreed(lambda: same_stages(workdir / 'stages.json', joined))
-  failed = {}
   for seed in seeds:
     for arm in chosen:
       if study.arms[arm].seeds and seed not in study.seeds[: study.arms[arm].seeds]:
         continue
       directory = workdir / f'seed_{seed}'
+      if hosts.agreed(lambda seed=seed, arm=arm: hosts.count() > 1 and f'seed {seed}, arm {arm}' in failed(workdir)):
+        continue
       if hosts.agreed(functools.partial(trials.of_arm, directory, joined.names[arm], study.reach)) is not None:
         continue
       LOG.info('seed %d, arm %s', seed, arm)
+      failure = workdir / 'failed' / f'seed_{seed}-{arm}.json'
       try:
         run_recipe(joined.config | {'seed': seed}, directory, tuple(arms_lib.stages_of(joined, arm)))
-      except (ValueError, FloatingPointError) as error:  # an arm that does not work is a result, too
+      except (Fruitless, FloatingPointError) as error:  # an arm that does not work is a result, too
+        if hosts.count() > 1:  # the others may wait in another place: the next start goes on with the next arm
+          hosts.first() and config_lib.write_json(failure, str(error))
+          raise
         LOG.warning('seed %d, arm %s ended: %s', seed, arm, error)
-        failed[f'seed {seed}, arm {arm}'] = str(error)
-      hosts.agreed(lambda: write(study, joined, workdir, failed), 'the report')
-  result = hosts.agreed(lambda: write(study, joined, workdir, failed), 'the report')
+        config_lib.write_json(failure, str(error))
+      else:
+        hosts.agreed(functools.partial(storage.remove, failure))
+      hosts.agreed(lambda: write(study, joined, workdir), 'the report')
+  result = hosts.agreed(lambda: write(study, joined, workdir), 'the report')
   hosts.say(page.table(study, result))
   hosts.say(storage.named(f'report: {workdir / "report.html"}'))
   return result
@@ -119,14 +132,20 @@ def same_stages(path: pathlib.Path, joined: arms_lib.Union) -> None:
   config_lib.write_json(path, known | mine)
 
 
-def write(study: arms_lib.Study, joined: arms_lib.Union, workdir: pathlib.Path, failed: dict) -> dict:
+def failed(workdir: pathlib.Path) -> dict[str, str]:
+  """{'seed 3, arm x': why} of the arms that came to nothing, in whatever process."""
+  files = sorted((workdir / 'failed').glob('*.json'))
+  return {file.stem.replace('seed_', 'seed ').replace('-', ', arm '): config_lib.read_json(file) for file in files}
+
+
+def write(study: arms_lib.Study, joined: arms_lib.Union, workdir: pathlib.Path) -> dict:
   """result.json and report.html from what the seeds' workdirs hold."""
   found = trials.read(workdir, study, joined.names)
   result = {
     'seeds': list(study.seeds),
     'arms': {arm: {str(seed): metrics for seed, metrics in of.items()} for arm, of in found.items()},
     'claims': trials.judged(study, found),
-    'failed': failed,
+    'failed': failed(workdir),
   }
   config_lib.write_json(workdir / 'result.json', result)
   page.write(workdir, study, joined, result)

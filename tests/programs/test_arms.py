@@ -90,7 +90,7 @@ def test_an_arm_with_stages_of_its_own(base):
     (
       {'a': {}, 'b': LAST},
       {'claims': {'c': dict(says='x', metric='rl.pass@1', better='a', than='b')}},
-      "claims.c: arm 'a' has no stage 'rl' for 'rl.pass@1'",
+      "claims.c: arm 'a' has no 'rl.pass@1'",
     ),
     (
       {'a': {}},
@@ -98,6 +98,20 @@ def test_an_arm_with_stages_of_its_own(base):
       "metric='pass@1' must be STAGE",
     ),
     ({'a': {}}, {'claims': {'c': dict(says='x', metric='rl.pass@1', better='a')}}, 'name two arms'),
+    (
+      {'a': {}, 'b': LAST},
+      {'claims': {'c': dict(says='x', metric='merge.pass@9', better='a', than='b')}},
+      "arm 'a' has no 'merge.pass@9' (did you mean merge.pass@2?)",
+    ),
+    (
+      {'a': {}, 'b': LAST, 'c': GRPO},
+      {
+        'claims': {
+          'c': dict(says='x', metric='merge.pass@1', beside='merge.pass@2', over=('a', 'b', 'c'), better='a', than='b')
+        }
+      },
+      'name two arms',
+    ),
   ],
 )
 def test_mistakes(base, changes, rest, text):
@@ -115,3 +129,21 @@ def test_the_shipped_study_binds():
   stages = joined.config['stages']
   assert len(options.seeds) >= 8 and stages.count('sft') == 1 and len(set(stages)) == len(stages)
   assert all(claim.says for claim in options.claims.values())
+
+
+def test_the_same_evaluation_at_another_place_is_one(base):
+  """An arm with a stage more: what it evaluates besides was evaluated before."""
+  short = base['rl_math_16k'] | {'steps': 3, 'warmup_steps': 0}
+  more = {
+    'stages': ('sft', 'probe', 'merge', 'rl_short', 'rl_math_16k', 'evaluate'),
+    'rl_short': short,
+    'rl_math_16k': {'init_from': 'rl_short'},
+  }
+  _, joined = arms.bind(study(base, {'first': {}, 'longer': more}))
+  assert joined.names['longer']['evaluate']['merge'] == 'evaluate-merge'
+  assert joined.config['places']['rl_math_16k-longer'] == 4
+
+
+def test_a_checkpoint_is_evaluated_by_its_step(base):
+  _, joined = arms.bind(study(base, {'first': {'evaluate': {'models': ('sft@4', 'rl_math_16k')}}}))
+  assert joined.config['evaluate-sft_4']['models'] == ('sft@4',)

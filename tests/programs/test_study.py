@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from vibethinker_jax import main, study
-from vibethinker_jax.programs import arms
+from vibethinker_jax import config as config_lib, main, study
+from vibethinker_jax.programs import arms, position
 
 RL = 'rl_math_16k'
 
@@ -75,12 +75,30 @@ def test_what_is_done_is_not_done_again(toy, tmp_path, coins):
   assert lines(f'seed_3/{RL}-grpo')[-1]['grad_norm'] != lines(f'seed_3/{RL}')[-1]['grad_norm']
 
 
-def test_an_arm_that_fails_is_told_and_others_go_on(toy, tmp_path, coins):
-  values = config(toy, late={'merge': {'select': 'newest', 'newest': 9}}, budget={RL: {'token_budget': 1}})
+def test_an_arm_that_fails_is_told_and_others_go_on(toy, tmp_path, coins, monkeypatch):
+  values = config(toy, late={RL: {'steps': 2}}, budget={RL: {'token_budget': 1}})
+  ran = study.run_recipe
+
+  def fruitless(recipe, directory, stages):
+    if f'{RL}-late' in stages:
+      raise position.Fruitless('no group was useful')
+    ran(recipe, directory, stages)
+
+  monkeypatch.setattr(study, 'run_recipe', fruitless)
   result = run(tmp_path, values, seeds=(3,), chosen=('late', 'budget'))
-  assert result['failed'] == {'seed 3, arm late': 'sft has 2 checkpoints, fewer than newest=9'}
+  assert result['failed'] == {'seed 3, arm late': 'no group was useful'}
   assert result['arms']['budget']['3'][f'{RL}.steps'] == 1 and not result['arms']['late']
-  assert 'fewer than newest=9' in (tmp_path / 'report.html').read_text()
+  assert 'no group was useful' in (tmp_path / 'report.html').read_text()
+  monkeypatch.setattr(study, 'run_recipe', ran)
+  again = run(tmp_path, values, seeds=(3,), chosen=('budget',))  # what failed before is still told
+  assert again == result
+  assert run(tmp_path, values, seeds=(3,), chosen=('late',))['failed'] == {}
+
+
+def test_what_is_no_result_of_an_arm_ends_the_study(toy, tmp_path, coins, monkeypatch):
+  monkeypatch.setattr(main, 'check_early', lambda *_: config_lib.refuse(['there is no such base']))
+  with pytest.raises(ValueError, match='no such base'):
+    run(tmp_path, config(toy), seeds=(3,))
 
 
 def test_stages_of_before_may_not_change(toy, tmp_path):

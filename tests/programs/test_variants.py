@@ -160,4 +160,6 @@ def test_the_plan_has_the_arguments_of_the_run(toy, tiny, mesh1):
   state = state_lib.abstract(tiny, optimizer, mesh1)
   with jax.set_mesh(mesh1):
     programs = {program.name: program for program in training.rl_update(tiny, options, state, optimizer, mesh1)}
-  assert {'score', 'mgpo_step', 'apply'} <= programs.keys()
+    assert {'score', 'mgpo_step', 'apply'} <= programs.keys()
+    for name in ('score', 'mgpo_step', 'apply'):
+      programs[name].lower()  # traces the loss: an array that it reads and does not get is a KeyError

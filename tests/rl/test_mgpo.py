@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from vibethinker_jax.rl import mgpo
+from vibethinker_jax.rl.ratio import token_ratio
 
 
 def reference(p, strength, target):
@@ -78,15 +79,22 @@ TABLE = [
 ]
 
 
+def objective_of(logp, behaviour, advantages, low, high):
+  """(objective, ratio, whether the clip was active) of tokens, as the loss puts them together."""
+  ratio = token_ratio(logp, behaviour)
+  objective, clipped = mgpo.clipped(ratio, advantages, low, high)
+  return objective, ratio, clipped
+
+
 def test_clipped_objective_table():
   ratio, advantage, objective, clipped, slope = (np.array(column) for column in zip(*TABLE))
   behaviour = np.full(len(TABLE), -2.0, np.float32)
   logp = behaviour + np.log(ratio).astype(np.float32)
-  found, found_ratio, found_clipped = mgpo.clipped_objective(logp, behaviour, advantage, 0.2, 0.3)
+  found, found_ratio, found_clipped = objective_of(logp, behaviour, advantage, 0.2, 0.3)
   np.testing.assert_allclose(found, objective, atol=1e-6)
   np.testing.assert_allclose(found_ratio, ratio, rtol=1e-6)
   assert (found_clipped == clipped).all()
-  total = lambda logp, behaviour: mgpo.clipped_objective(logp, behaviour, advantage, 0.2, 0.3)[0].sum()
+  total = lambda logp, behaviour: objective_of(logp, behaviour, advantage, 0.2, 0.3)[0].sum()
   by_logp, by_behaviour = jax.grad(total, argnums=(0, 1))(logp, behaviour)
   np.testing.assert_allclose(by_logp, slope, atol=1e-5)
   assert (by_behaviour == 0).all()
@@ -94,7 +102,7 @@ def test_clipped_objective_table():
 
 def test_on_policy_ratio_is_exactly_one():
   logp = np.random.default_rng(0).normal(size=100).astype(np.float32) - 3
-  _, ratio, clipped = mgpo.clipped_objective(logp, logp, np.ones(100), 0.0, 0.0)
+  _, ratio, clipped = objective_of(logp, logp, np.ones(100), 0.0, 0.0)
   assert (ratio == 1).all() and not clipped.any()
 
 

@@ -52,7 +52,7 @@ def of_differences(differences, margin: float = 0.0, alpha: float = 0.05) -> Dif
     return Difference(centre, low, high, 1.0, n, math.inf)
   error = float(values.std(ddof=1)) / math.sqrt(n)
   if error <= ROUNDING * abs(centre):
-    p = 0.0 if centre + margin else 1.0
+    p = 2.0 ** (1 - n) if centre + margin else 1.0  # the sign test: all on one side
   else:
     p = float(2 * stats.t.sf(abs(centre + margin) / error, n - 1))
   quantiles = stats.t.ppf(1 - alpha / 2, n - 1) + stats.t.ppf(POWER, n - 1)

@@ -7,9 +7,8 @@ Metrics are named STAGE.NAME by the stages of an arm's recipe:
     cut off.
   accuracy, entropy: of an `rl` stage, mean over its last WINDOW steps, on the training problems before any group is
     left out. useful: groups that were trained on over groups that were sampled, over all steps. sampled_tokens,
-    seconds,
-    steps: in all. tokens_to, seconds_to: until the accuracy (mean of WINDOW steps) has reached `reach`; missing
-    where it never does.
+    seconds (without compilation), steps: in all. tokens_to, seconds_to: until the accuracy (mean of WINDOW steps) has
+    reached `reach`; missing where it never does.
 """
 
 import json
@@ -22,6 +21,8 @@ from vibethinker_jax import config as config_lib
 from vibethinker_jax.eval import paired
 
 WINDOW = 5  # steps
+EVALUATED = ('tokens', 'truncated')  # beside pass@K
+TRAINED = ('accuracy', 'entropy', 'useful', 'sampled_tokens', 'seconds', 'steps', 'tokens_to', 'seconds_to')
 
 
 def of_evaluation(result: dict, model: str) -> dict[str, float]:
@@ -38,7 +39,7 @@ def of_training(lines: list[dict], reach: float) -> dict[str, float]:
   """Metrics of the metrics.jsonl of an rl stage."""
   accuracy = [line['accuracy'] for line in lines]
   tokens = np.cumsum([line['sampled_tokens'] for line in lines])
-  seconds = np.cumsum([line['seconds/step'] for line in lines])
+  seconds = np.cumsum([line['seconds/step'] - line.get('time/compile', 0.0) for line in lines])
   entropy = [line['entropy'] for line in lines if line.get('entropy') is not None]
   sampled = sum(line['sampled_groups'] for line in lines)
   found = {
@@ -99,7 +100,8 @@ def correlations(trials: dict, arms: tuple[str, ...], x: str, y: str) -> list[fl
   """Of each seed that all arms have: the correlation of two metrics over the arms."""
   seeds = [s for s in trials[arms[0]] if all(s in trials[arm] for arm in arms)]
   both = lambda s: [(trials[arm][s][x], trials[arm][s][y]) for arm in arms if {x, y} <= trials[arm][s].keys()]
-  return [paired.correlation(*zip(*found)) for s in seeds if len(found := both(s)) > 2]
+  varies = lambda found: len(found) > 2 and all(len(set(values)) > 1 for values in zip(*found))
+  return [paired.correlation(*zip(*found)) for s in seeds if varies(found := both(s))]
 
 
 def judged(study, trials: dict) -> dict[str, dict]:

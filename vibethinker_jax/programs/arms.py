@@ -1,8 +1,9 @@
 """The arms of a study as one recipe: a stage that several arms have in common is run once for all of them.
 
 An arm is the study's recipe with some fields changed. Its stages are those of its recipe with the names of what they
-start from put in; two stages that are equal then, and stand at the same place, are the same stage. So the union of all
-arms is a recipe like any other: the same workdir, checkpoints, journals and resumption, on one device or a pod.
+start from put in; two that are equal then (and stand at the same place, where what they draw depends on it) are the
+same stage. So the union of all arms is a recipe like any other: the same workdir, checkpoints, journals and resumption,
+on one device or a pod.
 """
 
 from collections.abc import Iterator
@@ -13,8 +14,10 @@ from typing import Annotated, Literal, NamedTuple
 
 from vibethinker_jax import config as config_lib
 from vibethinker_jax.config import Count, NotNegative, Range
+from vibethinker_jax.eval import trials
 from vibethinker_jax.programs import recipe as recipe_lib
 
+DRAWING = ('rl', 'filter', 'distill')  # programs whose random draws depend on the stage's place (stage.stage_key)
 STAGES_ONLY = 'an arm changes stages, what is at the top level is that of every arm'
 
 
@@ -55,7 +58,8 @@ class Claim(NamedTuple):
   margin: NotNegative = 0.0
 
   def conflicts(self) -> Iterator[str]:
-    if (bool(self.better) and bool(self.than)) == (len(self.over) > 2 and bool(self.beside)):
+    pair, many = (self.better, self.than), (self.over, self.beside)
+    if not (all(pair) and not any(many) or len(self.over) > 2 and self.beside and not any(pair)):
       yield f'better={self.better!r}, than={self.than!r}: name two arms, or three in over=() and a metric beside'
     for name in ('metric', 'beside'):
       value = getattr(self, name)
@@ -158,7 +162,8 @@ def union(study: Study) -> Union:
       parts = {model: named | {'models': (model,)} for model in named['models']} if 'models' in named else {'': named}
       found = {}
       for model, part in parts.items():
-        key = json.dumps([place, stage, part], sort_keys=True, default=str)
+        own = place if part['program'] in DRAWING else None
+        key = json.dumps([own, stage, part], sort_keys=True, default=str)
         if key not in known:
           known[key] = _free('-'.join(filter(None, (stage, model))), arm, config)
           config[known[key]] = part
@@ -171,6 +176,7 @@ def union(study: Study) -> Union:
 
 def _free(name: str, arm: str, taken: dict) -> str:
   """`name` of the first that has it, else with the arm's."""
+  name = name.replace('@', '_')
   return name if name not in taken else f'{name}-{arm}'
 
 
@@ -198,11 +204,26 @@ def stages_of(joined: Union, arm: str) -> list[str]:
 
 
 def _unmeasured(study: Study, joined: Union) -> Iterator[str]:
-  """Claims about a stage that an arm does not have, or does not evaluate."""
+  """Claims about what an arm does not measure."""
   for name, claim in study.claims.items():
     for metric in filter(None, (claim.metric, claim.beside)):
-      stage = metric.partition('.')[0]
       for arm in claim.over or (claim.better, claim.than):
-        mine = joined.names[arm]
-        if stage not in mine and not any(stage in models for models in mine.values() if isinstance(models, dict)):
-          yield f'claims.{name}: arm {arm!r} has no stage {stage!r} for {metric!r}: {", ".join(mine)}'
+        if metric not in (known := _measured(joined, arm)):
+          yield (
+            f'claims.{name}: arm {arm!r} has no {metric!r}{config_lib.nearest(metric, known)}; it has '
+            f'{", ".join(x for x in known if x.count(".") == 1)}'
+          )
+
+
+def _measured(joined: Union, arm: str) -> list[str]:
+  """The metrics of an arm, see eval.trials."""
+  found = []
+  for stage, name in joined.names[arm].items():
+    for model, part in name.items() if isinstance(name, dict) else ():
+      passes = [f'pass@{k}' for k in joined.config[part]['ks']]
+      found += [f'{model}.{x}' for x in (*passes, *trials.EVALUATED)]
+      domains = joined.config.get('domains', ())
+      found += [f'{model}.{domain}.{x}' for domain in domains for x in passes]
+    if isinstance(name, str) and joined.config[name]['program'] == 'rl':
+      found += [f'{stage}.{x}' for x in trials.TRAINED]
+  return found

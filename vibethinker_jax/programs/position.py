@@ -7,6 +7,10 @@ import numpy as np
 IDLE_STEPS = 10  # in a row without a useful group: the stage ends
 
 
+class Fruitless(ValueError):
+  """Training that came to nothing, though all was in order: its prompts taught nothing."""
+
+
 class Position(NamedTuple):
   """Where a stage stands; saved with every checkpoint.
 
@@ -51,7 +55,7 @@ def refuse_idle(stage: str, at: Position, done: bool) -> None:
   """Ends a stage that learns nothing. done: it has no step left.
 
   Raises:
-    ValueError: IDLE_STEPS steps in a row (or as many again) had no useful group, or none of all steps made an update.
+    Fruitless: IDLE_STEPS steps in a row (or as many again) had no useful group, or none of all steps made an update.
   """
   step, idle, made = at.step, at.idle, at.made
   if not (idle >= IDLE_STEPS and (done or idle % IDLE_STEPS == 0) or done and not made):
@@ -66,7 +70,7 @@ def refuse_idle(stage: str, at: Position, done: bool) -> None:
     if done
     else 'started again, it goes on with the next prompts'
   )
-  raise ValueError(
+  raise Fruitless(
     f'stage {stage!r}: {what} (the warnings above and metrics.jsonl say what was seen). It is not done; '
     f'the checkpoint of step {step} is kept, and {then}. Problems that the model solves sometimes are '
     'needed: easier or harder ones, a larger group or more max_rounds; where all are wrong, look at responses in '

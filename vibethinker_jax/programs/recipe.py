@@ -184,6 +184,8 @@ def _saves(values, step: str) -> bool:
     return False
   if values.program == 'merge':
     return int(step) == 0
+  if getattr(values, 'token_budget', 0):  # it may end before
+    return False
   return int(step) == values.steps or (0 < int(step) < values.steps and int(step) % values.checkpoint_steps == 0)
 
 

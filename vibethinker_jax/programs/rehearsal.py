@@ -84,9 +84,7 @@ def _say_elsewhere(recipe: config_lib.Recipe, options: dict) -> None:
   for name, values in options.items():
     for field, source in recipe_lib.models(values):
       path = source.partition('@')[0]
-      if (
-        path not in (*recipe.stages, *recipe_lib.NAMES) and not storage.path(path).exists() and not hub.is_name(source)
-      ):
+      if path not in (*recipe.stages, *recipe_lib.NAMES) and not storage.exists(path) and not hub.is_name(source):
         LOG.warning(
           '%s.%s: %r is no stage of this recipe%s and not on this machine: the tiny model stands for it',
           name,

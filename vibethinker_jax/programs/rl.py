@@ -22,7 +22,7 @@ from vibethinker_jax.data import sources, synthetic
 from vibethinker_jax.eval import benchmarks
 from vibethinker_jax.model import attention as attention_lib, transformer
 from vibethinker_jax.programs import asked, examples as examples_lib, inputs, rollouts
-from vibethinker_jax.programs.position import Position, refuse_idle
+from vibethinker_jax.programs.position import Fruitless, Position, refuse_idle
 from vibethinker_jax.programs.stage import (
   Model,
   Stage,
@@ -252,7 +252,7 @@ def run(stage: Stage, options: Options) -> dict:
           **({'entropy_weight': bonus} if options.loss.rewards_entropy() else {}),
           'seconds/train': clock[2] - clock[1],
           'seconds/step': clock[2] - clock[0],
-          'learning_rate': schedule(step - 1),
+          'learning_rate': schedule(max(at.made, 1) - 1),
         },
       )
       if step % options.examples_steps == 0 or step == 1:
@@ -321,7 +321,7 @@ def learn(stage: Stage, options: Options, functions: Functions, apply, state, be
 
 
 def make_optimizer(options: Options):
-  """(AdamW, its schedule of learning rates by rollout batches)."""
+  """(AdamW, its schedule of learning rates by rollout batches that made updates)."""
   schedule = lambda step: options.learning_rate * jnp.minimum(1.0, (step + 1) / (options.warmup_steps + 1))
   updates = options.updates * options.minibatches
   return optimizer_lib.adamw(
@@ -362,7 +362,7 @@ def starting_prompts(stage: Stage, options: Options, model: Model) -> list[dict]
     )
     return rows
   if len(kept) < options.prompts:
-    raise ValueError(
+    raise Fruitless(
       f'stage {stage.name!r}: only {len(kept)} of {len(rows)} prompts have responses of different rewards (an '
       f'accuracy between 0 and 1) under {options.init_from!r}; {options.prompts} are needed per step. Take more '
       'problems, or '

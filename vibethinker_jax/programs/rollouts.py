@@ -125,9 +125,7 @@ def collect(stage: Stage, options, model: Model, rows: list[dict], cursor: int, 
     parts.append((scored, int(scored.responses.lengths_PG.sum() - earlier.responses.lengths_PG.sum())))
     ended_P = scored.responses.ended_PG.all(axis=1)
     good_here_P = good_P(scored.rewards_PG, scored.correct_PG, scored.valid_PG, ended_P)
-    if options.loss.mask_truncated:  # of others there is nothing to train on
-      good_here_P &= (scored.responses.stopped_PG & scored.valid_PG).any(axis=1)
-    good = np.flatnonzero(good_here_P)
+    good = np.flatnonzero(good_here_P & _trains(scored.responses.stopped_PG, scored.valid_PG, options))
     groups = [_Group(scored, *of) for of in zip(range(len(picked)), picked, _versions(earlier, scored.responses, step))]
     useful += [groups[i] for i in good[:missing]]
     late += [groups[i] for i in sorted({*good[missing:], *np.flatnonzero(~ended_P)})]
@@ -223,6 +221,12 @@ def _useful(rewards_PG, correct_PG, valid_PG, ended_P, options) -> np.ndarray:
   return curriculum.useful_groups(rewards_PG, valid_PG, correct_PG, options.loss.long2short) & ended_P
 
 
+def _trains(stopped_PG, valid_PG, options) -> np.ndarray:
+  """bool [P]: groups of which something is left to train on where truncated responses are masked. (`enough` of an
+  over-sampled step does not know of it: such a step may go on with fewer groups.)"""
+  return (stopped_PG & valid_PG).any(axis=1) | (not options.loss.mask_truncated)
+
+
 def _filled(begun: Carried, count: int) -> Carried:
   """With room for `count` groups, the new ones empty."""
   more = lambda x: np.concatenate([x, np.zeros((count - len(x), *x.shape[1:]), x.dtype)])
@@ -258,7 +262,7 @@ def _counts(parts, options) -> dict:
   mean = lambda x: float(x.mean()) if x.size else 0.0
   return {
     'kinds': _kinds(rewards, correct, valid),
-    'useful': int(_useful(rewards, correct, valid, True, options).sum()),
+    'useful': int((_useful(rewards, correct, valid, True, options) & _trains(stopped, valid, options)).sum()),
     'rewards': rewards_lib.spread(rewards[valid].tolist(), itertools.chain(*named)),
     'groups': len(correct),
     'accuracy': mean(correct[valid]),

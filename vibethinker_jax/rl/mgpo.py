@@ -3,8 +3,6 @@
 import jax
 import jax.numpy as jnp
 
-from vibethinker_jax.rl.ratio import token_ratio
-
 
 def entropy_deviation(accuracy, target: float = 0.5):
   """`D_ME(p || p0) = p log(p / p0) + (1 - p) log((1 - p) / (1 - p0))`, in nats; 0 log 0 = 0.
@@ -48,22 +46,6 @@ def clipped(ratio_BL, advantages_BL, clip_low: float, clip_high: float):
   """
   free, bounded = ratio_BL * advantages_BL, jnp.clip(ratio_BL, 1 - clip_low, 1 + clip_high) * advantages_BL
   return jnp.minimum(free, bounded), bounded < free
-
-
-def clipped_objective(logp_BL, behaviour_logp_BL, advantages_BL, clip_low: float, clip_high: float):
-  """`clipped` of the ratio of each token.
-
-  Args:
-    logp_BL: log-probabilities under the current policy.
-    behaviour_logp_BL: under the policy that sampled; no gradient flows to it.
-    advantages_BL: weighted advantage of the response that each token belongs to.
-
-  Returns:
-    (objective_BL, ratio_BL, clipped_BL bool: the clip was active).
-  """
-  ratio_BL = token_ratio(logp_BL, behaviour_logp_BL)
-  objective_BL, clipped_BL = clipped(ratio_BL, advantages_BL, clip_low, clip_high)
-  return objective_BL, ratio_BL, clipped_BL
 
 
 def low_variance_kl(logp_BL, reference_logp_BL):

@@ -7,7 +7,6 @@ import functools
 import hashlib
 import json
 import logging
-import os
 import pathlib
 import shutil
 
@@ -64,10 +63,7 @@ def _listed(url: str) -> dict[str, dict]:
 
 
 def _folder(url: str) -> pathlib.Path:
-  base = os.environ.get('XDG_CACHE_HOME') or os.path.join(os.path.expanduser('~'), '.cache')
-  return pathlib.Path(base).joinpath(
-    'vibethinker_jax', 'models', 'gs', *url.removeprefix(storage.GS).strip('/').split('/')
-  )
+  return disk.cache('models', 'gs', *url.removeprefix(storage.GS).strip('/').split('/'))
 
 
 def _download(url: str, files: dict[str, dict], folder: pathlib.Path) -> None:

@@ -59,6 +59,12 @@ class Unwritable(OSError):
       yield f'{readable(shutil.disk_usage(there).free)} free'
 
 
+def cache(*names: str) -> pathlib.Path:
+  """A directory of the user's cache: $XDG_CACHE_HOME/vibethinker_jax (~/.cache/vibethinker_jax), and `names` in it."""
+  base = os.environ.get('XDG_CACHE_HOME') or os.path.join(os.path.expanduser('~'), '.cache')
+  return pathlib.Path(base).joinpath('vibethinker_jax', *names)
+
+
 def readable(size: int) -> str:
   """Bytes for people: 3.4 MB."""
   value, unit = float(size), 'bytes'

@@ -99,8 +99,7 @@ def keep_compiled(where: str = 'auto', workdir: str = '') -> None:
   if not where:
     return
   if where == 'auto':
-    user = pathlib.Path(os.environ.get('XDG_CACHE_HOME') or '~/.cache').expanduser() / 'vibethinker_jax'
-    where = f'{workdir or user}/compiled'
+    where = f'{workdir or disk.cache()}/compiled'
   if '://' not in str(where):
     _watch_cache(pathlib.Path(where))
   if storage.remote(where):

@@ -23,6 +23,7 @@ import time
 GS = 'gs://'
 EVERY = 60.0  # seconds between two uploads of files that grow, and of one file that is written anew again and again
 SHARE = 0.1  # of the time is spent on these at most
+CONNECT, SILENT = 10, 60  # seconds to a connection, and between two pieces of an answer
 OWNER = 'owner.json'
 STRAIGHT = ('checkpoints', 'compiled')  # directories that Orbax and JAX write in the bucket themselves
 LOG = logging.getLogger('vibethinker_jax')
@@ -83,6 +84,7 @@ def files():
     ValueError: gcsfs is not installed.
   """
   try:
+    import aiohttp
     import fsspec
     import gcsfs  # noqa: F401
   except ImportError:
@@ -90,7 +92,10 @@ def files():
   for library in ('gcsfs', 'fsspec'):  # what they raise is said in one line
     logging.getLogger(library).setLevel(logging.CRITICAL)
   # TensorStore and other hosts write there too: what a listing said a moment ago is not known to hold.
-  fsspec.config.conf.setdefault('gcs', {})['use_listings_cache'] = False
+  settings = fsspec.config.conf.setdefault('gcs', {})
+  settings['use_listings_cache'] = False
+  # gcsfs sets no limit: a server that says nothing would be waited for without end.
+  settings['requests_timeout'] = aiohttp.ClientTimeout(sock_connect=CONNECT, sock_read=SILENT)
   return fsspec.filesystem('gcs', finalize_on_close=True)
 
 
@@ -111,6 +116,17 @@ def path(text: str | os.PathLike):
   from etils import epath
 
   return epath.Path(os.fspath(text))
+
+
+def exists(text: str | os.PathLike) -> bool:
+  """Whether there is such a file or directory.
+
+  Raises:
+    ValueError: see `path`.
+    OSError: the bucket does not answer.
+  """
+  with said('reading', text):
+    return path(text).exists()
 
 
 def far(local: str | os.PathLike):
@@ -225,7 +241,8 @@ class Mirror:
     """Puts up the rest, and lets go."""
     self.put()
     if self._owner:
-      with self._said('writing'):
+      with self._said('writing'), contextlib.suppress(FileNotFoundError):
+        self._check_owner()
         self._files.rm_file(f'{self.url}/{OWNER}')
 
   def due(self, path: pathlib.Path) -> bool:

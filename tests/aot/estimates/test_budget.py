@@ -12,7 +12,7 @@ from vibethinker_jax.programs import distill
 def test_an_update_is_packed_as_the_run_packs_it():
   """64 responses of 1 000 tokens with prompts of 200: rows are not full, and micro-batches are whole."""
   stage = types.SimpleNamespace(
-    prompts=16, group=4, row_length=8192, shortest_row=2048, share_prompts=False, micro_batch=2
+    prompts=16, group=4, row_length=8192, shortest_row=2048, share_prompts=False, micro_batch=2, minibatches=1
   )
   lengths = rollout.Lengths(9000, 1000, sigma=0.01)  # all cut off
   estimate = lambda slow, fast: {'estimate': {'seconds': [slow, fast]}}

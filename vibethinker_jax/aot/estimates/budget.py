@@ -113,7 +113,8 @@ def _parts(recipe, options: dict, stage, programs: dict, chip: Chip, devices: in
     if stage.filter_samples:
       parts['filter'] = sample(_problems(stage, recipe, assumptions) * stage.filter_samples)
     updates = _updates(programs, stage, lengths)
-    parts |= {name: _scaled(part, stage.steps * stage.updates) for name, part in updates.items()}
+    times = {'score': stage.steps}  # before the updates, once; the gradients in each
+    parts |= {name: _scaled(part, times.get(name, stage.steps * stage.updates)) for name, part in updates.items()}
     return parts
   if stage.program == 'probe':
     trained = options.get(stage.init_from)
@@ -144,7 +145,7 @@ def _updates(programs: dict, stage, lengths: rollout.Lengths) -> dict:
 
   parts = {name: part(name) for name in ('score', 'mgpo_step') if name in programs}
   apply = programs['apply']['estimate']['seconds']
-  parts['mgpo_step']['seconds'] = [x + y for x, y in zip(parts['mgpo_step']['seconds'], apply)]
+  parts['mgpo_step']['seconds'] = [x + stage.minibatches * y for x, y in zip(parts['mgpo_step']['seconds'], apply)]
   return parts
 
 

@@ -15,6 +15,8 @@ import zipfile
 
 import numpy as np
 
+from vibethinker_jax.runtime import disk
+
 LARGE = 64 << 20  # bytes of files; what is smaller is read again in a second
 SUFFIX = '.index.npz'
 
@@ -57,8 +59,7 @@ def _write(place: pathlib.Path, arrays: dict) -> None:
 
 
 def _directory() -> pathlib.Path:
-  base = os.environ.get('XDG_CACHE_HOME') or os.path.join(os.path.expanduser('~'), '.cache')
-  return pathlib.Path(base) / 'vibethinker_jax' / 'index'
+  return disk.cache('index')
 
 
 def _key(paths: list[str], what: str) -> str:

@@ -129,8 +129,7 @@ def _kept(entry: str, file: dict) -> pathlib.Path:
 
 def directory() -> pathlib.Path:
   """Of the cache."""
-  base = os.environ.get('XDG_CACHE_HOME') or os.path.join(os.path.expanduser('~'), '.cache')
-  return pathlib.Path(base) / 'vibethinker_jax' / 'data'
+  return disk.cache('data')
 
 
 def _place(url: str, digest: str) -> pathlib.Path:

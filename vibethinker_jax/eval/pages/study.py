@@ -130,14 +130,14 @@ def forest(rows: list[tuple], first: str, metric: str) -> str:
 def curves(workdir: pathlib.Path, study, joined, result: dict) -> dict:
   """{rl stage: [(arm, SVG)]}: accuracy of the rollouts over sampled tokens, the mean of all seeds, the first arm
   beside."""
-  found = {}
+  found, first = {}, next(iter(study.arms))
   for arm, of in result['arms'].items():
     for stage in (s for s, names in measured({'arms': {arm: of}}).items() if 'sampled_tokens' in names):
       files = [workdir / f'seed_{seed}' / joined.names[arm][stage] / 'metrics.jsonl' for seed in of]
       found.setdefault(stage, {})[arm] = averaged(files)
   return {
     stage: [
-      (study.arms[arm].says or arm, chart(lines, next(iter(of.values())), arm == next(iter(of))))
+      (study.arms[arm].says or arm, chart(lines, [] if arm == first else of.get(first, [])))
       for arm, lines in of.items()
     ]
     for stage, of in found.items()
@@ -154,9 +154,9 @@ def averaged(files: list[pathlib.Path]) -> list[tuple[float, float]]:
   return list(zip(tokens.tolist(), smooth))
 
 
-def chart(lines: list, first: list, alone: bool) -> str:
+def chart(lines: list, first: list) -> str:
   plot = Plot((0, max(x for x, _ in (*lines, *first)) or 1), (0, 1))
-  drawn = '' if alone else drawing.path(plot, first, 'line dashed muted', 'the first arm')
+  drawn = drawing.path(plot, first, 'line dashed muted', 'the first arm')
   return drawing.svg(
     drawing.frame(plot, 'tokens sampled', as_percent=True) + drawn + drawing.path(plot, lines, 'line c0'),
     'Accuracy of the rollouts over tokens sampled',
