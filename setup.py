@@ -42,17 +42,18 @@ setuptools.setup(
     's3': ['s3fs'],
     'plan': ['libtpu; platform_machine == "x86_64" and sys_platform == "linux"'],
     # torch and transformers (accelerate for GGUF) are the references that the model is compared with; the Kubeflow
-    # models
-    # are those of the JobSet API. ruff: its format changes between minor versions.
+    # models are those of the JobSet API; flask-cors is what moto's server of s3 needs, without its server of everything
+    # else. ruff: its format changes between minor versions.
     'test': [
       'accelerate',
+      'flask-cors',
       'gcp-storage-emulator',
       'gcsfs',
       'gguf',
       'ipykernel',
       'kubeflow-trainer-api',
       'matplotlib',
-      'moto[server]',
+      'moto[s3]',
       'nbclient',
       'pre-commit',
       'pyseccomp',

@@ -1,6 +1,7 @@
 """The papers' claims at tiny size: where RL should start, what MGPO's weight is worth, which variants are better.
 
   python -m vibethinker_jax.study --config=configs/study.py --workdir=runs/study
+  python -m vibethinker_jax.study --config=configs/study.py:quick --workdir=runs/quick   # 3 arms, 2 seeds, minutes
 
 The recipe is that of configs/tiny.py with a shorter RL stage and small evaluations, so that eight seeds of all arms
 take some hours on 2 cores. Arms differ from the first, the papers' recipe, in the fields that they name.
@@ -36,7 +37,9 @@ def loss(**fields):
   return dict(rl=dict(loss=fields))
 
 
-def get_config():
+def get_config(arg=''):
+  if arg not in ('', 'quick'):
+    raise ValueError(f"configs/study.py: unknown argument {arg!r}; 'quick' is three arms and two seeds")
   config = config_dict.ConfigDict()
   config.recipe = recipe()
   config.seeds = tuple(range(8))
@@ -75,6 +78,13 @@ def get_config():
     rl_short=short | dict(steps=10),
     rl=dict(init_from='rl_short', steps=10),
   )
+  again = dict(
+    stages=('pretrain', 'sft', 'probe', 'merge', 'again', 'rl', 'evaluate'), again=config.recipe.merge.to_dict()
+  )
+  controls = {  # what the study itself is worth: nothing to be found, and something that has to be
+    'again': arm('the recipe again, RL draws other problems (A/A)', again),
+    'broken': arm('planted fault: a weight that is 0 for every group', loss(strength=1e6, target=0.37)),
+  }
   others = {
     'progressive': arm('window 56, then 112 (half of the steps each)', progressive, few),  # (c)
     'unfiltered': arm('no filtering of prompts at 0 and 1', dict(rl=dict(filter_samples=0)), few),  # (e)
@@ -88,7 +98,7 @@ def get_config():
       'GRPO, a budget of tokens', dict(rl=dict(steps=60, token_budget=200_000, loss=dict(strength=0.0))), few
     ),
   }
-  config.arms = starts | weights | variants | others | budget
+  config.arms = starts | weights | variants | others | budget | controls
   better = lambda says, first, second, metric='rl.pass@1', **more: dict(
     says=says, better=first, than=second, metric=metric, **more
   )
@@ -117,6 +127,8 @@ def get_config():
       'The brevity bonus makes responses shorter', 'long2short', 'paper', 'rl.tokens', direction='smaller'
     ),
     'long2short_kept': better('... and costs at most two points', 'long2short', 'paper', margin=0.02),
+    'same': better('The recipe ends higher than itself with other draws (must not be found)', 'paper', 'again'),
+    'broken': better('The recipe ends higher than with a broken weight (must be found)', 'paper', 'broken'),
     'spectrum': dict(  # (d) the principle itself
       says='A start with a higher Pass@8 ends RL with a higher Pass@1, over the five starts',
       over=tuple(starts),
@@ -124,4 +136,21 @@ def get_config():
       beside='merge.pass@8',
     ),
   }
+  return quick(config) if arg else config
+
+
+def quick(config):
+  """The machinery of the study in minutes: nothing can be told from two seeds of a model that has learnt little."""
+  few = lambda values, names: {name: values[name] for name in names}
+  arms, claims = config.arms.to_dict(), config.claims.to_dict()
+  config.seeds = (0, 1)
+  config.arms, config.claims = (
+    few(arms, ('paper', 'newest', 'grpo')),
+    few(claims, ('fusion_pass_k', 'start_newest', 'mgpo')),
+  )
+  config.recipe.pretrain.update(steps=300, checkpoint_steps=300)
+  config.recipe.sft.update(steps=90, checkpoint_steps=30)
+  config.recipe.probe.problems = 20
+  config.recipe.rl.update(steps=6, prompts=8)
+  config.recipe.evaluate.problems = 20
   return config

@@ -355,10 +355,10 @@ def test_stop_strings_end_responses(stage, tmp_path):
   'argument, parts',
   [
     ('--config.sft.lr=1', ('lr',)),
-    ('--config.sft.data.file=x', ('file', 'files')),
+    pytest.param('--config.sft.data.file=x', ('file', 'files'), marks=pytest.mark.slow),
     ('--config.verifier=nope:judge', ('nope', 'module:function')),
-    ('--config.rl_code.data.files=nope.jsonl', ('rl_code', 'nope.jsonl')),
-    ('--config.base=Qwen2.5-Math-1.5B', ('Qwen2.5-Math-1.5B', 'a name of the Hub')),
+    pytest.param('--config.rl_code.data.files=nope.jsonl', ('rl_code', 'nope.jsonl'), marks=pytest.mark.slow),
+    pytest.param('--config.base=Qwen2.5-Math-1.5B', ('Qwen2.5-Math-1.5B', 'a name of the Hub'), marks=pytest.mark.slow),
     ('--config.rl_code.init_from=Qwen2.5-Math-1.5B', ('rl_code', 'Qwen2.5-Math-1.5B', 'nor a name of the Hub')),
   ],
 )

@@ -36,9 +36,11 @@ def plan(*arguments, config='configs/tiny.py'):
 @pytest.mark.parametrize(
   'arguments, match',
   [
-    (['--topology=v5e:banana'], 'slices of v5e have 2 dimensions, as in v5e:4x4'),
+    pytest.param(['--topology=v5e:banana'], 'slices of v5e have 2 dimensions, as in v5e:4x4', marks=pytest.mark.slow),
     (['--topology=a100:8'], "there is no chip 'a100'; choose from v4, v5e, v5p, v6e, tpu7x"),
-    (['--topology=v5e:2x2', '--stages=sfd'], "['sfd'] are not stages of this recipe"),
+    pytest.param(
+      ['--topology=v5e:2x2', '--stages=sfd'], "['sfd'] are not stages of this recipe", marks=pytest.mark.slow
+    ),
     (['--topology=v5e:2x2', '--config.sft.lenght=3'], 'lenght'),
   ],
 )

@@ -31,6 +31,13 @@ def test_of_training():
   assert 'tokens_to' not in trials.of_training(lines([0.1, 0.2]), reach=0.35)
 
 
+def test_difficulty():
+  """Groups of 8: 1 and 2 right are up to a quarter, 6 and 7 from three quarters on."""
+  found = trials.difficulty([10, 1, 2, 3, 4, 5, 6, 7, 12])
+  assert found == pytest.approx({'p=0': 0.2, 'p<=1/4': 0.06, 'p<3/4': 0.24, 'p<1': 0.26, 'p=1': 0.24})
+  assert list(found) == list(trials.DIFFICULTY) and sum(trials.difficulty([0, 0]).values()) == 0
+
+
 def test_of_training_without_a_useful_group():
   """A step that trained on nothing has no entropy."""
   found = trials.of_training([line | {'entropy': None} for line in lines([0.0, 0.0])], 0.5)

@@ -126,6 +126,7 @@ def open_stage(workdir, config):
   return stage_lib.Stage('distill', workdir / 'distill', workdir, config, recipe, mesh, None)
 
 
+@pytest.mark.slow
 def test_the_score_is_that_of_the_student(finished, config):
   """Each trace alone, unpacked, from full logits. Packed again, 120 of them take several micro-batches."""
   stage = open_stage(finished, config)

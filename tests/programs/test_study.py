@@ -1,13 +1,19 @@
 """Whole studies at toy size: what is run, what is run again, what an arm is beside its recipe alone."""
 
 import json
+import os
+import pathlib
+import subprocess
+import sys
 
 import pytest
 
 from vibethinker_jax import config as config_lib, main, study
+from vibethinker_jax.eval import trials
 from vibethinker_jax.programs import arms, position
 
 RL = 'rl_math_16k'
+ROOT = pathlib.Path(__file__).parents[2]
 
 
 def base(toy) -> dict:
@@ -49,6 +55,7 @@ def coins(toy, monkeypatch):
   return pools
 
 
+@pytest.mark.slow
 def test_what_is_done_is_not_done_again(toy, tmp_path, coins):
   first = run(tmp_path, config(toy), seeds=(3,))
   assert list(first['arms']['mgpo']) == ['3'] and first['claims']['mgpo']['n'] == 1
@@ -116,3 +123,25 @@ def test_selected():
   assert study.selected('seeds', ['5'], (3, 5)) == (5,) and study.selected('arms', [], ('a', 'b')) == ('a', 'b')
   with pytest.raises(ValueError, match="--arms: 'grp' is none of mgpo, grpo"):
     study.selected('arms', ['grp'], ('mgpo', 'grpo'))
+
+
+@pytest.mark.slow
+def test_the_quick_study(tmp_path):
+  """The real config, its arms and seeds in two processes, then the page of both."""
+  start = [sys.executable, '-m', 'vibethinker_jax.study', '--config=configs/study.py:quick', f'--workdir={tmp_path}']
+  env = {name: value for name, value in os.environ.items() if name != 'XLA_FLAGS'}
+  both = [subprocess.Popen([*start, f'--seeds={seed}'], cwd=ROOT, env=env) for seed in (0, 1)]
+  assert [process.wait() for process in both] == [0, 0]
+  done = subprocess.run(start, cwd=ROOT, env=env, capture_output=True, text=True)
+  assert done.returncode == 0 and 'seed 0, arm' not in done.stderr, done.stderr
+  result = json.loads((tmp_path / 'result.json').read_text())
+  assert {arm: list(seeds) for arm, seeds in result['arms'].items()} == dict.fromkeys(
+    ('paper', 'newest', 'grpo'), ['0', '1']
+  )
+  for seed, metrics in result['arms']['paper'].items():
+    assert metrics['rl.steps'] == 6 and 0 < metrics['rl.pass@1'] <= metrics['rl.pass@8'] < 1
+    assert metrics['merge.pass@8'] == result['arms']['grpo'][seed]['merge.pass@8']  # the same start
+    assert metrics['rl.accuracy'] != result['arms']['grpo'][seed]['rl.accuracy']
+    assert sum(metrics[f'rl.{name}'] for name in trials.DIFFICULTY) == pytest.approx(1)
+  assert {claim['n'] for claim in result['claims'].values()} == {2}
+  assert 'MGPO ends higher than GRPO\n  undecided: rl.pass@1 of paper minus that of grpo is' in done.stdout

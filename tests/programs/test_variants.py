@@ -68,6 +68,7 @@ def digests(run):
   return checkpoint.read_model(checkpoint.find(run / 'rl'))['digests']
 
 
+@pytest.mark.slow
 def test_everything_at_once_and_a_restart(toy, batches, tmp_path, monkeypatch):
   """Parts of the batch, only responses that ended, and the coefficient of the entropy goes on after a stop."""
   monkeypatch.setattr(main, 'Pool', toy.CoinPool)

@@ -8,7 +8,8 @@ Metrics are named STAGE.NAME by the stages of an arm's recipe:
   accuracy, entropy: of an `rl` stage, mean over its last WINDOW steps, on the training problems before any group is
     left out. useful: groups that were trained on over groups that were sampled, over all steps. sampled_tokens,
     seconds (without compilation), steps: in all. tokens_to, seconds_to: until the accuracy (mean of WINDOW steps) has
-    reached `reach`; missing where it never does.
+    reached `reach`; missing where it never does. p=0, p<=1/4, p<3/4, p<1, p=1: shares of the sampled groups by the part
+    of their responses that was right, what filtering sampled included; each of these without those before it.
 """
 
 import json
@@ -22,7 +23,18 @@ from vibethinker_jax.eval import paired
 
 WINDOW = 5  # steps
 EVALUATED = ('tokens', 'truncated')  # beside pass@K
-TRAINED = ('accuracy', 'entropy', 'useful', 'sampled_tokens', 'seconds', 'steps', 'tokens_to', 'seconds_to')
+DIFFICULTY = ('p=0', 'p<=1/4', 'p<3/4', 'p<1', 'p=1')
+TRAINED = (
+  'accuracy',
+  'entropy',
+  'useful',
+  'sampled_tokens',
+  'seconds',
+  'steps',
+  'tokens_to',
+  'seconds_to',
+  *DIFFICULTY,
+)
 
 
 def of_evaluation(result: dict, model: str) -> dict[str, float]:
@@ -57,6 +69,16 @@ def of_training(lines: list[dict], reach: float) -> dict[str, float]:
   return found
 
 
+def difficulty(histogram: list[int]) -> dict[str, float]:
+  """Shares of DIFFICULTY of a histogram of group accuracies, the last entry those in which all is right."""
+  shares, top = dict.fromkeys(DIFFICULTY, 0.0), len(histogram) - 1
+  for i, count in enumerate(histogram):
+    p = i / top
+    place = 0 if p == 0 else 4 if p == 1 else 1 if p <= 0.25 else 2 if p < 0.75 else 3
+    shares[DIFFICULTY[place]] += count / (sum(histogram) or 1)
+  return shares
+
+
 def of_arm(directory: pathlib.Path, names: dict, reach: float) -> dict[str, float] | None:
   """Metrics of an arm with one seed; None where a stage of it is not finished.
 
@@ -74,7 +96,8 @@ def of_arm(directory: pathlib.Path, names: dict, reach: float) -> dict[str, floa
         found |= {f'{model}.{metric}': value for metric, value in mine.items()}
       elif 'group_accuracy_histogram' in result:
         lines = [json.loads(line) for line in (directory / part / 'metrics.jsonl').read_text().splitlines()]
-        found |= {f'{stage}.{metric}': value for metric, value in of_training(lines, reach).items()}
+        mine = of_training(lines, reach) | difficulty(result['group_accuracy_histogram'])
+        found |= {f'{stage}.{metric}': value for metric, value in mine.items()}
   return found
 
 
@@ -134,7 +157,7 @@ def amount(value: float, metric: str) -> str:
 
 
 def is_share(metric: str) -> bool:
-  return metric.rpartition('.')[2].startswith(('pass@', 'accuracy', 'useful', 'truncated'))
+  return metric.rpartition('.')[2].startswith(('pass@', 'accuracy', 'useful', 'truncated', 'p=', 'p<'))
 
 
 def sentence(claim, found: paired.Difference, p: float, alpha: float) -> str:

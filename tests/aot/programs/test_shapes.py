@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from vibethinker_jax.data.tokens import tokenizer
 
 CONFIG = dict(
@@ -17,6 +19,7 @@ def base(name):
 """
 
 
+@pytest.mark.slow
 def test_a_name_of_the_hub(hub):
   trained = tokenizer.train([f'So once is {i}. Question why' for i in range(200)], 310)
   files = trained.hub_files()

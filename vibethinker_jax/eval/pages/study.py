@@ -9,13 +9,17 @@ from vibethinker_jax.eval import paired, trials
 from vibethinker_jax.eval.pages import drawing, page
 from vibethinker_jax.eval.pages.drawing import Plot
 
-LAST = ('tokens', 'truncated', 'accuracy', 'entropy', 'useful', 'sampled_tokens', 'seconds', 'tokens_to', 'seconds_to')
+LAST = (
+  *('tokens', 'truncated', 'accuracy', 'entropy', 'useful', *trials.DIFFICULTY),
+  *('sampled_tokens', 'seconds', 'tokens_to', 'seconds_to'),
+)
 WORDS = {
   'tokens': 'response, tokens',
   'truncated': 'cut off',
   'accuracy': 'accuracy at the end',
   'entropy': 'entropy at the end, nats',
   'useful': 'useful groups',
+  **{name: f'groups of {name}' for name in trials.DIFFICULTY},
   'sampled_tokens': 'tokens sampled',
   'seconds': 'seconds',
   'tokens_to': 'tokens to the accuracy',
