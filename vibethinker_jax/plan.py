@@ -3,7 +3,8 @@ it cost?
 
   python -m vibethinker_jax.plan --config=configs/vibethinker_1p5b.py --topology=v5e:4x4 --dollars_per_chip_hour=1.2
 
-Needs libtpu (pip install -e '.[plan]'), no TPU. Times are estimates from the compiler's schedule, not measurements.
+Of a study (configs/study_1p5b.py) the stages of all arms, each once, and the sum for its seeds. Needs libtpu
+(pip install -e '.[plan]'), no TPU. Times are estimates from the compiler's schedule, not measurements.
 """
 
 from vibethinker_jax.runtime import startup
@@ -21,10 +22,11 @@ from ml_collections import config_flags
 from vibethinker_jax import config as config_lib
 from vibethinker_jax.aot import planning
 from vibethinker_jax.aot.estimates import budget, table
+from vibethinker_jax.programs import arms
 from vibethinker_jax.runtime import disk, given, storage
 
 CONFIG = config_flags.DEFINE_config_file(
-  'config', None, 'Config file of the recipe; fields can be set: --config.sft.micro_batches=4'
+  'config', None, 'Config file of a recipe or a study; fields can be set: --config.sft.micro_batches=4'
 )
 TOPOLOGY = flags.DEFINE_string(
   'topology', None, 'TPU slice: v4, v5e, v5p, v6e or tpu7x with its shape: v5e:4x4, v5p:2x2x2.'
@@ -63,6 +65,8 @@ READ = {
 def mode() -> str:
   """What the stages do: a key of READ."""
   config = CONFIG.value.to_dict()
+  if 'recipe' in config:
+    return RL
   stages = [config.get(name, {}) for name in STAGES.value or config.get('stages', ())]
   programs = {stage.get('program') for stage in stages if isinstance(stage, dict)}
   return RL if 'rl' in programs else NO_RL if programs - {'sft', 'merge'} else NO_SAMPLES
@@ -76,11 +80,14 @@ def main(argv) -> None:
   startup.leave_it_to_first()
   startup.plain_logs()
   try:
-    config = config_lib.plain(CONFIG.value.to_dict())
+    config, seeds = config_lib.plain(CONFIG.value.to_dict()), 1
     with startup.one_line(ValueError, flag='--cache'):
       cache = str(pathlib.Path(storage.local(CACHE.value, '--cache')).expanduser()) if CACHE.value else ''
       if cache:
         disk.check(pathlib.Path(cache))
+      if 'recipe' in config:
+        study, joined = arms.bind(config)
+        config, seeds = joined.config | {'seed': 0}, len(study.seeds)
       plan = planning.run(
         config,
         TOPOLOGY.value,
@@ -92,6 +99,7 @@ def main(argv) -> None:
       )
   except KeyboardInterrupt:
     raise SystemExit(130) from None
+  plan['budget']['seeds'] = seeds
   print(json.dumps(plan, indent=1) if JSON.value else table.plan(plan))
   sys.exit(0 if plan['fits'] else 1)
 

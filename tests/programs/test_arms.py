@@ -120,15 +120,22 @@ def test_mistakes(base, changes, rest, text):
   assert text in str(error.value)
 
 
-def test_the_shipped_study_binds():
-  path = pathlib.Path(__file__).parents[2] / 'configs' / 'study.py'
-  spec = importlib.util.spec_from_file_location('study', path)
+@pytest.mark.parametrize('name, args, seeds', [('study', (), 8), ('study', ('quick',), 2), ('study_1p5b', (), 3)])
+def test_the_shipped_studies_bind(name, args, seeds):
+  path = pathlib.Path(__file__).parents[2] / 'configs' / f'{name}.py'
+  spec = importlib.util.spec_from_file_location(name, path)
   module = importlib.util.module_from_spec(spec)
   spec.loader.exec_module(module)
-  options, joined = arms.bind(config_lib.plain(module.get_config()))
+  options, joined = arms.bind(config_lib.plain(module.get_config(*args)))
   stages = joined.config['stages']
-  assert len(options.seeds) >= 8 and stages.count('sft') == 1 and len(set(stages)) == len(stages)
-  assert all(claim.says for claim in options.claims.values())
+  assert len(options.seeds) == seeds and stages.count('sft') == 1 and len(set(stages)) == len(stages)
+  assert options.claims and all(claim.says for claim in options.claims.values())
+
+
+def test_one_model_is_evaluated_once(base):
+  twice = {'stages': (*base['stages'], 'more'), 'more': base['evaluate'] | {'models': ('merge',)}}
+  with pytest.raises(ValueError, match="arms.two: evaluate and more both evaluate 'merge'"):
+    arms.bind(study(base, {'first': {}, 'two': twice}))
 
 
 def test_the_same_evaluation_at_another_place_is_one(base):

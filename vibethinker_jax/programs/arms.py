@@ -130,7 +130,7 @@ def bind(config: dict) -> tuple[Study, Union]:
   config_lib.refuse(errors)
   joined = union(study)
   recipe_lib.bind(joined.config)
-  config_lib.refuse(list(_unmeasured(study, joined)))
+  config_lib.refuse([*_twice(study, joined), *_unmeasured(study, joined)])
   return study, joined
 
 
@@ -201,6 +201,20 @@ def stages_of(joined: Union, arm: str) -> list[str]:
   """The stages of the union that an arm needs, in order."""
   mine = {x for name in joined.names[arm].values() for x in (name.values() if isinstance(name, dict) else [name])}
   return [name for name in joined.config['stages'] if name in mine]
+
+
+def _twice(study: Study, joined: Union) -> Iterator[str]:
+  """Models of an arm that two stages evaluate: their metrics would have the same names."""
+  for arm in study.arms:
+    known = {}
+    for stage, models in joined.names[arm].items():
+      for model in models if isinstance(models, dict) else ():
+        if model in known:
+          yield (
+            f'arms.{arm}: {known[model]} and {stage} both evaluate {model!r}, and a study has one figure for it: give '
+            'one stage both sets (data.files=A,B)'
+          )
+        known[model] = stage
 
 
 def _unmeasured(study: Study, joined: Union) -> Iterator[str]:

@@ -5,7 +5,7 @@ import types
 import pytest
 
 from vibethinker_jax.aot.compilers import topology
-from vibethinker_jax.aot.estimates import budget, rollout
+from vibethinker_jax.aot.estimates import budget, rollout, table
 from vibethinker_jax.programs import distill
 
 
@@ -69,6 +69,10 @@ def test_the_sum_without_evaluation():
   rollouts = [3 * 64 / bandwidth / 3600 for bandwidth in (0.85, 0.6)]
   assert found['stages']['evaluate']['hours'] == pytest.approx(rollouts)
   assert found['dollars'] == pytest.approx([6 * (1 + rollouts[0]), 6 * (2 + rollouts[1])])
+  one, three = (table.budget(found | {'seeds': seeds}, 1).splitlines() for seeds in (1, 3))
+  (line,) = [line for line in three if line not in one]
+  three_times = [table.span(*(times * x for x in found['hours'])) for times in (3, 3, 9)]  # hours, chip hours, dollars
+  assert line.split() == ' '.join(['sum of 3 seeds', *three_times]).split()
 
 
 def test_problems_of_a_teacher_and_of_a_probe():
