@@ -108,7 +108,9 @@ def path(text: str | os.PathLike):
   if not remote(text):
     if scheme := _scheme(os.fspath(text)):
       raise ValueError(
-        f'{os.fspath(text)}: models and results are read from this machine and from gs://BUCKET/PATH, not from '
+        f'{os.fspath(text)}: a bucket is written {GS}BUCKET/PATH'
+        if scheme == 'gs'
+        else f'{os.fspath(text)}: models and results are read from this machine and from gs://BUCKET/PATH, not from '
         f'{scheme}: copy it there'
       )
     return pathlib.Path(text)
