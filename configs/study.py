@@ -29,7 +29,7 @@ def recipe():
   config.rl.update(
     steps=20, prompts=16, learning_rate=4e-4, warmup_steps=2, micro_batch=8, checkpoint_steps=100, examples_steps=100
   )
-  config.evaluate.update(models=('merge', 'rl'), problems=60, samples=8, ks=(1, 2, 4, 8))
+  config.evaluate.update(models=('merge', 'rl'), problems=100, samples=8, ks=(1, 2, 4, 8))
   return config
 
 
