@@ -4,7 +4,7 @@
   python -m vibethinker_jax.study --config=configs/study.py:quick --workdir=runs/quick   # 3 arms, 2 seeds, minutes
 
 The recipe is that of configs/tiny.py with a shorter RL stage and small evaluations, so that eight seeds of all arms
-take some hours on 2 cores. Arms differ from the first, the papers' recipe, in the fields that they name.
+take some hours on 2 cores. Arms differ from the baseline, the papers' recipe, in the fields that they name.
 """
 
 import importlib.util
@@ -43,6 +43,7 @@ def get_config(arg=''):
   config = config_dict.ConfigDict()
   config.recipe = recipe()
   config.seeds = tuple(range(8))
+  config.baseline = 'paper'
   config.reach = 0.5
   config.alpha = 0.05
   arm = lambda says, change, seeds=0: dict(says=says, change=change, seeds=seeds)
@@ -98,21 +99,31 @@ def get_config(arg=''):
       'GRPO, a budget of tokens', dict(rl=dict(steps=60, token_budget=200_000, loss=dict(strength=0.0))), few
     ),
   }
-  config.arms = starts | weights | variants | others | budget | controls
+  config.arms = in_order(starts | weights | variants | others | budget | controls)
   better = lambda says, first, second, metric='rl.pass@1', **more: dict(
     says=says, better=first, than=second, metric=metric, **more
   )
-  config.claims = {
+  claims = {
     'fusion_pass_k': better(
       'Fused specialists have a higher Pass@8 than the last checkpoint', 'paper', 'newest', 'merge.pass@8'
     ),
-    'fusion_single': better('... than the best single checkpoint', 'paper', 'best_pass_k', 'merge.pass@8'),
+    'fusion_single': better(
+      'Fused specialists have a higher Pass@8 than the best single checkpoint', 'paper', 'best_pass_k', 'merge.pass@8'
+    ),
     'start_newest': better(
       'RL from the fused specialists ends higher than from the last checkpoint', 'paper', 'newest'
     ),
-    'start_pass_1': better('... than from the best Pass@1 checkpoint', 'paper', 'best_pass_1'),
-    'start_single': better('... than from the best single Pass@K checkpoint', 'paper', 'best_pass_k'),
-    'start_average': better('... than from the average of the last three', 'paper', 'newest_3'),
+    'start_pass_1': better(
+      'RL from the fused specialists ends higher than from the best Pass@1 checkpoint', 'paper', 'best_pass_1'
+    ),
+    'start_single': better(
+      'RL from the fused specialists ends higher than from the best Pass@K checkpoint', 'paper', 'best_pass_k'
+    ),
+    'start_average': better(
+      'RL from the fused specialists ends higher than from the average of the last three checkpoints',
+      'paper',
+      'newest_3',
+    ),
     'mgpo': better('MGPO ends higher than GRPO', 'paper', 'grpo'),
     'mgpo_relative': better('MGPO with steps of the same size ends higher than GRPO', 'relative', 'grpo'),
     'mgpo_tokens': better(
@@ -126,7 +137,7 @@ def get_config(arg=''):
     'long2short_shorter': better(
       'The brevity bonus makes responses shorter', 'long2short', 'paper', 'rl.tokens', direction='smaller'
     ),
-    'long2short_kept': better('... and costs at most two points', 'long2short', 'paper', margin=0.02),
+    'long2short_kept': better('The brevity bonus costs at most two points', 'long2short', 'paper', margin=0.02),
     'same': better('The recipe ends higher than itself with other draws (must not be found)', 'paper', 'again'),
     'broken': better('The recipe ends higher than with a broken weight (must be found)', 'paper', 'broken'),
     'spectrum': dict(  # (d) the principle itself
@@ -136,7 +147,13 @@ def get_config(arg=''):
       beside='merge.pass@8',
     ),
   }
+  config.claims = in_order(claims)
   return quick(config) if arg else config
+
+
+def in_order(values):
+  """A ConfigDict sorts its names otherwise."""
+  return config_dict.ConfigDict(values, sort_keys=False)
 
 
 def quick(config):
@@ -144,10 +161,8 @@ def quick(config):
   few = lambda values, names: {name: values[name] for name in names}
   arms, claims = config.arms.to_dict(), config.claims.to_dict()
   config.seeds = (0, 1)
-  config.arms, config.claims = (
-    few(arms, ('paper', 'newest', 'grpo')),
-    few(claims, ('fusion_pass_k', 'start_newest', 'mgpo')),
-  )
+  config.arms = in_order(few(arms, ('paper', 'newest', 'grpo')))
+  config.claims = in_order(few(claims, ('fusion_pass_k', 'start_newest', 'mgpo')))
   config.recipe.pretrain.update(steps=300, checkpoint_steps=300)
   config.recipe.sft.update(steps=90, checkpoint_steps=30)
   config.recipe.probe.problems = 20

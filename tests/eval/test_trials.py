@@ -74,6 +74,7 @@ def study(**change):
     recipe={},
     seeds=(0, 1, 2),
     arms={a: arms.Arm() for a in VALUES},
+    baseline='a',
     claims={n: arms.Claim(**c) for n, c in CLAIMS.items()},
   )
   return arms.Study(**values | change)

@@ -18,7 +18,8 @@ def base(toy):
 
 
 def study(base, changes, **rest):
-  return dict(recipe=base, seeds=(0, 1), arms={name: dict(change=change) for name, change in changes.items()}, **rest)
+  arms_ = {name: dict(change=change) for name, change in changes.items()}
+  return dict(recipe=base, seeds=(0, 1), arms=arms_, baseline=next(iter(arms_), '')) | rest
 
 
 GRPO = {'rl_math_16k': {'loss': {'strength': 0.0}}}
@@ -78,7 +79,8 @@ def test_an_arm_with_stages_of_its_own(base):
     ({'a': {'merge': {'select': 'best'}}}, {}, "arms.a: merge.select='best' must be 'specialists'"),
     ({'a': {'merge': {'selct': 'newest'}}}, {}, 'arms.a: merge.selct is not a field'),
     ({'a b': {}}, {}, "arms: 'a b' must be of letters"),
-    ({}, {}, 'config.arms must name at least one'),
+    ({'grpo': {}}, {'baseline': 'gpro'}, "config.baseline='gpro' is no arm of this study (did you mean grpo?)"),
+    ({}, {}, "config.baseline='' is no arm"),
     ({'a': {}}, {'seeds': (1,)}, 'config.seeds=(1,) must be two'),
     ({'a': {}}, {'seeds': (1, 1)}, 'config.seeds=(1, 1) must be two'),
     ({'a': {}}, {'reach': 1.5}, 'config.reach=1.5 must be'),
@@ -129,6 +131,7 @@ def test_the_shipped_studies_bind(name, args, seeds):
   options, joined = arms.bind(config_lib.plain(module.get_config(*args)))
   stages = joined.config['stages']
   assert len(options.seeds) == seeds and stages.count('sft') == 1 and len(set(stages)) == len(stages)
+  assert next(iter(options.arms)) == options.baseline == 'paper'
   assert options.claims and all(claim.says for claim in options.claims.values())
 
 

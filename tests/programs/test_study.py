@@ -33,6 +33,7 @@ def config(toy, **more) -> dict:
     seeds=(3, 5),
     arms={name: dict(change=change) for name, change in changes.items()},
     claims={'mgpo': claim},
+    baseline='mgpo',
   )
 
 

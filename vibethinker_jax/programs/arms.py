@@ -73,7 +73,8 @@ class Study(NamedTuple):
   Attributes:
     recipe: the config of a recipe, as `main` takes it; its seed is not read.
     seeds: each arm is run with each of them; differences are paired by seed.
-    arms: {name: Arm}, the first is the recipe that the others are compared with.
+    arms: {name: Arm}.
+    baseline: the arm that the others are compared with.
     claims: {name: Claim}.
     reach: accuracy of the rollouts (mean of eval.trials.WINDOW steps) whose price in tokens and seconds is reported.
     alpha: the chance to call a claim supported or refuted that is neither, over all claims together.
@@ -82,6 +83,7 @@ class Study(NamedTuple):
   recipe: dict
   seeds: tuple[Annotated[int, Range(ge=0, lt=2**32)], ...]
   arms: dict[str, Arm]
+  baseline: str
   claims: dict[str, Claim] = {}
   reach: Annotated[float, Range(gt=0, lt=1)] = 0.5
   alpha: Annotated[float, Range(gt=0, lt=0.5)] = 0.05
@@ -89,8 +91,8 @@ class Study(NamedTuple):
   def conflicts(self) -> Iterator[str]:
     if len(self.seeds) < 2 or len(set(self.seeds)) < len(self.seeds):
       yield f'seeds={self.seeds} must be two different ones or more: intervals are over seeds'
-    if not self.arms:
-      yield 'arms must name at least one'
+    if self.baseline not in self.arms:
+      yield f'baseline={self.baseline!r} is no arm of this study{config_lib.nearest(self.baseline, self.arms)}'
     for name in self.arms:
       if not re.fullmatch(r'[A-Za-z0-9_]+', name):
         yield f'arms: {name!r} must be of letters, digits and _: it becomes part of the names of directories'
@@ -116,6 +118,7 @@ def bind(config: dict) -> tuple[Study, Union]:
     ValueError: wrong fields of the study, or of a recipe of an arm; a line each, with the arm.
   """
   study = config_lib.bind(Study, config, 'config')
+  study = study._replace(arms={study.baseline: study.arms[study.baseline]} | study.arms)  # the first in every table
   errors = []
   for name, arm in study.arms.items():
     errors += [f'arms.{name}.change: {line}' for line in _unknown(study.recipe, arm.change)]

@@ -93,14 +93,14 @@ def tables(study, result: dict) -> dict:
 
 
 def forests(study, result: dict) -> dict:
-  """{metric: (description, SVG)}: the paired difference of every arm to the first, with its interval."""
-  first, *others = study.arms
+  """{metric: SVG}: the paired difference of every arm to the baseline, with its interval."""
+  first = study.baseline
   trial = {arm: {int(seed): m for seed, m in of.items()} for arm, of in result['arms'].items()}
   found = {}
   for stage, names in measured(result).items():
     for name in [n for n in names if n.startswith('pass@')]:
       metric, rows = f'{stage}.{name}', []
-      for arm in others:
+      for arm in study.arms:
         differences = trials.pairs(trial, arm, first, metric)
         if len(differences) > 1 and any(differences):
           rows.append((study.arms[arm].says or arm, *(100 * x for x in paired.mean(differences))))
@@ -132,9 +132,9 @@ def forest(rows: list[tuple], first: str, metric: str) -> str:
 
 
 def curves(workdir: pathlib.Path, study, joined, result: dict) -> dict:
-  """{rl stage: [(arm, SVG)]}: accuracy of the rollouts over sampled tokens, the mean of all seeds, the first arm
+  """{rl stage: [(arm, SVG)]}: accuracy of the rollouts over sampled tokens, the mean of all seeds, the baseline
   beside."""
-  found, first = {}, next(iter(study.arms))
+  found, first = {}, study.baseline
   for arm, of in result['arms'].items():
     for stage in (s for s, names in measured({'arms': {arm: of}}).items() if 'sampled_tokens' in names):
       files = [workdir / f'seed_{seed}' / joined.names[arm][stage] / 'metrics.jsonl' for seed in of]
@@ -160,7 +160,7 @@ def averaged(files: list[pathlib.Path]) -> list[tuple[float, float]]:
 
 def chart(lines: list, first: list) -> str:
   plot = Plot((0, max(x for x, _ in (*lines, *first)) or 1), (0, 1))
-  drawn = drawing.path(plot, first, 'line dashed muted', 'the first arm')
+  drawn = drawing.path(plot, first, 'line dashed muted', 'the baseline')
   return drawing.svg(
     drawing.frame(plot, 'tokens sampled', as_percent=True) + drawn + drawing.path(plot, lines, 'line c0'),
     'Accuracy of the rollouts over tokens sampled',
