@@ -11,7 +11,9 @@ import pytest
 from vibethinker_jax import config, main
 from vibethinker_jax.programs.stage import TokenizerOptions
 
-CONFIGS = sorted(p for p in (pathlib.Path(__file__).parents[1] / 'configs').glob('*.py') if p.stem != 'study')
+CONFIGS = sorted(
+  p for p in (pathlib.Path(__file__).parents[1] / 'configs').glob('*.py') if not p.stem.startswith('study')
+)
 
 
 class Inner(NamedTuple):

@@ -123,7 +123,7 @@ def problems(name: str, arguments: list[str]) -> list[str]:
         values(sys.argv)
       found = values.config.to_dict()
       stages = tuple(stage for x in arguments if x.startswith('--stages=') for stage in x[9:].split(','))
-      arms.bind(config_lib.plain(found)) if name.endswith('.study') else recipe.bind(found, stages)
+      arms.bind(config_lib.plain(found)) if 'recipe' in found else recipe.bind(found, stages)
     except (AttributeError, KeyError, TypeError, ValueError, OSError, flags.Error) as error:
       wrong.append(f'{config}: {error}')
   return wrong
