@@ -122,17 +122,33 @@ def test_mistakes(base, changes, rest, text):
   assert text in str(error.value)
 
 
-@pytest.mark.parametrize('name, args, seeds', [('study', (), 8), ('study', ('quick',), 2), ('study_1p5b', (), 3)])
-def test_the_shipped_studies_bind(name, args, seeds):
+def shipped(name, *args):
   path = pathlib.Path(__file__).parents[2] / 'configs' / f'{name}.py'
   spec = importlib.util.spec_from_file_location(name, path)
   module = importlib.util.module_from_spec(spec)
   spec.loader.exec_module(module)
-  options, joined = arms.bind(config_lib.plain(module.get_config(*args)))
+  return module.get_config(*args)
+
+
+@pytest.mark.parametrize(
+  'name, args, seeds',
+  [('study', (), 8), ('study', ('quick',), 2), ('study_1p5b', (), 3), ('wordproblems', ('study',), 3)],
+)
+def test_the_shipped_studies_bind(name, args, seeds):
+  options, joined = arms.bind(config_lib.plain(shipped(name, *args)))
   stages = joined.config['stages']
-  assert len(options.seeds) == seeds and stages.count('sft') == 1 and len(set(stages)) == len(stages)
-  assert next(iter(options.arms)) == options.baseline == 'paper'
+  assert len(options.seeds) == seeds and len(set(stages)) == len(stages)
+  assert name == 'wordproblems' or stages.count('sft') == 1
+  assert next(iter(options.arms)) == options.baseline
   assert options.claims and all(claim.says for claim in options.claims.values())
+
+
+def test_domains_of_files_are_not_known_before():
+  """Those of the claims are taken as they are, their Pass@K is not."""
+  config = config_lib.plain(shipped('wordproblems', 'study'))
+  config['claims'] = {'c': config['claims']['svamp'] | {'metric': 'rl.svamp.pass@3'}}
+  with pytest.raises(ValueError, match=r"has no 'rl.svamp.pass@3'"):
+    arms.bind(config)
 
 
 def test_one_model_is_evaluated_once(base):

@@ -225,11 +225,18 @@ def _unmeasured(study: Study, joined: Union) -> Iterator[str]:
   for name, claim in study.claims.items():
     for metric in filter(None, (claim.metric, claim.beside)):
       for arm in claim.over or (claim.better, claim.than):
-        if metric not in (known := _measured(joined, arm)):
+        known = _measured(joined, arm)
+        # Without config.domains they are those of the files, which are not read here.
+        if metric not in known and (joined.config.get('domains') or _without_domain(metric) not in known):
           yield (
             f'claims.{name}: arm {arm!r} has no {metric!r}{config_lib.nearest(metric, known)}; it has '
             f'{", ".join(x for x in known if x.count(".") == 1)}'
           )
+
+
+def _without_domain(metric: str) -> str:
+  stage, _, name = metric.partition('.')
+  return f'{stage}.{name.rpartition(".")[2]}'
 
 
 def _measured(joined: Union, arm: str) -> list[str]:
