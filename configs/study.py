@@ -44,7 +44,7 @@ def get_config(arg=''):
   config.recipe = recipe()
   config.seeds = tuple(range(8))
   config.baseline = 'paper'
-  config.reach = 0.5
+  config.reach = 0.6
   config.alpha = 0.05
   arm = lambda says, change, seeds=0: dict(says=says, change=change, seeds=seeds)
   few = 5  # seeds

@@ -34,7 +34,9 @@ def recipe():
   config.stages = ('sft', 'probe', 'merge', 'rl', 'evaluate')
   data = config.rl.data.to_dict()
   files = lambda names: data | dict(files=','.join(f'{DATA}/{name}.jsonl' for name in names.split()))
-  sampler = config.rl.sampler.to_dict() | dict(max_tokens=96, slots=64, steps_per_call=8)
+  sampler = config.rl.sampler.to_dict() | dict(
+    max_tokens=96, slots=64, steps_per_call=8, columns=288, prompt_columns=192
+  )
   # Three epochs: about 190 steps are one.
   config.sft.update(
     data=files('sft'),
@@ -53,9 +55,10 @@ def recipe():
     dict(program='merge', init_from='sft', probe='probe', weights=(), select='specialists', newest=1)
   )
   config.rl.update(
-    init_from='merge', data=files('rl'), steps=60, prompts=16, filter_samples=0, row_length=512, shortest_row=512
+    init_from='merge', data=files('rl'), steps=60, prompts=16, filter_samples=0, row_length=384, shortest_row=384
   )
-  config.rl.update(micro_batch=4, learning_rate=3e-6, sampler=sampler)
+  # Rows of responses and rows of two prompts: half of the positions that rows of prompt and response would have.
+  config.rl.update(share_prompts=True, micro_batch=6, learning_rate=3e-6, sampler=sampler)
   config.evaluate.update(models=('merge', 'rl'), data=files('held_out svamp'), samples=2, ks=(1, 2), sampler=sampler)
   return config
 

@@ -106,7 +106,7 @@ def test_seeds_that_one_arm_lacks_are_not_paired():
   values = found()
   del values['b'][1], values['a'][2]['rl.pass@1']
   told = trials.judged(study(), values)
-  assert told['better']['n'] == 1 and told['better']['sentence'] == 'undecided: 1 seeds have it yet'
+  assert told['better']['n'] == 1 and told['better']['sentence'] == 'undecided: 1 of the seeds so far, two are needed'
   json.dumps(told, allow_nan=False)
 
 

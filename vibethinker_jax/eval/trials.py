@@ -163,7 +163,7 @@ def is_share(metric: str) -> bool:
 def sentence(claim, found: paired.Difference, p: float, alpha: float) -> str:
   """What the study says of a claim, in plain words."""
   if found.n < 2:
-    return f'undecided: {found.n} seeds have it yet'
+    return f'undecided: {found.n} of the seeds so far, two are needed'
   told = paired.verdict(found, p, alpha, claim.margin)
   flip = {'greater': 1, 'smaller': -1}[claim.direction]
   shown = (lambda x: f'{x:+.2f}') if claim.over else lambda x: amount(x, claim.metric)
