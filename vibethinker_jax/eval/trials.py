@@ -173,7 +173,8 @@ def sentence(claim, found: paired.Difference, p: float, alpha: float) -> str:
     if claim.over
     else (f'{claim.metric} of {claim.better} minus that of {claim.than}')
   )
-  words = f'{told}: {what} is {shown(flip * found.mean)} [{shown(low)}, {shown(high)}] over {found.n} seeds, p {p:.2g}'
+  bounds = ', '.join(shown(x).removesuffix(' points') for x in (low, high))
+  words = f'{told}: {what} is {shown(flip * found.mean)} [{bounds}] over {found.n} seeds, p {p:.2g}'
   if math.isclose(found.low, found.high, rel_tol=1e-9):
     words = f'{told}: {what} is {shown(flip * found.mean)} with each of {found.n} seeds'
   elif told == 'undecided':

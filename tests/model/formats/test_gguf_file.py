@@ -20,7 +20,8 @@ import torch
 import transformers
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from vibethinker_jax import sharding
+from vibethinker_jax import config as config_lib, sharding
+from vibethinker_jax.aot.programs import shapes
 from vibethinker_jax.data.tokens import tokenizer as tokenizer_lib
 from vibethinker_jax.model import transformer
 from vibethinker_jax.model.formats import gguf_file
@@ -82,6 +83,7 @@ def write(path, model, quantization=None, architecture='llama', skip=(), **field
   writer.add_head_count_kv(c.num_key_value_heads)
   writer.add_rope_freq_base(500.0)
   writer.add_layer_norm_rms_eps(c.rms_norm_eps)
+  writer.add_token_list([f't{i}' for i in range(60)])
   for name, value in fields.items():
     writer.add_string(name.replace('__', '.'), value)
   for name, value in model.state_dict().items():
@@ -137,6 +139,13 @@ def test_errors(model, changes, message, tmp_path):
     gguf_file.load(write(tmp_path / 'm.gguf', model, **changes))
   with pytest.raises(ValueError, match='no such file'):
     gguf_file.load(tmp_path / 'other.gguf')
+
+
+def test_a_plan_reads_the_shape_alone(model, tmp_path):
+  path = write(tmp_path / 'model.gguf', model)
+  recipe = config_lib.Recipe(0, '', config_lib.Mesh(), (), base=str(path))
+  shape = shapes.base(recipe)
+  assert shape.config == gguf_file.load(path)[0] and (shape.config.vocab_size, shape.tokens) == (64, 60)
 
 
 def test_tokenizer_of_the_metadata():

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from vibethinker_jax import checkpoint, config as config_lib
 from vibethinker_jax.data.tokens import tokenizer as tokenizer_lib
 from vibethinker_jax.model import config as model_config
-from vibethinker_jax.model.formats import hf, hf_config
+from vibethinker_jax.model.formats import gguf_file, hf, hf_config
 from vibethinker_jax.programs.stage import TokenizerOptions
 from vibethinker_jax.runtime import hub, storage
 
@@ -48,7 +48,9 @@ def base(recipe: config_lib.Recipe) -> Shape:
   if not storage.remote(path) and path.is_dir() and hf.is_model(path):
     config, note = hf_config.read(json.loads((path / 'config.json').read_text()), str(path)), f'{path}/config.json'
     tokens = tokenizer_lib.load(path).vocab_size
-  elif path.exists() and path.suffix != '.gguf':
+  elif path.exists() and path.suffix == '.gguf':
+    (config, tokens), note = gguf_file.read_shape(path), str(path)
+  elif path.exists():
     saved = checkpoint.read_model(checkpoint.find(path))
     config, note = model_config.from_dict(saved['config']), str(path)
     tokens = tokenizer_lib.from_files(saved['tokenizer']).vocab_size

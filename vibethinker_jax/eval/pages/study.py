@@ -169,7 +169,10 @@ def chart(lines: list, first: list) -> str:
 
 def table(study, result: dict) -> str:
   """For a terminal: each claim's sentence, then Pass@1 of every arm after its last stage."""
-  lines = [f'{claim["says"]}\n  {claim["sentence"]}' for claim in result['claims'].values()]
+  claims = result['claims'].values()
+  lines = [f'{claim["says"]}\n  {claim["sentence"]}' for claim in claims if claim['n'] > 1]
+  if open_ := [claim['says'] for claim in claims if claim['n'] < 2]:
+    lines.append(f'Not two seeds yet of {len(open_)} claims: ' + '; '.join(open_))
   for stage, names in measured(result).items():
     if 'pass@1' in names:
       lines.append(f'{stage}: Pass@1, percent [95% over seeds]')

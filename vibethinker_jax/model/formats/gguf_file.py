@@ -51,8 +51,7 @@ def load(path, *, mesh=None, dtype=jnp.float32, progress: bool = False):
   reader = _open(path)
   import gguf
 
-  fields = {name: field.contents() for name, field in reader.fields.items() if not name.startswith('tokenizer.')}
-  config = read_config(fields, {t.name: tuple(int(n) for n in t.shape[::-1]) for t in reader.tensors}, str(path))
+  config = _config_of(reader, path)
   tensors = {_theirs(t.name): t for t in reader.tensors}
 
   def read(name, part):
@@ -64,6 +63,17 @@ def load(path, *, mesh=None, dtype=jnp.float32, progress: bool = False):
   source = hf.Source({name: tuple(int(n) for n in t.shape[::-1]) for name, t in tensors.items()}, read)
   params = hf.place(config, source, mesh=mesh, dtype=dtype, progress=progress, where=str(path))
   return config, params, _of_tokenizer(reader)
+
+
+def _config_of(reader, path) -> ModelConfig:
+  fields = {name: field.contents() for name, field in reader.fields.items() if not name.startswith('tokenizer.')}
+  return read_config(fields, {t.name: tuple(int(n) for n in t.shape[::-1]) for t in reader.tensors}, str(path))
+
+
+def read_shape(path) -> tuple[ModelConfig, int]:
+  """(ModelConfig, ids of its tokenizer) of a GGUF file, without its tensors; raises as `load`."""
+  reader = _open(path)
+  return _config_of(reader, path), len(reader.fields['tokenizer.ggml.tokens'].data)
 
 
 def read_fields(path) -> dict:
