@@ -110,6 +110,16 @@ def test_seeds_that_one_arm_lacks_are_not_paired():
   json.dumps(told, allow_nan=False)
 
 
+def test_two_seeds_that_differ_much_could_have_shown_nothing():
+  values = found()
+  for arm in 'ab':
+    del values[arm][2]
+  values['a'][0]['rl.pass@1'] = 0.9
+  told = trials.judged(study(), values)
+  assert told['better']['sentence'].endswith('p 1; so few seeds could not have shown any effect')
+  assert 'tokens' in told['shorter']['sentence'] and 'an effect of' in told['shorter']['sentence']
+
+
 def test_equal_seeds_are_said_so():
   values = found()
   values['b'] = values['a']

@@ -177,6 +177,8 @@ def sentence(claim, found: paired.Difference, p: float, alpha: float) -> str:
   words = f'{told}: {what} is {shown(flip * found.mean)} [{bounds}] over {found.n} seeds, p {p:.2g}'
   if math.isclose(found.low, found.high, rel_tol=1e-9):
     words = f'{told}: {what} is {shown(flip * found.mean)} with each of {found.n} seeds'
+  elif told == 'undecided' and found.visible > (2 if claim.over else 1 if is_share(claim.metric) else math.inf):
+    words += '; so few seeds could not have shown any effect'
   elif told == 'undecided':
     words += f'; an effect of {shown(found.visible).lstrip("+")} could have been seen'
   return words
