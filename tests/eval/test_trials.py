@@ -116,7 +116,7 @@ def test_two_seeds_that_differ_much_could_have_shown_nothing():
     del values[arm][2]
   values['a'][0]['rl.pass@1'] = 0.9
   told = trials.judged(study(), values)
-  assert told['better']['sentence'].endswith('p 1; so few seeds could not have shown any effect')
+  assert told['better']['sentence'].endswith('p 0.77; so few seeds could not have shown any effect')
   assert 'tokens' in told['shorter']['sentence'] and 'an effect of' in told['shorter']['sentence']
 
 
