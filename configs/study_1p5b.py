@@ -1,6 +1,6 @@
 """The claims about MGPO and the start of RL on the 1.5B: what a pod would have to do to repeat configs/study.py.
 
-  python -m vibethinker_jax.plan --config=configs/study_1p5b.py --topology=v5e:16x16 --dollars_per_chip_hour=1.2
+  python -m vibethinker_jax.plan --config=configs/study_1p5b.py --topology=v5e:4x4 --dollars_per_chip_hour=1.2
   python -m vibethinker_jax.study --config=configs/study_1p5b.py --workdir=gs://my-bucket/study
 
 Data as for configs/vibethinker_1p5b.py. One SFT and one probing a seed; every arm then trains 400 steps of MGPO at 16K

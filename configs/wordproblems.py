@@ -64,7 +64,7 @@ def recipe():
 
 
 def study():
-  """RL alone, from one fused model: MGPO, GRPO, and the weight over its mean."""
+  """RL alone, from one fused model: intervals are of what RL draws, on these test problems."""
   config = config_dict.ConfigDict(dict(seeds=(0, 1, 2), baseline='mgpo', reach=0.6, alpha=0.05))
   config.recipe = recipe()
   config.recipe.base = 'runs/wordproblems/merge'

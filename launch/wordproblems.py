@@ -9,6 +9,7 @@ Reads train.csv (MAWPS and ASDiv-A) and SVAMP.json of github.com/arkilpatel/SVAM
 ASDiv are CC BY-NC 4.0.
 """
 
+import collections
 import csv
 import hashlib
 import io
@@ -23,6 +24,7 @@ SOURCE = 'https://raw.githubusercontent.com/arkilpatel/SVAMP/689d7ccac74b9983a2a
 FILES = ('data/mawps-asdiv-a_svamp/train.csv', 'SVAMP.json')
 NAMES = {'+': 'addition', '-': 'subtraction', '*': 'multiplication', '/': 'division'}
 APPLY = {'+': lambda a, b: a + b, '-': lambda a, b: a - b, '*': lambda a, b: a * b, '/': lambda a, b: a / b}
+ALIKE = 0.4  # held-out problems nearer to one of training are left out: many differ from another in a name alone
 # Of 20 parts of the problems; what is left is for RL, and for SFT, whose paths it does not see.
 PARTS = {'held_out': range(3), 'probe': range(3, 6), 'rl': range(6, 20), 'sft': range(6, 20)}
 
@@ -55,10 +57,10 @@ def steps(prefix: list[str], numbers: list[float]) -> tuple[list[tuple[str, str]
   return found, total
 
 
-def text_of(words: str, numbers: list[float]) -> str:
+def text_of(question: str, numbers: list[float]) -> str:
   """The problem as it is printed: with its numbers, no blanks before marks."""
-  words = words[:1].upper() + words[1:]
-  filled = re.sub(r'number(\d+)', lambda found: number(numbers[int(found[1])]), words)
+  question = question[:1].upper() + question[1:]
+  filled = re.sub(r'number(\d+)', lambda found: number(numbers[int(found[1])]), question)
   return re.sub(r" +([.,?!;:%)]|'s\b)", r'\1', filled).replace('( ', '(').strip()
 
 
@@ -80,9 +82,34 @@ def paths(row: dict[str, str]) -> list[dict[str, str]]:
   return [problem | {'response': f'{before}{lines}\n\\boxed{{{answer}}}'} for before in ('', plan)]
 
 
+def words(problem: str) -> list[str]:
+  """In small letters, without numbers and marks."""
+  return re.findall('[a-z]+', problem.lower())
+
+
 def part(problem: str) -> int:
-  """Of 20, by the text: the same in every version of the file."""
-  return int(hashlib.sha256(problem.encode()).hexdigest(), 16) % 20
+  """Of 20, by the words: problems that differ in their numbers alone are in one part."""
+  return int(hashlib.sha256(' '.join(words(problem)).encode()).hexdigest(), 16) % 20
+
+
+def fours(problem: str) -> set[tuple[str, ...]]:
+  found = words(problem)
+  return set(zip(*(found[i:] for i in range(4)))) or {tuple(found)}
+
+
+def unlike(problems: list[str], training: list[str]) -> set[str]:
+  """Those that share less than ALIKE of their four-word sequences (Jaccard) with each training problem."""
+  theirs, known = {}, [fours(x) for x in training]
+  for i, of in enumerate(known):
+    for four in of:
+      theirs.setdefault(four, []).append(i)
+  result = set()
+  for problem in problems:
+    mine = fours(problem)
+    shared = collections.Counter(i for four in mine for i in theirs.get(four, ()))
+    if all(count < ALIKE * len(mine | known[i]) for i, count in shared.items()):
+      result.add(problem)
+  return result
 
 
 def main(directory: pathlib.Path) -> None:
@@ -95,6 +122,11 @@ def main(directory: pathlib.Path) -> None:
     if (found := paths(row)) and found[0]['problem'] not in rows:
       rows[found[0]['problem']] = found
   sets = {name: [r for p, found in rows.items() if part(p) in of for r in found] for name, of in PARTS.items()}
+  kept = unlike(
+    [r['problem'] for name in ('held_out', 'probe') for r in sets[name]], [r['problem'] for r in sets['rl'][::2]]
+  )
+  for name in ('held_out', 'probe'):
+    sets[name] = [row for row in sets[name] if row['problem'] in kept]
   for name in ('held_out', 'probe', 'rl'):
     sets[name] = [{k: v for k, v in row.items() if k != 'response'} for row in sets[name][::2]]
   sets['held_out'] = [row | {'domain': 'held_out'} for row in sets['held_out']]

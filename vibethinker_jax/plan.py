@@ -80,14 +80,14 @@ def main(argv) -> None:
   startup.leave_it_to_first()
   startup.plain_logs()
   try:
-    config, seeds = config_lib.plain(CONFIG.value.to_dict()), 1
+    config, seeds = config_lib.plain(CONFIG.value.to_dict()), {}
     with startup.one_line(ValueError, flag='--cache'):
       cache = str(pathlib.Path(storage.local(CACHE.value, '--cache')).expanduser()) if CACHE.value else ''
       if cache:
         disk.check(pathlib.Path(cache))
       if 'recipe' in config:
         study, joined = arms.bind(config)
-        config, seeds = joined.config | {'seed': 0}, len(study.seeds)
+        config, seeds = joined.config | {'seed': 0}, arms.seeds_of(study, joined)
       plan = planning.run(
         config,
         TOPOLOGY.value,

@@ -110,7 +110,7 @@ def run(study: arms_lib.Study, joined: arms_lib.Union, workdir: pathlib.Path, se
 
 
 def same_stages(path: pathlib.Path, joined: arms_lib.Union) -> None:
-  """Refuses a study whose stages have come to mean something else; new ones may be added.
+  """Refuses a study whose stages have come to mean something else after a seed has begun them; new ones may be added.
 
   Raises:
     ValueError: an arm was changed, or put before others.
@@ -121,7 +121,7 @@ def same_stages(path: pathlib.Path, joined: arms_lib.Union) -> None:
   changed = [
     line
     for name in mine
-    if name in known
+    if name in known and any(path.parent.glob(f'seed_*/{name}'))
     for line in config_lib.differences(known[name], config_lib.as_json(mine[name]), name)
   ]
   if changed:

@@ -21,15 +21,15 @@ def test_margin_moves_what_is_tested():
   assert paired.of_differences(values, 0.05).p == pytest.approx(stats.ttest_1samp(values, -0.05).pvalue)
 
 
-def test_the_visible_effect_is_seen_four_times_in_five():
+@pytest.mark.parametrize(('n', 'alpha'), [(8, 0.05), (8, 0.05 / 19), (5, 0.01), (3, 0.05 / 6), (2, 0.05)])
+def test_the_visible_effect_is_seen_four_times_in_five(n, alpha):
   """By simulation: differences whose true mean is the effect that n pairs of this spread show."""
-  random, n, deviation = np.random.default_rng(1), 8, 2.0
-  quantiles = stats.t.ppf(0.975, n - 1) + stats.t.ppf(0.8, n - 1)
-  samples = random.normal(quantiles * deviation / math.sqrt(n), deviation, (4000, n))
-  seen = np.mean([paired.of_differences(x).p < 0.05 for x in samples])
-  assert 0.76 < seen < 0.86
-  one = paired.of_differences(samples[0])
-  assert one.visible == pytest.approx(quantiles * samples[0].std(ddof=1) / math.sqrt(n))
+  random, deviation, draws = np.random.default_rng(1), 2.0, 40_000
+  effect = paired.detectable(n, alpha) * deviation / math.sqrt(n)
+  samples = random.normal(effect, deviation, (draws, n))
+  assert np.mean(stats.ttest_1samp(samples, 0, axis=1).pvalue < alpha) == pytest.approx(0.8, abs=0.01)
+  one = paired.of_differences(samples[0], alpha=alpha)
+  assert one.visible == pytest.approx(effect * samples[0].std(ddof=1) / deviation)
 
 
 @pytest.mark.parametrize(('values', 'p'), [([0.1, 0.1, 0.1], 0.25), ([0.0, 0.0], 1.0), ([0.2], 1.0), ([], 1.0)])

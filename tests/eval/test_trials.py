@@ -28,7 +28,7 @@ def test_of_training():
   assert found['entropy'] == pytest.approx(found['accuracy'] / 2) and found['useful'] == 0.75
   assert (found['sampled_tokens'], found['seconds'], found['steps']) == (700, 14, 7)
   assert (found['tokens_to'], found['seconds_to']) == (600, 12)
-  assert 'tokens_to' not in trials.of_training(lines([0.1, 0.2]), reach=0.35)
+  assert 'tokens_to' not in trials.of_training(lines([0.1, 0.9, 0.2, 0.2, 0.2]), reach=0.35)  # one step is no mean
 
 
 def test_difficulty():
@@ -88,7 +88,7 @@ def test_judged():
   told = trials.judged(study(), found())
   assert [x['verdict'] for x in told.values()] == ['supported', 'undecided', 'supported']
   assert told['better']['mean'] == pytest.approx(0.1) and told['better']['n'] == 3
-  assert told['shorter']['mean'] == pytest.approx(2 / 3)  # of a minus b, turned
+  assert told['shorter']['mean'] == pytest.approx(-2 / 3) and told['shorter']['low'] < told['shorter']['high']
   assert told['wide']['mean'] > 0.98
   assert told['better']['corrected'] >= told['better']['p']
   assert 'supported: rl.pass@1 of a minus that of b is +10.0 points [' in told['better']['sentence']
@@ -106,7 +106,7 @@ def test_seeds_that_one_arm_lacks_are_not_paired():
   values = found()
   del values['b'][1], values['a'][2]['rl.pass@1']
   told = trials.judged(study(), values)
-  assert told['better']['n'] == 1 and told['better']['sentence'] == 'undecided: 1 of the seeds so far, two are needed'
+  assert told['better']['n'] == 1 and told['better']['sentence'] == 'unfinished: 1 of 3 seeds, two are needed'
   json.dumps(told, allow_nan=False)
 
 
@@ -115,9 +115,46 @@ def test_two_seeds_that_differ_much_could_have_shown_nothing():
   for arm in 'ab':
     del values[arm][2]
   values['a'][0]['rl.pass@1'] = 0.9
-  told = trials.judged(study(), values)
+  told = trials.judged(study(seeds=(0, 1)), values)
   assert told['better']['sentence'].endswith('p 0.77; so few seeds could not have shown any effect')
-  assert 'tokens' in told['shorter']['sentence'] and 'an effect of' in told['shorter']['sentence']
+  assert 'tokens' in told['shorter']['sentence'] and 'a difference of' in told['shorter']['sentence']
+
+
+def test_a_claim_that_lacks_seeds_is_unfinished():
+  values = found()
+  del values['c'][2], values['b'][2]
+  told = trials.judged(study(arms={a: arms.Arm(seeds=2 if a == 'b' else 0) for a in VALUES}), values)
+  assert (told['better']['planned'], told['better']['verdict']) == (2, 'undecided')  # b has two seeds, no more
+  told = trials.judged(study(), values)
+  assert told['better']['verdict'] == 'unfinished' and 'over 2 of 3 seeds' in told['better']['sentence']
+
+
+def test_families_are_corrected_by_themselves():
+  claims = {n: arms.Claim(**c) for n, c in CLAIMS.items()}
+  together = trials.judged(study(), found())
+  alone = trials.judged(study(claims=claims | {'better': claims['better']._replace(family='x')}), found())
+  assert alone['better']['corrected'] == together['better']['p'] < together['better']['corrected']
+  assert alone['better']['visible'] < together['better']['visible']
+
+
+def test_a_margin_is_told():
+  """Half a point worse in the mean: by two points it is not."""
+  claims = {'kept': arms.Claim('kept', 'rl.pass@1', better='a', than='b', margin=0.02)}
+  values = {
+    arm: {s: {'rl.pass@1': x} for s, x in enumerate(of)}
+    for arm, of in (('a', (0.5, 0.6, 0.55)), ('b', (0.505, 0.606, 0.554)))
+  }
+  told = trials.judged(study(claims=claims), values)['kept']
+  assert told['verdict'] == 'supported' and 'is -0.5 points [-0.7, -0.3]' in told['sentence']
+  assert told['sentence'].endswith(' against -2.0 points')
+
+
+def test_equal_arms_count_once_in_a_correlation():
+  values = {
+    arm: {0: {'x': x, 'y': y}} for arm, x, y in (('a', 1.0, 1.0), ('b', 2.0, 2.0), ('c', 3.0, 0.0), ('d', 3.0, 0.0))
+  }
+  (r,) = trials.correlations(values, ('a', 'b', 'c', 'd'), 'x', 'y')
+  assert r == pytest.approx(-0.5)
 
 
 def test_equal_seeds_are_said_so():

@@ -14,6 +14,10 @@ wordproblems = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(wordproblems)
 
 
+def word(i):
+  return ''.join('abcdefghij'[int(digit)] for digit in str(i)) + 'x'
+
+
 def row(equation, answer, question='ann has number0 red pens , number1 blue ones and number2 caps . How many ?'):
   return {'Question': question, 'Numbers': '7.0 2.5 4.0', 'Equation': equation, 'Answer': str(answer)}
 
@@ -49,7 +53,10 @@ def test_what_is_wrong_is_left_out(equation, answer):
 def test_files(tmp_path, monkeypatch):
   source = tmp_path / 'source'
   (source / 'data/mawps-asdiv-a_svamp').mkdir(parents=True)
-  rows = [row('+ number0 number1', 9.5, f'Box {i} has number0 and number1 . How many ?') for i in range(200)]
+  rows = [
+    row('+ number0 number1', 9.5, f'{word(i)} has number0 of {word(3 * i)} , number1 of {word(7 * i)} . How many ?')
+    for i in range(1, 201)
+  ]
   with open(source / wordproblems.FILES[0], 'w', newline='') as file:
     writer = csv.DictWriter(file, rows[0])
     writer.writeheader()
@@ -62,9 +69,19 @@ def test_files(tmp_path, monkeypatch):
   assert read('svamp') == [{'problem': 'Ann had 3 pens. How many?', 'answer': '3', 'domain': 'svamp'}]
   problems = {name: {r['problem'] for r in read(name)} for name in wordproblems.PARTS}
   assert len(read('sft')) == 2 * len(problems['sft']) and problems['sft'] == problems['rl']
-  assert len(problems['held_out'] | problems['probe'] | problems['rl']) == 200
+  assert len(problems['held_out'] | problems['probe'] | problems['rl']) == 200 and len(problems['held_out']) > 10
   assert not problems['held_out'] & problems['rl'] and not problems['probe'] & (problems['rl'] | problems['held_out'])
   assert {r['domain'] for r in read('held_out')} == {'held_out'} and {r['domain'] for r in read('probe')} == {
     'addition'
   }
   assert all('response' in r for r in read('sft')) and not any('response' in r for r in read('rl'))
+
+
+def test_problems_that_were_seen_are_not_held_out():
+  seen = ['Ann had 3 red pens and gave 2 of them to her brother Tom. How many has she now?']
+  assert wordproblems.part(seen[0]) == wordproblems.part(
+    'ann had 30 red pens and gave 9 of them to her brother tom; how many has she now'
+  )
+  alike = 'Sue had 5 red pens and gave 1 of them to her brother Max. How many has she now?'
+  other = 'A train goes 30 miles an hour. How far is it after 4 hours?'
+  assert wordproblems.unlike([alike, other, *seen], seen) == {other}

@@ -65,7 +65,7 @@ def test_what_is_done_is_not_done_again(toy, tmp_path, coins):
   assert 0 < shared < coins[0].judged and len(coins) == 2
   assert run(tmp_path, config(toy), seeds=(3,)) == first and len(coins) == 2
   page = (tmp_path / 'report.html').read_text()
-  assert 'MGPO is better than GRPO' in page and 'undecided' in page and '<svg' in page
+  assert 'MGPO is better than GRPO' in page and 'unfinished' in page and '<svg' in page
   assert json.loads((tmp_path / 'result.json').read_text()) == first
   # An arm is what its recipe gives by itself, bit by bit.
   grpo = base(toy) | {'seed': 3}
@@ -116,6 +116,9 @@ def test_stages_of_before_may_not_change(toy, tmp_path):
   study.same_stages(tmp_path / 'stages.json', more)
   study.same_stages(tmp_path / 'stages.json', joined)  # fewer are no change
   _, other = arms.bind(config(toy, grpo={RL: {'loss': {'strength': 1.0}}}))
+  study.same_stages(tmp_path / 'begun' / 'stages.json', joined)
+  study.same_stages(tmp_path / 'begun' / 'stages.json', other)  # nothing of it was begun
+  (tmp_path / 'seed_5' / f'{RL}-grpo').mkdir(parents=True)
   with pytest.raises(ValueError, match=f'{RL}-grpo.loss.strength: 0.0 -> 1.0'):
     study.same_stages(tmp_path / 'stages.json', other)
 

@@ -9,9 +9,12 @@ Metrics are named STAGE.NAME by the stages of an arm's recipe:
     left out. useful: groups that were trained on over groups that were sampled, over all steps. sampled_tokens,
     seconds (without compilation), steps: in all. tokens_to, seconds_to: until the accuracy (mean of WINDOW steps) has
     reached `reach`; missing where it never does. p=0, p<=1/4, p<3/4, p<1, p=1: shares of the sampled groups by the part
-    of their responses that was right, what filtering sampled included; each of these without those before it.
+    of their responses that was right; each of these without those before it. What filtering prompts sampled before the
+    first step is in none of these.
+  probed: of a `merge` stage, the mean over the subdomains of Pass@K on the probing problems, which no evaluation has.
 """
 
+import collections
 import json
 import math
 import pathlib
@@ -63,8 +66,8 @@ def of_training(lines: list[dict], reach: float) -> dict[str, float]:
   }
   if entropy:
     found['entropy'] = float(np.mean(entropy[-WINDOW:]))
-  smooth = [np.mean(accuracy[max(0, i + 1 - WINDOW) : i + 1]) for i in range(len(lines))]
-  if there := [i for i, value in enumerate(smooth) if value >= reach]:
+  smooth = {i: np.mean(accuracy[i + 1 - WINDOW : i + 1]) for i in range(WINDOW - 1, len(lines))}
+  if there := [i for i, value in smooth.items() if value >= reach]:
     found |= {'tokens_to': float(tokens[there[0]]), 'seconds_to': float(seconds[there[0]])}
   return found
 
@@ -94,6 +97,9 @@ def of_arm(directory: pathlib.Path, names: dict, reach: float) -> dict[str, floa
       if model:
         mine = of_evaluation(result, next(iter(result['models'])))
         found |= {f'{model}.{metric}': value for metric, value in mine.items()}
+      elif 'merged' in result:
+        scores = result['merged'].values()
+        found[f'{stage}.probed'] = sum(s['pass@k'][str(result['k'])] for s in scores) / len(scores)
       elif 'group_accuracy_histogram' in result:
         lines = [json.loads(line) for line in (directory / part / 'metrics.jsonl').read_text().splitlines()]
         mine = of_training(lines, reach) | difficulty(result['group_accuracy_histogram'])
@@ -120,33 +126,46 @@ def pairs(trials: dict, first: str, second: str, metric: str) -> list[float]:
 
 
 def correlations(trials: dict, arms: tuple[str, ...], x: str, y: str) -> list[float]:
-  """Of each seed that all arms have: the correlation of two metrics over the arms."""
+  """Of each seed that all arms have: the correlation of two metrics over the arms, equal ones counted once."""
   seeds = [s for s in trials[arms[0]] if all(s in trials[arm] for arm in arms)]
-  both = lambda s: [(trials[arm][s][x], trials[arm][s][y]) for arm in arms if {x, y} <= trials[arm][s].keys()]
+  both = lambda s: sorted({(trials[arm][s][x], trials[arm][s][y]) for arm in arms if {x, y} <= trials[arm][s].keys()})
   varies = lambda found: len(found) > 2 and all(len(set(values)) > 1 for values in zip(*found))
   return [paired.correlation(*zip(*found)) for s in seeds if varies(found := both(s))]
 
 
 def judged(study, trials: dict) -> dict[str, dict]:
-  """{claim: {'says', 'verdict', 'n', 'mean', 'low', 'high', 'p', 'visible', 'corrected'}}, the p values corrected for
-  the number of claims (Holm)."""
+  """{claim: {'says', 'verdict', 'n', 'planned', 'mean', 'low', 'high', 'p', 'visible', 'corrected', 'sentence'}}.
+
+  p values are corrected for the number of claims of a family (Holm). mean, low, high are of the metric as it is, also
+  where the claim says that it is smaller. A claim that lacks seeds is 'unfinished'.
+  """
   sign = {'greater': 1, 'smaller': -1}
-  level = study.alpha / max(1, len(study.claims))
-  found = {}
+  families = collections.Counter(claim.family for claim in study.claims.values())
+  found, corrected = {}, {}
   for name, claim in study.claims.items():
     values = (
       correlations(trials, claim.over, claim.metric, claim.beside)
       if claim.over
       else pairs(trials, claim.better, claim.than, claim.metric)
     )
+    level = study.alpha / families[claim.family]
     found[name] = paired.of_differences(sign[claim.direction] * np.array(values), claim.margin, level)
-  corrected = paired.holm([of.p for of in found.values()])
-  return {
-    name: {'says': study.claims[name].says, 'verdict': paired.verdict(of, p, study.alpha, study.claims[name].margin)}
-    | {name: value if math.isfinite(value) else None for name, value in of._asdict().items()}
-    | {'corrected': p, 'sentence': sentence(study.claims[name], of, p, study.alpha)}
-    for (name, of), p in zip(found.items(), corrected)
-  }
+  for family in families:
+    mine = [name for name, claim in study.claims.items() if claim.family == family]
+    corrected |= zip(mine, paired.holm([found[name].p for name in mine]))
+  told = {}
+  for name, of in found.items():
+    claim, p = study.claims[name], corrected[name]
+    planned = min(study.arms[arm].seeds or len(study.seeds) for arm in claim.over or (claim.better, claim.than))
+    verdict = 'unfinished' if of.n < planned else paired.verdict(of, p, study.alpha, claim.margin)
+    low, high = sorted(sign[claim.direction] * x for x in (of.low, of.high))
+    if claim.over:
+      low, high = max(-1.0, low), min(1.0, high)
+    shown = of._replace(mean=sign[claim.direction] * of.mean, low=low, high=high)
+    told[name] = {'says': claim.says, 'verdict': verdict, 'planned': planned, 'corrected': p}
+    told[name] |= {field: value if math.isfinite(value) else None for field, value in shown._asdict().items()}
+    told[name]['sentence'] = sentence(claim, shown, p, verdict, planned)
+  return told
 
 
 def amount(value: float, metric: str) -> str:
@@ -157,28 +176,32 @@ def amount(value: float, metric: str) -> str:
 
 
 def is_share(metric: str) -> bool:
-  return metric.rpartition('.')[2].startswith(('pass@', 'accuracy', 'useful', 'truncated', 'p=', 'p<'))
+  return metric.rpartition('.')[2].startswith(('pass@', 'accuracy', 'useful', 'truncated', 'probed', 'p=', 'p<'))
 
 
-def sentence(claim, found: paired.Difference, p: float, alpha: float) -> str:
-  """What the study says of a claim, in plain words."""
+def sentence(claim, found: paired.Difference, p: float, verdict: str, planned: int) -> str:
+  """What the study says of a claim, in plain words; p is corrected."""
   if found.n < 2:
-    return f'undecided: {found.n} of the seeds so far, two are needed'
-  told = paired.verdict(found, p, alpha, claim.margin)
-  flip = {'greater': 1, 'smaller': -1}[claim.direction]
+    return f'unfinished: {found.n} of {planned} seeds, two are needed'
   shown = (lambda x: f'{x:+.2f}') if claim.over else lambda x: amount(x, claim.metric)
-  low, high = sorted((flip * found.low, flip * found.high))
   what = (
-    f'correlation of {claim.beside} with {claim.metric} over {len(claim.over)} arms'
+    f'correlation of {claim.beside} with {claim.metric} over these {len(claim.over)} arms'
     if claim.over
     else (f'{claim.metric} of {claim.better} minus that of {claim.than}')
   )
-  bounds = ', '.join(shown(x).removesuffix(' points') for x in (low, high))
-  words = f'{told}: {what} is {shown(flip * found.mean)} [{bounds}] over {found.n} seeds, p {p:.2g}'
+  seeds = f'{found.n} seeds' if found.n >= planned else f'{found.n} of {planned} seeds'
   if math.isclose(found.low, found.high, rel_tol=1e-9):
-    words = f'{told}: {what} is {shown(flip * found.mean)} with each of {found.n} seeds'
-  elif told == 'undecided' and found.visible > (2 if claim.over else 1 if is_share(claim.metric) else math.inf):
-    words += '; so few seeds could not have shown any effect'
-  elif told == 'undecided':
-    words += f'; an effect of {shown(found.visible).lstrip("+")} could have been seen'
+    return f'{verdict}: {what} is {shown(found.mean)} with each of {seeds}'
+  bounds = ', '.join(shown(x).removesuffix(' points') for x in (found.low, found.high))
+  words = f'{verdict}: {what} is {shown(found.mean)} [{bounds}] over {seeds}, corrected p {p:.2g}'
+  if claim.margin:
+    words += f' against {shown({"greater": -1, "smaller": 1}[claim.direction] * claim.margin)}'
+  if verdict == 'undecided':
+    seen = found.visible - claim.margin
+    limit = 1 if claim.over or is_share(claim.metric) else math.inf
+    words += (
+      '; so few seeds could not have shown any effect'
+      if seen > limit
+      else f'; a difference of {shown(seen).lstrip("+")} could have been seen'
+    )
   return words

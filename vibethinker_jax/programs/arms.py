@@ -46,6 +46,7 @@ class Claim(NamedTuple):
     over, beside: instead of two arms, several of them, and a second metric that goes with the first from arm to arm.
     direction: 'greater' or 'smaller', of the first arm; of `beside` a correlation above or below 0.
     margin: by so much the first arm may be worse; 0: it must be better.
+    family: claims of one family are corrected for their number together.
   """
 
   says: str
@@ -56,6 +57,7 @@ class Claim(NamedTuple):
   beside: str = ''
   direction: Literal['greater', 'smaller'] = 'greater'
   margin: NotNegative = 0.0
+  family: str = ''
 
   def conflicts(self) -> Iterator[str]:
     pair, many = (self.better, self.than), (self.over, self.beside)
@@ -77,7 +79,7 @@ class Study(NamedTuple):
     baseline: the arm that the others are compared with.
     claims: {name: Claim}.
     reach: accuracy of the rollouts (mean of eval.trials.WINDOW steps) whose price in tokens and seconds is reported.
-    alpha: the chance to call a claim supported or refuted that is neither, over all claims together.
+    alpha: the chance to call a claim supported or refuted that is neither, over all claims of a family together.
   """
 
   recipe: dict
@@ -206,6 +208,14 @@ def stages_of(joined: Union, arm: str) -> list[str]:
   return [name for name in joined.config['stages'] if name in mine]
 
 
+def seeds_of(study: Study, joined: Union) -> dict[str, int]:
+  """{stage of the union: with how many seeds it is run}."""
+  counts = {arm: values.seeds or len(study.seeds) for arm, values in study.arms.items()}
+  return {
+    name: max(counts[arm] for arm in study.arms if name in stages_of(joined, arm)) for name in joined.config['stages']
+  }
+
+
 def _twice(study: Study, joined: Union) -> Iterator[str]:
   """Models of an arm that two stages evaluate: their metrics would have the same names."""
   for arm in study.arms:
@@ -248,6 +258,8 @@ def _measured(joined: Union, arm: str) -> list[str]:
       found += [f'{model}.{x}' for x in (*passes, *trials.EVALUATED)]
       domains = joined.config.get('domains', ())
       found += [f'{model}.{domain}.{x}' for domain in domains for x in passes]
+    if isinstance(name, str) and joined.config[name]['program'] == 'merge':
+      found.append(f'{stage}.probed')
     if isinstance(name, str) and joined.config[name]['program'] == 'rl':
       found += [f'{stage}.{x}' for x in trials.TRAINED]
   return found

@@ -125,7 +125,7 @@ def replacing(path: pathlib.Path | str, what: str):
   """Gives a temporary path beside `path`, which becomes `path` when the block ends well and is removed when it does
   not."""
   path = pathlib.Path(path)
-  temporary = path.with_name(path.name + '.tmp')
+  temporary = path.with_name(f'{path.name}.{os.getpid()}.tmp')  # others may write the same file
   try:
     with writing(what, path):
       path.parent.mkdir(parents=True, exist_ok=True)

@@ -69,9 +69,11 @@ def test_the_sum_without_evaluation():
   rollouts = [3 * 64 / bandwidth / 3600 for bandwidth in (0.85, 0.6)]
   assert found['stages']['evaluate']['hours'] == pytest.approx(rollouts)
   assert found['dollars'] == pytest.approx([6 * (1 + rollouts[0]), 6 * (2 + rollouts[1])])
-  one, three = (table.budget(found | {'seeds': seeds}, 1).splitlines() for seeds in (1, 3))
+  one, three = (table.budget(found | {'seeds': seeds}, 1).splitlines() for seeds in ({}, {'sft': 3, 'evaluate': 2}))
   (line,) = [line for line in three if line not in one]
-  three_times = [table.span(*(times * x for x in found['hours'])) for times in (3, 3, 9)]  # hours, chip hours, dollars
+  of = {name: stage['hours'] for name, stage in found['stages'].items()}
+  hours = [3 * of['sft'][i] + 2 * of['evaluate'][i] for i in (0, 1)]
+  three_times = [table.span(*(times * x for x in hours)) for times in (1, 1, 3)]  # hours, chip hours, dollars
   assert line.split() == ' '.join(['sum of 3 seeds', *three_times]).split()
 
 

@@ -146,8 +146,9 @@ def budget(values: dict, chips: int) -> str:
   if values['training_hours'] != values['hours']:
     rows.append(['sum without evaluation', '', *_cost(values['training_hours'], chips, price)])
   rows.append(['sum', '', *_cost(values['hours'], chips, price)])
-  if (seeds := values.get('seeds', 1)) > 1:
-    rows.append([f'sum of {seeds} seeds', '', *_cost([seeds * x for x in values['hours']], chips, price)])
+  if seeds := values.get('seeds'):
+    hours = [sum(seeds[name] * stage['hours'][i] for name, stage in values['stages'].items()) for i in (0, 1)]
+    rows.append([f'sum of {max(seeds.values())} seeds', '', *_cost(hours, chips, price)])
   paper = values['paper']
   return align(rows) + (
     f'\nTo compare: the paper reports {paper["hours"]:,} {paper["device"]} hours and ${paper["dollars"]:,} for '

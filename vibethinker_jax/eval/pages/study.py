@@ -10,10 +10,11 @@ from vibethinker_jax.eval.pages import drawing, page
 from vibethinker_jax.eval.pages.drawing import Plot
 
 LAST = (
-  *('tokens', 'truncated', 'accuracy', 'entropy', 'useful', *trials.DIFFICULTY),
+  *('probed', 'tokens', 'truncated', 'accuracy', 'entropy', 'useful', *trials.DIFFICULTY),
   *('sampled_tokens', 'seconds', 'tokens_to', 'seconds_to'),
 )
 WORDS = {
+  'probed': 'Pass@K probed',
   'tokens': 'response, tokens',
   'truncated': 'cut off',
   'accuracy': 'accuracy at the end',
@@ -44,19 +45,18 @@ def write(workdir: pathlib.Path, study, joined, result: dict) -> None:
   )
 
 
-def measured(result: dict) -> dict[str, list[str]]:
-  """{stage: names of its metrics that any arm has}, Pass@1 and Pass@K of the total first, no domains."""
-  found = {}
+def measured(result: dict, claims=()) -> dict[str, list[str]]:
+  """{stage: names of its metrics that any arm has}, Pass@1 and Pass@K of the total first; of single domains those that
+  claims are about."""
+  asked, found = {metric for claim in claims for metric in (claim.metric, claim.beside)}, {}
   for of in result['arms'].values():
     for metrics in of.values():
       for metric in metrics:
         stage, _, name = metric.partition('.')
-        if '.' not in name:
-          found.setdefault(stage, []).append(name)
-  order = lambda name: (LAST.index(name) + 99 if name in LAST else int(name.partition('@')[2] or 0), name)
-  return {
-    stage: sorted({n for n in names if n in LAST or n.startswith('pass@')}, key=order) for stage, names in found.items()
-  }
+        if name in LAST or name.startswith('pass@') or metric in asked:
+          found.setdefault(stage, set()).add(name)
+  place = lambda name: LAST.index(name) + 99 if name in LAST else int(name.rpartition('@')[2])
+  return {stage: sorted(names, key=lambda name: ('.' in name, place(name), name)) for stage, names in found.items()}
 
 
 def values(result: dict, arm: str, metric: str) -> list[float]:
@@ -82,7 +82,7 @@ def cell(result: dict, arm: str, metric: str) -> str:
 def tables(study, result: dict) -> dict:
   """{stage: {'metrics', 'rows': [(arm, says, seeds, cells)]}} of arms that have the stage."""
   found = {}
-  for stage, names in measured(result).items():
+  for stage, names in measured(result, study.claims.values()).items():
     rows = [
       (arm, study.arms[arm].says or arm, len(of), [cell(result, arm, f'{stage}.{name}') for name in names])
       for arm, of in result['arms'].items()
@@ -97,8 +97,8 @@ def forests(study, result: dict) -> dict:
   first = study.baseline
   trial = {arm: {int(seed): m for seed, m in of.items()} for arm, of in result['arms'].items()}
   found = {}
-  for stage, names in measured(result).items():
-    for name in [n for n in names if n.startswith('pass@')]:
+  for stage, names in measured(result, study.claims.values()).items():
+    for name in [n for n in names if 'pass@' in n]:
       metric, rows = f'{stage}.{name}', []
       for arm in study.arms:
         differences = trials.pairs(trial, arm, first, metric)
