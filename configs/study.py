@@ -8,7 +8,7 @@ take some hours on 2 cores. Arms differ from the baseline, the papers' recipe, i
 
 What it can see: over the first five seeds paired differences had a standard deviation of 1.4 points between two runs of
 the recipe with other draws, 1.6 to 2.7 between starts. A claim of the main family, of ten, is found four times in five
-where the true difference is 2.5 points (at 1.4) to 4.9 (at 2.7). One point would need more seeds.
+where the true difference is 2.5 points (at 1.4) to 5.0 (at 2.7). One point would need more seeds.
 """
 
 import importlib.util

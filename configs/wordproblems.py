@@ -3,7 +3,8 @@
   python launch/wordproblems.py data/wordproblems          # MAWPS and ASDiv-A for training, SVAMP as test: 5 files
   python -m vibethinker_jax.main --config=configs/wordproblems.py --workdir=runs/wordproblems
 
-Not trained yet; three hours on 2 cores by an earlier try of its parts. The model comes from the Hugging Face Hub; --config.base=FILE.gguf is another copy of it.
+Not trained yet; three hours on 2 cores by an earlier try of its parts. The model comes from the Hugging Face Hub;
+--config.base=FILE.gguf is another copy of it.
 Then MGPO and GRPO with three seeds each from the fused model of that run:
 
   python -m vibethinker_jax.study --config=configs/wordproblems.py:study --workdir=runs/wordstudy \\
